@@ -1,0 +1,218 @@
+"""Cohort definitions: CCDL v2 with a typed imaging extension, as an AST with one canonical form.
+
+CCDL (the clinical cohort definition language of the national portal) is a conjunction of disjunctions of criteria,
+minus a disjunction of conjunctions.  Our extension ``x-imaging`` adds criteria on image series; all conditions of
+one such criterion hold for the *same* series.  The definition compiles to SQL only in ``node.cohorts``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from racoon.domain.canonical import canonical_json, content_hash
+from racoon.errors import Defect
+
+SNOMED = "http://snomed.info/sct"
+GENDER_CODE = "263495000"
+AGE_CODE = "424144002"
+GENDERS = ("female", "male", "other", "unknown")
+COMPARATORS = {"eq": "=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+
+
+class CohortDefect(Defect):
+    """The cohort definition is not understood."""
+
+    code: ClassVar[str] = "cohort.invalid"
+
+
+@dataclass(frozen=True)
+class ImagingCriterion:
+    """A series that meets all given conditions.
+
+    Parameters
+    ----------
+    modality
+        DICOM modality, e.g. ``"CT"``.
+    body_part
+        Body Part Examined (DICOM CS).
+    label
+        Key of a code (``"SCT:39607008"``) for which a mask of the series exists.
+    max_slice_thickness_mm
+        Largest slice thickness.
+    """
+
+    modality: str | None = None
+    body_part: str | None = None
+    label: str | None = None
+    max_slice_thickness_mm: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ``x-imaging`` form."""
+        fields = {
+            "modality": self.modality,
+            "bodyPart": self.body_part,
+            "label": self.label,
+            "maxSliceThicknessMm": self.max_slice_thickness_mm,
+        }
+        return {"x-imaging": {key: value for key, value in fields.items() if value is not None}}
+
+
+@dataclass(frozen=True)
+class GenderCriterion:
+    """Administrative gender is one of the given ones."""
+
+    genders: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the CCDL form."""
+        return {
+            "termCodes": [{"code": GENDER_CODE, "system": SNOMED, "display": "Gender"}],
+            "valueFilter": {
+                "type": "concept",
+                "selectedConcepts": [
+                    {"code": gender, "system": "http://hl7.org/fhir/administrative-gender", "display": gender}
+                    for gender in sorted(self.genders)
+                ],
+            },
+        }
+
+
+@dataclass(frozen=True)
+class AgeCriterion:
+    """Age in years at the examination compares as given (``comparator`` of :data:`COMPARATORS`)."""
+
+    comparator: str
+    years: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the CCDL form."""
+        return {
+            "termCodes": [{"code": AGE_CODE, "system": SNOMED, "display": "Current chronological age"}],
+            "valueFilter": {
+                "type": "quantity-comparator",
+                "comparator": self.comparator,
+                "value": self.years,
+                "unit": {"code": "a", "display": "a"},
+            },
+        }
+
+
+Criterion = ImagingCriterion | GenderCriterion | AgeCriterion
+
+
+@dataclass(frozen=True)
+class CohortDefinition:
+    """``(a or b) and (c) … minus ((d and e) or …)`` over subjects.
+
+    Parameters
+    ----------
+    inclusion
+        Outer AND, inner OR; at least one group.
+    exclusion
+        Outer OR, inner AND.
+    """
+
+    inclusion: tuple[tuple[Criterion, ...], ...]
+    exclusion: tuple[tuple[Criterion, ...], ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical form: the same question in another order has the same hash."""
+        return content_hash(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return canonical CCDL: groups and criteria sorted, duplicates removed."""
+        return {
+            "version": "http://to_be_decided.com/draft-2/schema#",
+            "display": "",
+            "inclusionCriteria": _canonical(self.inclusion),
+            "exclusionCriteria": _canonical(self.exclusion),
+        }
+
+
+def parse_cohort(document: dict[str, Any]) -> CohortDefinition:
+    """Read a CCDL v2 document.
+
+    Parameters
+    ----------
+    document
+        CCDL v2; criteria may be coded gender and age, or carry ``x-imaging``.
+
+    Raises
+    ------
+    CohortDefect
+        Names the place and what is not understood; nothing is ever ignored.
+    """
+    unknown = set(document) - {"version", "display", "inclusionCriteria", "exclusionCriteria"}
+    if unknown:
+        raise CohortDefect(f"The cohort definition has unknown parts: {', '.join(sorted(unknown))}.")
+    if not document.get("version"):
+        raise CohortDefect("The cohort definition lacks its version.")
+    inclusion = _groups(document.get("inclusionCriteria"), "inclusionCriteria")
+    if not inclusion:
+        raise CohortDefect("The cohort definition needs at least one inclusion criterion.")
+    return CohortDefinition(inclusion, _groups(document.get("exclusionCriteria") or [], "exclusionCriteria"))
+
+
+def _groups(value: Any, where: str) -> tuple[tuple[Criterion, ...], ...]:
+    if not isinstance(value, list) or not all(isinstance(group, list) and group for group in value):
+        raise CohortDefect(f"{where} must be a list of non-empty lists of criteria.")
+    return tuple(
+        tuple(_criterion(item, f"{where}[{i}][{j}]") for j, item in enumerate(group)) for i, group in enumerate(value)
+    )
+
+
+def _criterion(item: Any, where: str) -> Criterion:
+    if not isinstance(item, dict):
+        raise CohortDefect(f"{where} is not a criterion.")
+    if "x-imaging" in item:
+        return _imaging(item, where)
+    codes = {(code.get("code"), code.get("system")) for code in item.get("termCodes", [])}
+    value_filter = item.get("valueFilter") or {}
+    if codes == {(GENDER_CODE, SNOMED)} and value_filter.get("type") == "concept":
+        genders = tuple(sorted({concept.get("code") for concept in value_filter.get("selectedConcepts", [])}))
+        if not genders or not set(genders) <= set(GENDERS):
+            raise CohortDefect(f"{where}: gender must be one of {', '.join(GENDERS)}.")
+        return GenderCriterion(genders)
+    if codes == {(AGE_CODE, SNOMED)} and value_filter.get("type") == "quantity-comparator":
+        comparator, years = value_filter.get("comparator"), value_filter.get("value")
+        if comparator not in COMPARATORS or not isinstance(years, (int, float)) or isinstance(years, bool):
+            raise CohortDefect(f"{where}: age needs a comparator ({', '.join(COMPARATORS)}) and a number of years.")
+        return AgeCriterion(comparator, float(years))
+    raise CohortDefect(f"{where}: this criterion is not supported at the nodes yet.")
+
+
+_IMAGING_FIELDS: dict[str, tuple[type, ...]] = {
+    "modality": (str,),
+    "bodyPart": (str,),
+    "label": (str,),
+    "maxSliceThicknessMm": (int, float),
+}
+
+
+def _imaging(item: dict[str, Any], where: str) -> ImagingCriterion:
+    fields = item["x-imaging"]
+    if set(item) != {"x-imaging"} or not isinstance(fields, dict) or not fields:
+        raise CohortDefect(f"{where}: an x-imaging criterion holds only x-imaging, with at least one condition.")
+    for key, value in fields.items():
+        if key not in _IMAGING_FIELDS:
+            raise CohortDefect(f"{where}: x-imaging has no condition {key!r}; it has {', '.join(_IMAGING_FIELDS)}.")
+        if not isinstance(value, _IMAGING_FIELDS[key]) or isinstance(value, bool):
+            raise CohortDefect(f"{where}: x-imaging {key} has the wrong type.")
+    thickness = fields.get("maxSliceThicknessMm")
+    return ImagingCriterion(
+        modality=fields.get("modality"),
+        body_part=fields.get("bodyPart"),
+        label=fields.get("label"),
+        max_slice_thickness_mm=float(thickness) if thickness is not None else None,
+    )
+
+
+def _canonical(groups: tuple[tuple[Criterion, ...], ...]) -> list[list[dict[str, Any]]]:
+    unique_groups = {}
+    for group in groups:
+        by_key = {canonical_json(criterion.to_dict()): criterion.to_dict() for criterion in group}
+        ordered = [by_key[key] for key in sorted(by_key)]
+        unique_groups[canonical_json(ordered)] = ordered
+    return [unique_groups[key] for key in sorted(unique_groups)]

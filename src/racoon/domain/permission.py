@@ -1,0 +1,75 @@
+"""Who may do what: one table, one pure function, deny by default.
+
+A route names an action; an action names the roles that may do it, at which kind of participant.  Study states and
+site tracks add their own guards on top (``domain.governance``); nothing here ever grants more than the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from racoon.domain.identity import Role
+
+Place = Literal["node", "central"]
+
+_SITE_STAFF = frozenset({Role.SITE_INFORMATICIAN, Role.DIZ, Role.DATA_MANAGER, Role.DPO, Role.UAC_MEMBER, Role.UAC_CHAIR})
+_STUDY_LEADS = frozenset({Role.PRINCIPAL_INVESTIGATOR, Role.DEPUTY})
+_NETWORK = frozenset({Role.COORDINATOR, Role.ADMIN_CENTRAL, Role.AUDITOR, Role.ETHICS_OFFICE})
+_EVERYONE = frozenset(Role)
+
+PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
+    "node": {
+        "overview.read": _EVERYONE,
+        "intake.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
+        "quarantine.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "archive.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "image.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "measurement.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "study.read": _SITE_STAFF | {Role.READER},
+        "track.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DIZ, Role.UAC_MEMBER, Role.UAC_CHAIR, Role.DPO}),
+        "dataset.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "job.read": _SITE_STAFF,
+        "job.cancel": frozenset({Role.SITE_INFORMATICIAN, Role.DPO}),
+        "release.read": frozenset({Role.SITE_INFORMATICIAN, Role.DPO, Role.DIZ}),
+        "audit.read": frozenset({Role.DPO, Role.AUDITOR}),
+        "account.manage": frozenset({Role.SITE_INFORMATICIAN}),
+    },
+    "central": {
+        "overview.read": _EVERYONE,
+        "site.read": _NETWORK | _STUDY_LEADS | {Role.RESEARCHER},
+        "site.manage": frozenset({Role.ADMIN_CENTRAL}),
+        "study.read": _NETWORK | _STUDY_LEADS | {Role.RESEARCHER, Role.DATA_SCIENTIST, Role.MONITOR},
+        "study.create": _STUDY_LEADS | {Role.RESEARCHER},
+        "study.transition": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR, Role.ETHICS_OFFICE},
+        "study.request_sites": frozenset({Role.COORDINATOR}),
+        "cohort.count": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR},
+        "run.start": _STUDY_LEADS | {Role.COORDINATOR},
+        "run.read": _NETWORK | _STUDY_LEADS | {Role.DATA_SCIENTIST, Role.MONITOR, Role.RESEARCHER},
+        "result.read": _STUDY_LEADS | {Role.COORDINATOR, Role.DATA_SCIENTIST, Role.MONITOR},
+        "monitoring.read": _NETWORK | _STUDY_LEADS,
+        "audit.read": frozenset({Role.AUDITOR, Role.ADMIN_CENTRAL}),
+        "account.manage": frozenset({Role.ADMIN_CENTRAL}),
+    },
+}
+"""Every action of every route; a test walks all routes and finds each action here."""
+
+
+def is_permitted(place: Place, roles: Iterable[Role], action: str) -> bool:
+    """Tell whether any of the roles may do the action at this kind of participant.
+
+    Parameters
+    ----------
+    place
+        ``"node"`` or ``"central"``.
+    roles
+        Roles the user holds at this participant.
+    action
+        A key of :data:`PERMISSIONS`; an unknown action is denied.
+
+    Returns
+    -------
+    bool
+    """
+    allowed = PERMISSIONS[place].get(action, frozenset())
+    return any(role in allowed for role in roles)
