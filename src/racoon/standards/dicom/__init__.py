@@ -1,0 +1,7 @@
+"""DICOM objects read and written: elements, pixels, series geometry, segmentations.
+
+Strict when it writes, tolerant when it reads, and it says what it tolerated.
+It is not a network peer (``node.intake`` listens) and stores nothing (``node.archive`` does).
+Geometry is LPS in millimetres, arrays are (slice, row, column).
+Floor plan: part of ``standards``.
+"""
