@@ -1,0 +1,39 @@
+# Each target is one line to remember; all of them set up what they need (Debian 12, Python >= 3.11, pip, make).
+PY   := .venv/bin/python
+export OMP_NUM_THREADS ?= 1
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help demo test check fix docs bench acceptance clean run-env test-env
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+
+demo: run-env    ## a whole network on this machine: three hospitals and CENTRAL; Ctrl-C stops it
+	@$(PY) -m racoon demo $(ARGS)
+
+test: test-env   ## every test, about 20 minutes on two cores
+	@$(PY) tools/run_tests.py $(ARGS)
+
+check: test-env  ## format, lint, types, import contracts; under 3 minutes
+	@$(PY) tools/check.py
+
+fix: test-env    ## format and repair what the linter can repair
+	@ruff format . && ruff check --fix .
+
+docs: test-env   ## the documentation into site/
+	@$(PY) tools/build_docs.py
+
+bench: test-env  ## side-by-side benchmarks; each prints a ratio
+	@$(PY) tools/run_bench.py
+
+acceptance: test-env ## an issue's whole acceptance list, resumable: make acceptance ISSUE=A
+	@$(PY) tools/acceptance.py $(ISSUE)
+
+clean:           ## remove everything that can be made again
+	@rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache && echo "· clean"
+
+run-env:
+	@python3 tools/setup.py run
+
+test-env:
+	@python3 tools/setup.py test
