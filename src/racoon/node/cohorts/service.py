@@ -1,0 +1,93 @@
+"""What one may ask about cohorts at this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from racoon.domain.cohort import CohortDefinition
+from racoon.domain.identity import Pseudonym
+from racoon.node.archive.model import SeriesFacts
+from racoon.node.cohorts._store import mask_fact, series_fact
+from racoon.node.cohorts.model import GENDER_OF_SEX, matching_series, subjects_of
+
+
+@dataclass(frozen=True)
+class CohortSeries:
+    """One series of a cohort with the SEG series drawn on it."""
+
+    series_uid: str
+    pseudonym: Pseudonym
+    mask_series_uids: tuple[str, ...]
+
+
+def record(connection: sa.Connection, facts: Iterable[SeriesFacts]) -> None:
+    """Keep the fact tables current; the archive calls this in the transaction in which it stores.
+
+    Parameters
+    ----------
+    connection
+        The archive's open write transaction.
+    facts
+        Facts of every series touched; image series and DICOM SEG alike.
+    """
+    for fact in facts:
+        if fact.modality == "SEG":
+            for label in sorted({code.key for code in fact.segment_labels}):
+                _upsert(
+                    connection,
+                    mask_fact,
+                    ("mask_series_uid", "label"),
+                    {
+                        "mask_series_uid": fact.series_uid,
+                        "label": label,
+                        "series_uid": fact.referenced_series_uid,
+                        "pseudonym": fact.pseudonym,
+                    },
+                )
+            continue
+        _upsert(
+            connection,
+            series_fact,
+            ("series_uid",),
+            {
+                "series_uid": fact.series_uid,
+                "imaging_study_uid": fact.imaging_study_uid,
+                "pseudonym": fact.pseudonym,
+                "modality": fact.modality,
+                "body_part": fact.body_part,
+                "gender": GENDER_OF_SEX.get(fact.sex, "unknown"),
+                "age_years": fact.age_years,
+                "slice_thickness_mm": fact.slice_thickness_mm,
+                "instance_count": fact.instance_count,
+            },
+        )
+
+
+def count_subjects(connection: sa.Connection, definition: CohortDefinition) -> int:
+    """Count the subjects of a cohort, exactly; only ``release`` may let a protected form of it leave."""
+    subjects = subjects_of(definition, series_fact, mask_fact).subquery()
+    return int(connection.execute(sa.select(sa.func.count()).select_from(subjects)).scalar_one())
+
+
+def select_series(connection: sa.Connection, definition: CohortDefinition) -> list[CohortSeries]:
+    """Return the series of a cohort, each with the masks drawn on it, sorted by UID."""
+    found = connection.execute(matching_series(definition, series_fact, mask_fact)).all()
+    masks: dict[str, set[str]] = {}
+    for row in connection.execute(sa.select(mask_fact.c.series_uid, mask_fact.c.mask_series_uid).distinct()):
+        masks.setdefault(row.series_uid, set()).add(row.mask_series_uid)
+    return [
+        CohortSeries(row.series_uid, Pseudonym(row.pseudonym), tuple(sorted(masks.get(row.series_uid, ()))))
+        for row in found
+    ]
+
+
+def _upsert(connection: sa.Connection, table: sa.Table, key: tuple[str, ...], values: dict[str, Any]) -> None:
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).values(**values)
+    changed = {name: statement.excluded[name] for name in values if name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed))
