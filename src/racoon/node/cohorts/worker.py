@@ -1,0 +1,23 @@
+"""Job handler of feasibility counts."""
+
+from __future__ import annotations
+
+from racoon.domain.cohort import parse_cohort
+from racoon.node.approvals.model import StudyAtSite
+from racoon.node.cohorts import service
+from racoon.node.jobs.model import Handler, Outcome, Progress
+from racoon.platform.database import Database
+from racoon.protocol.messages import JobOffer
+
+
+def count_handler(database: Database) -> Handler:
+    """Build the handler of ``count`` jobs; the exact count goes to ``release``, which protects it."""
+
+    def handle(offer: JobOffer, _study: StudyAtSite | None, report: Progress) -> Outcome:
+        definition = parse_cohort(offer.parameters["cohort"])
+        with database.connect() as connection:
+            count = service.count_subjects(connection, definition)
+        report(1, 1, "")
+        return Outcome({"cohort_hash": definition.hash, "count": count})
+
+    return handle

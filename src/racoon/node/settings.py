@@ -1,0 +1,168 @@
+"""Settings of a node: one TOML file, each key with its meaning; wrong ones stop the node at boot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_settings import BaseSettings
+
+from racoon.domain.identity import is_site_code
+from racoon.platform.settings import load_settings
+
+ENVIRONMENT_PREFIX = "RACOON_NODE_"
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpSettings(_Section):
+    """Pages and API for people at the site.
+
+    Attributes
+    ----------
+    host, port
+        Where the node listens for browsers.
+    certificate, key
+        PEM files for HTTPS; needed unless the host is this machine or a proxy in front does it.
+    behind_proxy
+        A reverse proxy in front terminates HTTPS.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8600
+    certificate: Path | None = None
+    key: Path | None = None
+    behind_proxy: bool = False
+
+    @model_validator(mode="after")
+    def _encrypted_or_local(self) -> HttpSettings:
+        local = self.host in ("127.0.0.1", "::1", "localhost")
+        if not local and not self.behind_proxy and not (self.certificate and self.key):
+            raise ValueError(
+                "a node that others can reach needs 'certificate' and 'key', or behind_proxy = true"
+            )
+        return self
+
+
+class DicomSettings(_Section):
+    """The DICOM listener.
+
+    Attributes
+    ----------
+    host, port, ae_title
+        Where the PACS sends to.
+    calling_ae_titles
+        Senders that are accepted; empty accepts any.
+    max_pdu_bytes
+        Largest PDU.
+    max_object_mb
+        A larger object is refused while it arrives.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    ae_title: Annotated[str, Field(min_length=1, max_length=16)] = "RACOON"
+    calling_ae_titles: tuple[str, ...] = ()
+    max_pdu_bytes: Annotated[int, Field(ge=16_384, le=1_048_576)] = 262_144
+    max_object_mb: Annotated[int, Field(ge=1, le=16_384)] = 2048
+
+
+class ReleaseSettings(_Section):
+    """The site's disclosure rules; a site may be stricter than the network, never looser.
+
+    Attributes
+    ----------
+    minimum_cell
+        Smallest group about which anything leaves.
+    feasibility
+        Whether protected feasibility counts are answered without an approved study.
+    feasibility_epsilon
+        Privacy loss of one count; smaller is noisier.
+    minimum_training_sites, minimum_training_cases
+        Smallest federation and smallest number of own cases for a training.
+    """
+
+    minimum_cell: Annotated[int, Field(ge=5, le=1000)] = 5
+    feasibility: bool = True
+    feasibility_epsilon: Annotated[float, Field(gt=0, le=0.5)] = 0.5
+    minimum_training_sites: Annotated[int, Field(ge=1, le=1000)] = 3
+    minimum_training_cases: Annotated[int, Field(ge=1, le=100_000)] = 20
+
+
+class NodeSettings(BaseSettings):
+    """All settings of a node.
+
+    Attributes
+    ----------
+    site
+        Site code, e.g. ``"ALPHA"``.
+    site_name
+        Name for people.
+    data
+        Data directory; everything the node keeps lies below it.
+    database_url
+        ``sqlite:///…`` (default: a file in the data directory) or ``postgresql://…``.
+    heartbeat_s
+        Seconds between two signs of life to CENTRAL.
+    ingest_processes
+        Processes that de-identify in parallel.
+    engine_host
+        Host of CENTRAL's training engine when it differs from what CENTRAL announces.
+    """
+
+    site: str
+    site_name: str = ""
+    data: Path
+    database_url: str | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    heartbeat_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
+    ingest_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    engine_host: str | None = None
+    http: HttpSettings = HttpSettings()
+    dicom: DicomSettings = DicomSettings()
+    release: ReleaseSettings = ReleaseSettings()
+
+    @field_validator("site")
+    @classmethod
+    def _site_code(cls, value: str) -> str:
+        if not is_site_code(value):
+            raise ValueError("a site code has 2 to 16 capital letters, digits or underscores, e.g. ALPHA")
+        return value
+
+    @property
+    def database(self) -> str:
+        """URL of the node's database."""
+        return self.database_url or f"sqlite:///{self.data.resolve() / 'node.sqlite'}"
+
+    @property
+    def identity_folder(self) -> Path:
+        """Keys and certificate of this node."""
+        return self.data / "identity"
+
+    @property
+    def artifacts_folder(self) -> Path:
+        """Files that travel beside messages."""
+        return self.data / "artifacts"
+
+    @property
+    def display_name(self) -> str:
+        """Name for people."""
+        return self.site_name or self.site
+
+
+def load_node_settings(path: Path | None, **flags: object) -> NodeSettings:
+    """Load a node's settings; relative paths are relative to the file's folder.
+
+    Raises
+    ------
+    racoon.platform.settings.ConfigurationError
+    """
+    settings = load_settings(NodeSettings, path, ENVIRONMENT_PREFIX, flags=flags)
+    if path is not None and not settings.data.is_absolute():
+        settings = settings.model_copy(update={"data": (path.parent / settings.data).resolve()})
+    return settings
