@@ -88,11 +88,11 @@ def install_packages(purpose: str) -> None:
         return
     say(f"installing pinned packages for `{purpose}` (the first time takes some minutes: torch is large)")
     pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
-    run(*pip, "--quiet", "--constraint", CONSTRAINTS, "pip", "hatchling")
+    run(*pip, "-qq", "--constraint", CONSTRAINTS, "pip", "hatchling")
     wanted: list[str | Path] = ["--editable", f".[{EXTRAS[purpose]}]"]
     if purpose == "test":
         wanted += ["--group", "dev"]
-    run(*pip, "--quiet", "--constraint", CONSTRAINTS, "--build-constraint", CONSTRAINTS, *wanted)
+    run(*pip, "-qq", "--constraint", CONSTRAINTS, "--build-constraint", CONSTRAINTS, *wanted)
     stamp.write_text(fingerprint, encoding="utf-8")
 
 

@@ -1,0 +1,59 @@
+"""``racoon node …``: the role that runs inside a hospital."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from cyclopts import App
+
+from racoon.cli.output import JsonFlag, print_facts, print_json
+
+app = App(name="node", help="Run a hospital's node, or enrol it in the network.")
+
+
+@app.command
+def serve(
+    *, config: Path, only: Literal["dicom", "http", "worker"] | None = None, json: JsonFlag = False
+) -> int:
+    """Run the node until it is stopped (Ctrl-C or SIGTERM).
+
+    Parameters
+    ----------
+    config
+        TOML file of this node.
+    only
+        Run one part of the process tree, to spread the load over several hosts.
+    json
+        Print one JSON document when it has stopped.
+    """
+    from racoon.node.app import serve as serve_node
+
+    exit_code = serve_node(config, only)
+    if json:
+        print_json({"role": "node", "stopped": True, "exit_code": exit_code})
+    return exit_code
+
+
+@app.command
+def enrol(*, config: Path, join_code: str, json: JsonFlag = False) -> None:
+    """Enrol this node at CENTRAL with the one-time code that CENTRAL gave out for the site.
+
+    The node makes its own keys; they never leave this machine.
+
+    Parameters
+    ----------
+    config
+        TOML file of this node.
+    join_code
+        One-time join code from CENTRAL.
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app import enrol as enrol_node
+
+    facts = enrol_node(config, join_code)
+    if json:
+        print_json(facts)
+    else:
+        print_facts("Enrolled. Start the node with `racoon node serve`.", facts)
