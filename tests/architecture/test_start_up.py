@@ -1,0 +1,69 @@
+"""Start-up: the command answers at once, and the base runs without the extras."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from racoon.cli.failures import EXTRA_OF
+from racoon.platform.diagnosis.installation import EXTRAS
+
+BUDGET_S = 0.300
+"""A command that answers later than this feels broken."""
+
+HEAVY = {"numpy", "pydicom", "sqlalchemy", "fastapi", "httpx", "torch", "pydantic"}
+
+BLOCK = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_help_answers_within_its_budget() -> None:
+    def measure() -> float:
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-m", "racoon", "--help"], capture_output=True, check=False)
+        assert done.returncode == 0
+        return time.perf_counter() - started
+
+    best = min(measure() for _ in range(7))
+    print(f"racoon --help: best of seven {best * 1000:.0f} ms")
+    assert best <= BUDGET_S
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, racoon.cli.app as a; a.main(['--help']);"
+        f"print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    assert run_python(code).stdout.splitlines()[-1] == "HEAVY []"
+
+
+@pytest.mark.parametrize("module", ["racoon.node.app", "racoon.central.app", "racoon.demo.scenario"])
+def test_base_runs_without_extras(module: str) -> None:
+    optional = set(EXTRA_OF)
+    done = run_python(BLOCK.format(blocked=optional) + f"import {module}; print('imported')")
+    assert done.stdout.strip() == "imported", done.stderr
+
+
+@pytest.mark.parametrize("module", ["racoon.node.app", "racoon.central.app"])
+def test_idle_roles_do_not_load_torch(module: str) -> None:
+    done = run_python(f"import sys, {module}; print('torch' in sys.modules, 'nvflare' in sys.modules)")
+    assert done.stdout.strip() == "False False", done.stderr
+
+
+def test_doctor_and_command_line_agree_on_the_extras() -> None:
+    assert {name: extra for extra, names in EXTRAS.items() for name in names} == EXTRA_OF
