@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import sqlalchemy as sa
 from alembic import context
 
+from racoon.platform.audit import install_triggers
 from racoon.platform.database import Json, UtcDateTime
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def run(tables: sa.MetaData) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    install_triggers(connection)
 
 
 def _render_item(kind: str, item: object, autogen: AutogenContext) -> str | Literal[False]:

@@ -1,0 +1,199 @@
+"""Sign in and out: JSON for programs, a form for people; the same session for both."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote, urlsplit
+
+from fastapi import APIRouter, Depends, FastAPI, Form, Request
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from racoon.errors import Refused
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth.access import SESSION_COOKIE, current_user, session_token
+from racoon.platform.auth.accounts import SESSION_LIFETIME, AccountStore
+from racoon.platform.auth.model import SessionInfo, User
+from racoon.platform.database import Database, RoleName
+
+router = APIRouter(tags=["session"])
+
+
+class LoginRequest(BaseModel):
+    """Name and password."""
+
+    username: str = Field(max_length=80)
+    password: str = Field(max_length=500)
+
+
+class UserDocument(BaseModel):
+    """Who is signed in."""
+
+    name: str
+    roles: list[str]
+    site: str | None
+
+
+class SessionDocument(BaseModel):
+    """A new session; the token is for ``Authorization: Bearer`` and is shown only here."""
+
+    token: str
+    expires: str
+    user: UserDocument
+
+
+def install_accounts(
+    app: FastAPI,
+    role: RoleName,
+    database: Database,
+    *,
+    audit: AuditLog | None = None,
+    cookie: str = SESSION_COOKIE,
+) -> AccountStore:
+    """Give an application accounts: state for ``current_user`` and the session routes.
+
+    Parameters
+    ----------
+    app
+        The role's application.
+    role, database
+        Whose tables, and where.
+    audit
+        Where logins are recorded; by default the role's audit log.
+    cookie
+        Name of the session cookie; participants on one host need different ones, because cookies ignore
+        ports.
+    """
+    accounts = AccountStore(role)
+    app.state.accounts = accounts
+    app.state.database = database
+    app.state.session_cookie = cookie
+    app.state.audit = audit or AuditLog(role)
+    app.include_router(router)
+    return accounts
+
+
+@router.post("/api/session", response_model=SessionDocument)
+def sign_in(request: Request, body: LoginRequest) -> Response:
+    """Open a session; sets the cookie and returns the token."""
+    session = _sign_in(request, body.username, body.password)
+    document = SessionDocument(
+        token=session.token, expires=session.expires.isoformat(), user=_document(session.user)
+    )
+    response = JSONResponse(document.model_dump())
+    _set_cookie(request, response, session)
+    return response
+
+
+@router.get("/api/session")
+def who_am_i(user: Annotated[User, Depends(current_user)]) -> UserDocument:
+    """Return who is signed in."""
+    return _document(user)
+
+
+@router.delete("/api/session", status_code=204)
+def sign_out(request: Request) -> Response:
+    """End this session; without one nothing happens."""
+    _sign_out(request)
+    response = Response(status_code=204)
+    response.delete_cookie(request.app.state.session_cookie, path="/")
+    return response
+
+
+@router.post("/login", status_code=303, include_in_schema=False)
+def sign_in_by_form(
+    request: Request,
+    username: Annotated[str, Form(max_length=80)] = "",
+    password: Annotated[str, Form(max_length=500)] = "",
+    next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002 -- the usual name of the field
+) -> Response:
+    """Open a session from a form and go on to the page that was asked for."""
+    target = _local_path(next)
+    try:
+        session = _sign_in(request, username, password)
+    except Refused as error:
+        failed = error.error_code.rpartition(".")[2]
+        return RedirectResponse(f"/login?failed={failed}&next={quote(target, safe='/')}", status_code=303)
+    response = RedirectResponse(target, status_code=303)
+    _set_cookie(request, response, session)
+    return response
+
+
+@router.post("/logout", status_code=303, include_in_schema=False)
+def sign_out_by_form(request: Request) -> Response:
+    """End the session and show the login page."""
+    _sign_out(request)
+    response = RedirectResponse("/login", status_code=303)
+    response.delete_cookie(request.app.state.session_cookie, path="/")
+    return response
+
+
+def _sign_in(request: Request, name: str, password: str) -> SessionInfo:
+    state = request.app.state
+    accounts: AccountStore = state.accounts
+    client = request.client.host if request.client else None
+    try:
+        user = accounts.verify(state.database, name, password)
+    except Refused as error:
+        # What was typed as a name may be a password or a patient: it is not written down.
+        with state.database.begin() as connection:
+            state.audit.append(
+                connection,
+                actor="unknown",
+                actor_role="none",
+                action="session.open",
+                target="session",
+                outcome="refused",
+                client=client,
+                details={"code": error.error_code},
+            )
+        raise
+    session = accounts.open_session(state.database, user)
+    _record(request, user, "session.open")
+    return session
+
+
+def _sign_out(request: Request) -> None:
+    token = session_token(request)
+    if token is None:
+        return
+    state = request.app.state
+    user = state.accounts.user_of_session(state.database, token)
+    if user is not None:
+        state.accounts.close_session(state.database, token)
+        _record(request, user, "session.close")
+
+
+def _record(request: Request, user: User, action: str) -> None:
+    state = request.app.state
+    with state.database.begin() as connection:
+        state.audit.append(
+            connection,
+            actor=user.name,
+            actor_role=user.main_role,
+            action=action,
+            target="session",
+            client=request.client.host if request.client else None,
+        )
+
+
+def _set_cookie(request: Request, response: Response, session: SessionInfo) -> None:
+    response.set_cookie(
+        request.app.state.session_cookie,
+        session.token,
+        max_age=int(SESSION_LIFETIME.total_seconds()),
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=request.url.scheme == "https",
+    )
+
+
+def _document(user: User) -> UserDocument:
+    return UserDocument(name=user.name, roles=sorted(role.value for role in user.roles), site=user.site)
+
+
+def _local_path(target: str) -> str:
+    parts = urlsplit(target.replace("\\", "/"))
+    is_local = not parts.scheme and not parts.netloc and parts.path.startswith("/")
+    return target if is_local and not target.startswith(("//", "/\\")) else "/"
