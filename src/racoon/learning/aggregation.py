@@ -1,0 +1,85 @@
+"""Exact weighted mean of network weights: independent of the order and the time in which sites answer.
+
+Each weight is turned into a fixed-point integer; integers add associatively, so any order gives the same bits, and
+the accumulator needs one 64-bit array per tensor however many sites take part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from racoon.learning.weights import MAXIMUM_MAGNITUDE, BadWeights, Weights, check_weights
+
+FRACTION_BITS = 32
+"""Resolution 2**-33 after rounding: below half a float32 step for every magnitude above 2**-9."""
+
+MAXIMUM_TOTAL = 2 ** (62 - FRACTION_BITS - 10)
+"""Largest sum of case counts for which ``total * MAXIMUM_MAGNITUDE * 2**FRACTION_BITS`` stays below 2**62."""
+
+
+class ExactMean:
+    """Accumulates contributions of one round.
+
+    Parameters
+    ----------
+    shapes
+        Tensor name → shape of the architecture; anything else is refused.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        assert MAXIMUM_TOTAL * MAXIMUM_MAGNITUDE * 2**FRACTION_BITS <= 2**62
+        self.shapes = dict(shapes)
+        self.contributors: dict[str, int] = {}
+        self._sums: dict[str, npt.NDArray[np.int64]] = {}
+
+    @property
+    def total(self) -> int:
+        """Sum of the case counts accepted so far."""
+        return sum(self.contributors.values())
+
+    def add(self, site: str, weights: Mapping[str, npt.NDArray[np.float32]], cases: int) -> None:
+        """Accept one site's weights.
+
+        Parameters
+        ----------
+        site
+            Site code; a second contribution of the same site in a round is refused.
+        weights
+            Tensors after local training.
+        cases
+            Number of training cases at the site, its share in the mean.
+
+        Raises
+        ------
+        BadWeights
+            For tensors of another architecture, non-finite or absurd values, a bad count or a repeated site.
+        """
+        if site in self.contributors:
+            raise BadWeights("A site answered twice in one round.", details={"site": site})
+        if not 0 < cases <= MAXIMUM_TOTAL - self.total:
+            raise BadWeights("A site's number of cases is out of range.", details={"site": site, "cases": cases})
+        check_weights(weights, self.shapes)
+        for name in self.shapes:
+            fixed = np.rint(np.asarray(weights[name], dtype=np.float64) * 2**FRACTION_BITS).astype(np.int64)
+            fixed *= cases
+            if name in self._sums:
+                self._sums[name] += fixed
+            else:
+                self._sums[name] = fixed
+        self.contributors[site] = cases
+
+    def mean(self) -> Weights:
+        """Compute the case-weighted mean of what was accepted.
+
+        Raises
+        ------
+        BadWeights
+            If nothing was accepted.
+        """
+        if not self.contributors:
+            raise BadWeights("No site contributed to the round.")
+        scale = float(self.total) * 2.0**FRACTION_BITS
+        return {name: (self._sums[name] / scale).astype(np.float32) for name in self.shapes}

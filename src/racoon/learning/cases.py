@@ -1,0 +1,161 @@
+"""Prepared cases: one series as normalised slices and class indices, in a file that training reads and nothing else.
+
+A case stays at its site.  Preparation is numpy only, deterministic, and keyed by plan and frozen dataset, so it is
+done once and survives restarts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from racoon.domain.plan import TrainingPlan
+from racoon.errors import Defect
+
+PERCENTILES = (1.0, 99.0)
+"""Where no window is given (MR has no unit), each volume's own percentiles become -1 and 1."""
+
+INTENSITY_LIMIT = 2.0
+"""Normalised intensities are cut at ± this, so that one bright voxel does not rule a batch."""
+
+
+class BadCase(Defect):
+    """A series that cannot become a training case."""
+
+    code = "learning.bad_case"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One prepared series.
+
+    Parameters
+    ----------
+    name
+        Hash of the pseudonymous series UID; names the file, says nothing about the subject.
+    image
+        float16, shape ``(slice, row, column)``, normalised to about [-1, 1].
+    classes
+        uint8, same shape; 0 is background, k is the plan's label k - 1.
+    """
+
+    name: str
+    image: npt.NDArray[np.float16]
+    classes: npt.NDArray[np.uint8]
+
+
+def case_name(series_uid: str) -> str:
+    """Return the file name of a series' case, without ending."""
+    return hashlib.sha256(series_uid.encode()).hexdigest()[:20]
+
+
+def prepare_case(
+    plan: TrainingPlan,
+    series_uid: str,
+    voxels: npt.NDArray[np.generic],
+    masks: Sequence[npt.NDArray[np.bool_] | None],
+) -> Case:
+    """Normalise intensities and bring every slice to the plan's in-plane size.
+
+    Parameters
+    ----------
+    plan
+        Says window, size and labels.
+    series_uid
+        Pseudonymous Series Instance UID.
+    voxels
+        HU (CT) or stored signal (MR), ``(slice, row, column)``.
+    masks
+        One boolean array per plan label in the plan's order, or ``None`` where the label is absent.
+
+    Raises
+    ------
+    BadCase
+        For shapes that do not match or voxels that are not finite.
+
+    Notes
+    -----
+    A slice larger than the plan's size is shrunk isotropically in plane (linear for the image, nearest for classes)
+    until it fits; a smaller one keeps its pixels.  The rest is padded with the darkest value.  Scores are therefore
+    at this working resolution.
+    """
+    volume = np.asarray(voxels, dtype=np.float32)
+    if volume.ndim != 3 or not np.isfinite(volume).all():
+        raise BadCase("A series is not a finite three-dimensional image.", details={"series_uid": series_uid})
+    if len(masks) != len(plan.labels):
+        raise BadCase("A series does not bring one mask per label of the plan.", details={"series_uid": series_uid})
+    classes = np.zeros(volume.shape, dtype=np.uint8)
+    for index, mask in enumerate(masks, start=1):
+        if mask is not None:
+            if mask.shape != volume.shape:
+                raise BadCase("A mask has another shape than its image.", details={"series_uid": series_uid})
+            classes[mask] = index
+    low, high = plan.window_hu or np.percentile(volume, PERCENTILES).tolist()
+    normalised = (volume - low) * (2.0 / max(high - low, 1e-6)) - 1.0
+    if plan.window_hu:
+        normalised = np.clip(normalised, -1.0, 1.0)
+    normalised = np.clip(normalised, -INTENSITY_LIMIT, INTENSITY_LIMIT)
+    factor = min(1.0, plan.size[0] / volume.shape[1], plan.size[1] / volume.shape[2])
+    if factor < 1.0:
+        normalised = _shrink(normalised, factor, plan.size, order=1)
+        classes = _shrink(classes, factor, plan.size, order=0)
+    return Case(
+        case_name(series_uid),
+        _pad(normalised, plan.size, float(normalised.min())).astype(np.float16),
+        _pad(classes, plan.size, 0).astype(np.uint8),
+    )
+
+
+def save_case(folder: Path, case: Case) -> Path:
+    """Write a case durably and atomically; an existing file of the same name is replaced."""
+    path = folder / f"{case.name}.npz"
+    temporary = folder / f".{case.name}.{os.getpid()}.part"
+    with temporary.open("wb") as file:
+        np.savez(file, image=case.image, classes=case.classes)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    return path
+
+
+def load_case(path: Path) -> Case:
+    """Read one case; the file holds arrays only and is opened without pickle."""
+    with np.load(path, allow_pickle=False) as content:
+        return Case(path.stem, content["image"], content["classes"])
+
+
+def load_cases(folder: Path) -> tuple[Case, ...]:
+    """Read all cases of a folder, sorted by name so that sampling does not depend on the file system."""
+    return tuple(load_case(path) for path in sorted(folder.glob("*.npz")))
+
+
+def write_manifest(folder: Path, facts: dict[str, object]) -> None:
+    """Say what a case folder was made from; written last, so that its presence means complete."""
+    temporary = folder / f".manifest.{os.getpid()}.part"
+    temporary.write_text(json.dumps(facts, sort_keys=True), encoding="utf-8")
+    temporary.replace(folder / "manifest.json")
+
+
+def _shrink(array: npt.NDArray[np.generic], factor: float, size: tuple[int, int], order: int) -> npt.NDArray[np.generic]:
+    rows, columns = (min(limit, max(1, round(side * factor))) for side, limit in zip(array.shape[1:], size, strict=True))
+    if order:
+        # Averaging over the footprint of a target pixel first, so that thin structures do not alias away.
+        sigma = 0.5 * (1.0 / factor - 1.0)
+        array = ndimage.gaussian_filter(np.asarray(array, dtype=np.float32), (0.0, sigma, sigma))
+    zoom = (1.0, rows / array.shape[1], columns / array.shape[2])
+    shrunk: npt.NDArray[np.generic] = ndimage.zoom(array, zoom, order=order, grid_mode=True, mode="nearest")
+    return shrunk
+
+
+def _pad(array: npt.NDArray[np.generic], size: tuple[int, int], value: float) -> npt.NDArray[np.generic]:
+    gaps = [limit - side for side, limit in zip(array.shape[1:], size, strict=True)]
+    widths = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps)]
+    return np.pad(array, widths, constant_values=value)

@@ -1,0 +1,103 @@
+"""FLARE jobs as data: what CENTRAL submits, and what a site must find in it, byte for byte after parsing.
+
+The site's part of a job is a pure function of plan and run, so the site does not *inspect* a job: it derives the one
+job it approved and compares.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from racoon.domain.plan import TrainingPlan
+from racoon.learning.engine import EngineJob
+from racoon.learning.flare.policy import (
+    AGGREGATOR_CLASS,
+    CONTROLLER_CLASS,
+    EXECUTOR_CLASS,
+    GENERATOR_CLASS,
+    KEEPER_CLASS,
+)
+
+CLIENT_CONFIG = "config/config_fed_client.json"
+SERVER_CONFIG = "config/config_fed_server.json"
+TASK = "train"
+
+
+def site_config(plan: TrainingPlan, run_id: str) -> dict[str, Any]:
+    """Return the whole configuration a job may have at a site."""
+    return {
+        "format_version": 2,
+        "executors": [
+            {
+                "tasks": [TASK],
+                "executor": {"path": EXECUTOR_CLASS, "args": {"plan": plan.to_dict(), "run_id": run_id}},
+            }
+        ],
+        "task_data_filters": [],
+        "task_result_filters": [],
+        "components": [],
+    }
+
+
+def server_config(job: EngineJob) -> dict[str, Any]:
+    """Return the configuration of the server's part; its paths are CENTRAL's own and no site receives it."""
+    return {
+        "format_version": 2,
+        "task_data_filters": [],
+        "task_result_filters": [],
+        "components": [
+            {
+                "id": "keeper",
+                "path": KEEPER_CLASS,
+                "args": {"source": str(job.source.resolve()), "folder": str(job.folder.resolve()), "job": job.name},
+            },
+            {"id": "generator", "path": GENERATOR_CLASS, "args": {}},
+            {"id": "aggregator", "path": AGGREGATOR_CLASS, "args": {"plan": job.plan.to_dict()}},
+        ],
+        "workflows": [
+            {
+                "id": "rounds",
+                "path": CONTROLLER_CLASS,
+                "args": {
+                    "min_clients": job.min_sites,
+                    "num_rounds": job.plan.rounds - job.first_round,
+                    "start_round": job.first_round,
+                    "wait_time_after_min_received": job.straggler_wait_s,
+                    "train_timeout": job.round_timeout_s,
+                    "aggregator_id": "aggregator",
+                    "persistor_id": "keeper",
+                    "shareable_generator_id": "generator",
+                    "train_task_name": TASK,
+                    # FLARE's snapshots would keep a second copy; RoundKeeper's files are the truth.
+                    "snapshot_every_n_rounds": 0,
+                },
+            }
+        ],
+    }
+
+
+def job_meta(job: EngineJob) -> dict[str, Any]:
+    """Return ``meta.json``: server and sites get different apps."""
+    return {
+        "name": job.name,
+        "resource_spec": {},
+        "min_clients": job.min_sites,
+        "deploy_map": {"app_server": ["server"], "app_site": list(job.sites)},
+        "custom_props": {"plan_hash": job.plan.hash, "run_id": job.run_id},
+    }
+
+
+def write_job(folder: Path, job: EngineJob) -> Path:
+    """Write a job folder and return its absolute path (FLARE looks up relative ones in its transfer folder)."""
+    root = folder.resolve() / job.name
+    for app, name, document in (
+        ("app_server", SERVER_CONFIG, server_config(job)),
+        ("app_site", CLIENT_CONFIG, site_config(job.plan, job.run_id)),
+    ):
+        path = root / app / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    (root / "meta.json").write_text(json.dumps(job_meta(job), indent=1), encoding="utf-8")
+    return root

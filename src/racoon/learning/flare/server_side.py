@@ -1,0 +1,138 @@
+"""What runs inside FLARE's job process at CENTRAL: exact aggregation, and round files that survive anything.
+
+Numpy only.  FLARE loads these classes by name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.fl_constant import ReservedKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.abstract.aggregator import Aggregator
+from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey, make_model_learnable
+from nvflare.app_common.abstract.model_persistor import ModelPersistor
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+
+from racoon.domain.plan import TrainingPlan
+from racoon.learning.aggregation import ExactMean
+from racoon.learning.architectures import tensor_shapes
+from racoon.learning.lifeline import watch_parent
+from racoon.learning.weights import BadWeights, load_weights, save_weights
+
+KEPT_ROUNDS = 2
+"""Newest round files kept: the last and, should it be torn, the one before."""
+
+FACTS = ("loss", "steps", "cases", "seconds")
+"""What of a site's facts is kept; anything else a site might send is dropped."""
+
+
+class ExactAggregator(Aggregator):  # type: ignore[misc]
+    """Case-weighted mean that does not depend on who answers first.
+
+    Parameters
+    ----------
+    plan
+        Training plan, JSON form; gives names and shapes of the tensors.
+    """
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        super().__init__()
+        self._shapes = tensor_shapes(TrainingPlan.from_dict(plan))
+        self._mean = ExactMean(self._shapes)
+
+    def reset(self, fl_ctx: FLContext) -> None:  # noqa: ARG002
+        """Begin a new round."""
+        self._mean = ExactMean(self._shapes)
+
+    def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
+        """Add a site's weights; a bad contribution is refused and the round goes on without it."""
+        site = contributor(shareable)
+        if shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND) != fl_ctx.get_prop(AppConstants.CURRENT_ROUND):
+            self.log_warning(fl_ctx, f"{site} answered for another round; not used")
+            return False
+        try:
+            dxo = from_shareable(shareable)
+            if dxo.data_kind != DataKind.WEIGHTS:
+                raise BadWeights("The contribution is not weights.")
+            self._mean.add(site, dxo.data, int(facts_of(dxo)["cases"]))
+        except (BadWeights, ValueError, TypeError, KeyError) as error:
+            self.log_error(fl_ctx, f"contribution of {site} refused: {error}")
+            return False
+        return True
+
+    def aggregate(self, fl_ctx: FLContext) -> Shareable:  # noqa: ARG002
+        """Return the mean; without any contribution the job fails and the reconciler decides."""
+        return DXO(DataKind.WEIGHTS, data=self._mean.mean()).to_shareable()
+
+
+class RoundKeeper(ModelPersistor):  # type: ignore[misc]
+    """Loads the weights a job begins with and keeps each round's result with its account.
+
+    Parameters
+    ----------
+    source
+        Safetensors file to begin with.
+    folder
+        Gets ``round-N.safetensors`` and one line per round in ``rounds.jsonl``: who took part, with what.
+    job
+        Name of the job, for the account.
+    """
+
+    def __init__(self, source: str, folder: str, job: str) -> None:
+        super().__init__()
+        watch_parent()
+        self._source, self._folder, self._job = Path(source), Path(folder), job
+        self._sites: dict[str, dict[str, Any]] = {}
+        self._refused: list[str] = []
+        self._started = time.time()
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Note who contributed what to the current round."""
+        if event_type == AppEventType.ROUND_STARTED:
+            self._sites, self._refused, self._started = {}, [], time.time()
+        elif event_type == AppEventType.AFTER_CONTRIBUTION_ACCEPT:
+            result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
+            if fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED):
+                self._sites[contributor(result)] = facts_of(from_shareable(result))
+            else:
+                self._refused.append(contributor(result))
+
+    def load_model(self, fl_ctx: FLContext) -> ModelLearnable:  # noqa: ARG002
+        """Return the weights to begin with."""
+        return make_model_learnable(weights=load_weights(self._source), meta_props={})
+
+    def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
+        """Write a finished round: first the weights, then the line that makes them count."""
+        round_index = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+        save_weights(self._folder / f"round-{round_index}.safetensors", model[ModelLearnableKey.WEIGHTS])
+        entry = {
+            "round": round_index,
+            "job": self._job,
+            "sites": self._sites,
+            "refused": sorted(self._refused),
+            "seconds": time.time() - self._started,
+        }
+        with (self._folder / "rounds.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry, sort_keys=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        (self._folder / f"round-{round_index - KEPT_ROUNDS}.safetensors").unlink(missing_ok=True)
+
+
+def contributor(shareable: Shareable) -> str:
+    """Return the site a result came from, as FLARE authenticated it."""
+    return str(shareable.get_peer_prop(ReservedKey.IDENTITY_NAME, "?"))
+
+
+def facts_of(dxo: DXO) -> dict[str, Any]:
+    """Return the numbers a site may say about its round."""
+    facts = dxo.get_meta_prop("facts") or {}
+    return {name: float(facts[name]) if name in {"loss", "seconds"} else int(facts[name]) for name in FACTS}

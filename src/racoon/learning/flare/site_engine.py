@@ -1,0 +1,92 @@
+"""The engine port's site side on FLARE: this site's key, its own policy, one process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from racoon.domain.plan import TrainingPlan
+from racoon.learning.engine import EngineIdentity
+from racoon.learning.extra import require_extra
+from racoon.learning.flare import policy
+from racoon.learning.flare.approvals import APPROVALS_VARIABLE, Approval, Approvals
+from racoon.learning.flare.central_side import end_process, record_process, recorded_process, start_process
+from racoon.learning.flare.certificates import load_or_make_key, make_request, write_credentials
+from racoon.platform.files import write_atomically
+
+
+class FlareSite:
+    """FLARE's site side.
+
+    Parameters
+    ----------
+    folder
+        Key, kit, approvals and process record; readable by the node only.
+    site
+        Site code; FLARE knows the site by it.
+    """
+
+    def __init__(self, folder: Path, site: str) -> None:
+        self.folder = folder.resolve()
+        self.site = site
+        self.approvals = Approvals(self.folder / "approvals")
+        self._kit = self.folder / "kit"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def request(self) -> str:
+        """Make the site's key once and return its signing request, PEM."""
+        return make_request(load_or_make_key(self._kit / "startup" / "client.key"), self.site)
+
+    def install(self, identity: EngineIdentity) -> None:
+        """Keep CENTRAL's answer and write the kit; policy and gates are this installation's, never CENTRAL's."""
+        require_extra("nvflare", "safetensors", "torch")
+        startup, local = self._kit / "startup", self._kit / "local"
+        write_credentials(startup, "client", identity.certificate_pem, identity.authority_pem)
+        _write(startup / "fed_client.json", policy.site_startup(self.site, identity.address))
+        _write(local / "resources.json", policy.site_resources(str(self.approvals.folder), self.site))
+        _write(local / "authorization.json", policy.authorization())
+        _write(local / "log_config.json", policy.log_configuration())
+        (self._kit / "transfer").mkdir(exist_ok=True)
+        _write(self.folder / "identity.json", identity.to_dict())
+
+    def approve(self, plan: TrainingPlan, run_id: str, cases: Path) -> None:
+        """Let jobs with exactly this plan, signed by the installed signer, run on these prepared cases."""
+        identity = EngineIdentity.from_dict(json.loads((self.folder / "identity.json").read_bytes()))
+        self.approvals.grant(Approval(plan, (run_id,), identity.signer, cases.resolve()))
+
+    def withdraw(self, plan_hash: str) -> None:
+        """Let no further job with this plan begin."""
+        self.approvals.withdraw(plan_hash)
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """Return what the gates refused, oldest first, for the node's audit."""
+        path = self.approvals.folder / "refusals.jsonl"
+        if not path.exists():
+            return []
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def start(self) -> None:
+        """Start the site's process, or keep the one that runs."""
+        if self.is_alive():
+            return
+        self._process = start_process(
+            "site", self._kit, self.site, **{APPROVALS_VARIABLE: str(self.approvals.folder)}
+        )
+        record_process(self.folder / "site.pid", self._process.pid)
+
+    def is_alive(self) -> bool:
+        """Tell whether the site's process lives."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+        return recorded_process(self.folder / "site.pid") is not None
+
+    def stop(self) -> None:
+        """Stop the site's process, its job processes and trainers."""
+        end_process(self.folder / "site.pid", self._process)
+        self._process = None
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    write_atomically(path, json.dumps(document, indent=1).encode(), mode=0o600)
