@@ -103,7 +103,7 @@ class NodeSettings(BaseSettings):
         Site code, e.g. ``"ALPHA"``.
     site_name
         Name for people.
-    data
+    data_directory
         Data directory; everything the node keeps lies below it.
     database_url
         ``sqlite:///…`` (default: a file in the data directory) or ``postgresql://…``.
@@ -117,7 +117,7 @@ class NodeSettings(BaseSettings):
 
     site: str
     site_name: str = ""
-    data: Path
+    data_directory: Path
     database_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     heartbeat_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
@@ -137,17 +137,22 @@ class NodeSettings(BaseSettings):
     @property
     def database(self) -> str:
         """URL of the node's database."""
-        return self.database_url or f"sqlite:///{self.data.resolve() / 'node.sqlite'}"
+        return self.database_url or f"sqlite:///{self.data_directory.resolve() / 'node.sqlite'}"
+
+    @property
+    def system_database(self) -> str:
+        """URL of the job queue's own database."""
+        return self.database_url or f"sqlite:///{self.data_directory.resolve() / 'jobs.sqlite'}"
 
     @property
     def identity_folder(self) -> Path:
         """Keys and certificate of this node."""
-        return self.data / "identity"
+        return self.data_directory / "identity"
 
     @property
     def artifacts_folder(self) -> Path:
         """Files that travel beside messages."""
-        return self.data / "artifacts"
+        return self.data_directory / "artifacts"
 
     @property
     def display_name(self) -> str:
@@ -163,6 +168,6 @@ def load_node_settings(path: Path | None, **flags: object) -> NodeSettings:
     racoon.platform.settings.ConfigurationError
     """
     settings = load_settings(NodeSettings, path, ENVIRONMENT_PREFIX, flags=flags)
-    if path is not None and not settings.data.is_absolute():
-        settings = settings.model_copy(update={"data": (path.parent / settings.data).resolve()})
+    if path is not None and not settings.data_directory.is_absolute():
+        settings = settings.model_copy(update={"data_directory": (path.parent / settings.data_directory).resolve()})
     return settings

@@ -1,0 +1,66 @@
+"""CENTRAL's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from racoon.client.connection import Connection
+
+
+class CentralClient(Connection):
+    """A person's or program's access to CENTRAL."""
+
+    def sites(self) -> list[dict[str, Any]]:
+        """List the sites of the network."""
+        return list(self.get("/api/sites"))
+
+    def add_site(self, code: str, name: str, city: str) -> dict[str, Any]:
+        """Register a site."""
+        return dict(self.post("/api/sites", {"code": code, "name": name, "city": city}))
+
+    def join_code(self, site: str) -> str:
+        """Make a one-time join code for a site."""
+        return str(self.post(f"/api/sites/{site}/join-code", {})["join_code"])
+
+    def create_study(self, definition: dict[str, Any]) -> dict[str, Any]:
+        """Create a study in state ``concept``."""
+        return dict(self.post("/api/studies", {"definition": definition}))
+
+    def study(self, study_id: str) -> dict[str, Any]:
+        """Get a study with its site matrix and possible next steps."""
+        return dict(self.get(f"/api/studies/{study_id}"))
+
+    def transition(
+        self, study_id: str, target: str, version: int, artefacts: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Take a study one step further."""
+        body = {"target": target, "version": version, "artefacts": artefacts or {}}
+        return dict(self.post(f"/api/studies/{study_id}/transitions", body))
+
+    def request_sites(self, study_id: str, sites: list[str]) -> Any:
+        """Ask sites to take part."""
+        return self.post(f"/api/studies/{study_id}/sites", {"sites": sites})
+
+    def start_run(self, study_id: str, kind: str) -> dict[str, Any]:
+        """Start a run of the study: ``count``, ``freeze``, ``measure`` or ``training``."""
+        return dict(self.post(f"/api/studies/{study_id}/runs", {"kind": kind}))
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """Get a run with its jobs."""
+        return dict(self.get(f"/api/runs/{run_id}"))
+
+    def results(self, study_id: str) -> dict[str, Any]:
+        """Get the pooled results of a study."""
+        return dict(self.get(f"/api/studies/{study_id}/results"))
+
+    def report(self, study_id: str, language: str = "en") -> bytes:
+        """Get the self-contained HTML report."""
+        return self.get_bytes(f"/api/studies/{study_id}/report.html", lang=language)
+
+    def results_csv(self, study_id: str) -> bytes:
+        """Get the results as CSV."""
+        return self.get_bytes(f"/api/studies/{study_id}/results.csv")
+
+    def monitoring(self) -> dict[str, Any]:
+        """Get how each site is."""
+        return dict(self.get("/api/monitoring"))

@@ -1,0 +1,34 @@
+"""A node's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from racoon.client.connection import Connection
+
+
+class NodeClient(Connection):
+    """A person's or program's access to the node of a site."""
+
+    def intake(self) -> dict[str, Any]:
+        """Get what arrived, what waits and what was set aside."""
+        return dict(self.get("/api/intake/status"))
+
+    def studies(self) -> list[dict[str, Any]]:
+        """List the studies this site was asked for."""
+        return list(self.get("/api/studies"))
+
+    def decide(
+        self, study_id: str, target: str, version: int, artefacts: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Take one step of the site's track for a study."""
+        body = {"target": target, "version": version, "artefacts": artefacts or {}}
+        return dict(self.post(f"/api/studies/{study_id}/track", body))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """List the newest jobs of the site."""
+        return list(self.get("/api/jobs"))
+
+    def measurements(self, study_id: str) -> list[dict[str, Any]]:
+        """List the values measured here for a study, each with the link to its pixels."""
+        return list(self.get("/api/measurements", study=study_id))

@@ -1,0 +1,144 @@
+"""Who takes part in the demo: one folder and one TOML per participant, exactly as an operator would write them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tomli_w
+
+from racoon.domain.identity import Role
+
+CENTRAL = "CENTRAL"
+FIRST_PORT = 8500
+
+LOGINS: dict[str, dict[str, tuple[Role, ...]]] = {
+    "central": {
+        "admin": (Role.ADMIN_CENTRAL,),
+        "office": (Role.COORDINATOR,),
+        "office2": (Role.COORDINATOR,),
+        "pi": (Role.PRINCIPAL_INVESTIGATOR, Role.RESEARCHER),
+        "auditor": (Role.AUDITOR,),
+    },
+    "node": {
+        "informatician": (Role.SITE_INFORMATICIAN,),
+        "diz": (Role.DIZ,),
+        "committee": (Role.UAC_MEMBER,),
+        "dpo": (Role.DPO,),
+        "radiologist": (Role.READER,),
+    },
+}
+"""People of each participant, with the roles they hold there."""
+
+
+@dataclass(frozen=True)
+class Participant:
+    """One server of the demo network.
+
+    Parameters
+    ----------
+    name
+        ``"CENTRAL"`` or a site code.
+    role
+        Which command it runs.
+    folder
+        Its data folder.
+    http_port
+        Port of its pages; for a node the DICOM port and for CENTRAL the nodes' port are ``second_port``.
+    """
+
+    name: str
+    role: Literal["central", "node"]
+    folder: Path
+    http_port: int
+    second_port: int
+
+    @property
+    def config(self) -> Path:
+        """The participant's TOML file."""
+        return self.folder / f"{self.role}.toml"
+
+    @property
+    def url(self) -> str:
+        """Base URL of its pages."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+
+def plan_participants(folder: Path, sites: list[str]) -> list[Participant]:
+    """Choose folders and free ports; the same folder keeps its ports when it is used again."""
+    known_path = folder / "ports.json"
+    known = json.loads(known_path.read_text()) if known_path.exists() else {}
+    taken: set[int] = set()
+    participants = []
+    for index, name in enumerate([CENTRAL, *sites]):
+        wanted = known.get(name) or [_free(FIRST_PORT + 10 * index, taken), _free(FIRST_PORT + 10 * index + 1, taken)]
+        taken.update(wanted)
+        known[name] = wanted
+        role: Literal["central", "node"] = "central" if name == CENTRAL else "node"
+        participants.append(Participant(name, role, folder / name.lower(), wanted[0], wanted[1]))
+    folder.mkdir(parents=True, exist_ok=True)
+    known_path.write_text(json.dumps(known))
+    return participants
+
+
+def write_configuration(participant: Participant, site_name: str, engine_port: int) -> None:
+    """Write a participant's TOML file."""
+    participant.folder.mkdir(parents=True, exist_ok=True)
+    if participant.role == "central":
+        document = {
+            "data_directory": str(participant.folder / "data"),
+            "network": "RACOON demo",
+            "heartbeat_s": 5,
+            "people": {"port": participant.http_port},
+            "nodes": {"port": participant.second_port},
+            "engine": {"port": engine_port, "admin_port": engine_port + 1},
+        }
+    else:
+        document = {
+            "site": participant.name,
+            "site_name": site_name,
+            "data_directory": str(participant.folder / "data"),
+            "heartbeat_s": 5,
+            "http": {"port": participant.http_port},
+            "dicom": {"port": participant.second_port, "ae_title": participant.name},
+            "release": {"minimum_training_cases": 5, "minimum_training_sites": 2},
+        }
+    participant.config.write_text(
+        "# Written by the demo; the same keys an operator would set.\n" + tomli_w.dumps(document), encoding="utf-8"
+    )
+
+
+def passwords(folder: Path) -> dict[str, str]:
+    """Load, or invent once, one password per login name; the demo's data are invented too."""
+    path = folder / "logins.json"
+    if path.exists():
+        return dict(json.loads(path.read_text()))
+    names = {name for people in LOGINS.values() for name in people}
+    invented = {name: f"{name}-{secrets.token_hex(6)}" for name in sorted(names)}
+    folder.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(invented))
+    return invented
+
+
+def free_port(start: int) -> int:
+    """Find a free port on this machine from ``start`` on."""
+    return _free(start, set())
+
+
+def _free(start: int, taken: set[int]) -> int:
+    for port in range(start, start + 2000):
+        if port in taken:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no free port found on this machine")

@@ -1,0 +1,104 @@
+"""Routes of the site's decisions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from racoon.domain.governance.site_track import SITE_TRACK_TABLE
+from racoon.errors import Refused
+from racoon.node.approvals.model import StudyAtSite
+from racoon.node.approvals.service import Approvals
+from racoon.platform.auth import User, require
+
+router = APIRouter(prefix="/api/studies", tags=["approvals"])
+
+Reader = Annotated[User, Depends(require("study.read"))]
+Decider = Annotated[User, Depends(require("track.decide"))]
+
+
+class Decision(BaseModel):
+    """One step of the site's track.
+
+    Attributes
+    ----------
+    target
+        Wanted state.
+    version
+        Version of the track the person saw.
+    artefacts
+        What is handed in: vote, ethics vote, data protection statement, contract, comment, public reason.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: Annotated[str, Field(max_length=32)]
+    version: int
+    artefacts: dict[str, Any] = {}
+
+
+@router.get("")
+def list_studies(request: Request, user: Reader) -> list[dict[str, Any]]:  # noqa: ARG001
+    """List the studies this site was asked for, newest first."""
+    approvals: Approvals = request.app.state.approvals
+    with request.app.state.database.connect() as connection:
+        return [describe(study) for study in approvals.studies(connection)]
+
+
+@router.get("/{study_id}")
+def show_study(study_id: str, request: Request, user: Reader) -> dict[str, Any]:  # noqa: ARG001
+    """Show a study with the history of the site's decisions."""
+    approvals: Approvals = request.app.state.approvals
+    with request.app.state.database.connect() as connection:
+        study = approvals.current(connection, study_id)
+        return {
+            **describe(study),
+            "definition": study.definition.to_dict(),
+            "history": [
+                {**event, "decided_at": event["decided_at"].isoformat()}
+                for event in approvals.history(connection, study_id)
+            ],
+        }
+
+
+@router.post("/{study_id}/track")
+def decide(study_id: str, decision: Decision, request: Request, user: Decider) -> dict[str, Any]:
+    """Take one step of the site's track; refused steps are audited too."""
+    approvals: Approvals = request.app.state.approvals
+    database = request.app.state.database
+    try:
+        with database.begin() as connection:
+            study = approvals.decide(
+                connection,
+                approvals.current(connection, study_id),
+                decision.target,
+                actor=user.name,
+                roles=user.roles,
+                artefacts=decision.artefacts,
+                version=decision.version,
+            )
+    except Refused:
+        with database.begin() as connection:
+            study = approvals.current(connection, study_id)
+            approvals.record_refusal(connection, study, decision.target, user.name, user.roles)
+        raise
+    return describe(study)
+
+
+def describe(study: StudyAtSite) -> dict[str, Any]:
+    """Return what a list shows of a study."""
+    return {
+        "study_id": study.study_id,
+        "study_hash": study.study_hash,
+        "title": study.definition.title,
+        "mode": study.definition.mode,
+        "central_state": study.central_state,
+        "track_state": study.track_state,
+        "next_states": list(SITE_TRACK_TABLE.targets(study.track_state)),
+        "version": study.version,
+        "vote": study.vote,
+        "dataset_hash": study.dataset_hash,
+        "offered_at": study.offered_at.isoformat(),
+    }
