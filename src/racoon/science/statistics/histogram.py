@@ -167,6 +167,26 @@ class Histogram:
             raise ValueError("nothing to merge")
         return merged
 
+    def coarsened(self, factor: int) -> Histogram:
+        """Merge each ``factor`` neighbouring bins; a merged bin with a missing part is missing.
+
+        Raises
+        ------
+        ValueError
+            If the number of bins is not a multiple of the factor.
+        """
+        if factor == 1:
+            return self
+        if factor < 1 or self.bins.count % factor:
+            raise ValueError("the number of bins must be a multiple of the factor")
+        inner = self.cells[1:-1]
+        groups = [inner[start : start + factor] for start in range(0, len(inner), factor)]
+        merged = [
+            None if None in group else sum(cell for cell in group if cell is not None) for group in groups
+        ]
+        bins = FixedBins(self.bins.lower, self.bins.upper, self.bins.width * factor)
+        return Histogram(bins, (self.cells[0], *merged, self.cells[-1]))
+
     def quantile(
         self, probability: float, *, unplaced: int = 0, places: Sequence[int] | None = None
     ) -> Quantile:

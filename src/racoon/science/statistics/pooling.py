@@ -6,8 +6,10 @@ suppressed stands neither in the numerator nor in the denominator, and the resul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from racoon.science.statistics.histogram import Histogram, Quantile
 from racoon.science.statistics.moments import Moments
@@ -30,6 +32,21 @@ class SiteSummary:
     site: str
     moments: Moments | None
     histogram: Histogram | None = None
+
+    @classmethod
+    def from_dict(cls, site: str, item: Mapping[str, Any]) -> SiteSummary:
+        """Read one measurement of a released payload.
+
+        Raises
+        ------
+        ValueError
+            If no real values could have these moments or cells.
+        """
+        return cls(
+            site,
+            Moments.from_dict(item["moments"]) if item.get("moments") else None,
+            Histogram.from_dict(item["histogram"]) if item.get("histogram") else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -97,30 +114,40 @@ def pool(
 
 def _pool_histograms(counted: Sequence[SiteSummary]) -> tuple[Histogram | None, int, list[int]]:
     unplaced, anywhere = 0, False
-    bins = None
-    known: list[int] = []
-    hidden: list[bool] = []
+    sized: list[tuple[int, Histogram]] = []
     for item in counted:
         size = item.moments.n if item.moments is not None else 0
         if item.histogram is None:
             unplaced, anywhere = unplaced + size, anywhere or size > 0
-            continue
-        if bins is None:
-            bins, known = item.histogram.bins, [0] * len(item.histogram.cells)
-            hidden = [False] * len(known)
-        if item.histogram.bins != bins:
-            raise ValueError("sites used different bins")
-        if item.histogram.known > size:
+        elif item.histogram.known > size:
             raise ValueError("a histogram holds more values than its site has")
-        unplaced += size - item.histogram.known
-        for index, cell in enumerate(item.histogram.cells):
-            known[index] += cell or 0
-            hidden[index] = hidden[index] or cell is None
-    if bins is None:
+        else:
+            sized.append((size, item.histogram))
+    if not sized:
         return None, unplaced, []
+    parts = _same_bins([histogram for _, histogram in sized])
+    unplaced += sum(size - part.known for (size, _), part in zip(sized, parts, strict=True))
+    known = [
+        sum(cell or 0 for cell in column) for column in zip(*(part.cells for part in parts), strict=True)
+    ]
+    hidden = [None in column for column in zip(*(part.cells for part in parts), strict=True)]
     # A cell nobody released stays unknown; a cell that some sites released shows their sum, a lower bound.
     cells = tuple(
         None if unknown and not count else count for count, unknown in zip(known, hidden, strict=True)
     )
     places = [index for index, unknown in enumerate(hidden) if unknown or anywhere]
-    return Histogram(bins, cells), unplaced, places
+    return Histogram(parts[0].bins, cells), unplaced, places
+
+
+def _same_bins(parts: Sequence[Histogram]) -> list[Histogram]:
+    """Bring histograms whose bins are merged from the same fine bins to the finest width all of them have."""
+    finest = min(parts, key=lambda part: part.bins.width).bins
+    factors = []
+    for part in parts:
+        factor = round(part.bins.width / finest.width)
+        same_range = (part.bins.lower, part.bins.upper) == (finest.lower, finest.upper)
+        if not same_range or not math.isclose(part.bins.width, finest.width * factor, rel_tol=1e-9):
+            raise ValueError("sites used different bins")
+        factors.append(factor)
+    common = math.lcm(*factors)
+    return [part.coarsened(common // factor) for part, factor in zip(parts, factors, strict=True)]
