@@ -1,0 +1,200 @@
+"""Words of de-identification: what comes out, why something does not, and what a profile is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal
+
+from racoon.domain.identity import Pseudonym
+from racoon.errors import Defect, Refused
+
+
+class QuarantineReason(StrEnum):
+    """Why an object does not pass.  The value is a stable code; :data:`PLAIN_WORDS` says it to people."""
+
+    NOT_DICOM = "not_dicom"
+    TRUNCATED = "truncated"
+    UNDECODABLE_HEADER = "undecodable_header"
+    MISSING_UIDS = "missing_uids"
+    UNSUPPORTED_SOP_CLASS = "unsupported_sop_class"
+    UNSUPPORTED_TRANSFER_SYNTAX = "unsupported_transfer_syntax"
+    MISSING_PIXEL_DATA = "missing_pixel_data"
+    BURNED_IN_SUSPECTED = "burned_in_suspected"
+    SUSPICIOUS_SIZE = "suspicious_size"
+    INCONSISTENT_PATIENT = "inconsistent_patient"
+    IDENTIFIER_SURVIVED = "identifier_survived"
+    CONFLICT = "conflict"
+
+
+PLAIN_WORDS: Mapping[QuarantineReason, tuple[str, str]] = {
+    QuarantineReason.NOT_DICOM: (
+        "This is not a DICOM file.",
+        "Das ist keine DICOM-Datei.",
+    ),
+    QuarantineReason.TRUNCATED: (
+        "The file ends too early. Send it again.",
+        "Die Datei endet zu früh. Bitte noch einmal senden.",
+    ),
+    QuarantineReason.UNDECODABLE_HEADER: (
+        "The header cannot be read.",
+        "Der Kopf der Datei ist nicht lesbar.",
+    ),
+    QuarantineReason.MISSING_UIDS: (
+        "A UID of the imaging study, the series or the object is missing or malformed.",
+        "Eine UID der Untersuchung, der Serie oder des Objekts fehlt oder ist fehlerhaft.",
+    ),
+    QuarantineReason.UNSUPPORTED_SOP_CLASS: (
+        "There are no de-identification rules for this kind of object (SOP class).",
+        "Für diese Art von Objekt (SOP-Klasse) gibt es keine Regeln zur De-Identifizierung.",
+    ),
+    QuarantineReason.UNSUPPORTED_TRANSFER_SYNTAX: (
+        "The transfer syntax is unknown.",
+        "Die Transfersyntax ist unbekannt.",
+    ),
+    QuarantineReason.MISSING_PIXEL_DATA: (
+        "The image has no pixel data, or its size is not stated.",
+        "Das Bild hat keine Pixeldaten oder nennt seine Größe nicht.",
+    ),
+    QuarantineReason.BURNED_IN_SUSPECTED: (
+        "Text may be written into the pixels (screen save, dose sheet, colour picture or marked so).",
+        "In die Pixel könnte Text geschrieben sein (Bildschirmfoto, Dosisblatt, Farbbild, Kennzeichen).",
+    ),
+    QuarantineReason.SUSPICIOUS_SIZE: (
+        "The object claims a size that no honest object has.",
+        "Das Objekt gibt eine Größe an, die kein echtes Objekt hat.",
+    ),
+    QuarantineReason.INCONSISTENT_PATIENT: (
+        "Objects of one imaging study carry different patients.",
+        "Objekte einer Untersuchung tragen verschiedene Patienten.",
+    ),
+    QuarantineReason.IDENTIFIER_SURVIVED: (
+        "The self-scan found something known of the patient in the output.",
+        "Die Selbstprüfung fand in der Ausgabe etwas, das die Patientin oder den Patienten kennzeichnet.",
+    ),
+    QuarantineReason.CONFLICT: (
+        "Another object with the same UID and different content is archived already.",
+        "Ein anderes Objekt mit derselben UID und anderem Inhalt ist schon archiviert.",
+    ),
+}
+
+RELEASABLE = frozenset({QuarantineReason.BURNED_IN_SUSPECTED})
+"""Suspicions a person may overrule after looking; everything else is only tried again."""
+
+
+class Quarantined(Defect):
+    """An object that must not pass.
+
+    Parameters
+    ----------
+    reason
+        Its code and plain words.
+    details
+        For the local log only; without values of the object.
+    """
+
+    code = "deid.quarantined"
+
+    def __init__(self, reason: QuarantineReason, details: Mapping[str, object] | None = None) -> None:
+        super().__init__(PLAIN_WORDS[reason][0], code=f"deid.{reason.value}", details=details)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with its reason: de-identification may run in another process."""
+        return (Quarantined, (self.reason, self.details))
+
+
+class UnknownProfile(Refused):
+    """No such profile, or one that does not make sense."""
+
+    code = "deid.unknown_profile"
+
+
+Option = Literal["modified_dates", "clean_descriptors", "patient_characteristics", "device_identity"]
+
+OPTIONS: Mapping[str, tuple[str, str]] = {
+    "modified_dates": ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
+    "clean_descriptors": ("113105", "Clean Descriptors Option"),
+    "patient_characteristics": ("113108", "Retain Patient Characteristics Option"),
+    "device_identity": ("113109", "Retain Device Identity Option"),
+}
+"""Options of PS3.15 table E.1-1 that a profile may switch on, with their codes of CID 7050."""
+
+BASIC_PROFILE_CODE = ("113100", "Basic Application Confidentiality Profile")
+SAFE_PRIVATE_CODE = ("113111", "Retain Safe Private Option")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a study chose and a site may tighten; data, not code.
+
+    Parameters
+    ----------
+    name, title
+        Key and one line for people.
+    options
+        Names of :data:`OPTIONS` that are on.
+    date_shift_limit_days
+        Dates move by 1 to this many days in either direction.
+    birth_date
+        ``"remove"`` empties it; ``"year"`` keeps the first of January of the year, unless older than 89.
+    also_remove
+        Keywords that go although the options would keep them.
+    safe_private
+        ``"CREATOR|gggg|ee"`` of private elements that may stay (block-relative element number).
+    """
+
+    name: str
+    title: str = ""
+    options: frozenset[str] = frozenset()
+    date_shift_limit_days: int = 14
+    birth_date: Literal["remove", "year"] = "remove"
+    also_remove: frozenset[str] = frozenset()
+    safe_private: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        unknown = self.options - OPTIONS.keys()
+        if unknown:
+            raise UnknownProfile(
+                f"The profile {self.name} names unknown options: {', '.join(sorted(unknown))}."
+            )
+
+    def tighten(
+        self, *, without: frozenset[str] = frozenset(), also_remove: frozenset[str] = frozenset()
+    ) -> Profile:
+        """Give a profile that keeps less: fewer options, more keywords removed.  There is no way to keep
+        more.
+        """
+        return replace(
+            self,
+            name=f"{self.name}-tightened",
+            options=self.options - without,
+            also_remove=self.also_remove | also_remove,
+        )
+
+
+@dataclass(frozen=True)
+class Deidentified:
+    """One object without identity.
+
+    Parameters
+    ----------
+    dataset_bytes
+        A whole DICOM file (PS3.10), preamble zeroed.
+    sop_class_uid, sop_instance_uid, series_uid, imaging_study_uid
+        UIDs inside the file, already replaced.
+    pseudonym
+        Subject.
+    evidence
+        Rule set, profile, counts per action and class of element, result of the self-scan.  No original
+        values.
+    """
+
+    dataset_bytes: bytes
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    imaging_study_uid: str
+    pseudonym: Pseudonym
+    evidence: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,54 @@
+"""The way back, encrypted at rest: pseudonym to patient, in a database file of its own."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from sqlalchemy.dialects import postgresql, sqlite
+
+from racoon.node.pseudonyms.model import KeyFileBroken
+from racoon.platform.database import Database
+
+_METADATA = sa.MetaData()
+"""Not the node's collection of tables: this one never shares a file, a backup or a connection with them."""
+
+MAPPING = sa.Table(
+    "mapping",
+    _METADATA,
+    sa.Column("domain", sa.String(128), primary_key=True),
+    sa.Column("pseudonym", sa.String(64), primary_key=True),
+    sa.Column("sealed", sa.LargeBinary, nullable=False),
+)
+
+
+class MappingTable:
+    """Sealed patient numbers by domain and pseudonym."""
+
+    def __init__(self, database: Database, key: bytes) -> None:
+        self._database = database
+        self._cipher = AESSIV(key)
+        with database.begin() as connection:
+            _METADATA.create_all(connection)
+
+    def remember(self, domain: str, pseudonym: str, patient_id: str) -> None:
+        """Record a patient once; another call with the same pseudonym changes nothing."""
+        sealed = self._cipher.encrypt(patient_id.encode(), [domain.encode(), pseudonym.encode()])
+        insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
+        row = {"domain": domain, "pseudonym": pseudonym, "sealed": sealed}
+        with self._database.begin() as connection:
+            connection.execute(insert(MAPPING).values(row).on_conflict_do_nothing())
+
+    def open(self, domain: str, pseudonym: str) -> str | None:
+        """Give the patient's number behind a pseudonym, None if there is none."""
+        query = sa.select(MAPPING.c.sealed).where(
+            MAPPING.c.domain == domain, MAPPING.c.pseudonym == pseudonym
+        )
+        with self._database.connect() as connection:
+            sealed = connection.execute(query).scalar_one_or_none()
+        if sealed is None:
+            return None
+        try:
+            return self._cipher.decrypt(sealed, [domain.encode(), pseudonym.encode()]).decode()
+        except InvalidTag as error:
+            raise KeyFileBroken("The pseudonym key does not open the mapping table.") from error

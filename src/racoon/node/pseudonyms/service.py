@@ -1,0 +1,194 @@
+"""Ask for a subject's pseudonym, a replaced UID, a date shift; and, with two people and a reason, for the
+patient.
+
+Scheme: ``psn = base32(HMAC-SHA256(K[node, domain, version], domain || 0x1f || canonical id))`` cut to 128 bit,
+with the key version in front and a check character behind.  UIDs and date shifts come from sibling keys; they need
+no table.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from hashlib import sha256
+from pathlib import Path
+
+from racoon.domain.identity import PatientId, Pseudonym, Role
+from racoon.domain.permission import is_permitted
+from racoon.node.pseudonyms._store import MappingTable
+from racoon.node.pseudonyms.keys import MasterKey, load_or_create_key, make_ephemeral_key
+from racoon.node.pseudonyms.model import (
+    ARCHIVE_DOMAIN,
+    BODY_LENGTH,
+    DEFAULT_DATE_SHIFT_DAYS,
+    LONGEST_DATE_SHIFT_DAYS,
+    ReidentificationRefused,
+    ReidentificationRequest,
+    UnknownPseudonym,
+    canonical_id,
+    check_character,
+)
+from racoon.platform.audit import AuditLog
+from racoon.platform.database import Database
+from racoon.standards.dicom.uids import is_standard, uid_from_digest
+
+REIDENTIFY = "subject.reidentify"
+"""Action of the permission table that both people need."""
+
+
+class Pseudonymiser:
+    """Pseudonyms, UIDs and date shifts of one node.
+
+    Parameters
+    ----------
+    key_file
+        Master key, made on first use (mode 0600); None makes a key that ends with the process.
+    database_url
+        The mapping's own database; None keeps no way back at all.
+
+    Examples
+    --------
+    >>> names = Pseudonymiser(None, None)
+    >>> names.pseudonym(PatientId("4711")) == names.pseudonym(PatientId(" 4711 "))
+    True
+    >>> names.pseudonym(PatientId("4711")) == names.pseudonym(PatientId("4711"), "study-a")
+    False
+    """
+
+    def __init__(self, key_file: Path | None, database_url: str | None) -> None:
+        self._key: MasterKey = (
+            make_ephemeral_key() if key_file is None else load_or_create_key(Path(key_file))
+        )
+        self._table: MappingTable | None = None
+        if database_url is not None:
+            database = Database(database_url, synchronous="FULL")
+            self._table = MappingTable(
+                database, self._key.derive("mapping", "", version=self._oldest, length=64)
+            )
+        self._remembered: dict[tuple[str, str], Pseudonym] = {}
+        self._uids: dict[tuple[str, str], str] = {}
+
+    @property
+    def _oldest(self) -> int:
+        return self._key.versions[0][0]
+
+    def _digest(self, purpose: str, domain: str, text: str) -> bytes:
+        # UIDs and shifts stay on the oldest key: a new key version renames subjects, it must not tear series
+        # apart.
+        version = self._key.current_version if purpose == "pseudonym" else self._oldest
+        key = self._key.derive(purpose, domain, version=version)
+        return hmac.digest(key, f"{domain}\x1f{text}".encode(), sha256)
+
+    def pseudonym(self, patient_id: PatientId, domain: str = ARCHIVE_DOMAIN) -> Pseudonym:
+        """Give the subject's pseudonym in a domain, and record the way back before anybody sees it.
+
+        Parameters
+        ----------
+        patient_id
+            Number of the patient in this hospital.
+        domain
+            ``"archive"`` or the id of a study.
+        """
+        canonical = canonical_id(patient_id)
+        known = self._remembered.get((domain, canonical))
+        if known is not None:
+            return known
+        body = base64.b32encode(self._digest("pseudonym", domain, canonical)[:17]).decode()[:BODY_LENGTH]
+        psn = Pseudonym(f"R{self._key.current_version}-{body}{check_character(body)}")
+        if self._table is not None:
+            self._table.remember(domain, psn, canonical)
+        if len(self._remembered) > 100_000:
+            self._remembered.clear()
+        self._remembered[domain, canonical] = psn
+        return psn
+
+    def uid(self, original: str, domain: str = ARCHIVE_DOMAIN) -> str:
+        """Replace a UID by a keyed hash under ``2.25.``; UIDs of the standard itself stay."""
+        if is_standard(original) or not original:
+            return original
+        known = self._uids.get((domain, original))
+        if known is None:
+            known = uid_from_digest(self._digest("uid", domain, original))
+            if len(self._uids) > 200_000:
+                self._uids.clear()
+            self._uids[domain, original] = known
+        return known
+
+    def date_shift_days(
+        self,
+        patient_id: PatientId,
+        domain: str = ARCHIVE_DOMAIN,
+        *,
+        limit_days: int = DEFAULT_DATE_SHIFT_DAYS,
+    ) -> int:
+        """Give the patient's one shift in a domain: -limit to +limit days, never 0."""
+        if not 1 <= limit_days <= LONGEST_DATE_SHIFT_DAYS:
+            raise ValueError(f"a date shift is 1 to {LONGEST_DATE_SHIFT_DAYS} days")
+        number = int.from_bytes(self._digest("date", domain, canonical_id(patient_id))[:8], "big") % (
+            2 * limit_days
+        )
+        return number - limit_days if number < limit_days else number - limit_days + 1
+
+    def token(self, text: str, domain: str = ARCHIVE_DOMAIN) -> str:
+        """Replace a short local text, such as a local code, by 12 stable characters."""
+        return base64.b32encode(self._digest("token", domain, text)).decode()[:12]
+
+    def reveal(self, pseudonym: Pseudonym, domain: str) -> PatientId:
+        """Look up the patient; only :func:`reidentify` calls this, after its checks and its audit entry.
+
+        Raises
+        ------
+        UnknownPseudonym
+            If nothing is recorded.
+        """
+        found = None if self._table is None else self._table.open(domain, pseudonym)
+        if found is None:
+            raise UnknownPseudonym("No patient is recorded under this pseudonym.")
+        return PatientId(found)
+
+
+def reidentify(
+    pseudonymiser: Pseudonymiser,
+    pseudonym: Pseudonym,
+    domain: str,
+    request: ReidentificationRequest,
+    *,
+    database: Database,
+    audit: AuditLog,
+) -> PatientId:
+    """Tell who a subject is, to two different people with the right and a reason; every try is audited.
+
+    Raises
+    ------
+    ReidentificationRefused
+        If the right, the second person or the reason is missing.
+    UnknownPseudonym
+        If nothing is recorded.
+    """
+    refusal = _refusal(request)
+    with database.begin() as connection:
+        # The entry is committed before the answer is looked up: no answer without its trace.
+        audit.append(
+            connection,
+            actor=request.actor,
+            actor_role=",".join(sorted(request.actor_roles)),
+            action=REIDENTIFY,
+            target=f"{domain}/{pseudonym}",
+            purpose=request.reason,
+            outcome="refused" if refusal else "success",
+            details={"second_person": request.second_person, "refusal": refusal},
+        )
+    if refusal:
+        raise ReidentificationRefused(refusal)
+    return pseudonymiser.reveal(pseudonym, domain)
+
+
+def _refusal(request: ReidentificationRequest) -> str:
+    if len(request.reason.strip()) < 10:
+        return "Re-identification needs a reason in plain words."
+    if not request.second_person.strip() or request.second_person == request.actor:
+        return "Re-identification needs a second person."
+    for roles in (request.actor_roles, request.second_roles):
+        if not is_permitted("node", (Role(role) for role in roles), REIDENTIFY):
+            return "Re-identification needs a role that may do it, for both people."
+    return ""
