@@ -33,7 +33,7 @@ clean:           ## remove everything that can be made again
 	@rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache && echo "· clean"
 
 run-env:
-	@python3 tools/setup.py run
+	@python3 tools/set_up.py run
 
 test-env:
-	@python3 tools/setup.py test
+	@python3 tools/set_up.py test

@@ -2,8 +2,8 @@
 
 Runs with nothing but Python >= 3.11 and pip, says what it does while it does it, and does nothing twice.
 
-    python3 tools/setup.py run      what `make demo` needs: the product and the extra `learning`
-    python3 tools/setup.py test     the same, every other extra, the workshop's tools, Debian packages
+    python3 tools/set_up.py run      what `make demo` needs: the product and the extra `learning`
+    python3 tools/set_up.py test     the same, every other extra, the workshop's tools, Debian packages
 """
 
 from __future__ import annotations
