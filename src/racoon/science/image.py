@@ -22,7 +22,8 @@ def _check_grid(voxels: npt.NDArray[np.generic], affine: npt.NDArray[np.float64]
 def spacing_of(affine: npt.NDArray[np.float64]) -> tuple[float, float, float]:
     """Distance in mm between neighbouring voxel centres along (slice, row, column).
 
-    Along the slice axis this is the length of the step from one slice to the next, also when the stack is sheared.
+    Along the slice axis this is the length of the step from one slice to the next, also when the stack is
+    sheared.
     """
     steps = np.linalg.norm(affine[:3, :3], axis=0)
     return float(steps[0]), float(steps[1]), float(steps[2])

@@ -21,7 +21,8 @@ from racoon.node.archive.model import DeidentifiedInstance, check_uid
 from racoon.standards.dicomweb import dicom_json
 
 LARGE_SEQUENCES = ("PerFrameFunctionalGroupsSequence",)
-"""Left out of the stored metadata of many-frame objects: 30 000 items would take longer to encode than to read again."""
+"""Left out of the stored metadata of many-frame objects: 30 000 items would take longer to encode than to
+read again."""
 
 MANY_FRAMES = 200
 
@@ -82,7 +83,8 @@ def read_header(instance: DeidentifiedInstance) -> Header:
     for keyword, value in declared.items():
         if _text(dataset, keyword) != value:
             raise NotTheSameObject(
-                f"The object's {keyword} is not the one it was handed over with.", details={"keyword": keyword}
+                f"The object's {keyword} is not the one it was handed over with.",
+                details={"keyword": keyword},
             )
     return _header_of(dataset, instance.bytes)
 

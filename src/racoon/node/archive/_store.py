@@ -1,7 +1,8 @@
 """Tables of the archive's index and the statements that keep them.
 
-Counts of a series and an imaging study change in the transaction that adds the instance, so a list never computes
-them.  The metadata of a series is one blob: zstd frames of JSON lines, one frame per store call, merged now and then.
+Counts of a series and an imaging study change in the transaction that adds the instance, so a list never
+computes them.  The metadata of a series is one blob: zstd frames of JSON lines, one frame per store call,
+merged now and then.
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ def lock_study(connection: sa.Connection, imaging_study_uid: str) -> sa.Row[Any]
     return connection.execute(query.with_for_update()).one_or_none()
 
 
-def ensure_study(connection: sa.Connection, uid: str, pseudonym: str, attributes: dict[str, Any]) -> sa.Row[Any]:
+def ensure_study(
+    connection: sa.Connection, uid: str, pseudonym: str, attributes: dict[str, Any]
+) -> sa.Row[Any]:
     """Return the imaging study's row, made from the first instance when it is new."""
     row = lock_study(connection, uid)
     if row is None:
@@ -156,8 +159,7 @@ def ensure_study(connection: sa.Connection, uid: str, pseudonym: str, attributes
             "stored_at": now(),
         }
         insert_new(connection, imaging_studies, fresh)
-        row = lock_study(connection, uid)
-    assert row is not None
+        row = _require(lock_study(connection, uid))
     return row
 
 
@@ -183,9 +185,13 @@ def ensure_series(
         "stored_at": now(),
     }
     is_new = insert_new(connection, series, fresh) is not None
-    row = lock_series(connection, uid)
-    assert row is not None
-    return row, is_new
+    return _require(lock_series(connection, uid)), is_new
+
+
+def _require(row: sa.Row[Any] | None) -> sa.Row[Any]:
+    if row is None:
+        raise LookupError("a row that was just written is not there")
+    return row
 
 
 def append_metadata(connection: sa.Connection, series_id: int, lines: bytes) -> None:
@@ -253,9 +259,9 @@ def series_row_of(row: sa.Row[Any]) -> SeriesRow:
 
 def select_instances() -> sa.Select[Any]:
     """Select instances with the UIDs of their series and imaging study."""
-    return sa.select(
-        instances, series.c.series_uid, series.c.imaging_study_uid, series.c.pseudonym
-    ).join(series, series.c.id == instances.c.series_id)
+    return sa.select(instances, series.c.series_uid, series.c.imaging_study_uid, series.c.pseudonym).join(
+        series, series.c.id == instances.c.series_id
+    )
 
 
 def instance_row_of(row: sa.Row[Any]) -> InstanceRow:

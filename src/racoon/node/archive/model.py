@@ -16,7 +16,8 @@ UID_PATTERN = re.compile(r"[0-9]+(\.[0-9]+)*")
 """Components of digits and dots (PS3.5 section 9.1).  Leading zeros are tolerated: scanners write them."""
 
 MAXIMUM_BATCH = 200
-"""Instances in one transaction: enough to amortise the commit, few enough to hold in memory (about 100 MB of CT)."""
+"""Instances in one transaction: enough to amortise the commit, few enough to hold in memory (about 100 MB
+of CT)."""
 
 SEGMENTATION_MODALITY = "SEG"
 
@@ -74,7 +75,8 @@ class DeidentifiedInstance:
     pseudonym
         Subject; equal to Patient ID (0010,0020) inside the file.
     evidence
-        What the de-identification did: rule set version and counts per action.  JSON, without original values.
+        What the de-identification did: rule set version and counts per action.  JSON, without original
+        values.
     """
 
     bytes: bytes

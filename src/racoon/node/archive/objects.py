@@ -1,7 +1,7 @@
 """The port to the object store, and its adapter for a local folder.
 
-Keys are made of pseudonymous UIDs and content hashes, so a key is written once and never changes its content: a crash
-can leave an object that nobody refers to, never a wrong one.
+Keys are made of pseudonymous UIDs and content hashes, so a key is written once and never changes its
+content: a crash can leave an object that nobody refers to, never a wrong one.
 """
 
 from __future__ import annotations
@@ -204,5 +204,6 @@ def _fsync(path: Path) -> None:
 
 def _missing(key: str) -> ObjectNotFound:
     return ObjectNotFound(
-        "An archived object is missing on disk. Run `racoon node reindex` and check the disk.", details={"key": key}
+        "An archived object is missing on disk. Run `racoon node reindex` and check the disk.",
+        details={"key": key},
     )

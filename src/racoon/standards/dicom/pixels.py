@@ -1,7 +1,8 @@
 """Frames decoded to exactly the stored values, or refused: a wrong picture is worse than none.
 
-Uncompressed frames are cut from the buffer; compressed ones go to imagecodecs (BSD), which is the fastest free decoder
-for each syntax, or to pydicom.  What no decoder here reproduces faithfully is refused (PS3.5 section 8, Annex A.4).
+Uncompressed frames are cut from the buffer; compressed ones go to imagecodecs (BSD), which is the fastest
+free decoder for each syntax, or to pydicom.  What no decoder here reproduces faithfully is refused (PS3.5
+section 8, Annex A.4).
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     HTJ2K,
+    JPEG2000,
     UID,
     CTImageStorage,
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
-    JPEG2000,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -67,7 +68,8 @@ _CODECS: Mapping[str, Callable[[bytes], npt.NDArray[Any]]] = {
 _LOSSY_8_BIT = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit})
 
 _16_BIT_CLASSES = frozenset({CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage})
-"""Their values are at least 12 bits deep (PS3.3 C.8.2.1, C.8.3.1, C.8.9.4): 8 bits of JPEG are a copy for the eye."""
+"""Their values are at least 12 bits deep (PS3.3 C.8.2.1, C.8.3.1, C.8.9.4): 8 bits of JPEG are a copy for
+the eye."""
 
 
 def transfer_syntax_of(dataset: Dataset) -> UID:
@@ -94,7 +96,8 @@ def decode_frame(dataset: Dataset, index: int = 0) -> npt.NDArray[np.generic]:
     Returns
     -------
     numpy.ndarray
-        Array (row, column) of 8-, 16- or 32-bit integers (float32/float64 for float pixel data), before any rescale.
+        Array (row, column) of 8-, 16- or 32-bit integers (float32/float64 for float pixel data), before any
+        rescale.
 
     Raises
     ------
@@ -140,7 +143,7 @@ def decode_colour_frame(dataset: Dataset, index: int = 0) -> npt.NDArray[np.uint
 def dataset_frame_rgb(dataset: Dataset, index: int) -> npt.NDArray[Any]:
     """Decode with pydicom, YBR turned to RGB."""
     if str(dataset.get("PhotometricInterpretation", "")) == "PALETTE COLOR":
-        from pydicom.pixels import apply_color_lut  # noqa: PLC0415  rarely needed
+        from pydicom.pixels.processing import apply_color_lut  # noqa: PLC0415  rarely needed
 
         array, _ = get_decoder(transfer_syntax_of(dataset)).as_array(dataset, index=index, raw=True)
         return np.asarray(apply_color_lut(array, dataset))

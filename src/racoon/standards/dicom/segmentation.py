@@ -1,7 +1,7 @@
 """DICOM SEG (PS3.3 A.51, C.8.20) read onto the exact grid of the series it was drawn on.
 
-BINARY and LABELMAP segmentations; frames that were left out because they are empty stay empty, segments may overlap,
-and a SEG that lies on another grid than its source is refused, never resampled in silence.
+BINARY and LABELMAP segmentations; frames that were left out because they are empty stay empty, segments may
+overlap, and a SEG that lies on another grid than its source is refused, never resampled in silence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from racoon.standards.dicom.pixels import decode_frame, frame_count, transfer_sy
 from racoon.standards.dicom.volume import Arrangement, Volume
 
 GRID_TOLERANCE_VOXELS = 0.1
-"""A frame may miss the grid by a tenth of a voxel: writers round positions to 16 characters, resampling misses by more."""
+"""A frame may miss the grid by a tenth of a voxel: writers round positions to 16 characters, resampling
+misses by more."""
 
 
 class SegmentationMismatch(Defect):
@@ -107,7 +108,9 @@ class _Placement:
 
 
 def segments_of(dataset: Dataset) -> tuple[Segment, ...]:
-    """Read the segment descriptions, in order of segment number; the background of a label map is left out."""
+    """Read the segment descriptions, in order of segment number; the background of a label map is left
+    out.
+    """
     segments = []
     for item in dataset.get("SegmentSequence") or ():
         number = int(item.SegmentNumber)
@@ -187,7 +190,9 @@ def _read_binary(
     placer = _Placer(dataset, grid)
     frames: dict[int, list[int]] = defaultdict(list)
     for index, item in enumerate(placer.items):
-        group = item.get("SegmentIdentificationSequence") or placer.shared.get("SegmentIdentificationSequence")
+        group = item.get("SegmentIdentificationSequence") or placer.shared.get(
+            "SegmentIdentificationSequence"
+        )
         if not group:
             raise UnsupportedSegmentation("A frame does not say which segment it belongs to.")
         frames[int(group[0].ReferencedSegmentNumber)].append(index)
@@ -211,7 +216,9 @@ def _read_label_map(
 
 
 class _Bits:
-    """Frames of a BINARY segmentation: bits packed least significant first, without padding between frames."""
+    """Frames of a BINARY segmentation: bits packed least significant first, without padding between
+    frames.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -265,7 +272,8 @@ class _Placer:
                     "A segmentation frame lies elsewhere than the image it refers to.",
                     details={"off_slices": round(float(corner[0] - by_reference), 3)},
                 )
-            # Along the slices the reference is exact, also where positions jitter within the tolerated few per cent.
+            # Along the slices the reference is exact, also where positions jitter within the tolerated few
+            # per cent.
             origin[0], off[0] = by_reference, 0.0
         if float(off.max()) > GRID_TOLERANCE_VOXELS:
             raise SegmentationMismatch(
@@ -314,9 +322,7 @@ def _lattice_step(step: npt.NDArray[np.float64], count: int) -> tuple[int, int, 
     return int(whole[0]), int(whole[1]), int(whole[2])
 
 
-def _paste(
-    target: npt.NDArray[np.generic], frame: npt.NDArray[np.generic], placement: _Placement
-) -> None:
+def _paste(target: npt.NDArray[np.generic], frame: npt.NDArray[np.generic], placement: _Placement) -> None:
     """Write a frame into the volume; what is set may not lie outside, and never erases what is set."""
     slices, rows, columns = target.shape
     k, r, c = placement.origin

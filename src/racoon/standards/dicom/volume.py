@@ -1,7 +1,8 @@
 """From the slices of a series to one array with a true affine, and what is irregular about them as data.
 
-Libraries tried on seven irregular series stacked most of them silently (a missing slice became a wrong spacing).  Here
-every irregularity is a :class:`Finding`; whether it forbids the stack is said by its severity, not by luck.
+Libraries tried on seven irregular series stacked most of them silently (a missing slice became a wrong
+spacing).  Here every irregularity is a :class:`Finding`; whether it forbids the stack is said by its
+severity, not by luck.
 
 Geometry follows PS3.3 C.7.6.2.1.1: arrays (slice, row, column), world LPS in mm, slices sorted along
 ``row direction x column direction``.
@@ -23,16 +24,19 @@ from racoon.errors import Defect
 from racoon.science.image import Image
 
 ORIENTATION_TOLERANCE = 1e-3
-"""Largest difference of a direction cosine inside one stack: 0.06 degrees, above the rounding of 6-digit cosines."""
+"""Largest difference of a direction cosine inside one stack: 0.06 degrees, above the rounding of 6-digit
+cosines."""
 
 POSITION_TOLERANCE_MM = 0.01
 """Scanners write positions with two or three decimals; half of the last is rounding, not jitter."""
 
 JITTER_FRACTION = 0.05
-"""Slices off the even grid by up to 5 % of the spacing are stacked and reported; beyond, the series is non-uniform."""
+"""Slices off the even grid by up to 5 % of the spacing are stacked and reported; beyond, the series is
+non-uniform."""
 
 TILT_TOLERANCE_DEG = 0.1
-"""A stack that leans less than this moves by half a millimetre over 30 cm: within the rounding of positions."""
+"""A stack that leans less than this moves by half a millimetre over 30 cm: within the rounding of
+positions."""
 
 
 class FindingCode(StrEnum):
@@ -188,7 +192,9 @@ def frames_of(dataset: Dataset) -> list[Frame]:
     if "PerFrameFunctionalGroupsSequence" in dataset:
         return _frames_of_multi_frame(dataset)
     if "ModalityLUTSequence" in dataset:
-        raise UnsuitableObject("The pixel values are translated by a table; this is not supported in volumes.")
+        raise UnsuitableObject(
+            "The pixel values are translated by a table; this is not supported in volumes."
+        )
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise UnsuitableObject("The object has several frames without a place in space for each.")
     dimensions = tuple(
@@ -265,7 +271,7 @@ def _frame(
         )
     except (AttributeError, TypeError, ValueError, IndexError) as error:
         raise UnsuitableObject(
-            "The image does not say where it lies in space (position, orientation or pixel spacing is missing)."
+            "The image does not say where it lies in space: position, orientation or spacing is missing."
         ) from error
     if min(frame.pixel_spacing_mm) <= 0:
         raise UnsuitableObject("The image has a pixel spacing that is not positive.")
@@ -309,7 +315,8 @@ def arrange(frames: Iterable[Frame]) -> Arrangement:
     mixed = _mixtures(unordered)
     normal = _normal(unordered[0])
     ordered = sorted(
-        unordered, key=lambda frame: (float(np.dot(frame.position_mm, normal)), frame.dimensions, frame.number)
+        unordered,
+        key=lambda frame: (float(np.dot(frame.position_mm, normal)), frame.dimensions, frame.number),
     )
     if mixed:
         return Arrangement(tuple(ordered), None, tuple(mixed))
@@ -368,7 +375,9 @@ def _mixtures(frames: Sequence[Frame]) -> list[Finding]:
         text = ", ".join(f"{rows}x{columns}" for rows, columns in sorted(sizes))
         findings.append(
             Finding(
-                FindingCode.MIXED_SIZE, f"Slices have different matrix sizes: {text}.", {"sizes": sorted(sizes)}
+                FindingCode.MIXED_SIZE,
+                f"Slices have different matrix sizes: {text}.",
+                {"sizes": sorted(sizes)},
             )
         )
     spacing = np.array([frame.pixel_spacing_mm for frame in frames])
@@ -503,7 +512,8 @@ def build_volume(
     arrangement
         Regular stack made by :func:`arrange`.
     stored_range
-        Smallest and largest value that Bits Stored allows, or None for float pixel data; decides whether int16 is exact.
+        Smallest and largest value that Bits Stored allows, or None for float pixel data; decides whether
+        int16 is exact.
     load_pixels
         Returns the stored values (row, column) of a frame.
 
@@ -521,15 +531,16 @@ def build_volume(
     frames = arrangement.frames
     dtype = _exact_type(frames, stored_range)
     voxels = np.empty((len(frames), frames[0].rows, frames[0].columns), dtype)
-    for target, frame in zip(voxels, frames, strict=True):
+    for index, frame in enumerate(frames):
         stored = load_pixels(frame)
         if dtype == np.int16:
-            target[...] = stored if frame.slope == 1 else stored.astype(np.int32) * int(frame.slope)
-            target += np.int16(frame.intercept)
+            # int16 wraps, and the sum is in range: an overflow half way cancels out.
+            scaled = stored if frame.slope == 1 else stored.astype(np.int32) * int(frame.slope)
+            np.add(scaled.astype(np.int16), np.int16(frame.intercept), out=voxels[index])
         elif frame.slope == 1 and frame.intercept == 0:
-            target[...] = stored
+            voxels[index] = stored
         else:
-            target[...] = stored.astype(np.float64) * frame.slope + frame.intercept
+            voxels[index] = stored.astype(np.float64) * frame.slope + frame.intercept
     return Volume(
         image=Image(voxels, arrangement.affine),
         instance_uids=tuple(frame.sop_instance_uid for frame in frames),
@@ -538,7 +549,7 @@ def build_volume(
     )
 
 
-def _exact_type(frames: Sequence[Frame], stored_range: tuple[int, int] | None) -> type[np.int16] | type[np.float32]:
+def _exact_type(frames: Sequence[Frame], stored_range: tuple[int, int] | None) -> type[np.int16 | np.float32]:
     if stored_range is None:
         return np.float32
     for slope, intercept in {(frame.slope, frame.intercept) for frame in frames}:

@@ -1,0 +1,131 @@
+"""Reads objects into volumes and masks; the geometry itself is in ``standards.dicom``."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+
+from racoon.node.archive.model import InstanceRow
+from racoon.science.image import Mask
+from racoon.standards.dicom.pixels import decode_frame
+from racoon.standards.dicom.segmentation import SourceGrid, read_masks
+from racoon.standards.dicom.volume import (
+    Arrangement,
+    Frame,
+    IrregularSeries,
+    Volume,
+    arrange,
+    build_volume,
+    frames_of,
+    stored_range_of,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationMask:
+    """One segment on the grid of its source series, and who drew it.
+
+    Parameters
+    ----------
+    mask
+        Voxels, affine and label.
+    seg_instance_uid
+        SOP Instance UID of the SEG object.
+    segment_number
+        Number of the segment in that object.
+    algorithm_type
+        ``MANUAL``, ``SEMIAUTOMATIC`` or ``AUTOMATIC``.
+    algorithm_name
+        Name of the algorithm, empty for manual work.
+    name
+        Segment label as written by its author.
+    """
+
+    mask: Mask
+    seg_instance_uid: str
+    segment_number: int
+    algorithm_type: str
+    algorithm_name: str
+    name: str = ""
+
+
+class VolumeLoader:
+    """Loads volumes and masks.
+
+    Parameters
+    ----------
+    read
+        Returns the file of an instance.
+    """
+
+    def __init__(self, read: Callable[[InstanceRow], bytes]) -> None:
+        self._read = read
+
+    def arrange(self, rows: Sequence[InstanceRow]) -> Arrangement:
+        """Read the headers of a series and sort its planes."""
+        return self._arrange(rows)[0]
+
+    def load_volume(self, rows: Sequence[InstanceRow]) -> Volume:
+        """Read a series into one array, one object in memory at a time."""
+        arrangement, stored_range = self._arrange(rows)
+        if not arrangement.is_regular:
+            raise IrregularSeries(arrangement.findings)
+        by_uid = {row.sop_instance_uid: row for row in rows}
+        # A multi-frame object is asked for once per frame; the last one read stays open.
+        recent: OrderedDict[str, Dataset] = OrderedDict()
+
+        def load_pixels(frame: Frame) -> npt.NDArray[np.generic]:
+            dataset = recent.get(frame.sop_instance_uid)
+            if dataset is None:
+                recent.clear()
+                dataset = read_whole(self._read(by_uid[frame.sop_instance_uid]))
+                recent[frame.sop_instance_uid] = dataset
+            return decode_frame(dataset, frame.number - 1)
+
+        return build_volume(arrangement, stored_range, load_pixels)
+
+    def iterate_masks(
+        self, segmentations: Sequence[InstanceRow], source: Volume | Arrangement
+    ) -> Iterator[SegmentationMask]:
+        """Yield every segment of some SEG objects on the source grid."""
+        if not segmentations:
+            return
+        if isinstance(source, Arrangement):
+            if not source.is_regular:
+                raise IrregularSeries(source.findings)
+            grid = SourceGrid.of_arrangement(source)
+        else:
+            grid = SourceGrid.of_volume(source)
+        for row in segmentations:
+            for segment, voxels in read_masks(read_whole(self._read(row)), grid):
+                yield SegmentationMask(
+                    mask=Mask(voxels, grid.affine, segment.label),
+                    seg_instance_uid=row.sop_instance_uid,
+                    segment_number=segment.number,
+                    algorithm_type=segment.algorithm_type,
+                    algorithm_name=segment.algorithm_name,
+                    name=segment.name,
+                )
+
+    def _arrange(self, rows: Sequence[InstanceRow]) -> tuple[Arrangement, tuple[int, int] | None]:
+        frames: list[Frame] = []
+        ranges: set[tuple[int, int] | None] = set()
+        for row in rows:
+            header = pydicom.dcmread(io.BytesIO(self._read(row)), stop_before_pixels=True)
+            frames += frames_of(header)
+            ranges.add(stored_range_of(header))
+        known = [found for found in ranges if found is not None]
+        widest = (min(low for low, _ in known), max(high for _, high in known)) if known else None
+        return arrange(frames), None if None in ranges else widest
+
+
+def read_whole(data: bytes) -> Dataset:
+    """Read a file with its pixel data."""
+    return pydicom.dcmread(io.BytesIO(data))

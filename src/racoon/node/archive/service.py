@@ -1,0 +1,372 @@
+"""What other rooms may ask of the archive."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+import sqlalchemy as sa
+
+from racoon.domain.identity import Pseudonym
+from racoon.errors import Defect
+from racoon.node.archive import _ingest, _rebuild, _store
+from racoon.node.archive._header import Header, UnreadableObject, read_header
+from racoon.node.archive._volumes import SegmentationMask, VolumeLoader
+from racoon.node.archive.model import (
+    MAXIMUM_BATCH,
+    ArchiveCounts,
+    BatchTooLarge,
+    DeidentifiedInstance,
+    InstanceRow,
+    ObjectDamaged,
+    SeriesFacts,
+    SeriesFilter,
+    SeriesNotFound,
+    SeriesRow,
+    StoreOutcome,
+    StoreResult,
+    SweepReport,
+)
+from racoon.node.archive.objects import ObjectStore, object_key
+from racoon.platform.database import Database
+from racoon.standards.dicom.volume import Arrangement, Volume
+
+StoredListener = Callable[[sa.Connection, Sequence[SeriesFacts]], None]
+"""Called inside the storing transaction with the facts of each series that changed; if it fails, nothing is
+stored."""
+
+
+def _everything_is_readable(_: Pseudonym) -> bool:
+    return True
+
+
+class Archive:
+    """De-identified instances of one node.
+
+    Parameters
+    ----------
+    database
+        The node's database; holds the index.
+    objects
+        Where the files lie.
+    on_stored
+        Listeners that keep their own tables in the storing transaction.
+    is_readable
+        Whether a subject's data may be read now (consent, withdrawal); asked on every read.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        *,
+        on_stored: Sequence[StoredListener] = (),
+        is_readable: Callable[[Pseudonym], bool] = _everything_is_readable,
+    ) -> None:
+        self._database = database
+        self._objects = objects
+        self._on_stored = tuple(on_stored)
+        self._is_readable = is_readable
+        self._volumes = VolumeLoader(self.read_object)
+
+    @property
+    def database(self) -> Database:
+        """The database the index is in; the search language of DICOMweb compiles to it."""
+        return self._database
+
+    def is_readable(self, pseudonym: Pseudonym) -> bool:
+        """Tell whether a subject's data may be read now."""
+        return self._is_readable(pseudonym)
+
+    # -- writing
+
+    def store(self, batch: Sequence[DeidentifiedInstance]) -> list[StoreOutcome]:
+        """Store a batch durably and index it in one transaction.
+
+        Objects are on disk before the index names them: a crash leaves at most objects without an entry,
+        which the next call of the same batch, or :meth:`sweep`, takes over.
+
+        Parameters
+        ----------
+        batch
+            At most 200 instances.
+
+        Returns
+        -------
+        list of StoreOutcome
+            In the order of the batch.  An identical duplicate is no change; a conflict changes nothing and
+            says why.
+        """
+        if len(batch) > MAXIMUM_BATCH:
+            raise BatchTooLarge(f"At most {MAXIMUM_BATCH} instances can be stored at once.")
+        headers: dict[str, Header] = {}
+        results: list[tuple[str, StoreResult, str] | str] = []
+        contents: dict[str, DeidentifiedInstance] = {}
+        for instance in batch:
+            try:
+                header = read_header(instance)
+            except Defect as error:
+                results.append((instance.sop_instance_uid, StoreResult.CONFLICT, error.public_message))
+                continue
+            earlier = headers.setdefault(header.sop_instance_uid, header)
+            if earlier is header:
+                contents[header.sop_instance_uid] = instance
+                results.append(header.sop_instance_uid)
+            elif earlier.sha256 == header.sha256:
+                results.append((header.sop_instance_uid, StoreResult.DUPLICATE, ""))
+            else:
+                results.append((header.sop_instance_uid, StoreResult.CONFLICT, _ingest.DIFFERENT_CONTENT))
+        outcomes = self._store_distinct(headers, contents)
+        return [
+            StoreOutcome(result, *outcomes[result]) if isinstance(result, str) else StoreOutcome(*result)
+            for result in results
+        ]
+
+    def _store_distinct(
+        self, headers: Mapping[str, Header], contents: Mapping[str, DeidentifiedInstance]
+    ) -> dict[str, tuple[StoreResult, str]]:
+        if not headers:
+            return {}
+        with self._database.connect() as connection:
+            known = _store.known_contents(connection, list(headers))
+        fresh = [header for uid, header in headers.items() if uid not in known]
+        evidence = {uid: instance.evidence for uid, instance in contents.items()}
+        items = [(_key(header), contents[header.sop_instance_uid].bytes) for header in fresh]
+        packed = _ingest.pack_evidence(fresh, evidence)
+        if packed:
+            digest = hashlib.sha256(packed).hexdigest()
+            items.append((f"evidence/{digest[:2]}/{digest}.json.zst", packed))
+        if items:
+            self._objects.put_many(items)
+        elif all(known[uid] == header.sha256 for uid, header in headers.items()):
+            return dict.fromkeys(headers, (StoreResult.DUPLICATE, ""))
+        return self._index(list(headers.values()), evidence)
+
+    def _index(
+        self, headers: Sequence[Header], evidence: Mapping[str, Any]
+    ) -> dict[str, tuple[StoreResult, str]]:
+        with self._database.begin() as connection:
+            outcomes, facts = _ingest.insert_batch(connection, headers, evidence)
+            for listener in self._on_stored if facts else ():
+                listener(connection, facts)
+        return outcomes
+
+    # -- finding
+
+    def series(self, criteria: SeriesFilter | None = None) -> list[SeriesRow]:
+        """List series in the order in which they came; go on with ``criteria.after``."""
+        criteria = criteria or SeriesFilter()
+        table = _store.series
+        query = sa.select(table).where(table.c.id > criteria.after).order_by(table.c.id)
+        for column, value in (
+            (table.c.modality, criteria.modality),
+            (table.c.body_part, criteria.body_part),
+            (table.c.pseudonym, criteria.pseudonym),
+            (table.c.imaging_study_uid, criteria.imaging_study_uid),
+            (table.c.referenced_series_uid, criteria.referenced_series_uid),
+        ):
+            if value:
+                query = query.where(column == value)
+        if criteria.series_uids:
+            query = query.where(table.c.series_uid.in_(criteria.series_uids))
+        with self._database.connect() as connection:
+            rows = connection.execute(query.limit(max(1, min(criteria.limit, 1000)))).all()
+        return [_store.series_row_of(row) for row in rows if self._is_readable(Pseudonym(row.pseudonym))]
+
+    def series_row(self, series_uid: str) -> SeriesRow:
+        """Return one series.
+
+        Raises
+        ------
+        SeriesNotFound
+            If it is not there or its subject's data may not be read.
+        """
+        rows = self.series(SeriesFilter(series_uids=(series_uid,), limit=1))
+        if not rows:
+            raise SeriesNotFound("There is no such series in this archive.")
+        return rows[0]
+
+    def instances(self, series_uid: str) -> list[InstanceRow]:
+        """List the instances of a series by instance number, empty when there is no such series."""
+        table = _store.instances
+        query = _store.select_instances().where(_store.series.c.series_uid == series_uid)
+        return self._instance_rows(query.order_by(table.c.instance_number, table.c.id))
+
+    def instance(self, sop_instance_uid: str) -> InstanceRow:
+        """Return one instance.
+
+        Raises
+        ------
+        SeriesNotFound
+            If it is not there or may not be read.
+        """
+        rows = self._instance_rows(
+            _store.select_instances().where(_store.instances.c.sop_instance_uid == sop_instance_uid)
+        )
+        if not rows:
+            raise SeriesNotFound("There is no such instance in this archive.")
+        return rows[0]
+
+    def segmentations(self, series_uid: str) -> list[InstanceRow]:
+        """List the DICOM SEG instances that were drawn on a series."""
+        query = _store.select_instances().where(
+            _store.series.c.referenced_series_uid == series_uid,
+            _store.instances.c.referenced_series_uid == series_uid,
+        )
+        return self._instance_rows(query.order_by(_store.instances.c.id))
+
+    def _instance_rows(self, query: sa.Select[Any]) -> list[InstanceRow]:
+        with self._database.connect() as connection:
+            rows = connection.execute(query).all()
+        readable: dict[str, bool] = {}
+        found = []
+        for row in rows:
+            if row.pseudonym not in readable:
+                readable[row.pseudonym] = self._is_readable(Pseudonym(row.pseudonym))
+            if readable[row.pseudonym]:
+                found.append(_store.instance_row_of(row))
+        return found
+
+    def evidence(self, sop_instance_uid: str) -> dict[str, Any]:
+        """Return what the de-identification said about an instance."""
+        self.instance(sop_instance_uid)
+        table = _store.instances
+        query = sa.select(table.c.evidence).where(table.c.sop_instance_uid == sop_instance_uid)
+        with self._database.connect() as connection:
+            found: dict[str, Any] = connection.execute(query).scalar_one()
+        return found
+
+    def metadata(self, series_uid: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+        """Yield (SOP Instance UID, DICOM JSON, whether it is complete) of each instance of a series.
+
+        Many-frame objects are stored without their per-frame groups; read the object where completeness
+        matters.
+        """
+        self.series_row(series_uid)
+        with self._database.connect() as connection:
+            lines = list(_store.load_metadata_lines(connection, series_uid))
+        for line in lines:
+            entry = json.loads(line)
+            yield entry["uid"], entry["metadata"], not entry["omitted"]
+
+    def counts(self) -> ArchiveCounts:
+        """Count what the archive holds."""
+        studies, series = _store.imaging_studies, _store.series
+        with self._database.connect() as connection:
+            subjects = connection.execute(
+                sa.select(sa.func.count(sa.distinct(studies.c.pseudonym)))
+            ).scalar_one()
+            study_count, instance_count = connection.execute(
+                sa.select(
+                    sa.func.count(), sa.func.coalesce(sa.func.sum(studies.c.instance_count), 0)
+                ).select_from(studies)
+            ).one()
+            series_count, size = connection.execute(
+                sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(series.c.size_bytes), 0)).select_from(
+                    series
+                )
+            ).one()
+        return ArchiveCounts(
+            int(subjects), int(study_count), int(series_count), int(instance_count), int(size)
+        )
+
+    # -- reading
+
+    def read_object(self, row: InstanceRow, *, verify: bool = False) -> bytes:
+        """Return the file of an instance.
+
+        Raises
+        ------
+        ObjectDamaged
+            With ``verify``, if the content is not what was stored.
+        """
+        data = self._objects.read(row.object_key)
+        if len(data) != row.size_bytes or (verify and hashlib.sha256(data).hexdigest() != row.sha256):
+            raise ObjectDamaged(
+                "An archived object is damaged on disk. Restore it from a backup.",
+                details={"key": row.object_key},
+            )
+        return data
+
+    def open_object(self, row: InstanceRow) -> BinaryIO:
+        """Open the file of an instance for streaming."""
+        return self._objects.open(row.object_key)
+
+    def content_hash(self, series_uids: Sequence[str]) -> str:
+        """SHA-256 over the sorted SHA-256 of all instances of some series: the fingerprint a dataset
+        freezes.
+        """
+        hashes: list[str] = []
+        for series_uid in series_uids:
+            hashes += [row.sha256 for row in self.instances(series_uid)]
+        return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()
+
+    def arrange(self, series_uid: str) -> Arrangement:
+        """Sort the planes of a series and report irregularities, without decoding pixels."""
+        self.series_row(series_uid)
+        return self._volumes.arrange(self.instances(series_uid))
+
+    def load_volume(self, series_uid: str) -> Volume:
+        """Load a series as one volume in output units.
+
+        Raises
+        ------
+        SeriesNotFound
+            If it is not there or may not be read.
+        IrregularSeries
+            If it is not one regular grid; its findings say why.
+        """
+        self.series_row(series_uid)
+        return self._volumes.load_volume(self.instances(series_uid))
+
+    def load_masks(self, series_uid: str) -> list[SegmentationMask]:
+        """Load every segment drawn on a series, on the exact grid of that series."""
+        return list(self.iterate_masks(series_uid))
+
+    def iterate_masks(self, series_uid: str, volume: Volume | None = None) -> Iterator[SegmentationMask]:
+        """Yield every segment drawn on a series, one at a time: a hundred organs do not fit in memory
+        together.
+
+        Parameters
+        ----------
+        series_uid
+            The source series.
+        volume
+            The loaded volume, when the caller has it; saves reading the headers again.
+        """
+        self.series_row(series_uid)
+        yield from self._volumes.iterate_masks(
+            self.segmentations(series_uid), volume or self.arrange(series_uid)
+        )
+
+    # -- keeping
+
+    def sweep(self, *, verify: bool = False) -> SweepReport:
+        """Compare objects and index: take over what is not indexed, remove what lost a conflict, report the
+        rest.
+
+        Parameters
+        ----------
+        verify
+            Also read every object and compare its SHA-256.
+        """
+        return _rebuild.sweep(self._database, self._objects, self._index, verify=verify)
+
+    def reindex(self, progress: Callable[[int], None] | None = None) -> SweepReport:
+        """Rebuild the index from the objects alone.
+
+        The index is emptied first and filled in batches; a rebuild that is interrupted is simply run again.
+        """
+        with self._database.begin() as connection:
+            for table in _store.TABLES:
+                connection.execute(sa.delete(table))
+        return _rebuild.sweep(self._database, self._objects, self._index, progress=progress)
+
+
+def _key(header: Header) -> str:
+    return object_key(header.series_uid, header.sop_instance_uid, header.sha256)
+
+
+__all__ = ["Archive", "SegmentationMask", "StoredListener", "UnreadableObject"]
