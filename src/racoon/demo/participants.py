@@ -105,7 +105,10 @@ def write_configuration(participant: Participant, site_name: str, engine_port: i
             "heartbeat_s": 5,
             "http": {"port": participant.http_port},
             "dicom": {"port": participant.second_port, "ae_title": participant.name},
-            "release": {"minimum_training_cases": 5, "minimum_training_sites": 2},
+            # Invented patients: the demo's network trains on fewer cases than a real one would allow.
+            "release": {
+                "network_policy": {"version": "demo-1", "training_minimum_cases": 5, "training_minimum_sites": 2}
+            },
         }
     participant.config.write_text(
         "# Written by the demo; the same keys an operator would set.\n" + tomli_w.dumps(document), encoding="utf-8"

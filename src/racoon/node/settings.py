@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from racoon.domain.identity import is_site_code
+from racoon.node.release.policy import BadPolicy, DisclosurePolicy, tighten
 from racoon.platform.settings import load_settings
 
 ENVIRONMENT_PREFIX = "RACOON_NODE_"
@@ -73,25 +74,35 @@ class DicomSettings(_Section):
 
 
 class ReleaseSettings(_Section):
-    """The site's disclosure rules; a site may be stricter than the network, never looser.
+    """The disclosure rules in force here.
 
     Attributes
     ----------
-    minimum_cell
-        Smallest group about which anything leaves.
     feasibility
         Whether protected feasibility counts are answered without an approved study.
-    feasibility_epsilon
-        Privacy loss of one count; smaller is noisier.
-    minimum_training_sites, minimum_training_cases
-        Smallest federation and smallest number of own cases for a training.
+    network_policy
+        The network's policy document; empty takes the one shipped with this version.
+    site_policy
+        The site's own limits; each counts only where it is stricter than the network's.
     """
 
-    minimum_cell: Annotated[int, Field(ge=5, le=1000)] = 5
     feasibility: bool = True
-    feasibility_epsilon: Annotated[float, Field(gt=0, le=0.5)] = 0.5
-    minimum_training_sites: Annotated[int, Field(ge=1, le=1000)] = 3
-    minimum_training_cases: Annotated[int, Field(ge=1, le=100_000)] = 20
+    network_policy: dict[str, Any] = {}
+    site_policy: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _sensible(self) -> ReleaseSettings:
+        try:
+            self.policy()
+        except BadPolicy as error:
+            raise ValueError(error.public_message) from error
+        return self
+
+    def policy(self) -> DisclosurePolicy:
+        """Return the policy in force: for each limit the stricter of network and site."""
+        network = DisclosurePolicy.from_dict({"version": "network-1", **self.network_policy})
+        site = {**network.to_dict(), "version": "1", **self.site_policy}
+        return tighten(network, DisclosurePolicy.from_dict(site)) if self.site_policy else network
 
 
 class NodeSettings(BaseSettings):

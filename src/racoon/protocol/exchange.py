@@ -69,14 +69,26 @@ class Certificate(_Form):
 
 
 class EngineMembership(_Form):
-    """What a site needs to join the training engine: its certificate, the engine's root and address."""
+    """What a site needs to join the training engine.
+
+    Attributes
+    ----------
+    certificate_pem, authority_pem
+        The site's certificate for the engine, and the engine's own authority.
+    host, port
+        Where the engine's server listens for sites.
+    identity
+        Common name of the engine server's certificate; a site talks to nobody else.
+    signer
+        Name that signs the engine's jobs; a site accepts jobs of nobody else.
+    """
 
     certificate_pem: str
     authority_pem: str
-    project: str
-    server_host: str
-    server_port: int
-    server_name: str
+    host: str
+    port: int
+    identity: str
+    signer: str
 
 
 class EnrolmentRequest(_Form):

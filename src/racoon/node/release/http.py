@@ -1,0 +1,25 @@
+"""Routes of the gate: everything that left this site, as it left."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from racoon.node.release.service import ReleaseGate
+from racoon.platform.auth import User, require
+
+router = APIRouter(prefix="/api/releases", tags=["release"])
+
+
+@router.get("")
+def list_releases(
+    request: Request,
+    user: Annotated[User, Depends(require("release.read"))],  # noqa: ARG001
+) -> list[dict[str, Any]]:
+    """List the newest releases, whole."""
+    gate: ReleaseGate = request.app.state.release
+    with request.app.state.database.connect() as connection:
+        return [
+            {**release, "released_at": release["released_at"].isoformat()} for release in gate.releases(connection)
+        ]

@@ -1,0 +1,188 @@
+"""The gate itself: rules, ledger, audit, then the outgoing line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+
+from racoon.domain.canonical import content_hash
+from racoon.errors import Refused
+from racoon.node.link.service import Outbox
+from racoon.node.release import _store
+from racoon.node.release.jobs import PROTECT
+from racoon.node.release.model import Released
+from racoon.node.release.policy import DisclosurePolicy
+from racoon.platform import clock
+from racoon.platform.audit import AuditLog
+from racoon.protocol.messages import (
+    EnvelopeRejected,
+    Heartbeat,
+    JobAccepted,
+    JobFailed,
+    JobOffer,
+    JobProgress,
+    JobRefused,
+    JobResult,
+    Message,
+    Suppression,
+    TrackChanged,
+)
+
+STATUS_MESSAGES: Mapping[str, type[Message]] = {
+    "heartbeat": Heartbeat,
+    "track.changed": TrackChanged,
+    "job.accepted": JobAccepted,
+    "job.refused": JobRefused,
+    "job.progress": JobProgress,
+    "job.failed": JobFailed,
+    "envelope.rejected": EnvelopeRejected,
+}
+"""White list of messages without data; everything else leaves as the result of a job, through its rules."""
+
+
+class ReleaseRefused(Refused):
+    """The gate lets nothing of this out."""
+
+    code: ClassVar[str] = "release.refused"
+
+
+class ReleaseGate:
+    """The only way out of the node.
+
+    Parameters
+    ----------
+    policy
+        Disclosure rules in force at this site.
+    outbox
+        What waits to leave.
+    audit
+        The node's audit log.
+    """
+
+    def __init__(self, policy: DisclosurePolicy, outbox: Outbox, audit: AuditLog) -> None:
+        self.policy = policy
+        self._outbox = outbox
+        self._audit = audit
+
+    def announce(self, connection: sa.Connection, message_type: str, message: Message) -> None:
+        """Let a status message out; its form allows no data.
+
+        Raises
+        ------
+        ReleaseRefused
+            For any other message.
+        """
+        if STATUS_MESSAGES.get(message_type) is not type(message):
+            raise ReleaseRefused("Only listed status messages leave without a release.")
+        self._outbox.put(connection, message_type, message)
+
+    def submit(
+        self,
+        connection: sa.Connection,
+        offer: JobOffer,
+        aggregate: Mapping[str, Any],
+        files: Mapping[str, bytes],
+    ) -> Released:
+        """Protect what a job found, write it into the ledger, and let it out; all in the caller's transaction.
+
+        Parameters
+        ----------
+        connection
+            Open write transaction, the one in which the job ends.
+        offer
+            The job; its kind names the rules.
+        aggregate
+            Unprotected, of the form ``release.jobs`` describes for the kind.
+        files
+            Files that travel beside the result if the rules hold nothing back.
+
+        Returns
+        -------
+        Released
+            What left.
+
+        Raises
+        ------
+        ReleaseRefused
+            When no rules exist for the kind.
+        """
+        protect = PROTECT.get(offer.kind)
+        if protect is None:
+            raise ReleaseRefused("No disclosure rules exist for this kind of job; nothing leaves.")
+        released = self._answer(connection, aggregate) if offer.kind == "count" else protect(aggregate, self.policy)
+        may_files_leave = released.payload.get("is_released", not files)
+        artifacts = (
+            {name: self._outbox.put_artifact(connection, data) for name, data in files.items()}
+            if may_files_leave
+            else {}
+        )
+        number = _store.write(
+            connection,
+            job_id=offer.job_id,
+            study_id=offer.study_id,
+            kind=offer.kind,
+            payload_hash=content_hash(released.payload),
+            payload=released.payload,
+            suppressed=[item.to_dict() for item in released.suppressed],
+            artifacts=artifacts,
+            policy_version=self.policy.version,
+        )
+        self._audit.append(
+            connection,
+            actor="node",
+            actor_role="release",
+            action="release.out",
+            target=f"job/{offer.job_id}",
+            purpose=offer.study_id,
+            outcome="success",
+            details={
+                "release": number,
+                "kind": offer.kind,
+                "payload_hash": content_hash(released.payload),
+                "suppressed": len(released.suppressed),
+                "policy": self.policy.version,
+            },
+        )
+        result = JobResult(
+            job_id=offer.job_id,
+            run_id=offer.run_id,
+            kind=offer.kind,
+            release_id=str(number),
+            policy_version=self.policy.version,
+            payload=released.payload,
+            suppressed=[
+                Suppression(
+                    part=f"{item.item}: {item.part}"[:200], code=item.reason_code, public_reason=item.public_reason
+                )
+                for item in released.suppressed
+            ],
+            artifacts=artifacts,
+        )
+        self._outbox.put(connection, "job.result", result)
+        return released
+
+    def releases(self, connection: sa.Connection, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest releases, whole: what left this site, when, for which study."""
+        return _store.load_newest(connection, limit)
+
+    def _answer(self, connection: sa.Connection, aggregate: Mapping[str, Any]) -> Released:
+        """Answer a feasibility question; asked again in the same epoch it gets the same answer, not new noise."""
+        epoch = index_epoch(clock.now())
+        stored = _store.load_answer(connection, str(aggregate["cohort_hash"]), epoch)
+        if stored is not None:
+            return Released(stored)
+        released = PROTECT["count"](aggregate, self.policy)
+        _store.save_answer(connection, str(aggregate["cohort_hash"]), epoch, released.payload)
+        return released
+
+
+def index_epoch(moment: datetime) -> str:
+    """Return the epoch in which the same question gets the same answer: the ISO week.
+
+    A new epoch per change of the index would let one new patient be seen by asking before and after.
+    """
+    year, week, _ = moment.isocalendar()
+    return f"{year}-W{week:02d}"
