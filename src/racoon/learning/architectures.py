@@ -139,13 +139,13 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     for item in (
         Architecture(
             "unet2d-small",
-            "U-Net on axial slices with group normalisation: no running statistics that averaging would spoil.",
+            "U-Net on axial slices with instance normalisation: no running statistics that averaging would spoil.",
             2 ** (len(UNET2D_SMALL_CHANNELS) - 1),
             _unet2d(UNET2D_SMALL_CHANNELS),
         ),
         Architecture(
             "basic-unet2d",
-            "MONAI BasicUNet on axial slices with group normalisation.",
+            "MONAI BasicUNet on axial slices with instance normalisation.",
             16,
             _basic_unet2d(BASIC_UNET2D_FEATURES),
         ),

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 
 POLL_S = 1.0
 """A kill -9 of the parent is noticed within this time."""
+
+GRACE_S = 5.0
+"""Time to end in good order before the process is ended hard."""
 
 
 def watch_parent(poll_s: float = POLL_S) -> None:
@@ -26,10 +28,11 @@ def watch_parent(poll_s: float = POLL_S) -> None:
     parent = os.getppid()
 
     def watch() -> None:
+        never = threading.Event()
         while os.getppid() == parent:
-            time.sleep(poll_s)
+            never.wait(poll_s)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5.0)
+        never.wait(GRACE_S)
         os._exit(143)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -15,7 +15,7 @@ from typing import Any
 
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import RacoonError
-from racoon.learning.cases import load_cases
+from racoon.learning.cases import BadCase, load_cases
 from racoon.learning.extra import require_extra
 from racoon.learning.lifeline import watch_parent
 from racoon.learning.weights import load_weights, save_weights
@@ -33,8 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--plan", type=Path, required=True, help="JSON of the training plan")
         command.add_argument("--cases", type=Path, required=True, help="folder of prepared cases")
         if name != "rounds":
-            command.add_argument("--weights", type=Path, required=True, help="weights to start from or to score")
             command.add_argument("--folder", type=Path, required=True, help="where results are written")
+        if name == "train":
+            command.add_argument("--weights", type=Path, required=True, help="weights to start from")
+        if name == "evaluate":
+            command.add_argument("--model", action="append", required=True, help="NAME=WEIGHTS, may be repeated")
     options = parser.parse_args(arguments)
     watch_parent()
     os.nice(NICENESS)
@@ -44,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "train":
             _train(plan, options.cases, options.weights, options.folder)
         elif options.command == "evaluate":
-            _evaluate(plan, options.cases, options.weights, options.folder)
+            models = {name: Path(path) for name, _, path in (item.partition("=") for item in options.model)}
+            _evaluate(plan, options.cases, models, options.folder)
         else:
             _serve_rounds(plan, options.cases)
     except RacoonError as error:
@@ -94,24 +98,30 @@ def _read_history(folder: Path) -> list[dict[str, Any]]:
     return history
 
 
-def _evaluate(plan: TrainingPlan, cases: Path, weights: Path, folder: Path) -> None:
+def _evaluate(plan: TrainingPlan, cases: Path, models: dict[str, Path], folder: Path) -> None:
     from racoon.learning.scores import best_trivial, score_trivial
     from racoon.learning.training import evaluate
 
     folder.mkdir(parents=True, exist_ok=True)
     loaded = load_cases(cases)
-    score = evaluate(plan, load_weights(weights), loaded)
-    trivial = score_trivial(loaded, len(plan.labels)) if loaded else {}
-    name, mean = best_trivial(trivial) if trivial else ("empty", 0.0)
+    if not loaded:
+        raise BadCase("There is no prepared case to evaluate on.")
+    scores = {}
+    for name, path in sorted(models.items()):
+        score = evaluate(plan, load_weights(path), loaded)
+        scores[name] = score.to_dict()
+        _say({"event": "model", "name": name, "models": len(models), "mean_dice": score.mean})
+    trivial = score_trivial(loaded, len(plan.labels))
+    name, mean = best_trivial(trivial)
     result = {
-        **score.to_dict(),
         "cases": len(loaded),
-        "baseline": {"name": name, "mean_dice": mean, "all": {key: value.mean for key, value in trivial.items()}},
+        "models": scores,
+        "baseline": {"name": name, "mean_dice": mean, "all": {key: value.to_dict() for key, value in trivial.items()}},
     }
-    temporary = folder / ".score.part"
+    temporary = folder / ".scores.part"
     temporary.write_text(json.dumps(result), encoding="utf-8")
-    temporary.replace(folder / "score.json")
-    _say({"event": "done", "mean_dice": score.mean})
+    temporary.replace(folder / "scores.json")
+    _say({"event": "done", "models": len(models)})
 
 
 def _serve_rounds(plan: TrainingPlan, cases: Path) -> None:

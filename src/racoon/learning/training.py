@@ -109,7 +109,7 @@ class Trainer:
             scores = self._network(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
             loss = segmentation_loss(scores, torch.from_numpy(classes))
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(self._network.parameters(), GRADIENT_NORM)
             optimiser.step()
             losses.append(float(loss.detach()))
@@ -179,7 +179,7 @@ def train_local(
     return weights
 
 
-def segment(plan: TrainingPlan, network: nn.Module, case: Case) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def segment(network: nn.Module, case: Case) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return the most probable class of every voxel of a prepared case, ``(slice, row, column)``."""
     parts = []
     with torch.inference_mode():
@@ -200,4 +200,4 @@ def evaluate(plan: TrainingPlan, weights: Weights, cases: Sequence[Case]) -> Sco
     load_into(network, weights)
     network.eval()
     labels = len(plan.labels)
-    return Score({c.name: dice_per_label(segment(plan, network, c), c.classes, labels) for c in cases})
+    return Score({c.name: dice_per_label(segment(network, c), c.classes, labels) for c in cases})

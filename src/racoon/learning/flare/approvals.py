@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from racoon.domain.canonical import content_hash
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused
 from racoon.platform.files import write_atomically
@@ -18,8 +19,13 @@ APPROVALS_VARIABLE = "RACOON_ENGINE_APPROVALS"
 """Environment variable by which a site's job process finds the folder; a job cannot set it."""
 
 
+def progress_file(folder: Path, run_id: str) -> Path:
+    """Return where a site's job processes note the rounds they trained."""
+    return folder.parent / "progress" / f"{content_hash(run_id)[:24]}.jsonl"
+
+
 class NotApproved(Refused):
-    """This site did not approve what a job wants to do."""
+    """A job wants something that the site did not approve."""
 
     code = "learning.not_approved"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -109,6 +110,9 @@ class FlareEngine:
             self.provision()
             if not self.is_server_alive():
                 self._close_session()
+                # FLARE leaves jobs RUNNING for ever when its server dies.  Its store is a cache to us: what counts
+                # is in the run folders, so a new server begins empty and nothing stale can come back.
+                shutil.rmtree(self._server_kit / "storage", ignore_errors=True)
                 self._process = start_process("server", self._server_kit, self.address.identity)
                 record_process(self.folder / "server.pid", self._process.pid)
             self._call(lambda session: session.get_system_info(), START_TIMEOUT_S)
@@ -182,13 +186,14 @@ class FlareEngine:
                     return None
                 except (api_spec.InvalidJobDefinition, api_spec.JobNotRunning, api_spec.AuthorizationError) as error:
                     raise EngineRefused("The engine refused the job.", details={"error": str(error)}) from error
-                except Exception as error:  # noqa: BLE001 - FLARE raises plain RuntimeError and OSError when it loses its server
+                except Exception as error:
+                    # FLARE raises plain RuntimeError and OSError, among others, when it loses its server.
                     self._close_session()
                     if time.monotonic() > deadline or not self.is_server_alive():
                         raise EngineUnavailable(
                             "The training engine's server does not answer.", details={"error": str(error)}
                         ) from error
-                    time.sleep(0.3)
+                    threading.Event().wait(0.3)
 
     def _sign_in(self, timeout_s: float) -> Any:
         from nvflare.fuel.flare_api.flare_api import new_secure_session

@@ -24,6 +24,9 @@ CLIENT_CONFIG = "config/config_fed_client.json"
 SERVER_CONFIG = "config/config_fed_server.json"
 TASK = "train"
 
+FACTS = ("loss", "steps", "cases", "seconds")
+"""What a site says about a round beside the weights; anything else is dropped at both ends."""
+
 
 def site_config(plan: TrainingPlan, run_id: str) -> dict[str, Any]:
     """Return the whole configuration a job may have at a site."""

@@ -24,15 +24,12 @@ from nvflare.app_common.app_event_type import AppEventType
 from racoon.domain.plan import TrainingPlan
 from racoon.learning.aggregation import ExactMean
 from racoon.learning.architectures import tensor_shapes
+from racoon.learning.flare.job import FACTS
 from racoon.learning.lifeline import watch_parent
 from racoon.learning.weights import BadWeights, load_weights, save_weights
 
 KEPT_ROUNDS = 2
 """Newest round files kept: the last and, should it be torn, the one before."""
-
-FACTS = ("loss", "steps", "cases", "seconds")
-"""What of a site's facts is kept; anything else a site might send is dropped."""
-
 
 class ExactAggregator(Aggregator):  # type: ignore[misc]
     """Case-weighted mean that does not depend on who answers first.

@@ -7,11 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from racoon.domain.plan import TrainingPlan
 from racoon.learning.engine import EngineIdentity
 from racoon.learning.extra import require_extra
 from racoon.learning.flare import policy
-from racoon.learning.flare.approvals import APPROVALS_VARIABLE, Approval, Approvals
+from racoon.learning.flare.approvals import APPROVALS_VARIABLE, Approval, Approvals, progress_file
 from racoon.learning.flare.central_side import end_process, record_process, recorded_process, start_process
 from racoon.learning.flare.certificates import load_or_make_key, make_request, write_credentials
 from racoon.platform.files import write_atomically
@@ -81,6 +83,24 @@ class FlareSite:
         if self._process is not None and self._process.poll() is not None:
             self._process = None
         return recorded_process(self.folder / "site.pid") is not None
+
+    def is_working(self) -> bool:
+        """Tell whether a job process runs here now."""
+        process = recorded_process(self.folder / "site.pid")
+        if process is None:
+            return False
+        try:
+            return any("worker_process" in " ".join(child.cmdline()) for child in process.children())
+        except psutil.Error:
+            return False
+
+    def trained_rounds(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the facts of the rounds this site trained in a run, oldest first; repeated rounds appear once."""
+        path = progress_file(self.approvals.folder, run_id)
+        if not path.exists():
+            return []
+        facts = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        return [entry for _, entry in sorted({entry["round"]: entry for entry in facts}.items())]
 
     def stop(self) -> None:
         """Stop the site's process, its job processes and trainers."""

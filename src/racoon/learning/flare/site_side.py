@@ -30,8 +30,8 @@ from racoon.domain.canonical import content_hash
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import RacoonError, Unavailable
 from racoon.learning.architectures import check_plan, tensor_shapes
-from racoon.learning.flare.approvals import APPROVALS_VARIABLE, Approval, Approvals, NotApproved
-from racoon.learning.flare.job import CLIENT_CONFIG, TASK, site_config
+from racoon.learning.flare.approvals import APPROVALS_VARIABLE, Approval, Approvals, NotApproved, progress_file
+from racoon.learning.flare.job import CLIENT_CONFIG, FACTS, TASK, site_config
 from racoon.learning.lifeline import watch_parent
 from racoon.learning.subprocesses import read_events, rebuild_error, start_training_process
 from racoon.learning.weights import check_weights, load_weights, save_weights
@@ -180,7 +180,9 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
             if abort_signal.triggered:
                 return make_reply(ReturnCode.TASK_ABORTED)
             if facts is not None:
-                meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: facts["cases"], "facts": facts}
+                self._note(facts)
+                kept = {name: facts[name] for name in FACTS}
+                meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: facts["cases"], "facts": kept}
                 return DXO(DataKind.WEIGHTS, data=load_weights(after), meta=meta).to_shareable()
             self.log_warning(fl_ctx, f"the training process died in round {round_index}; it is started again")
         raise Unavailable("The training process died again and again.")
@@ -210,6 +212,12 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
                 return event
         self._stop()
         return None
+
+    def _note(self, facts: dict[str, Any]) -> None:
+        path = progress_file(Path(os.environ[APPROVALS_VARIABLE]), self._run_id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({name: facts[name] for name in ("round", *FACTS)}) + "\n")
 
     def _approval(self) -> Approval:
         check_plan(self._plan)
