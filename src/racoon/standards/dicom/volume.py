@@ -1,158 +1,36 @@
-"""From the slices of a series to one array with a true affine, and what is irregular about them as data.
+"""From the planes of a series to one array in output units with a true affine.
 
-Libraries tried on seven irregular series stacked most of them silently (a missing slice became a wrong
-spacing).  Here every irregularity is a :class:`Finding`; whether it forbids the stack is said by its
-severity, not by luck.
-
-Geometry follows PS3.3 C.7.6.2.1.1: arrays (slice, row, column), world LPS in mm, slices sorted along
-``row direction x column direction``.
+Arrays are (slice, row, column), world is LPS in mm, slices are sorted along ``row direction x column
+direction`` (PS3.3 C.7.6.2.1.1).
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from racoon.errors import Defect
 from racoon.science.image import Image
+from racoon.standards.dicom.plane import Frame, UnsuitableObject, frames_of
+from racoon.standards.dicom.stack import Arrangement, Finding, FindingCode, IrregularSeries, arrange
 
-ORIENTATION_TOLERANCE = 1e-3
-"""Largest difference of a direction cosine inside one stack: 0.06 degrees, above the rounding of 6-digit
-cosines."""
-
-POSITION_TOLERANCE_MM = 0.01
-"""Scanners write positions with two or three decimals; half of the last is rounding, not jitter."""
-
-JITTER_FRACTION = 0.05
-"""Slices off the even grid by up to 5 % of the spacing are stacked and reported; beyond, the series is
-non-uniform."""
-
-TILT_TOLERANCE_DEG = 0.1
-"""A stack that leans less than this moves by half a millimetre over 30 cm: within the rounding of
-positions."""
-
-
-class FindingCode(StrEnum):
-    """What can be irregular about a series."""
-
-    NO_GEOMETRY = "no_geometry"
-    MIXED_ORIENTATION = "mixed_orientation"
-    MIXED_SIZE = "mixed_size"
-    MIXED_SPACING = "mixed_spacing"
-    DUPLICATE = "duplicate"
-    MULTI_STACK = "multi_stack"
-    MISSING = "missing"
-    NONUNIFORM = "nonuniform"
-    TILT = "tilt"
-    JITTER = "jitter"
-    SINGLE_SLICE = "single_slice"
-
-
-HARMLESS = frozenset({FindingCode.JITTER, FindingCode.SINGLE_SLICE})
-"""Reported, and the stack is built all the same."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One irregularity.
-
-    Parameters
-    ----------
-    code
-        What it is.
-    message
-        One plain sentence with its numbers; no identifiers.
-    values
-        The numbers, for machines: positions in mm along the normal, counts, degrees.
-    """
-
-    code: FindingCode
-    message: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def forbids_stack(self) -> bool:
-        """Whether the series must not be treated as one regular grid."""
-        return self.code not in HARMLESS
-
-
-class IrregularSeries(Defect):
-    """A series that is not one regular grid; ``findings`` say why."""
-
-    code = "volume.irregular"
-
-    def __init__(self, findings: Sequence[Finding]) -> None:
-        self.findings = tuple(findings)
-        reasons = " ".join(finding.message for finding in findings if finding.forbids_stack)
-        super().__init__(
-            f"The series is not one regular volume. {reasons}",
-            details={"findings": [finding.code.value for finding in findings]},
-        )
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (IrregularSeries, (self.findings,))
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One image plane: a single-frame instance, or a frame of a multi-frame one.
-
-    Parameters
-    ----------
-    number
-        Frame number from 1.
-    position_mm
-        Image Position (Patient), LPS.
-    orientation
-        Image Orientation (Patient): six direction cosines, row direction first.
-    pixel_spacing_mm
-        Between rows, between columns.
-    thickness_mm
-        Slice thickness, or None.
-    slope, intercept
-        Rescale to output units.
-    dimensions
-        What may tell stacks apart at the same position: acquisition, temporal position, echo, b-value, stack.
-    """
-
-    sop_instance_uid: str
-    number: int
-    position_mm: tuple[float, float, float]
-    orientation: tuple[float, float, float, float, float, float]
-    pixel_spacing_mm: tuple[float, float]
-    rows: int
-    columns: int
-    thickness_mm: float | None = None
-    slope: float = 1.0
-    intercept: float = 0.0
-    dimensions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Arrangement:
-    """Frames in the order of the stack, the affine of the grid, and what is irregular.
-
-    Parameters
-    ----------
-    affine
-        4x4, (slice, row, column, 1) to LPS mm; None when there is no regular grid.
-    """
-
-    frames: tuple[Frame, ...]
-    affine: npt.NDArray[np.float64] | None
-    findings: tuple[Finding, ...]
-
-    @property
-    def is_regular(self) -> bool:
-        """Whether the frames form one grid."""
-        return self.affine is not None and not any(finding.forbids_stack for finding in self.findings)
+__all__ = [
+    "Arrangement",
+    "Finding",
+    "FindingCode",
+    "Frame",
+    "IrregularSeries",
+    "UnsuitableObject",
+    "Volume",
+    "arrange",
+    "build_volume",
+    "frames_of",
+    "stored_range_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,331 +53,6 @@ class Volume:
     findings: tuple[Finding, ...] = ()
 
 
-class UnsuitableObject(Defect):
-    """An object that cannot be a slice: no plane in space, colour, or no linear rescale."""
-
-    code = "volume.unsuitable_object"
-
-
-def frames_of(dataset: Dataset) -> list[Frame]:
-    """Read the planes of an instance; pixel data are not needed.
-
-    Raises
-    ------
-    UnsuitableObject
-        If position, orientation or pixel spacing is missing, or the rescale is a lookup table.
-    """
-    if "PerFrameFunctionalGroupsSequence" in dataset:
-        return _frames_of_multi_frame(dataset)
-    if "ModalityLUTSequence" in dataset:
-        raise UnsuitableObject(
-            "The pixel values are translated by a table; this is not supported in volumes."
-        )
-    if int(dataset.get("NumberOfFrames") or 1) > 1:
-        raise UnsuitableObject("The object has several frames without a place in space for each.")
-    dimensions = tuple(
-        str(dataset.get(keyword) or "")
-        for keyword in (
-            "AcquisitionNumber",
-            "TemporalPositionIdentifier",
-            "EchoNumbers",
-            "DiffusionBValue",
-            "TriggerTime",
-        )
-    )
-    return [_frame(dataset, 1, dataset, dataset, dataset, dataset, dimensions)]
-
-
-def _frames_of_multi_frame(dataset: Dataset) -> list[Frame]:
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-
-    def group(item: Dataset, name: str) -> Dataset:
-        found = item.get(name) or shared.get(name)
-        return found[0] if found else Dataset()
-
-    frames = []
-    for number, item in enumerate(dataset.PerFrameFunctionalGroupsSequence, start=1):
-        content = group(item, "FrameContentSequence")
-        diffusion = group(item, "MRDiffusionSequence")
-        echo = group(item, "MREchoSequence")
-        dimensions = (
-            str(content.get("StackID") or ""),
-            str(content.get("TemporalPositionIndex") or ""),
-            str(echo.get("EffectiveEchoTime") or ""),
-            str(diffusion.get("DiffusionBValue") or ""),
-            str(diffusion.get("DiffusionDirectionality") or ""),
-        )
-        frames.append(
-            _frame(
-                dataset,
-                number,
-                group(item, "PlanePositionSequence"),
-                group(item, "PlaneOrientationSequence"),
-                group(item, "PixelMeasuresSequence"),
-                group(item, "PixelValueTransformationSequence"),
-                dimensions,
-            )
-        )
-    return frames
-
-
-def _frame(
-    dataset: Dataset,
-    number: int,
-    place: Dataset,
-    plane: Dataset,
-    measures: Dataset,
-    transformation: Dataset,
-    dimensions: tuple[str, ...],
-) -> Frame:
-    try:
-        position = [float(value) for value in place.ImagePositionPatient]
-        orientation = [float(value) for value in plane.ImageOrientationPatient]
-        spacing = [float(value) for value in measures.PixelSpacing]
-        frame = Frame(
-            sop_instance_uid=str(dataset.SOPInstanceUID),
-            number=number,
-            position_mm=(position[0], position[1], position[2]),
-            orientation=_unit_directions(orientation),
-            pixel_spacing_mm=(spacing[0], spacing[1]),
-            rows=int(dataset.Rows),
-            columns=int(dataset.Columns),
-            thickness_mm=_positive(measures.get("SliceThickness")),
-            slope=_or_default(transformation.get("RescaleSlope"), 1.0),
-            intercept=_or_default(transformation.get("RescaleIntercept"), 0.0),
-            dimensions=dimensions,
-        )
-    except (AttributeError, TypeError, ValueError, IndexError) as error:
-        raise UnsuitableObject(
-            "The image does not say where it lies in space: position, orientation or spacing is missing."
-        ) from error
-    if min(frame.pixel_spacing_mm) <= 0:
-        raise UnsuitableObject("The image has a pixel spacing that is not positive.")
-    return frame
-
-
-def _unit_directions(cosines: Sequence[float]) -> tuple[float, float, float, float, float, float]:
-    row, column = np.asarray(cosines[:3]), np.asarray(cosines[3:6])
-    lengths = np.linalg.norm(row), np.linalg.norm(column)
-    if abs(lengths[0] - 1) > 0.01 or abs(lengths[1] - 1) > 0.01 or abs(float(row @ column)) > 0.01:
-        raise ValueError("the directions of rows and columns are not two orthogonal unit vectors")
-    x, y = row / lengths[0], column / lengths[1]
-    return (float(x[0]), float(x[1]), float(x[2]), float(y[0]), float(y[1]), float(y[2]))
-
-
-def _positive(value: Any) -> float | None:
-    number = _or_default(value, 0.0)
-    return number if number > 0 else None
-
-
-def _or_default(value: Any, default: float) -> float:
-    return default if value in (None, "") else float(value)
-
-
-def arrange(frames: Iterable[Frame]) -> Arrangement:
-    """Sort frames into a stack and report everything irregular about them.
-
-    Parameters
-    ----------
-    frames
-        All planes of a series, in any order.
-
-    Returns
-    -------
-    Arrangement
-        Frames sorted along the normal of the first frame; the affine is None when they form no grid at all.
-    """
-    unordered = list(frames)
-    if not unordered:
-        return Arrangement((), None, (Finding(FindingCode.NO_GEOMETRY, "The series has no image planes."),))
-    mixed = _mixtures(unordered)
-    normal = _normal(unordered[0])
-    ordered = sorted(
-        unordered,
-        key=lambda frame: (float(np.dot(frame.position_mm, normal)), frame.dimensions, frame.number),
-    )
-    if mixed:
-        return Arrangement(tuple(ordered), None, tuple(mixed))
-    if len(ordered) == 1:
-        return _single(ordered[0])
-    positions = np.array([frame.position_mm for frame in ordered], dtype=np.float64)
-    heights = positions @ normal
-    repeated = _duplicates(ordered, heights)
-    if repeated is not None:
-        return Arrangement(tuple(ordered), None, (repeated,))
-    findings = _gaps(heights)
-    step = (positions[-1] - positions[0]) / (len(ordered) - 1)
-    findings += _lean(positions, step, normal)
-    return Arrangement(tuple(ordered), _affine(ordered[0], step), tuple(findings))
-
-
-def _normal(frame: Frame) -> npt.NDArray[np.float64]:
-    return np.cross(frame.orientation[:3], frame.orientation[3:])
-
-
-def _affine(first: Frame, step: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    affine = np.eye(4)
-    affine[:3, 0] = step
-    affine[:3, 1] = np.asarray(first.orientation[3:]) * first.pixel_spacing_mm[0]
-    affine[:3, 2] = np.asarray(first.orientation[:3]) * first.pixel_spacing_mm[1]
-    affine[:3, 3] = first.position_mm
-    return affine
-
-
-def _single(frame: Frame) -> Arrangement:
-    thickness = frame.thickness_mm or 1.0
-    known = "its slice thickness" if frame.thickness_mm else "1 mm, because it names no slice thickness"
-    finding = Finding(
-        FindingCode.SINGLE_SLICE,
-        f"The series has one slice; its extent is {known}.",
-        {"thickness_mm": thickness},
-    )
-    return Arrangement((frame,), _affine(frame, _normal(frame) * thickness), (finding,))
-
-
-def _mixtures(frames: Sequence[Frame]) -> list[Finding]:
-    first = frames[0]
-    findings = []
-    orientation = np.array([frame.orientation for frame in frames])
-    other = int((np.abs(orientation - first.orientation).max(axis=1) > ORIENTATION_TOLERANCE).sum())
-    if other:
-        findings.append(
-            Finding(
-                FindingCode.MIXED_ORIENTATION,
-                f"{other} of {len(frames)} slices are oriented differently.",
-                {"count": other},
-            )
-        )
-    sizes = Counter((frame.rows, frame.columns) for frame in frames)
-    if len(sizes) > 1:
-        text = ", ".join(f"{rows}x{columns}" for rows, columns in sorted(sizes))
-        findings.append(
-            Finding(
-                FindingCode.MIXED_SIZE,
-                f"Slices have different matrix sizes: {text}.",
-                {"sizes": sorted(sizes)},
-            )
-        )
-    spacing = np.array([frame.pixel_spacing_mm for frame in frames])
-    if float(np.ptp(spacing, axis=0).max()) > 1e-3 * float(spacing.min()):
-        findings.append(
-            Finding(
-                FindingCode.MIXED_SPACING,
-                "Slices have different pixel spacings.",
-                {"minimum_mm": float(spacing.min()), "maximum_mm": float(spacing.max())},
-            )
-        )
-    return findings
-
-
-def _duplicates(frames: Sequence[Frame], heights: npt.NDArray[np.float64]) -> Finding | None:
-    """Tell several complete stacks at the same places from a slice that is there twice."""
-    new_place = np.diff(heights) > POSITION_TOLERANCE_MM
-    if new_place.all():
-        return None
-    place = np.concatenate([[0], np.cumsum(new_place)])
-    places = int(place[-1]) + 1
-    stacks: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, frame in zip(place, frames, strict=True):
-        stacks[frame.dimensions].append(int(index))
-    complete = [key for key, found in stacks.items() if len(found) == places == len(set(found))]
-    if len(stacks) > 1 and len(complete) == len(stacks):
-        return Finding(
-            FindingCode.MULTI_STACK,
-            f"The series holds {len(stacks)} stacks at the same positions.",
-            {"stacks": len(stacks), "positions": places},
-        )
-    repeated = len(frames) - places
-    first = int(np.argmin(new_place))
-    return Finding(
-        FindingCode.DUPLICATE,
-        f"{repeated} of {len(frames)} slices lie where another slice lies already.",
-        {"count": repeated, "first_position_mm": round(float(heights[first]), 3)},
-    )
-
-
-def _gaps(heights: npt.NDArray[np.float64]) -> list[Finding]:
-    """Judge the distances between neighbouring slices along the normal."""
-    gaps = np.diff(heights)
-    spacing = float(np.median(gaps))
-    even = np.linspace(heights[0], heights[-1], len(heights))
-    off_mm = float(np.abs(heights - even).max())
-    if off_mm <= POSITION_TOLERANCE_MM:
-        return []
-    values = {
-        "minimum_mm": round(float(gaps.min()), 4),
-        "median_mm": round(spacing, 4),
-        "maximum_mm": round(float(gaps.max()), 4),
-    }
-    tolerance = max(POSITION_TOLERANCE_MM, JITTER_FRACTION * spacing)
-    outliers = gaps[np.abs(gaps - spacing) > tolerance]
-    if outliers.size == 0 and off_mm <= tolerance:
-        return [
-            Finding(
-                FindingCode.JITTER,
-                f"Slice positions deviate by up to {off_mm:.3f} mm from an even grid.",
-                values | {"deviation_mm": round(off_mm, 4)},
-            )
-        ]
-    multiples = np.rint(outliers / spacing)
-    whole = (multiples >= 2) & (np.abs(outliers - multiples * spacing) <= tolerance)
-    if outliers.size and whole.all():
-        missing = int((multiples - 1).sum())
-        if missing <= len(heights):
-            return [
-                Finding(
-                    FindingCode.MISSING,
-                    f"{missing} slice(s) are missing at {outliers.size} place(s) (spacing {spacing:.3f} mm).",
-                    values | {"count": missing},
-                )
-            ]
-    if 0 < outliers.size <= 2 and outliers.min() > 3 * spacing:
-        return [
-            Finding(
-                FindingCode.MULTI_STACK,
-                f"The series holds {outliers.size + 1} stacks that lie {outliers.max():.1f} mm apart.",
-                values | {"stacks": int(outliers.size) + 1},
-            )
-        ]
-    return [
-        Finding(
-            FindingCode.NONUNIFORM,
-            f"The distance between slices varies from {gaps.min():.2f} to {gaps.max():.2f} mm.",
-            values,
-        )
-    ]
-
-
-def _lean(
-    positions: npt.NDArray[np.float64], step: npt.NDArray[np.float64], normal: npt.NDArray[np.float64]
-) -> list[Finding]:
-    """Find a stack whose slices slide sideways (gantry tilt), or single slices that do."""
-    height = float(step @ normal)
-    sideways = step - height * normal
-    angle = float(np.degrees(np.arctan2(np.linalg.norm(sideways), height)))
-    if angle > TILT_TOLERANCE_DEG:
-        return [
-            Finding(
-                FindingCode.TILT,
-                f"The stack leans by {angle:.1f} degrees (gantry tilt).",
-                {"angle_deg": round(angle, 3)},
-            )
-        ]
-    residual = positions - positions[0]
-    residual = residual - np.outer(residual @ normal, normal)
-    off_mm = float(np.linalg.norm(residual, axis=1).max())
-    total = float(np.linalg.norm(sideways)) * (len(positions) - 1)
-    if off_mm > max(0.5, total + POSITION_TOLERANCE_MM):
-        return [
-            Finding(
-                FindingCode.NONUNIFORM,
-                f"Slices are shifted sideways by up to {off_mm:.2f} mm against each other.",
-                {"shift_mm": round(off_mm, 3)},
-            )
-        ]
-    return []
-
-
 def build_volume(
     arrangement: Arrangement,
     stored_range: tuple[int, int] | None,
@@ -512,8 +65,8 @@ def build_volume(
     arrangement
         Regular stack made by :func:`arrange`.
     stored_range
-        Smallest and largest value that Bits Stored allows, or None for float pixel data; decides whether
-        int16 is exact.
+        Smallest and largest value that Bits Stored allows, or None for float pixel data; where it does not
+        prove that int16 is exact, each frame's own values decide.
     load_pixels
         Returns the stored values (row, column) of a frame.
 
@@ -529,18 +82,14 @@ def build_volume(
     if not arrangement.is_regular or arrangement.affine is None:
         raise IrregularSeries(arrangement.findings)
     frames = arrangement.frames
-    dtype = _exact_type(frames, stored_range)
-    voxels = np.empty((len(frames), frames[0].rows, frames[0].columns), dtype)
+    is_provably_exact = _fits_16_bits(frames, stored_range)
+    dtype = np.int16 if is_provably_exact or _has_whole_rescale(frames, stored_range) else np.float32
+    voxels: npt.NDArray[np.generic] = np.empty((len(frames), frames[0].rows, frames[0].columns), dtype)
     for index, frame in enumerate(frames):
         stored = load_pixels(frame)
-        if dtype == np.int16:
-            # int16 wraps, and the sum is in range: an overflow half way cancels out.
-            scaled = stored if frame.slope == 1 else stored.astype(np.int32) * int(frame.slope)
-            np.add(scaled.astype(np.int16), np.int16(frame.intercept), out=voxels[index])
-        elif frame.slope == 1 and frame.intercept == 0:
-            voxels[index] = stored
-        else:
-            voxels[index] = stored.astype(np.float64) * frame.slope + frame.intercept
+        if voxels.dtype == np.int16 and not is_provably_exact and not _fits_16_bits([frame], _range(stored)):
+            voxels = voxels.astype(np.float32)
+        voxels[index] = _rescaled(stored, frame, voxels.dtype)
     return Volume(
         image=Image(voxels, arrangement.affine),
         instance_uids=tuple(frame.sop_instance_uid for frame in frames),
@@ -549,16 +98,39 @@ def build_volume(
     )
 
 
-def _exact_type(frames: Sequence[Frame], stored_range: tuple[int, int] | None) -> type[np.int16 | np.float32]:
+def _rescaled(stored: npt.NDArray[Any], frame: Frame, dtype: np.dtype[np.generic]) -> npt.NDArray[np.generic]:
+    if frame.slope == 1 and frame.intercept == 0:
+        return stored
+    if dtype == np.int16:
+        # int16 wraps, and the sum is in range: an overflow half way cancels out.
+        scaled = stored if frame.slope == 1 else stored.astype(np.int32) * int(frame.slope)
+        shifted: npt.NDArray[np.generic] = scaled.astype(np.int16) + np.int16(frame.intercept)
+        return shifted
+    result: npt.NDArray[np.generic] = stored.astype(np.float64) * frame.slope + frame.intercept
+    return result
+
+
+def _range(stored: npt.NDArray[Any]) -> tuple[int, int]:
+    return int(stored.min()), int(stored.max())
+
+
+def _has_whole_rescale(frames: Sequence[Frame], stored_range: tuple[int, int] | None) -> bool:
     if stored_range is None:
-        return np.float32
+        return False
+    return all(
+        frame.slope == int(frame.slope) and frame.intercept == int(frame.intercept) for frame in frames
+    )
+
+
+def _fits_16_bits(frames: Sequence[Frame], stored_range: tuple[int, int] | None) -> bool:
+    """Tell whether every value in the range is a 16-bit integer after rescale, zero included."""
+    if stored_range is None or not _has_whole_rescale(frames, stored_range):
+        return False
     for slope, intercept in {(frame.slope, frame.intercept) for frame in frames}:
-        if slope != int(slope) or intercept != int(intercept):
-            return np.float32
-        ends = [value * slope + intercept for value in stored_range]
+        ends = [value * slope + intercept for value in (*stored_range, 0)]
         if min(ends) < -32768 or max(ends) > 32767:
-            return np.float32
-    return np.int16
+            return False
+    return True
 
 
 def stored_range_of(dataset: Dataset) -> tuple[int, int] | None:
