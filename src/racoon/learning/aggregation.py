@@ -60,7 +60,9 @@ class ExactMean:
         if site in self.contributors:
             raise BadWeights("A site answered twice in one round.", details={"site": site})
         if not 0 < cases <= MAXIMUM_TOTAL - self.total:
-            raise BadWeights("A site's number of cases is out of range.", details={"site": site, "cases": cases})
+            raise BadWeights(
+                "A site's number of cases is out of range.", details={"site": site, "cases": cases}
+            )
         check_weights(weights, self.shapes)
         for name in self.shapes:
             fixed = np.rint(np.asarray(weights[name], dtype=np.float64) * 2**FRACTION_BITS).astype(np.int64)

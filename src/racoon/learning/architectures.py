@@ -169,7 +169,9 @@ def get_architecture(name: str) -> Architecture:
         return ARCHITECTURES[name]
     except KeyError:
         known = ", ".join(sorted(ARCHITECTURES))
-        raise UnknownArchitecture(f"The plan's architecture is not installed; installed are {known}.") from None
+        raise UnknownArchitecture(
+            f"The plan's architecture is not installed; installed are {known}."
+        ) from None
 
 
 def check_plan(plan: TrainingPlan) -> None:

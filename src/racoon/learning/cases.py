@@ -91,7 +91,9 @@ def prepare_case(
     if volume.ndim != 3 or not np.isfinite(volume).all():
         raise BadCase("A series is not a finite three-dimensional image.", details={"series_uid": series_uid})
     if len(masks) != len(plan.labels):
-        raise BadCase("A series does not bring one mask per label of the plan.", details={"series_uid": series_uid})
+        raise BadCase(
+            "A series does not bring one mask per label of the plan.", details={"series_uid": series_uid}
+        )
     classes = np.zeros(volume.shape, dtype=np.uint8)
     for index, mask in enumerate(masks, start=1):
         if mask is not None:
@@ -144,8 +146,12 @@ def write_manifest(folder: Path, facts: dict[str, object]) -> None:
     temporary.replace(folder / "manifest.json")
 
 
-def _shrink(array: npt.NDArray[np.generic], factor: float, size: tuple[int, int], order: int) -> npt.NDArray[np.generic]:
-    rows, columns = (min(limit, max(1, round(side * factor))) for side, limit in zip(array.shape[1:], size, strict=True))
+def _shrink(
+    array: npt.NDArray[np.generic], factor: float, size: tuple[int, int], order: int
+) -> npt.NDArray[np.generic]:
+    rows, columns = (
+        min(limit, max(1, round(side * factor))) for side, limit in zip(array.shape[1:], size, strict=True)
+    )
     if order:
         # Averaging over the footprint of a target pixel first, so that thin structures do not alias away.
         sigma = 0.5 * (1.0 / factor - 1.0)

@@ -222,6 +222,15 @@ class SiteEngine(Protocol):
     def is_alive(self) -> bool:
         """Tell whether the site's engine process lives."""
 
+    def is_working(self) -> bool:
+        """Tell whether a job process runs here now."""
+
+    def trained_rounds(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the facts of the rounds this site trained in a run, oldest first."""
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """Return what this site's gates refused, oldest first."""
+
     def stop(self) -> None:
         """Stop the site's engine process and its children; idempotent."""
 

@@ -21,6 +21,7 @@ from racoon.learning.architectures import (
 )
 from racoon.learning.weights import Weights
 
+
 class Block(nn.Module):  # type: ignore[misc]
     """Two 3 × 3 convolutions, each followed by instance normalisation and a leaky rectifier.
 
@@ -49,7 +50,8 @@ class UNet2d(nn.Module):  # type: ignore[misc]
         inputs = (INPUT_SLICES, *channels[:-1])
         self.encoder = nn.ModuleList(Block(a, b) for a, b in zip(inputs, channels, strict=True))
         self.decoder = nn.ModuleList(
-            Block(channels[level] + channels[level + 1], channels[level]) for level in range(len(channels) - 1)
+            Block(channels[level] + channels[level + 1], channels[level])
+            for level in range(len(channels) - 1)
         )
         self.head = nn.Conv2d(channels[0], classes, 1)
 

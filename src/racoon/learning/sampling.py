@@ -55,7 +55,9 @@ class SliceSampler:
 
     def batches(self, round_index: int) -> Iterator[Batch]:
         """Yield one round's batches; the same round of the same plan on the same cases repeats exactly."""
-        generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([self._plan.seed, round_index])))
+        generator = np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence([self._plan.seed, round_index]))
+        )
         for _ in range(self._plan.local_steps):
             samples = [self._sample(generator) for _ in range(self._plan.batch_size)]
             yield (
@@ -63,14 +65,19 @@ class SliceSampler:
                 np.stack([classes for _, classes in samples]).astype(np.int64),
             )
 
-    def _sample(self, generator: np.random.Generator) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    def _sample(
+        self, generator: np.random.Generator
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
         pool = self._all
         if self._with_class and generator.random() < FOREGROUND_SHARE:
             pool = self._with_class[int(generator.integers(len(self._with_class)))]
         number, index = pool[int(generator.integers(len(pool)))]
         image = slab(self._cases[number], index)
         classes = self._cases[number].classes[index]
-        shifts = [int(generator.integers(-limit, limit + 1)) for limit in (int(s * SHIFT_SHARE) for s in classes.shape)]
+        shifts = [
+            int(generator.integers(-limit, limit + 1))
+            for limit in (int(s * SHIFT_SHARE) for s in classes.shape)
+        ]
         image, classes = _shift(image, [0, *shifts], float(image.min())), _shift(classes, shifts, 0)
         image = image * generator.uniform(0.9, 1.1) + generator.uniform(-0.1, 0.1)
         image += generator.normal(0.0, NOISE_SD, image.shape)

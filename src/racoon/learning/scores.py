@@ -85,7 +85,11 @@ def score_trivial(cases: Sequence[Case], labels: int) -> dict[str, Score]:
         see more than a model may, so they are on the generous side.
     """
     empty = {c.name: dice_per_label(np.zeros_like(c.classes), c.classes, labels) for c in cases}
-    return {"empty": Score(empty), "prior": _score_prior(cases, labels), "threshold": _score_threshold(cases, labels)}
+    return {
+        "empty": Score(empty),
+        "prior": _score_prior(cases, labels),
+        "threshold": _score_threshold(cases, labels),
+    }
 
 
 def best_trivial(scores: dict[str, Score]) -> tuple[str, float]:

@@ -37,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "train":
             command.add_argument("--weights", type=Path, required=True, help="weights to start from")
         if name == "evaluate":
-            command.add_argument("--model", action="append", required=True, help="NAME=WEIGHTS, may be repeated")
+            command.add_argument(
+                "--model", action="append", required=True, help="NAME=WEIGHTS, may be repeated"
+            )
     options = parser.parse_args(arguments)
     watch_parent()
     os.nice(NICENESS)
@@ -68,7 +70,9 @@ def _train(plan: TrainingPlan, cases: Path, weights: Path, folder: Path) -> None
 
     folder.mkdir(parents=True, exist_ok=True)
     history = _read_history(folder)
-    start = load_weights(folder / f"round-{len(history) - 1}.safetensors") if history else load_weights(weights)
+    start = (
+        load_weights(folder / f"round-{len(history) - 1}.safetensors") if history else load_weights(weights)
+    )
 
     def on_round(trained: Weights, facts: RoundFacts) -> None:
         save_weights(folder / f"round-{facts.round_index}.safetensors", trained)
@@ -116,7 +120,11 @@ def _evaluate(plan: TrainingPlan, cases: Path, models: dict[str, Path], folder: 
     result = {
         "cases": len(loaded),
         "models": scores,
-        "baseline": {"name": name, "mean_dice": mean, "all": {key: value.to_dict() for key, value in trivial.items()}},
+        "baseline": {
+            "name": name,
+            "mean_dice": mean,
+            "all": {key: value.to_dict() for key, value in trivial.items()},
+        },
     }
     temporary = folder / ".scores.part"
     temporary.write_text(json.dumps(result), encoding="utf-8")
@@ -132,7 +140,9 @@ def _serve_rounds(plan: TrainingPlan, cases: Path) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            trained, facts = trainer.train_round(load_weights(Path(request["weights"])), int(request["round"]))
+            trained, facts = trainer.train_round(
+                load_weights(Path(request["weights"])), int(request["round"])
+            )
             save_weights(Path(request["out"]), trained)
         except RacoonError as error:
             _say({"event": "error", **describe(error)})

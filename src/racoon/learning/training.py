@@ -100,7 +100,9 @@ class Trainer:
         check_weights(weights, self._shapes)
         load_into(self._network, weights)
         self._network.train()
-        optimiser = torch.optim.AdamW(self._network.parameters(), lr=self._plan.learning_rate, weight_decay=1e-4)
+        optimiser = torch.optim.AdamW(
+            self._network.parameters(), lr=self._plan.learning_rate, weight_decay=1e-4
+        )
         losses = []
         for step, (images, classes) in enumerate(self._sampler.batches(round_index)):
             rate = self._rate(round_index * self._plan.local_steps + step)

@@ -92,7 +92,8 @@ class FlareEngine:
             transfer = self._signer_kit / "transfer"
             transfer.mkdir(exist_ok=True)
             _write(
-                self._signer_kit / "startup" / "fed_admin.json", policy.signer_startup(self.address, str(transfer))
+                self._signer_kit / "startup" / "fed_admin.json",
+                policy.signer_startup(self.address, str(transfer)),
             )
             _write(self._signer_kit / "local" / "resources.json", policy.signer_resources())
 
@@ -184,8 +185,14 @@ class FlareEngine:
                     return action(self._session)
                 except api_spec.JobNotFound:
                     return None
-                except (api_spec.InvalidJobDefinition, api_spec.JobNotRunning, api_spec.AuthorizationError) as error:
-                    raise EngineRefused("The engine refused the job.", details={"error": str(error)}) from error
+                except (
+                    api_spec.InvalidJobDefinition,
+                    api_spec.JobNotRunning,
+                    api_spec.AuthorizationError,
+                ) as error:
+                    raise EngineRefused(
+                        "The engine refused the job.", details={"error": str(error)}
+                    ) from error
                 except Exception as error:
                     # FLARE raises plain RuntimeError and OSError, among others, when it loses its server.
                     self._close_session()

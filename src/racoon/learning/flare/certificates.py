@@ -77,7 +77,9 @@ class EngineAuthority:
         self._key = load_or_make_key(folder / "root.key")
         path = folder / "root.crt"
         if not path.exists():
-            certificate = self._build(_name(PROJECT), self._key.public_key(), [PROJECT], ROOT_DAYS, authority=True)
+            certificate = self._build(
+                _name(PROJECT), self._key.public_key(), [PROJECT], ROOT_DAYS, authority=True
+            )
             create_atomically(path, certificate, mode=0o644)
         self.pem = path.read_text(encoding="ascii")
         self._certificate = x509.load_pem_x509_certificate(self.pem.encode("ascii"))
@@ -142,7 +144,9 @@ class EngineAuthority:
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
             )
-            .add_extension(x509.SubjectAlternativeName([_host(name) for name in dict.fromkeys(names)]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([_host(name) for name in dict.fromkeys(names)]), critical=False
+            )
         )
         if authority:
             builder = builder.add_extension(

@@ -54,7 +54,11 @@ def server_config(job: EngineJob) -> dict[str, Any]:
             {
                 "id": "keeper",
                 "path": KEEPER_CLASS,
-                "args": {"source": str(job.source.resolve()), "folder": str(job.folder.resolve()), "job": job.name},
+                "args": {
+                    "source": str(job.source.resolve()),
+                    "folder": str(job.folder.resolve()),
+                    "job": job.name,
+                },
             },
             {"id": "generator", "path": GENERATOR_CLASS, "args": {}},
             {"id": "aggregator", "path": AGGREGATOR_CLASS, "args": {"plan": job.plan.to_dict()}},

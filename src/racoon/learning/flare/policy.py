@@ -25,7 +25,9 @@ VALIDATOR_CLASS = "racoon.learning.flare.site_side.AppGate"
 KEEPER_CLASS = "racoon.learning.flare.server_side.RoundKeeper"
 AGGREGATOR_CLASS = "racoon.learning.flare.server_side.ExactAggregator"
 CONTROLLER_CLASS = "nvflare.app_common.workflows.scatter_and_gather.ScatterAndGather"
-GENERATOR_CLASS = "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator"
+GENERATOR_CLASS = (
+    "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator"
+)
 
 SITE_CLASSES = [EXECUTOR_CLASS]
 """The one class a job may instantiate at a site.  FLARE's own external-process executors stay out: their ``command``

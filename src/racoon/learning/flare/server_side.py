@@ -31,6 +31,7 @@ from racoon.learning.weights import BadWeights, load_weights, save_weights
 KEPT_ROUNDS = 2
 """Newest round files kept: the last and, should it be torn, the one before."""
 
+
 class ExactAggregator(Aggregator):  # type: ignore[misc]
     """Case-weighted mean that does not depend on who answers first.
 
@@ -52,7 +53,9 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Add a site's weights; a bad contribution is refused and the round goes on without it."""
         site = contributor(shareable)
-        if shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND) != fl_ctx.get_prop(AppConstants.CURRENT_ROUND):
+        if shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND) != fl_ctx.get_prop(
+            AppConstants.CURRENT_ROUND
+        ):
             self.log_warning(fl_ctx, f"{site} answered for another round; not used")
             return False
         try:

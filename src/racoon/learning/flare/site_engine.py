@@ -99,7 +99,9 @@ class FlareSite:
         path = progress_file(self.approvals.folder, run_id)
         if not path.exists():
             return []
-        facts = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        facts = [
+            json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")
+        ]
         return [entry for _, entry in sorted({entry["round"]: entry for entry in facts}.items())]
 
     def stop(self) -> None:

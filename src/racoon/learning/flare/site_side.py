@@ -30,7 +30,13 @@ from racoon.domain.canonical import content_hash
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import RacoonError, Unavailable
 from racoon.learning.architectures import check_plan, tensor_shapes
-from racoon.learning.flare.approvals import APPROVALS_VARIABLE, Approval, Approvals, NotApproved, progress_file
+from racoon.learning.flare.approvals import (
+    APPROVALS_VARIABLE,
+    Approval,
+    Approvals,
+    NotApproved,
+    progress_file,
+)
 from racoon.learning.flare.job import CLIENT_CONFIG, FACTS, TASK, site_config
 from racoon.learning.lifeline import watch_parent
 from racoon.learning.subprocesses import read_events, rebuild_error, start_training_process
@@ -147,14 +153,16 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
         self._process: subprocess.Popen[str] | None = None
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
-    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:  # noqa: ARG002
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Start the trainer early, so that its imports overlap with the other sites'; stop it at the end."""
         if event_type == EventType.START_RUN:
             self._start(self._workplace(fl_ctx), self._approval())
         elif event_type in {EventType.END_RUN, EventType.ABORT_TASK}:
             self._stop()
 
-    def execute(self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal) -> Shareable:
+    def execute(
+        self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
+    ) -> Shareable:
         """Train one round."""
         if task_name != TASK:
             return make_reply(ReturnCode.TASK_UNKNOWN)
