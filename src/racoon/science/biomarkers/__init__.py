@@ -1,0 +1,22 @@
+"""Every image biomarker of the network: defined once, versioned, with source, unit and limits of validity.
+
+A definition is data plus one function; ``catalogue`` lists them all.  A value outside its limits says so, and
+an empty or broken input gives NaN with a reason, never 0.  Each has a phantom with an exact answer.
+Not here: loading images (``node.archive``), running over datasets and storing (``node.measuring``).
+"""
+
+from racoon.science.biomarkers.catalogue import CATALOGUE, UnknownBiomarker, get_definition
+from racoon.science.biomarkers.definition import Context, Definition, Region, Validity, Value
+from racoon.science.biomarkers.reasons import REASONS
+
+__all__ = [
+    "CATALOGUE",
+    "REASONS",
+    "Context",
+    "Definition",
+    "Region",
+    "UnknownBiomarker",
+    "Validity",
+    "Value",
+    "get_definition",
+]

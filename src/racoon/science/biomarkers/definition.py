@@ -1,0 +1,334 @@
+"""What a biomarker is: a versioned definition, the region it looks at, the value it gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from racoon.science.biomarkers.reasons import REASONS
+from racoon.science.geometry import Box, bounding_box, voxel_volume_ml
+from racoon.science.geometry.box import shifted_affine
+from racoon.science.image import Image
+
+Parameters = Mapping[str, float | int | str]
+
+
+class Region:
+    """A mask on an image, cropped once; everything the definitions share is computed at most once.
+
+    Parameters
+    ----------
+    image
+        The volume; HU for CT.
+    mask
+        Boolean array (slice, row, column) of the same shape.
+    """
+
+    def __init__(self, image: Image, mask: NDArray[np.bool_]) -> None:
+        if mask.shape != image.voxels.shape:
+            raise ValueError(f"the mask has the shape {mask.shape}, the image {image.voxels.shape}")
+        self._image = image
+        self._full_shape = mask.shape
+        self.box: Box | None = bounding_box(mask)
+        self.mask: NDArray[np.bool_] = mask[self.box.slices] if self.box else np.zeros((0, 0, 0), bool)
+
+    @cached_property
+    def affine(self) -> NDArray[np.float64]:
+        """Affine of the cropped arrays."""
+        affine = np.asarray(self._image.affine, dtype=np.float64)
+        return shifted_affine(affine, self.box) if self.box else affine
+
+    @cached_property
+    def voxel_count(self) -> int:
+        """Number of voxels in the mask."""
+        return int(np.count_nonzero(self.mask))
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in ml."""
+        return voxel_volume_ml(self._image.affine)
+
+    @cached_property
+    def values(self) -> NDArray[Any]:
+        """Image values inside the mask, one-dimensional, in the image's own type."""
+        if self.box is None:
+            return self._image.voxels[:0].ravel()
+        values: NDArray[Any] = self._image.voxels[self.box.slices][self.mask]
+        return values
+
+    @cached_property
+    def is_finite(self) -> bool:
+        """True when every value inside the mask is a number."""
+        return self.values.dtype.kind in "iu" or bool(np.isfinite(self.values).all())
+
+    @cached_property
+    def mean(self) -> float:
+        """Mean of the values; exact sums for integer images, NaN when empty."""
+        return mean_of(self.values)
+
+    @cached_property
+    def key_slice(self) -> int | None:
+        """Index of the slice with the largest area, in the full image."""
+        if self.box is None:
+            return None
+        return int(np.count_nonzero(self.mask, axis=(1, 2)).argmax()) + self.box.start[0]
+
+    def within(self, lower: float, upper: float) -> NDArray[Any]:
+        """Values in a closed interval ``lower <= value <= upper``."""
+        values: NDArray[Any] = self.values[(self.values >= lower) & (self.values <= upper)]
+        return values
+
+    def join(self, other: Region) -> int:
+        """Count the voxels that lie in either region."""
+        shared = 0
+        if self.box is not None and other.box is not None:
+            low = np.maximum(self.box.start, other.box.start)
+            high = np.minimum(self.box.stop, other.box.stop)
+            if (low < high).all():
+                mine, theirs = (
+                    region.mask[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
+                    for region, start in ((self, self.box.start), (other, other.box.start))
+                )
+                shared = int(np.count_nonzero(mine & theirs))
+        return self.voxel_count + other.voxel_count - shared
+
+
+def mean_of(values: NDArray[Any]) -> float:
+    """Mean of values, exact sums for integers; NaN without any."""
+    if values.size == 0:
+        return math.nan
+    if values.dtype.kind in "iu":
+        # The sum of integers is exact, so flips and splits change nothing.
+        return int(values.sum(dtype=np.int64)) / values.size
+    return float(values.mean(dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known about an image beside its voxels; ``None`` means the image does not say.
+
+    Parameters
+    ----------
+    modality
+        DICOM modality.
+    kvp
+        Tube voltage in kV.
+    has_contrast
+        ``True`` when a contrast agent is recorded.  ``None`` and ``False`` both mean unenhanced: the
+        Contrast/Bolus module is required if contrast media was used (DICOM PS3.3 A.3.3).
+    slice_thickness_mm, kernel
+        Recorded with every value.
+    reference
+        Region of a second structure where a definition needs one.
+    """
+
+    modality: str
+    kvp: float | None = None
+    has_contrast: bool | None = None
+    slice_thickness_mm: float | None = None
+    kernel: str = ""
+    reference: Region | None = None
+
+    def acquisition(self) -> dict[str, Any]:
+        """Return the facts that belong beside every value."""
+        return {
+            "modality": self.modality,
+            "kvp": self.kvp,
+            "has_contrast": bool(self.has_contrast),
+            "slice_thickness_mm": self.slice_thickness_mm,
+            "kernel": self.kernel,
+        }
+
+
+@dataclass(frozen=True)
+class Validity:
+    """Where the thresholds of a definition hold.
+
+    Parameters
+    ----------
+    modalities
+        Kinds of image for which the value is defined at all; empty for any.
+    kvp
+        Closed range of tube voltages; ``None`` for any.
+    unenhanced
+        True when contrast medium makes the value invalid.
+    """
+
+    modalities: frozenset[str] = frozenset()
+    kvp: tuple[float, float] | None = None
+    unenhanced: bool = False
+
+    def defines(self, context: Context) -> bool:
+        """Tell whether the value exists for this kind of image."""
+        return not self.modalities or context.modality in self.modalities
+
+    def reason(self, context: Context) -> str:
+        """Name what makes the value invalid; empty when nothing does."""
+        if self.kvp is not None:
+            if context.kvp is None:
+                return "kvp_unknown"
+            if not self.kvp[0] <= context.kvp <= self.kvp[1]:
+                return "kvp_outside"
+        return "contrast" if self.unenhanced and context.has_contrast else ""
+
+
+@dataclass(frozen=True)
+class Value:
+    """The result of a definition.
+
+    Parameters
+    ----------
+    value
+        NaN when there is none; ``reason`` then says why.
+    unit
+        UCUM code.
+    valid
+        False when there is no value or it lies outside the validity domain.
+    reason
+        Key of ``reasons.REASONS``; empty when valid.
+    parameters
+        Every parameter and acquisition fact the value depends on.
+    key_slice
+        Slice to show first: the one measured in, or the one with the largest area.
+    """
+
+    value: float
+    unit: str
+    valid: bool
+    reason: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    key_slice: int | None = None
+
+    @property
+    def public_reason(self) -> str:
+        """The reason in English; empty when valid."""
+        return REASONS[self.reason][1] if self.reason else ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a formula returns: a number, or NaN with the reason."""
+
+    value: float
+    reason: str = ""
+    key_slice: int | None = None
+
+
+Formula = Callable[[Region, Context, Parameters], Measured]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One version of one biomarker.
+
+    Parameters
+    ----------
+    id, version
+        Stable name; any change of a number or rule makes a new version.
+    title_de, title_en
+        Names for people.
+    unit
+        UCUM code.
+    formula
+        The rule in one line.
+    source
+        DOI or standard.
+    compute_formula
+        The rule as a function; it may assume a non-empty region of finite values.
+    validity
+        Where it holds.
+    defaults
+        Parameters with their defaults; a plan may override these and no others.
+    needs_reference
+        True when a second structure is needed (parameter ``within`` of a plan).
+    whole_image
+        True when the region is the body if no structure is named.
+    method
+        ``volumetric``, ``density`` or ``length``: how to group it in a list.
+    """
+
+    id: str
+    version: str
+    title_de: str
+    title_en: str
+    unit: str
+    formula: str
+    source: str
+    compute_formula: Formula
+    validity: Validity = Validity()
+    defaults: Parameters = field(default_factory=dict)
+    needs_reference: bool = False
+    whole_image: bool = False
+    method: Literal["volumetric", "density", "length"] = "density"
+
+    @property
+    def key(self) -> str:
+        """``id@version``."""
+        return f"{self.id}@{self.version}"
+
+    def compute(
+        self, image: Image, mask: NDArray[np.bool_], context: Context, parameters: Parameters | None = None
+    ) -> Value:
+        """Measure one structure.
+
+        Parameters
+        ----------
+        image
+            HU for CT.
+        mask
+            Boolean array of the image's shape.
+        context
+            Facts about the acquisition, and the reference region where one is needed.
+        parameters
+            Overrides of ``defaults``.
+        """
+        return self.compute_region(Region(image, mask), context, parameters)
+
+    def compute_region(self, region: Region, context: Context, parameters: Parameters | None = None) -> Value:
+        """Measure a region that other definitions use too.
+
+        Raises
+        ------
+        ValueError
+            For a parameter the definition does not have.
+        """
+        used = self.merged(parameters)
+        facts = {**context.acquisition(), **used}
+        if not self.validity.defines(context):
+            return Value(math.nan, self.unit, False, "wrong_modality", facts)
+        if region.voxel_count == 0:
+            return Value(math.nan, self.unit, False, "empty_mask", facts)
+        if self.needs_reference and (context.reference is None or context.reference.voxel_count == 0):
+            return Value(math.nan, self.unit, False, "reference_missing", facts, region.key_slice)
+        if self.method == "density" and not region.is_finite:
+            return Value(math.nan, self.unit, False, "not_finite", facts, region.key_slice)
+        found = self.compute_formula(region, context, used)
+        reason = found.reason or self.validity.reason(context)
+        key_slice = region.key_slice if found.key_slice is None else found.key_slice
+        return Value(found.value, self.unit, not reason, reason, facts, key_slice)
+
+    def missing(self, reason: str, context: Context, parameters: Parameters | None = None) -> Value:
+        """Return the value of a structure that was not there to measure."""
+        return Value(math.nan, self.unit, False, reason, {**context.acquisition(), **self.merged(parameters)})
+
+    def merged(self, parameters: Parameters | None) -> dict[str, float | int | str]:
+        """Combine overrides with the defaults.
+
+        Raises
+        ------
+        ValueError
+            For a parameter the definition does not have, or text where a number belongs.
+        """
+        given = dict(parameters or {})
+        for name, value in given.items():
+            if name not in self.defaults:
+                raise ValueError(f"{self.key} has no parameter {name!r}")
+            if isinstance(self.defaults[name], str) != isinstance(value, str):
+                raise ValueError(f"parameter {name!r} of {self.key} has the wrong type")
+        return {**self.defaults, **given}

@@ -1,0 +1,63 @@
+"""Mean and spread of the values inside a labelled structure."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from racoon.science.biomarkers.definition import Context, Definition, Measured, Parameters, Region, Validity
+
+HOUNSFIELD = "[hnsf'U]"
+"""UCUM code of the Hounsfield unit."""
+
+CT = Validity(frozenset({"CT"}))
+
+
+def _mean(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    return Measured(region.mean)
+
+
+def _sd(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    if region.values.dtype.kind in "iu":
+        values = region.values.astype(np.int64)
+        total, squares, count = int(values.sum()), int(np.dot(values, values)), values.size
+        return Measured(math.sqrt((count * squares - total * total) / (count * count)))
+    return Measured(float(region.values.std(dtype=np.float64)))
+
+
+MEAN_DENSITY = Definition(
+    id="mean_density",
+    version="1",
+    title_de="Mittlere Dichte",
+    title_en="Mean density",
+    unit=HOUNSFIELD,
+    formula="mean of the HU of all voxels in the mask",
+    source="IBSI Q4LE (mean), doi:10.1148/radiol.2020191145",
+    compute_formula=_mean,
+    validity=CT,
+)
+
+DENSITY_SD = Definition(
+    id="density_sd",
+    version="1",
+    title_de="Standardabweichung der Dichte",
+    title_en="Standard deviation of density",
+    unit=HOUNSFIELD,
+    formula="√(mean of squared deviations of the HU in the mask), divisor n",
+    source="IBSI ECT3 (variance), doi:10.1148/radiol.2020191145",
+    compute_formula=_sd,
+    validity=CT,
+)
+
+MEAN_INTENSITY = Definition(
+    id="mean_intensity",
+    version="1",
+    title_de="Mittlere Signalintensität",
+    title_en="Mean signal intensity",
+    unit="[arb'U]",
+    formula="mean of the image values of all voxels in the mask; comparable within one series only",
+    source="IBSI Q4LE (mean), doi:10.1148/radiol.2020191145",
+    compute_formula=_mean,
+    validity=Validity(frozenset({"MR"})),
+)

@@ -1,0 +1,124 @@
+"""Densitometry of the lungs and the share of opacities."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from racoon.science.biomarkers.definition import Context, Definition, Measured, Parameters, Region, Validity
+from racoon.science.biomarkers.densities import HOUNSFIELD
+
+UNENHANCED_120 = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True)
+"""The thresholds of lung densitometry were calibrated on unenhanced CT at 120 kV."""
+
+
+def _mean_lung_density(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    return Measured(region.mean)
+
+
+def _low_attenuation(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    below = int(np.count_nonzero(region.values < float(parameters["threshold_hu"])))
+    return Measured(100.0 * below / region.voxel_count)
+
+
+def _percentile(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    share = float(parameters["percent"]) / 100.0
+    return Measured(float(np.quantile(region.values, share, method="inverted_cdf")))
+
+
+def _high_attenuation(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    inside = region.within(float(parameters["lower_hu"]), float(parameters["upper_hu"]))
+    return Measured(100.0 * inside.size / region.voxel_count)
+
+
+def _mass(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    # Air weighs nothing and water 1 g/ml; what is denser than water in a lung mask is no lung.
+    clipped = np.clip(region.values, -1000, 0)
+    if clipped.dtype.kind in "iu":
+        grams_per_voxel = int((clipped.astype(np.int64) + 1000).sum()) / 1000.0
+    else:
+        grams_per_voxel = float((clipped.astype(np.float64) + 1000.0).sum()) / 1000.0
+    return Measured(grams_per_voxel * region.voxel_ml)
+
+
+def _involvement(region: Region, context: Context, _parameters: Parameters) -> Measured:
+    # Many lung masks leave consolidations out; the union makes the share right for both habits.
+    whole = region.join(context.reference) if context.reference else region.voxel_count
+    return Measured(100.0 * region.voxel_count / whole)
+
+
+MEAN_LUNG_DENSITY = Definition(
+    id="mean_lung_density",
+    version="1",
+    title_de="Mittlere Lungendichte",
+    title_en="Mean lung density",
+    unit=HOUNSFIELD,
+    formula="mean of the HU of all voxels in the lung mask",
+    source="CT densitometry as in Parr 2004",
+    compute_formula=_mean_lung_density,
+    validity=UNENHANCED_120,
+)
+
+LAA_950 = Definition(
+    id="laa_950",
+    version="1",
+    title_de="Lungenanteil unter −950 HU",
+    title_en="Low attenuation area below −950 HU",
+    unit="%",
+    formula="100 × voxels with HU < threshold_hu / voxels of the lungs (strictly below)",
+    source="Gevenois 1996; Parr 2004",
+    compute_formula=_low_attenuation,
+    validity=UNENHANCED_120,
+    defaults={"threshold_hu": -950},
+)
+
+PERC_15 = Definition(
+    id="perc_15",
+    version="1",
+    title_de="15. Perzentile der Lungendichte",
+    title_en="15th percentile of lung density",
+    unit=HOUNSFIELD,
+    formula="smallest HU at or below which percent % of the lung voxels lie (inverted CDF)",
+    source="Parr 2004",
+    compute_formula=_percentile,
+    validity=UNENHANCED_120,
+    defaults={"percent": 15},
+)
+
+HIGH_ATTENUATION_AREA = Definition(
+    id="high_attenuation_area",
+    version="1",
+    title_de="Lungenanteil von −600 bis −250 HU",
+    title_en="High attenuation area, −600 to −250 HU",
+    unit="%",
+    formula="100 × voxels with lower_hu <= HU <= upper_hu / voxels of the lungs",
+    source="MESA Lung Study",
+    compute_formula=_high_attenuation,
+    validity=UNENHANCED_120,
+    defaults={"lower_hu": -600, "upper_hu": -250},
+)
+
+LUNG_MASS = Definition(
+    id="lung_mass",
+    version="1",
+    title_de="Lungengewicht",
+    title_en="Lung mass",
+    unit="g",
+    formula="Σ (HU + 1000) / 1000 × voxel volume in mL, HU clipped to −1000 … 0",
+    source="HU scale: water 0 at 1 g/mL, air −1000 at 0 g/mL",
+    compute_formula=_mass,
+    validity=Validity(frozenset({"CT"}), unenhanced=True),
+)
+
+OPACITY_INVOLVEMENT = Definition(
+    id="opacity_involvement",
+    version="1",
+    title_de="Anteil der Verschattung an der Lunge",
+    title_en="Share of the lungs taken by opacities",
+    unit="%",
+    formula="100 × voxels of the opacity / voxels of the opacity or the lungs",
+    source="QDAR, quotient of diseased area",
+    compute_formula=_involvement,
+    validity=Validity(frozenset({"CT"})),
+    needs_reference=True,
+    method="volumetric",
+)

@@ -1,0 +1,95 @@
+"""Laws of every biomarker: flips, upsampling, additivity, monotonicity."""
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from racoon.science.biomarkers import CATALOGUE, Context, Region, get_definition
+from racoon.science.image import Image
+
+shapes = st.tuples(*[st.integers(1, 5)] * 3)
+
+
+@st.composite
+def scans(draw):
+    shape = draw(shapes)
+    voxels = draw(arrays(np.int16, shape, elements=st.integers(-1024, 3071)))
+    mask = draw(arrays(bool, shape, fill=st.nothing()))
+    spacing = [draw(st.floats(0.4, 5)) for _ in range(3)]
+    return voxels, mask, np.diag([*spacing, 1.0])
+
+
+def everything(voxels, mask, affine):
+    image = Image(voxels, affine)
+    whole = Region(image, np.ones(mask.shape, bool))
+    found = {}
+    for key, definition in CATALOGUE.items():
+        modality = next(iter(definition.validity.modalities or {"CT"}))
+        context = Context(modality, kvp=120.0, reference=whole)
+        found[key] = definition.compute(image, mask, context)
+    return found
+
+
+def same(first, second):
+    return all(
+        second[key].reason == value.reason
+        and (math.isnan(value.value) or math.isclose(value.value, second[key].value, rel_tol=1e-9))
+        for key, value in first.items()
+        if not key.startswith("lesion_short_axis")  # equal long axes may lie in several directions
+    )
+
+
+@given(scans(), st.integers(0, 2))
+def test_flips_change_nothing(scan, axis):
+    voxels, mask, affine = scan
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, axis] * (mask.shape[axis] - 1)
+    moved[:3, axis] *= -1
+    assert same(everything(*scan), everything(np.flip(voxels, axis), np.flip(mask, axis), moved))
+
+
+@given(scans())
+def test_nearest_neighbour_upsampling_changes_nothing(scan):
+    voxels, mask, affine = scan
+    finer = affine.copy()
+    finer[:3, :3] /= 2
+    doubled = [array.repeat(2, 0).repeat(2, 1).repeat(2, 2) for array in (voxels, mask)]
+    assert same(everything(*scan), everything(*doubled, finer))
+
+
+@given(scans(), st.data())
+def test_volumes_add_up_over_disjoint_parts(scan, data):
+    voxels, mask, affine = scan
+    split = data.draw(arrays(bool, mask.shape, fill=st.nothing()))
+    image = Image(voxels, affine)
+    for name in ("volume", "fat_volume", "muscle_range_volume", "bone_range_volume"):
+        definition = get_definition(name, "1")
+        values = [
+            definition.compute(image, part, Context("CT")).value
+            for part in (mask & split, mask & ~split, mask)
+        ]
+        first, second, whole = (0.0 if math.isnan(value) else value for value in values)
+        assert math.isclose(first + second, whole, rel_tol=1e-9, abs_tol=1e-12)
+
+
+@given(scans().filter(lambda scan: scan[1].any()), st.integers(1, 50))
+def test_denser_tissue_never_lowers_a_density(scan, more):
+    voxels, mask, affine = scan
+    before, after = (
+        everything(voxels, mask, affine),
+        everything((voxels + more).astype(np.int16), mask, affine),
+    )
+    for key in ("mean_density@1", "mean_lung_density@1", "perc_15@1", "lung_mass@1"):
+        assert after[key].value >= before[key].value
+    assert after["laa_950@1"].value <= before["laa_950@1"].value
+    assert math.isclose(after["mean_density@1"].value, before["mean_density@1"].value + more, abs_tol=1e-9)
+    assert math.isclose(after["density_sd@1"].value, before["density_sd@1"].value, abs_tol=1e-9)
+
+
+@given(scans())
+def test_integers_and_floats_of_the_same_image_agree(scan):
+    voxels, mask, affine = scan
+    assert same(everything(voxels, mask, affine), everything(voxels.astype(np.float32), mask, affine))
