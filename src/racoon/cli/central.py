@@ -7,10 +7,12 @@ from typing import Literal
 
 from cyclopts import App
 
+from racoon.cli import account
 from racoon.cli.output import JsonFlag, print_json
 
 app = App(name="central", help="Run CENTRAL, the one coordinating server of the network.")
 
+app.command(account.build_app("central"))
 
 @app.command
 def serve(*, config: Path, only: Literal["http", "worker"] | None = None, json: JsonFlag = False) -> int:

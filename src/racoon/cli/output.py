@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from racoon.cli.failures import Failure
 
-JsonFlag = Annotated[bool, Parameter(name="--json")]
+JsonFlag = Annotated[bool, Parameter(name="--json", negative="")]
 """The flag every command has: print one JSON document instead of text."""
 
 

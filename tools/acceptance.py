@@ -1,0 +1,253 @@
+"""`make acceptance ISSUE=A`: an issue's whole list, step by step, resumable, with a page of figures.
+
+A list stands in ``acceptance/<issue>.py`` as ``STEPS``; a step is a function or a set of pytest tests.  A step
+that passed for this state of the sources is not run again.  Results are kept in ``build/acceptance/<issue>/``; the
+page ``docs/measured/<issue>.md`` is written after every step, so that an interrupted run leaves a true page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Figures = dict[str, float | int | str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of an acceptance list.
+
+    Parameters
+    ----------
+    name
+        Short and stable; the state is kept under it.
+    proves
+        The sentence of the issue that this step checks.
+    tests
+        Arguments for pytest; empty for a step with a function.
+    action
+        Called with a folder of its own; returns figures for the page and raises when it fails.
+    times
+        How often the step is run; each time with another seed in ``RACOON_ACCEPTANCE_SEED``.
+    """
+
+    name: str
+    proves: str
+    tests: tuple[str, ...] = ()
+    action: Callable[[Path], Figures] | None = None
+    times: int = 1
+
+
+@dataclass
+class Result:
+    """What came out of a step."""
+
+    name: str
+    state: Literal["passed", "failed"]
+    runs: int
+    seconds: float
+    tests: int = 0
+    skipped: int = 0
+    figures: Figures = field(default_factory=dict)
+    message: str = ""
+    fingerprint: str = ""
+    finished_at: str = ""
+
+
+def sources_fingerprint() -> str:
+    """Hash over the sources that a step's outcome depends on; documentation and news do not count."""
+    digest = hashlib.sha256()
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command = [*listing, "src", "tests", "acceptance"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    for name in sorted({*names, "constraints.txt", "pyproject.toml"}):
+        path = ROOT / name
+        if name and path.is_file():
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def commit() -> str:
+    """Short name of the commit, with a mark when files differ from it."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    dirty = git("status", "--porcelain", "--untracked-files=no", "--", "src", "tests", "acceptance")
+    return git("rev-parse", "--short=12", "HEAD") + (" with changes" if dirty else "")
+
+
+def machine() -> str:
+    """Size of the machine in one line."""
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    system = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {memory_gib:.0f} GiB, {system}"
+
+
+def run_tests(step: Step, folder: Path, seed: int) -> tuple[int, int, str]:
+    """Run a step's tests once; return how many passed, how many were skipped, and what failed."""
+    report = folder / f"tests-{seed}.xml"
+    environment = dict(
+        os.environ,
+        HYPOTHESIS_PROFILE="deep",
+        RACOON_ACCEPTANCE="1",
+        RACOON_ACCEPTANCE_SEED=str(seed),
+        PYTHONHASHSEED="0",
+    )
+    arguments = ["-q", "--timeout=3600", f"--junitxml={report}", *step.tests]
+    log = folder / f"log-{seed}.txt"
+    with log.open("w", encoding="utf-8") as stream:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if not report.is_file():
+        return 0, 0, f"pytest ended with code {done.returncode}; see {log.relative_to(ROOT)}"
+    (suite,) = ET.parse(report).getroot().iter("testsuite")
+    total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+    bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+    if done.returncode != 0 or bad:
+        return total - skipped - bad, skipped, f"{bad} failed; see {log.relative_to(ROOT)}"
+    if total == skipped:
+        return 0, skipped, "every test was skipped"
+    return total - skipped, skipped, ""
+
+
+def run_step(step: Step, folder: Path, fingerprint: str) -> Result:
+    """Run a step as often as it asks, and stop at its first failure."""
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    result = Result(step.name, "passed", 0, 0.0, fingerprint=fingerprint)
+    for seed in range(step.times):
+        print(f"  {step.name}: run {seed + 1} of {step.times}", flush=True)
+        os.environ["RACOON_ACCEPTANCE_SEED"] = str(seed)
+        try:
+            if step.action is not None:
+                result.figures.update(step.action(folder / f"run-{seed}"))
+            if step.tests:
+                passed, skipped, problem = run_tests(step, folder, seed)
+                result.tests += passed
+                result.skipped += skipped
+                if problem:
+                    raise AssertionError(problem)
+        except Exception as error:  # noqa: BLE001 - any failure of a step is its result
+            result.state = "failed"
+            result.message = f"run {seed + 1}: {error}"
+            break
+        result.runs += 1
+    result.seconds = round(time.monotonic() - started, 1)
+    result.finished_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return result
+
+
+def write_page(issue: str, title: str, steps: Sequence[Step], results: dict[str, Result]) -> Path:
+    """Write ``docs/measured/<issue>.md`` from the results so far."""
+    done = [results[step.name] for step in steps if step.name in results]
+    passed = sum(result.state == "passed" for result in done)
+    lines = [
+        f"# {issue}: {title}",
+        "",
+        f"Written by `make acceptance ISSUE={issue}`; nobody types these figures.",
+        "",
+        "| | |",
+        "| --- | --- |",
+        f"| date | {datetime.now(UTC):%Y-%m-%d %H:%M} UTC |",
+        f"| commit | {commit()} |",
+        f"| machine | {machine()} |",
+        f"| steps | {passed} of {len(steps)} passed, {len(steps) - len(done)} not run yet |",
+        "",
+        "| step | what it proves | outcome | runs | tests | seconds |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for step in steps:
+        result = results.get(step.name)
+        if result is None:
+            lines.append(f"| {step.name} | {step.proves} | not run yet | 0 of {step.times} | | |")
+            continue
+        tests = f"{result.tests}" + (f" ({result.skipped} skipped)" if result.skipped else "")
+        lines.append(
+            f"| {step.name} | {step.proves} | {result.state} | {result.runs} of {step.times} "
+            f"| {tests if step.tests else ''} | {result.seconds:.0f} |"
+        )
+    for result in done:
+        if result.message:
+            lines += ["", f"**{result.name}** failed: {result.message}"]
+    for result in done:
+        if result.figures:
+            lines += ["", f"## {result.name}", "", "| figure | value |", "| --- | --- |"]
+            lines += [f"| {name} | {value} |" for name, value in result.figures.items()]
+    page = ROOT / "docs" / "measured" / f"{issue}.md"
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return page
+
+
+def load_results(folder: Path, fingerprint: str) -> dict[str, Result]:
+    """Results of earlier runs that passed with the same sources."""
+    results = {}
+    for file in folder.glob("*.json"):
+        result = Result(**json.loads(file.read_text(encoding="utf-8")))
+        if result.state == "passed" and result.fingerprint == fingerprint:
+            results[result.name] = result
+    return results
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is left of an issue's list."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("issue", help="letter of the issue, for example A")
+    parser.add_argument("--only", action="append", default=[], help="run only the steps with these names")
+    parser.add_argument("--again", action="store_true", help="run steps again that passed already")
+    options = parser.parse_args(argv)
+    sys.path.insert(0, str(ROOT))
+    issue = options.issue.upper()
+    try:
+        module = importlib.import_module(f"acceptance.{issue.lower()}")
+    except ModuleNotFoundError:
+        print(f"✗ there is no list acceptance/{issue.lower()}.py")
+        return 2
+    steps: list[Step] = list(module.STEPS)
+    folder = ROOT / "build" / "acceptance" / issue
+    folder.mkdir(parents=True, exist_ok=True)
+    fingerprint = sources_fingerprint()
+    results = {} if options.again else load_results(folder, fingerprint)
+    for step in steps:
+        if options.only and step.name not in options.only:
+            continue
+        if step.name in results:
+            print(f"· {step.name}: passed already ({results[step.name].seconds:.0f} s)")
+            continue
+        print(f"· {step.name}: {step.proves}", flush=True)
+        result = run_step(step, folder / step.name, fingerprint)
+        results[step.name] = result
+        (folder / f"{step.name}.json").write_text(json.dumps(asdict(result), indent=2), encoding="utf-8")
+        print(f"  {result.state} after {result.seconds:.0f} s {result.message}", flush=True)
+        write_page(issue, module.TITLE, steps, results)
+    page = write_page(issue, module.TITLE, steps, results)
+    passed = {name for name, result in results.items() if result.state == "passed"}
+    missing = [step.name for step in steps if step.name not in passed]
+    print(f"· {page.relative_to(ROOT)}; not passed: {', '.join(missing) or 'none'}")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""The generated part of the reference: command line, settings, messages, errors, HTTP interface.
+
+Each function reads the product itself and returns one Markdown page, so that the pages cannot lie.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+import racoon
+from racoon.cli.app import build_app
+from racoon.cli.failures import EXTRA_OF, MEANING
+from racoon.errors import RacoonError
+
+GENERATED = "<!-- made by tools/reference.py from the product itself; changes here are lost -->\n\n"
+
+CLI_FOOTER = """
+`--debug` after any command prints where an error came from. With `--json` an error is one document too:
+`{"error": {"code": …, "kind": …, "message": …, "exit_code": …}}`.
+"""
+
+SETTINGS_HEADER = """# Settings
+
+A TOML file is overridden by the environment, the environment by flags. Nested keys are tables in the file
+(`[http]`, `port = 8600`) and joined by two underscores in the environment (`RACOON_NODE_HTTP__PORT`). A wrong
+key stops the start and names the file, the line and the fix.
+"""
+
+ERRORS_HEADER = """# Errors
+
+Each error is one of three kinds: **refused** (a rule says no; never try again), **unavailable** (try later;
+queues do so by themselves), **defect** (data or program is wrong; a person has to look). Over HTTP an error
+is `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `detail` and `code`; `detail` is the
+public message and never holds an identifier.
+
+| code | kind | HTTP | meaning |
+| --- | --- | --- | --- |
+"""
+
+API_HEADER = """# HTTP API
+
+Both roles publish their OpenAPI description at `/openapi.json`. Errors are `application/problem+json`. People
+use a session cookie or a bearer token; nodes use their certificate.
+"""
+
+
+def cli_page() -> str:
+    """Every command with every flag, and the exit codes."""
+    text = build_app().generate_docs(output_format="markdown")
+    text = re.sub(r"\n## Table of Contents\n.*?(?=\n\*\*Commands\*\*)", "\n", text, count=1, flags=re.DOTALL)
+    text = text.replace("# racoon\n", "# Command line\n", 1)
+    codes = "\n".join(f"| {code} | {meaning} |" for code, meaning in sorted(MEANING.items()))
+    return f"{GENERATED}{text}\n## Exit codes\n\n| code | meaning |\n| --- | --- |\n{codes}\n" + CLI_FOOTER
+
+
+def attribute_texts(cls: type[BaseModel]) -> dict[str, str]:
+    """Description of each attribute in the numpydoc section ``Attributes`` of a class and its bases."""
+    texts: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        section = re.search(r"Attributes\n-+\n(.*)", inspect.cleandoc(base.__doc__ or ""), flags=re.DOTALL)
+        if section is None or base.__module__.split(".")[0] != "racoon":
+            continue
+        names: list[str] = []
+        for line in section.group(1).splitlines():
+            if line and not line.startswith(" "):
+                names = [name.strip() for name in line.split(":")[0].split(",")]
+            elif line.strip():
+                for name in names:
+                    texts[name] = f"{texts.get(name, '')} {line.strip()}".strip()
+    return texts
+
+
+def setting_rows(cls: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Key, type, default and meaning of every setting, nested ones with their table's name before them."""
+    texts = attribute_texts(cls)
+    for name, field in cls.model_fields.items():
+        nested = nested_model(field)
+        if nested is not None:
+            yield from setting_rows(nested, f"{prefix}{name}.")
+            continue
+        meaning = field.description or texts.get(name, "")
+        yield f"{prefix}{name}", type_text(field), default_text(field), meaning
+
+
+def nested_model(field: FieldInfo) -> type[BaseModel] | None:
+    """The model behind a field that is a table of its own."""
+    for candidate in (field.annotation, *get_args(field.annotation)):
+        if inspect.isclass(candidate) and issubclass(candidate, BaseModel):
+            return candidate
+    return None
+
+
+def type_text(field: FieldInfo) -> str:
+    """Type of a setting in words of TOML."""
+    text = str(field.annotation) if get_args(field.annotation) else getattr(field.annotation, "__name__", "")
+    text = re.sub(r"(typing|pathlib|collections\.abc|racoon[\w.]*|pydantic[\w.]*)\.", "", text)
+    names = {"Path": "path", "str": "text", "bool": "true or false", "int": "whole number", "float": "number"}
+    for python, toml in names.items():
+        text = re.sub(rf"\b{python}\b", toml, text)
+    return text.replace(" | None", "").replace("NoneType", "none")
+
+
+def default_text(field: FieldInfo) -> str:
+    """Default of a setting as it would stand in TOML."""
+    if field.is_required():
+        return "**required**"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value == "":
+        return "–"
+    return f"`{json.dumps(value, default=str, ensure_ascii=False)}`"
+
+
+def settings_page() -> str:
+    """Every key of both roles."""
+    node = importlib.import_module("racoon.node.settings").NodeSettings
+    central = importlib.import_module("racoon.central.settings").CentralSettings
+    parts = [GENERATED + SETTINGS_HEADER]
+    for title, cls, variable in (("Node", node, "RACOON_NODE_"), ("CENTRAL", central, "RACOON_CENTRAL_")):
+        rows = "\n".join(
+            f"| `{key}` | {kind.replace('|', 'or')} | {default} | {meaning} |"
+            for key, kind, default, meaning in setting_rows(cls)
+        )
+        parts.append(
+            f"\n## {title}\n\nEnvironment: `{variable}…`\n\n"
+            f"| key | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}\n"
+        )
+    return "".join(parts)
+
+
+def product_modules() -> Iterator[str]:
+    """Names of all modules of the product."""
+    for module in pkgutil.walk_packages(racoon.__path__, "racoon.", onerror=lambda _: None):
+        if ".migrations" not in module.name and module.name != "racoon.__main__":
+            yield module.name
+
+
+def error_classes() -> list[type[RacoonError]]:
+    """Every error class of the product, wherever it is defined."""
+    for name in product_modules():
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").split(".")[0] not in EXTRA_OF:
+                raise
+    found: set[type[RacoonError]] = set()
+    waiting = [RacoonError]
+    while waiting:
+        cls = waiting.pop()
+        found.add(cls)
+        waiting += cls.__subclasses__()
+    return sorted((cls for cls in found if cls.__module__.startswith("racoon.")), key=lambda cls: cls.code)
+
+
+def errors_page() -> str:
+    """Every error with its code, kind and HTTP status."""
+    rows = []
+    for cls in error_classes():
+        first = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+        rows.append(f"| `{cls.code}` | {cls.kind} | {cls.status} | {first} |")
+    return GENERATED + ERRORS_HEADER + "\n".join(rows) + "\n"
+
+
+def protocol_page() -> str:
+    """Every message that crosses the wall, with its JSON Schema."""
+    protocol = importlib.import_module("racoon.protocol")
+    version = ".".join(str(part) for part in protocol.PROTOCOL_VERSION)
+    parts = [
+        f"{GENERATED}# Messages between node and CENTRAL\n\nProtocol version {version}. ",
+        f"{inspect.cleandoc(protocol.__doc__ or '')}\n\n## Envelope\n\n",
+        f"{prose(protocol.Envelope)}\n\n{schema_block(protocol.Envelope)}",
+    ]
+    for name, form in protocol.MESSAGES.items():
+        direction = form.direction.value.replace("_", " ")
+        parts.append(f"\n## `{name}`\n\n*{direction}*\n\n{prose(form.form)}\n\n{schema_block(form.form)}")
+    return "".join(parts)
+
+
+def prose(model: type[BaseModel]) -> str:
+    """The docstring of a model up to its list of attributes."""
+    return re.split(r"\n\s*Attributes\n-+", inspect.cleandoc(model.__doc__ or ""))[0].strip()
+
+
+def schema_block(model: type[BaseModel]) -> str:
+    """JSON Schema of a model, folded away."""
+    schema = json.dumps(model.model_json_schema(), indent=2, ensure_ascii=False)
+    indented = "\n".join(f"    {line}" for line in schema.splitlines())
+    return f'??? note "JSON Schema"\n    ```json\n{indented}\n    ```\n'
+
+
+def api_page() -> str:
+    """Every HTTP operation of both roles, from their OpenAPI descriptions."""
+    parts = [GENERATED + API_HEADER]
+    for title, module in (("Node", "racoon.node.app"), ("CENTRAL", "racoon.central.app")):
+        describe = importlib.import_module(module).openapi
+        for audience, description in describe().items():
+            parts.append(f"\n## {title}: {audience}\n\n| | | |\n| --- | --- | --- |\n")
+            for path, operations in sorted(description["paths"].items()):
+                for verb, operation in operations.items():
+                    summary = str(operation.get("summary", "")).replace("|", "\\|")
+                    parts.append(f"| {verb.upper()} | `{path}` | {summary} |\n")
+    return "".join(parts)
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "protocol.md": protocol_page,
+    "api.md": api_page,
+}
+"""Generated pages of ``docs/reference``."""
+
+
+def write_pages(folder: Path) -> None:
+    """Write every generated page into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, make in PAGES.items():
+        (folder / name).write_text(make(), encoding="utf-8")
