@@ -1,0 +1,400 @@
+"""Writes an invented country as DICOM files: hospitals, patients, images, outlines and the truth about them.
+
+Layout::
+
+    FOLDER/pacs/<SITE>/<case>/*.dcm     what each hospital's PACS holds
+    FOLDER/country.json                 sites, cases, splits, labels, statement on the data
+    FOLDER/truth.json                   exact truth per case
+
+Two more institutions may stand beside the training sites: ``POOL`` holds copies of all training cases (the same
+instances) for pooled training, ``HOLDOUT`` is a hospital that takes no part in training and has unseen cases.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from racoon.demo.case import Case, choose_grid, make_case
+from racoon.demo.hospitals import (
+    HOLDOUT,
+    HOLDOUT_HOSPITAL,
+    HOSPITALS,
+    POOL,
+    POOL_HOSPITAL,
+    Hospital,
+    get_style,
+)
+from racoon.demo.labels import FINDINGS, LABELS, ORGANS
+from racoon.demo.patients import Patient, draw_patient
+from racoon.demo.segmentation import build_segmentation
+from racoon.demo.series import Affine, SeriesPlan, build_series, write_datasets
+from racoon.errors import Refused
+
+Split = Literal["train", "test"]
+Progress = Callable[[int, int, str], None]
+
+SMALLEST_SITE = 5
+"""Fewest cases of an ordinary site: the release gate's smallest cell."""
+
+STATEMENT = (
+    "Synthetic: drawn and scanned by this program from a seed. No patient, no clinical evidence. "
+    "The truth of every finding is exact by construction."
+)
+UNEQUAL = (0, -2, 2, -1, 1)
+"""Sites differ in size; added to the mean in turn."""
+
+
+class CountryRefused(Refused):
+    """The country cannot be written as asked."""
+
+    code = "demo.country"
+
+
+@dataclass(frozen=True)
+class CaseRecord:
+    """One case as the country's index lists it.
+
+    Parameters
+    ----------
+    case
+        Name of the case and of its folder.
+    site
+        Site code.
+    split
+        ``test`` for cases no site trains on.
+    modality
+        ``CT`` or ``MR``.
+    files
+        Number of DICOM files.
+    truth
+        Facts known by construction, or from the source of real images.
+    """
+
+    case: str
+    site: str
+    split: Split
+    modality: str
+    files: int
+    truth: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class SiteRecord:
+    """One institution: its code, name, city, what it is for, and its cases."""
+
+    code: str
+    name: str
+    city: str
+    purpose: Literal["training", "pool", "holdout"]
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Country:
+    """What was written.
+
+    Parameters
+    ----------
+    folder
+        Its root.
+    kind
+        ``synthetic`` or ``real``.
+    title, statement, licence
+        What the data are and may be used for; shown beside every result.
+    target
+        The label a network learns: key, code and meaning.
+    sites, cases
+        Index.
+    """
+
+    folder: Path
+    kind: Literal["synthetic", "real"]
+    title: str
+    statement: str
+    licence: str
+    target: Mapping[str, Any]
+    sites: tuple[SiteRecord, ...]
+    cases: tuple[CaseRecord, ...] = field(repr=False, default=())
+
+    @property
+    def instance_count(self) -> int:
+        """DICOM files of all sites together."""
+        return sum(case.files for case in self.cases)
+
+    def get_pacs(self, site: str) -> Path:
+        """Folder that plays the PACS of a site."""
+        return self.folder / "pacs" / site
+
+    def save(self) -> None:
+        """Write ``country.json`` and ``truth.json``."""
+        index = asdict(self)
+        index.pop("folder")
+        truth = [{"site": c.site, "case": c.case, "split": c.split, **c.truth} for c in self.cases]
+        for case in index["cases"]:
+            case.pop("truth")
+        _write_json(self.folder / "country.json", index)
+        _write_json(self.folder / "truth.json", truth)
+
+
+def load_country(folder: Path) -> Country:
+    """Load the index of a country that was written before."""
+    index = json.loads((folder / "country.json").read_text(encoding="utf-8"))
+    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+    cases = tuple(
+        CaseRecord(**case, truth=facts) for case, facts in zip(index.pop("cases"), truth, strict=True)
+    )
+    sites = tuple(SiteRecord(**{**site, "cases": tuple(site["cases"])}) for site in index.pop("sites"))
+    return Country(folder=folder, sites=sites, cases=cases, **index)
+
+
+def write_country(
+    folder: Path,
+    *,
+    sites: int = 3,
+    cases_per_site: int | None = None,
+    seed: int = 1,
+    light: bool = False,
+    source: Path | None = None,
+    progress: Progress | None = None,
+    holdout_cases: int = 8,
+    pool: bool | None = None,
+    holdout: bool | None = None,
+    small_site: int | None = None,
+    processes: int = 2,
+) -> Country:
+    """Write a country's images, outlines, index and truth.
+
+    Parameters
+    ----------
+    folder
+        Where; its ``pacs`` is replaced.
+    sites
+        Number of training sites, 1 to 38 (real data: what the manifest says, at most this many).
+    cases_per_site
+        Mean number of cases; sites differ by up to two. Default 8, light 6.
+    seed
+        Same seed, same country, whatever ``processes`` is.
+    light
+        Small images, 24 slices of 96 x 96.
+    source
+        A folder or a manifest of real images instead of synthetic ones.
+    progress
+        Called with cases done, cases in all, name of the last.
+    holdout_cases
+        Unseen cases at the hold-out hospital.
+    pool, holdout
+        Whether to add these institutions; default: yes unless light.
+    small_site
+        Index of a site that gets only three cases, to show suppression.
+    processes
+        Worker processes.
+
+    Returns
+    -------
+    Country
+        Index of what was written; also on disk.
+    """
+    with_pool = (not light) if pool is None else pool
+    with_holdout = (not light) if holdout is None else holdout
+    shutil.rmtree(folder / "pacs", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    say = progress or _say_nothing
+    if source is not None:
+        from racoon.demo.real_data import write_real_country
+
+        country = write_real_country(
+            folder, source, sites=sites, cases_per_site=cases_per_site, seed=seed, pool=with_pool,
+            holdout=with_holdout, holdout_cases=holdout_cases, progress=say, processes=processes,
+        )  # fmt: skip
+    else:
+        if not 1 <= sites <= len(HOSPITALS):
+            raise CountryRefused(f"The country has 1 to {len(HOSPITALS)} hospitals; choose --sites in that range.")
+        tasks = plan_cases(sites, cases_per_site or (6 if light else 8), small_site)
+        if with_holdout:
+            tasks += [(HOLDOUT, number % sites, number) for number in range(holdout_cases)]
+        jobs = [CaseJob(folder, seed, code, style, number, light) for code, style, number in tasks]
+        records = run_jobs(write_case, jobs, processes, say)
+        hospitals = [*HOSPITALS[:sites], *([HOLDOUT_HOSPITAL] if with_holdout else [])]
+        target = LABELS["lung_opacity"]
+        country = Country(
+            folder=folder, kind="synthetic", title="Synthetic chest and torso CT", statement=STATEMENT,
+            licence="Apache-2.0, made by this program",
+            target={"key": target.key, "code": target.code.to_dict(), "modality": "CT"},
+            sites=describe_sites(hospitals, records), cases=tuple(records),
+        )  # fmt: skip
+    if with_pool:
+        country = add_pool(country)
+    country.save()
+    return country
+
+
+def plan_cases(sites: int, mean: int, small_site: int | None) -> list[tuple[str, int, int]]:
+    """List (site code, style, case number) of all training cases."""
+    tasks = []
+    for index, hospital in enumerate(HOSPITALS[:sites]):
+        count = max(SMALLEST_SITE, mean + UNEQUAL[index % len(UNEQUAL)])
+        if index == small_site:
+            count = 3
+        tasks += [(hospital.code, index, number) for number in range(count)]
+    return tasks
+
+
+@dataclass(frozen=True)
+class CaseJob:
+    """What a worker process needs to write one synthetic case."""
+
+    folder: Path
+    seed: int
+    code: str
+    style: int
+    number: int
+    light: bool
+
+
+def write_case(job: CaseJob) -> CaseRecord:
+    """Make one synthetic case and write its files."""
+    hospital = next(h for h in (*HOSPITALS, HOLDOUT_HOSPITAL) if h.code == job.code)
+    word = sum(ord(letter) << (5 * place) for place, letter in enumerate(job.code))
+    rng = np.random.default_rng([job.seed, word, job.number])
+    patient = draw_patient(
+        rng, site=job.code, number=job.number + 1, institution=hospital.name, city=hospital.city,
+        description="CT Thorax und Oberbauch",
+    )  # fmt: skip
+    style = get_style(job.style)
+    grid = choose_grid(style, light=job.light)
+    case = make_case(rng, style, grid, is_female=patient.sex == "F", age=patient.age)
+    identity = ("synthetic", str(job.seed), job.code, str(job.number), str(job.light))
+    plan = SeriesPlan(
+        identity=identity,
+        modality="CT",
+        patient=patient,
+        equipment=hospital.get_equipment(style.scanner),
+        description=f"Thorax {grid.spacing_mm[0]:.1f} mm {style.scanner.kernel}",
+        protocol="Thorax Routine" if case.phase.name == "none" else "Thorax KM",
+        kernel=style.scanner.kernel,
+        slice_thickness_mm=grid.spacing_mm[0],
+        intercept=-1024 if job.style % 2 else 0,
+        contrast="" if case.phase.name == "none" else "Iopromid 370",
+    )
+    isocentre = np.array([rng.uniform(-8, 8), rng.uniform(-150, -110), rng.uniform(-900, -200)]).round(1)
+    name = f"{job.code.lower()}-{job.number + 1:03d}"
+    files = write_patient_files(job.folder / "pacs" / job.code / name, plan, case, compute_affine(case, isocentre))
+    split: Split = "test" if job.code == HOLDOUT else "train"
+    return CaseRecord(name, job.code, split, "CT", files, describe_truth(case, job, patient))
+
+
+def compute_affine(case: Case, isocentre_mm: np.ndarray) -> Affine:  # type: ignore[type-arg]
+    """Build the 4x4 from (slice, row, column, 1) to LPS mm for a scan at a table position."""
+    z, y, x = case.grid.axes()
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[1, 1], affine[0, 2] = case.grid.spacing_mm
+    affine[:3, 3] = np.array([x[0], y[0], z[0]], dtype=np.float64) + isocentre_mm
+    affine[3, 3] = 1
+    return affine
+
+
+def write_patient_files(folder: Path, plan: SeriesPlan, case: Case, affine: Affine) -> int:
+    """Write the image series and the annotator's two segmentations; return the number of files."""
+    sources = build_series(plan, case.voxels, affine)
+    count = len(write_datasets(folder, sources, "CT"))
+    for keys, word, title, number in (
+        (ORGANS, "organs", "Organe und Gewebe", 301),
+        (FINDINGS, "findings", "Befunde", 302),
+    ):
+        segmentation = build_segmentation(
+            sources, {key: case.masks[key] for key in keys}, identity=(*plan.identity, word), description=title,
+            creator=plan.patient.performing_physician, series_number=number,
+        )  # fmt: skip
+        if segmentation is not None:
+            count += len(write_datasets(folder, [segmentation], f"SEG-{word}"))
+    return count
+
+
+def describe_truth(case: Case, job: CaseJob, patient: Patient) -> dict[str, Any]:
+    """Collect what is known about a case by construction, and the seed to make it again."""
+    voxel_ml = case.grid.voxel_volume_ml
+    return {
+        "seed": [job.seed, job.code, job.number],
+        "style": job.style,
+        "phase": case.phase.name,
+        "shape": list(case.grid.shape),
+        "spacing_mm": list(case.grid.spacing_mm),
+        "patient_id": patient.patient_id,
+        "finding_volume_ml": dict(case.volumes_ml),
+        "mask_volume_ml": {key: float(mask.sum()) * voxel_ml for key, mask in case.masks.items() if mask.any()},
+        "findings": [asdict(finding) for finding in case.findings if finding.kind != "emphysema"],
+    }
+
+
+def run_jobs(
+    work: Callable[[Any], CaseRecord], jobs: Iterable[Any], processes: int, progress: Progress
+) -> list[CaseRecord]:
+    """Run jobs in worker processes; results come back in the order of the jobs, whoever finished first."""
+    todo = list(jobs)
+    records: list[CaseRecord] = []
+    if processes <= 1:
+        results: Iterable[CaseRecord] = map(work, todo)
+        for record in results:
+            records.append(record)
+            progress(len(records), len(todo), record.case)
+        return records
+    # spawn: the caller may hold threads and sockets that a forked child must not inherit.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for record in pool.map(work, todo):
+            records.append(record)
+            progress(len(records), len(todo), record.case)
+    return records
+
+
+def describe_sites(hospitals: Iterable[Hospital], records: Iterable[CaseRecord]) -> tuple[SiteRecord, ...]:
+    """Group cases by hospital."""
+    by_site: dict[str, list[str]] = {}
+    for record in records:
+        by_site.setdefault(record.site, []).append(record.case)
+    return tuple(
+        SiteRecord(
+            hospital.code, hospital.name, hospital.city, "holdout" if hospital.code == HOLDOUT else "training",
+            tuple(by_site.get(hospital.code, ())),
+        )  # fmt: skip
+        for hospital in hospitals
+    )
+
+
+def add_pool(country: Country) -> Country:
+    """Add the pool with copies of all training cases (hard links where the disk allows)."""
+    copies = []
+    for case in country.cases:
+        if case.split != "train":
+            continue
+        source, target = (country.get_pacs(site) / case.case for site in (case.site, POOL))
+        target.mkdir(parents=True, exist_ok=True)
+        for path in sorted(source.iterdir()):
+            try:
+                os.link(path, target / path.name)
+            except OSError:
+                shutil.copyfile(path, target / path.name)
+        copies.append(CaseRecord(case.case, POOL, "train", case.modality, case.files, case.truth))
+    hospital = POOL_HOSPITAL
+    site = SiteRecord(hospital.code, hospital.name, hospital.city, "pool", tuple(copy.case for copy in copies))
+    return Country(
+        country.folder, country.kind, country.title, country.statement, country.licence, country.target,
+        (*country.sites, site), (*country.cases, *copies),
+    )  # fmt: skip
+
+
+def _write_json(path: Path, document: object) -> None:
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def _say_nothing(done: int, total: int, case: str) -> None:
+    del done, total, case

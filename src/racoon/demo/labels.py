@@ -1,0 +1,72 @@
+"""Coded names of everything that the demonstration's annotators outline: SNOMED CT where it has the concept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from racoon.domain.coding import Code
+
+ANATOMICAL = Code("123037004", "SCT", "Anatomical Structure")
+TISSUE = Code("85756007", "SCT", "Tissue")
+ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+FLUID = Code("32457005", "SCT", "Body fluid")
+
+RIGHT = Code("24028007", "SCT", "Right")
+LEFT = Code("7771000", "SCT", "Left")
+
+
+@dataclass(frozen=True)
+class Label:
+    """One kind of segment.
+
+    Parameters
+    ----------
+    key
+        Our short name, unique; also the segment label.
+    category, code
+        Segmented property category and type (DICOM PS3.3 C.8.20.4).
+    laterality
+        Modifier of the type, if any.
+    """
+
+    key: str
+    category: Code
+    code: Code
+    laterality: Code | None = None
+
+    @property
+    def title(self) -> str:
+        """Segment label as a reader sees it."""
+        return self.key.replace("_", " ")
+
+
+def _organ(key: str, value: str, meaning: str, side: Code | None = None) -> Label:
+    return Label(key, ANATOMICAL, Code(value, "SCT", meaning), side)
+
+
+LABELS: dict[str, Label] = {
+    label.key: label
+    for label in (
+        _organ("right_lung", "3341006", "Right lung"),
+        _organ("left_lung", "44029006", "Left lung"),
+        _organ("heart", "80891009", "Heart"),
+        _organ("aorta", "15825003", "Aorta"),
+        _organ("liver", "10200004", "Liver"),
+        _organ("spleen", "78961009", "Spleen"),
+        _organ("right_kidney", "9846003", "Right kidney"),
+        _organ("left_kidney", "18639004", "Left kidney"),
+        _organ("vertebral_column", "421060004", "Vertebral column"),
+        Label("skeletal_muscle", TISSUE, Code("127954009", "SCT", "Skeletal muscle tissue")),
+        Label("subcutaneous_fat", TISSUE, Code("67769005", "SCT", "Subcutaneous fatty tissue")),
+        Label("lung_opacity", ABNORMAL, Code("128309004", "SCT", "Abnormal lung opacity")),
+        Label("lung_nodule", ABNORMAL, Code("427359005", "SCT", "Solitary nodule of lung")),
+        Label("pleural_effusion", ABNORMAL, Code("60046008", "SCT", "Pleural effusion")),
+        Label("calcification", ABNORMAL, Code("54115008", "SCT", "Calcification")),
+    )
+}
+
+ORGANS = (
+    "right_lung", "left_lung", "heart", "aorta", "liver", "spleen", "right_kidney", "left_kidney",
+    "vertebral_column", "skeletal_muscle", "subcutaneous_fat",
+)  # fmt: skip
+FINDINGS = ("lung_opacity", "lung_nodule", "pleural_effusion", "calcification")
