@@ -32,6 +32,7 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "job.read": _SITE_STAFF,
         "job.cancel": frozenset({Role.SITE_INFORMATICIAN, Role.DPO}),
         "release.read": frozenset({Role.SITE_INFORMATICIAN, Role.DPO, Role.DIZ}),
+        "subject.reidentify": frozenset({Role.DPO, Role.DIZ}),
         "audit.read": frozenset({Role.DPO, Role.AUDITOR}),
         "account.manage": frozenset({Role.SITE_INFORMATICIAN}),
     },

@@ -1,0 +1,156 @@
+"""Words of intake: what a quarantined object is, what people decide, what one day brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from racoon.errors import Refused
+
+
+class NoSuchQuarantinedObject(Refused):
+    """Nothing in quarantine has this id."""
+
+    code = "intake.not_found"
+    status = 404
+
+
+class AlreadyDecided(Refused):
+    """Somebody else decided first."""
+
+    code = "intake.already_decided"
+    status = 409
+
+
+class ImportRefused(Refused):
+    """A path that cannot be imported."""
+
+    code = "intake.import_refused"
+    status = 400
+
+
+class QuarantineState(StrEnum):
+    """Where a quarantined object stands."""
+
+    WAITING = "waiting"
+    RELEASED = "released"
+    DELETED = "deleted"
+
+
+class Decision(StrEnum):
+    """What a person may decide: try again (a suspicion is overruled), or delete."""
+
+    RELEASE = "release"
+    DELETE = "delete"
+
+
+DECIDED_STATE: Mapping[Decision, QuarantineState] = {
+    Decision.RELEASE: QuarantineState.RELEASED,
+    Decision.DELETE: QuarantineState.DELETED,
+}
+
+
+@dataclass(frozen=True)
+class QuarantinedObject:
+    """One object in quarantine, without anything that identifies a patient.
+
+    Parameters
+    ----------
+    quarantine_id
+        Also the name of its folder.
+    code, reason, reason_de
+        Stable code and plain words, English and German.
+    """
+
+    quarantine_id: str
+    received_at: datetime
+    code: str
+    reason: str
+    reason_de: str
+    size_bytes: int
+    state: QuarantineState
+    decided_by: str = ""
+    decided_at: datetime | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class DayCounts:
+    """What one day (UTC) brought.  ``received = archived + duplicates + quarantined``."""
+
+    day: date
+    received: int = 0
+    archived: int = 0
+    quarantined: int = 0
+
+    @property
+    def duplicates(self) -> int:
+        """Objects that were there already, byte for byte."""
+        return max(self.received - self.archived - self.quarantined, 0)
+
+
+@dataclass(frozen=True)
+class IntakeStatus:
+    """What the intake page shows."""
+
+    waiting: int
+    waiting_bytes: int
+    oldest_waiting_s: float
+    in_quarantine: int
+    days: tuple[DayCounts, ...]
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class RoundCounts:
+    """What one round of the ingest loop did."""
+
+    taken: int = 0
+    archived: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+class DicomOptions(Protocol):
+    """The section of the settings that the listener reads; the node's settings have it as ``dicom``."""
+
+    @property
+    def host(self) -> str:
+        """Address to bind."""
+
+    @property
+    def port(self) -> int:
+        """Port to bind."""
+
+    @property
+    def ae_title(self) -> str:
+        """Own AE title; another called title is rejected."""
+
+    @property
+    def calling_ae_titles(self) -> tuple[str, ...]:
+        """Senders that are accepted; empty accepts any."""
+
+    @property
+    def max_pdu_bytes(self) -> int:
+        """Largest PDU that is received."""
+
+    @property
+    def max_object_mb(self) -> int:
+        """Largest object that is received."""
+
+
+class ListenerSettings(Protocol):
+    """What :func:`racoon.node.intake.service.run_listener` needs of the node's settings."""
+
+    @property
+    def data_directory(self) -> Path:
+        """Where the spool lies."""
+
+    @property
+    def dicom(self) -> DicomOptions:
+        """The listener's section."""

@@ -1,0 +1,399 @@
+"""What one may ask of intake: listen, work the spool off, see and decide the quarantine, import a folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import shutil
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+
+import sqlalchemy as sa
+
+from racoon.errors import Unavailable
+from racoon.node.archive.model import DeidentifiedInstance, SeriesFacts, StoreResult
+from racoon.node.archive.service import Archive
+from racoon.node.deid.model import PLAIN_WORDS, RELEASABLE, Deidentified, Quarantined, QuarantineReason
+from racoon.node.deid.service import Deidentifier
+from racoon.node.intake import _store
+from racoon.node.intake.model import (
+    DECIDED_STATE,
+    AlreadyDecided,
+    Decision,
+    ImportRefused,
+    IntakeStatus,
+    ListenerSettings,
+    NoSuchQuarantinedObject,
+    QuarantinedObject,
+    QuarantineState,
+    RoundCounts,
+)
+from racoon.node.intake.spool import Spool, SpooledFile
+from racoon.platform.audit import AuditLog
+from racoon.platform.database import Database
+from racoon.platform.files import write_atomically
+
+LOG = logging.getLogger(__name__)
+
+BATCH = 64
+"""Objects per transaction: about 35 MB of CT, a quarter of a second of work."""
+
+POOL_FROM = 128
+"""Waiting objects from which further processes are worth starting."""
+
+LARGEST_MEMBER_BYTES = 4 << 30
+"""A member of a ZIP file may not unpack to more than this."""
+
+
+def spool_folder(data_directory: Path) -> Path:
+    """Where received objects wait."""
+    return data_directory / "spool" / "incoming"
+
+
+def run_listener(settings: ListenerSettings) -> None:
+    """Receive DICOM until SIGTERM.  The body of a process; see :mod:`racoon.node.intake.listener`."""
+    from racoon.node.intake.listener import run  # noqa: PLC0415 - pynetdicom is needed in this process only
+
+    run(settings, spool_folder(settings.data_directory))
+
+
+# ------------------------------------------------------------------------------------------------ the loop
+
+
+@dataclass(frozen=True)
+class _Passed:
+    file: SpooledFile
+    result: Deidentified
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    file: SpooledFile
+    reason: QuarantineReason
+
+
+_Outcome = _Passed | _Stopped
+
+
+def _deidentify(deidentifier: Deidentifier, file: SpooledFile) -> _Outcome:
+    released = frozenset({QuarantineReason(file.released)}) if file.released else frozenset()
+    try:
+        return _Passed(file, deidentifier.apply(file.path, released=released & RELEASABLE))
+    except Quarantined as error:
+        LOG.warning("object quarantined", extra={"reason": error.reason.value})
+        return _Stopped(file, error.reason)
+
+
+_in_process: Deidentifier | None = None
+
+
+def _deidentify_in_process(file: SpooledFile) -> _Outcome:
+    assert _in_process is not None  # noqa: S101 - set before the pool forks
+    return _deidentify(_in_process, file)
+
+
+class IngestLoop:
+    """Works the spool off: de-identify, archive, count, and only then delete the original.
+
+    Every step may be interrupted: an original stays until its outcome is committed, the archive answers
+    ``duplicate`` to what it has, and a committed outcome is never counted again.
+
+    Parameters
+    ----------
+    spool, deidentifier, archive, database
+        Where objects come from, what makes them safe, where they go, where counts are kept.
+    quarantine
+        Folder for objects that must not pass.
+    processes
+        De-identification runs in so many processes once many objects wait; 1 keeps it in this one.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        deidentifier: Deidentifier,
+        archive: Archive,
+        database: Database,
+        *,
+        quarantine: Path,
+        processes: int = 1,
+    ) -> None:
+        self._spool = spool
+        self._deidentifier = deidentifier
+        self._archive = archive
+        self._database = database
+        self._quarantine = quarantine
+        self._processes = processes
+        self._pool: ProcessPoolExecutor | None = None
+        quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def run(self, stop: Event, *, idle_s: float = 0.2) -> None:
+        """Work until asked to stop.
+
+        A full disk or a lost database is waited out: the originals stay where they are.
+        """
+        while not stop.is_set():
+            try:
+                counts = self.run_once()
+            except Unavailable as error:
+                LOG.warning("ingest waits", extra={"reason": error.error_code})
+                stop.wait(5.0)
+                continue
+            if not counts.taken:
+                stop.wait(idle_s)
+        self.close()
+
+    def close(self) -> None:
+        """End helper processes."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def run_once(self, limit: int = BATCH) -> RoundCounts:
+        """Bring up to ``limit`` waiting objects to their end, oldest first."""
+        files = self._without_finished(self._spool.waiting(limit))
+        if not files:
+            return RoundCounts()
+        outcomes = self._check_subjects(list(self._deidentify_all(files)))
+        passed = [outcome for outcome in outcomes if isinstance(outcome, _Passed)]
+        stopped = [outcome for outcome in outcomes if isinstance(outcome, _Stopped)]
+        results: Counter[StoreResult] = Counter()
+        for item, stored in zip(
+            passed, self._archive.store([_instance(item) for item in passed]), strict=True
+        ):
+            results[stored.result] += 1
+            if stored.result is StoreResult.CONFLICT:
+                stopped.append(_Stopped(item.file, QuarantineReason.CONFLICT))
+        self._finish(files, passed, stopped)
+        return RoundCounts(
+            taken=len(files),
+            archived=results[StoreResult.STORED],
+            duplicates=results[StoreResult.DUPLICATE],
+            quarantined=len(stopped),
+            reasons=dict(Counter(item.reason.value for item in stopped)),
+        )
+
+    def _without_finished(self, files: Sequence[SpooledFile]) -> list[SpooledFile]:
+        """Delete what a crash left between commit and deletion."""
+        if not files:
+            return []
+        with self._database.connect() as connection:
+            done = _store.finished_among(connection, [file.name for file in files])
+        if done:
+            self._spool.remove(done)
+            with self._database.begin() as connection:
+                _store.forget_finished(connection, done)
+        return [file for file in files if file.name not in done]
+
+    def _deidentify_all(self, files: Sequence[SpooledFile]) -> Iterator[_Outcome]:
+        if self._pool is None and self._processes > 1 and self._spool.size()[0] >= POOL_FROM:
+            global _in_process  # noqa: PLW0603 - inherited by the forked processes, which cannot be given it
+            _in_process = self._deidentifier
+            self._pool = ProcessPoolExecutor(self._processes, mp_context=multiprocessing.get_context("fork"))
+        if self._pool is None:
+            return (_deidentify(self._deidentifier, file) for file in files)
+        return self._pool.map(_deidentify_in_process, files, chunksize=4)
+
+    def _check_subjects(self, outcomes: list[_Outcome]) -> list[_Outcome]:
+        """Stop objects that name another patient than the rest of their imaging study."""
+        studies = {item.result.imaging_study_uid for item in outcomes if isinstance(item, _Passed)}
+        with self._database.connect() as connection:
+            owner = _store.subjects_of(connection, studies)
+        checked: list[_Outcome] = []
+        for item in outcomes:
+            if isinstance(item, _Passed):
+                result = item.result
+                if owner.setdefault(result.imaging_study_uid, result.pseudonym) != result.pseudonym:
+                    checked.append(_Stopped(item.file, QuarantineReason.INCONSISTENT_PATIENT))
+                    continue
+            checked.append(item)
+        return checked
+
+    def _finish(
+        self, files: Sequence[SpooledFile], passed: Sequence[_Passed], stopped: Sequence[_Stopped]
+    ) -> None:
+        """Commit the outcomes, then delete the originals."""
+        items = [self._set_aside(item) for item in stopped]
+        names = [file.name for file in files]
+        with self._database.begin() as connection:
+            for item in items:
+                _store.add_quarantined(connection, item)
+            _store.add_subjects(
+                connection, {item.result.imaging_study_uid: item.result.pseudonym for item in passed}
+            )
+            _store.count(connection, received=len(files), quarantined=len(items))
+            _store.add_finished(connection, names)
+        self._spool.remove(names)
+        with self._database.begin() as connection:
+            _store.forget_finished(connection, names)
+
+    def _set_aside(self, item: _Stopped) -> QuarantinedObject:
+        """Copy the original and its reason to quarantine; the same object lands in the same folder again."""
+        quarantine_id = item.file.path.stem
+        received = datetime.fromtimestamp(item.file.received_ns / 1e9, UTC)
+        english, german = PLAIN_WORDS[item.reason]
+        data = item.file.path.read_bytes()
+        reason = {
+            "code": item.reason.value,
+            "reason": english,
+            "reason_de": german,
+            "received_at": received.isoformat(),
+        }
+        folder = self._quarantine / quarantine_id
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(folder / "object.bin", data)
+        write_atomically(folder / "reason.json", json.dumps(reason, indent=1, ensure_ascii=False).encode())
+        return QuarantinedObject(
+            quarantine_id, received, item.reason.value, english, german, len(data), QuarantineState.WAITING
+        )
+
+
+def _instance(item: _Passed) -> DeidentifiedInstance:
+    result = item.result
+    return DeidentifiedInstance(
+        bytes=result.dataset_bytes,
+        sop_class_uid=result.sop_class_uid,
+        sop_instance_uid=result.sop_instance_uid,
+        series_uid=result.series_uid,
+        imaging_study_uid=result.imaging_study_uid,
+        pseudonym=result.pseudonym,
+        evidence=result.evidence,
+    )
+
+
+def count_stored(connection: sa.Connection, facts: Sequence[SeriesFacts]) -> None:
+    """Count archived instances in the archive's own transaction; pass it to ``Archive(on_stored=[...])``."""
+    _store.count_archived(connection, {fact.series_uid: fact.instance_count for fact in facts})
+
+
+# ------------------------------------------------------------------------------------------------ for people
+
+
+class Intake:
+    """Status, quarantine and import of one node.
+
+    Parameters
+    ----------
+    database, spool, quarantine
+        The same as those of the loop.
+    audit
+        Where decisions are written; in the transaction of the decision.
+    """
+
+    def __init__(self, database: Database, spool: Spool, quarantine: Path, audit: AuditLog) -> None:
+        self._database = database
+        self._spool = spool
+        self._quarantine = quarantine
+        self._audit = audit
+
+    def status(self, days: int = 14) -> IntakeStatus:
+        """Give what waits, what is in quarantine, and the counts of the latest days."""
+        waiting, waiting_bytes, oldest = self._spool.size()
+        with self._database.connect() as connection:
+            in_quarantine = _store.waiting_in_quarantine(connection)
+            latest = _store.latest_days(connection, days)
+        free = shutil.disk_usage(self._spool.folder).free
+        return IntakeStatus(waiting, waiting_bytes, oldest if waiting else 0.0, in_quarantine, latest, free)
+
+    def quarantined(
+        self, state: QuarantineState | None = QuarantineState.WAITING, limit: int = 200
+    ) -> list[QuarantinedObject]:
+        """List quarantined objects, newest first."""
+        with self._database.connect() as connection:
+            return _store.list_quarantined(connection, state=state, limit=limit)
+
+    def decide(
+        self, quarantine_id: str, decision: Decision, *, actor: str, actor_role: str, note: str = ""
+    ) -> QuarantinedObject:
+        """Release a quarantined object into the spool again, or delete it.
+
+        Raises
+        ------
+        NoSuchQuarantinedObject, AlreadyDecided
+        """
+        state = DECIDED_STATE[decision]
+        with self._database.begin() as connection:
+            item = _store.load_quarantined(connection, quarantine_id)
+            if item is None:
+                raise NoSuchQuarantinedObject("There is no such object in quarantine.")
+            if not _store.decide(connection, quarantine_id, state, decided_by=actor, note=note[:512]):
+                raise AlreadyDecided("This object has been decided already.")
+            self._audit.append(
+                connection,
+                actor=actor,
+                actor_role=actor_role,
+                action=f"quarantine.{decision.value}",
+                target=f"quarantine/{quarantine_id}",
+                details={"code": item.code, "note": note[:512]},
+            )
+            # Inside the transaction: if the spool cannot take it, nothing is decided.
+            self._carry_out(item, decision)
+            decided = _store.load_quarantined(connection, quarantine_id)
+        assert decided is not None  # noqa: S101 - it was there a line ago
+        shutil.rmtree(self._quarantine / quarantine_id, ignore_errors=True)
+        return decided
+
+    def _carry_out(self, item: QuarantinedObject, decision: Decision) -> None:
+        if decision is not Decision.RELEASE:
+            return
+        path = self._quarantine / item.quarantine_id / "object.bin"
+        if not path.is_file():
+            raise NoSuchQuarantinedObject("The object is no longer in the quarantine folder.")
+        reason = QuarantineReason(item.code)
+        self._spool.put([path.read_bytes()], released=reason.value if reason in RELEASABLE else "")
+
+    def import_path(self, path: Path, progress: Callable[[int], None] | None = None) -> int:
+        """Put every file of a folder or a ZIP file into the spool, as if a scanner had sent it.
+
+        Parameters
+        ----------
+        path
+            Folder, ZIP file or single file.
+        progress
+            Called with the number done after each file.
+
+        Returns
+        -------
+        int
+            Files taken; each then ends archived, as a duplicate, or in quarantine with its reason.
+
+        Raises
+        ------
+        ImportRefused
+            If there is nothing to import.
+        StorageFull
+            If the spool's disk is full; what was taken stays taken.
+        """
+        if not path.exists():
+            raise ImportRefused("There is no such file or folder.")
+        done = 0
+        for data in _members(path):
+            self._spool.put([data])
+            done += 1
+            if progress is not None:
+                progress(done)
+        return done
+
+
+def _members(path: Path) -> Iterator[bytes]:
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            if file.is_file() and file.name.upper() != "DICOMDIR":
+                yield from _members(file)
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.is_dir() or Path(member.filename).name.upper() == "DICOMDIR":
+                    continue
+                if member.file_size > LARGEST_MEMBER_BYTES:
+                    raise ImportRefused("A file inside the ZIP file is larger than any DICOM object.")
+                yield archive.read(member)
+    else:
+        yield path.read_bytes()
