@@ -14,6 +14,7 @@ app = App(name="central", help="Run CENTRAL, the one coordinating server of the 
 
 app.command(account.build_app("central"))
 
+
 @app.command
 def serve(*, config: Path, only: Literal["http", "worker"] | None = None, json: JsonFlag = False) -> int:
     """Run CENTRAL until it is stopped (Ctrl-C or SIGTERM).

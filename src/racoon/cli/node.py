@@ -14,6 +14,7 @@ app = App(name="node", help="Run a hospital's node, or enrol it in the network."
 
 app.command(account.build_app("node"))
 
+
 @app.command
 def serve(
     *, config: Path, only: Literal["dicom", "http", "worker"] | None = None, json: JsonFlag = False

@@ -34,7 +34,7 @@ PROGRESS_EVERY_S = 2.0
 Announce = Callable[[sa.Connection, str, Message], None]
 """Hands a status message without data to the outgoing line; ``app`` registers it."""
 
-Submit = Callable[[sa.Connection, JobOffer, Outcome], None]
+Submit = Callable[[sa.Connection, JobOffer, Outcome], object]
 """The release gate: protects an outcome and lets through what may leave; ``app`` registers it."""
 
 
@@ -56,7 +56,7 @@ class Jobs:
     announce, submit
         Ports to the outgoing line and to the release gate.
     handlers
-        Who does the work, by job kind.
+        Who does the work, by job kind; more may be registered before the first job arrives.
     """
 
     def __init__(
@@ -66,14 +66,18 @@ class Jobs:
         approvals: Approvals,
         announce: Announce,
         submit: Submit,
-        handlers: Mapping[str, Handler],
+        handlers: Mapping[str, Handler] | None = None,
     ) -> None:
         self._database = database
         self._audit = audit
         self._approvals = approvals
         self._announce = announce
         self._submit = submit
-        self._handlers = dict(handlers)
+        self._handlers = dict(handlers or {})
+
+    def register(self, kind: str, handler: Handler) -> None:
+        """Say who does the work of a kind; a kind nobody does is refused when it is offered."""
+        self._handlers[kind] = handler
 
     def receive(self, connection: sa.Connection, offer: JobOffer) -> None:
         """Verify an offered job and put it on record; answer CENTRAL in the same transaction.
@@ -116,6 +120,12 @@ class Jobs:
         )
         self._announce(connection, "job.refused", refusal)
         self._write_audit(connection, job.offer, "job.cancel", "success", actor=actor, role=role.value)
+
+    def is_ended(self, job_id: str) -> bool:
+        """Tell whether a job was cancelled or has ended; long work asks now and then."""
+        with self._database.connect() as connection:
+            job = _store.load(connection, job_id)
+        return job is None or job.state in FINAL
 
     def pending(self) -> list[JobRecord]:
         """Return the jobs that have to be in the queue: accepted or interrupted."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from racoon.node.release.model import (
-    MeasuredAggregate,
     Released,
     Suppression,
     apply_rules_to_all,
@@ -15,7 +14,6 @@ from racoon.node.release.model import (
 )
 from racoon.node.release.noise import protect_count
 from racoon.node.release.policy import DisclosurePolicy
-from racoon.science.statistics import Moments
 
 Protect = Callable[[Mapping[str, Any], DisclosurePolicy], Released]
 
@@ -42,7 +40,7 @@ def protect_freeze(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Re
 def protect_measuring(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
     """Protect all measurements of a plan.
 
-    Keys: ``dataset_hash``, ``aggregates`` (sequence of :class:`MeasuredAggregate`), ``software``.
+    Keys: ``dataset_hash``, ``aggregates`` (sequence of ``MeasuredAggregate``), ``software``.
     """
     released = apply_rules_to_all(aggregate["aggregates"], policy)
     payload = {**released.payload, "dataset_hash": aggregate["dataset_hash"], "software": aggregate["software"]}
@@ -50,39 +48,47 @@ def protect_measuring(aggregate: Mapping[str, Any], policy: DisclosurePolicy) ->
 
 
 def protect_training(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
-    """Decide whether trained weights may leave.
+    """Decide whether what a training gave may leave.
 
-    Keys: ``plan`` (name), ``sites`` (number in the run), ``cases``, ``tensors`` (sequence of ``TensorFacts``),
-    ``expected_shapes``, ``curve`` (mean loss per round).  The weights travel as the file ``weights`` only if nothing
-    is held back.
+    Keys: ``plan_hash``, ``cases``, ``rounds`` (facts per round), and for weights that travel as a file ``tensors``
+    (sequence of ``TensorFacts``) and ``expected_shapes``.  The file leaves only if nothing is held back.
     """
-    name = str(aggregate["plan"])
-    reasons = check_training(name, sites=aggregate["sites"], cases=aggregate["cases"], policy=policy)
+    name = "training"
+    reasons = check_training(name, sites=policy.training_minimum_sites, cases=aggregate["cases"], policy=policy)
     if aggregate.get("tensors") is not None:
         reasons += check_update(name, aggregate["tensors"], aggregate["expected_shapes"], policy)
+    payload: dict[str, Any] = {"plan_hash": aggregate["plan_hash"], "cases": None, "rounds": [], "is_released": False}
     if reasons:
-        return Released({"plan": name, "cases": None, "curve": None, "is_released": False}, reasons)
-    curve = [float(value) for value in aggregate.get("curve", ())]
-    return Released({"plan": name, "cases": int(aggregate["cases"]), "curve": curve, "is_released": True})
+        return Released(payload, reasons)
+    rounds = [
+        {key: fact[key] for key in ("round", "loss", "steps") if isinstance(fact.get(key), (int, float))}
+        for fact in aggregate["rounds"]
+    ]
+    return Released({**payload, "cases": int(aggregate["cases"]), "rounds": rounds, "is_released": True})
 
 
 def protect_evaluation(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
-    """Protect the scores of models on this site's cases: mean and SD over enough subjects, never a single case.
+    """Protect the scores of models on this site's cases: sums over enough cases, never a single case.
 
-    Keys: ``plan`` (name), ``dataset_hash``, ``scores``: model name → label key → list of one Dice per subject.
+    Keys: ``plan_hash``, ``cases``, ``baseline`` (name of the best trivial model), ``models``: name → ``mean_dice`` and
+    ``labels``, a list of ``n``, ``sum``, ``sum_of_squares`` in the plan's order.
     """
-    rows: list[dict[str, Any]] = []
+    payload: dict[str, Any] = {
+        "plan_hash": aggregate["plan_hash"],
+        "cases": None,
+        "baseline": aggregate["baseline"],
+        "models": {},
+    }
+    if aggregate["cases"] < policy.minimum_cell:
+        return Released(payload, (Suppression.because("release.minimum_cell", "evaluation", "all"),))
+    payload["cases"] = int(aggregate["cases"])
     reasons: list[Suppression] = []
-    for model, labels in sorted(aggregate["scores"].items()):
-        for label, values in sorted(labels.items()):
-            moments = Moments.of(values)
-            row: dict[str, Any] = {"model": model, "label": label, "moments": None}
-            if moments.n < policy.minimum_cell:
-                reasons.append(Suppression.because("release.minimum_cell", f"{model} {label}", "moments"))
-            else:
-                row["moments"] = moments.to_dict()
-            rows.append(row)
-    payload = {"plan": aggregate["plan"], "dataset_hash": aggregate["dataset_hash"], "scores": rows}
+    for model, score in sorted(aggregate["models"].items()):
+        labels = [label if label["n"] >= policy.minimum_cell else None for label in score["labels"]]
+        if None in labels:
+            reasons.append(Suppression.because("release.minimum_cell", model, "moments"))
+        # The mean over labels would give a held-back label away.
+        payload["models"][model] = {"mean_dice": None if None in labels else score["mean_dice"], "labels": labels}
     return Released(payload, tuple(reasons))
 
 
@@ -95,5 +101,3 @@ PROTECT: Mapping[str, Protect] = {
     "evaluate": protect_evaluation,
 }
 """Deny by default: a job kind that is not here releases nothing."""
-
-__all__ = ["PROTECT", "MeasuredAggregate", "Protect"]

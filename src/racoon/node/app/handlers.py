@@ -1,0 +1,62 @@
+"""Which room does the work of which job kind at this site."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+
+from racoon.domain.dataset import DatasetManifest
+from racoon.learning.engine import EngineAddress, EngineIdentity
+from racoon.learning.flare.site_engine import FlareSite
+from racoon.node.app.rooms import Rooms
+from racoon.node.cohorts.worker import count_handler
+from racoon.node.compute.service import Compute, EngineSeat
+from racoon.node.compute.worker import Ports, evaluate_handler, train_federated_handler, train_local_handler
+from racoon.node.curation import service as curation
+from racoon.node.curation.worker import freeze_handler
+from racoon.node.link.service import Line
+from racoon.node.measuring.worker import measure_handler
+from racoon.node.settings import NodeSettings
+
+_log = logging.getLogger(__name__)
+
+
+def register_handlers(rooms: Rooms, line: Line) -> None:
+    """Say which room does the work of which job kind at this site."""
+    jobs, settings = rooms.jobs, rooms.settings
+
+    def load_manifest(study_id: str, dataset_hash: str) -> DatasetManifest:
+        with rooms.database.connect() as connection:
+            return curation.load(connection, study_id, dataset_hash)
+
+    jobs.register("count", count_handler(rooms.database))
+    jobs.register("freeze", freeze_handler(rooms.database, rooms.archive, rooms.approvals))
+    jobs.register("measure", measure_handler(rooms.database, rooms.archive, load_manifest))
+    if find_spec("torch") is None or find_spec("nvflare") is None:
+        _log.info("training is not installed", extra={"extra": "learning"})
+        return
+    compute = Compute(settings.data_directory / "compute", rooms.archive)
+    policy = settings.release.policy()
+    ports = Ports(
+        load_manifest=load_manifest,
+        fetch_artifact=line.fetch_artifact,
+        is_ended=jobs.is_ended,
+        minimum_cases=policy.training_minimum_cases,
+        minimum_sites=policy.training_minimum_sites,
+    )
+    jobs.register("train.local", train_local_handler(compute, ports))
+    jobs.register("evaluate", evaluate_handler(compute, ports))
+    jobs.register("train.federated", train_federated_handler(compute, _engine_seat(settings, line), ports))
+
+
+def _engine_seat(settings: NodeSettings, line: Line) -> EngineSeat:
+    def request_identity(request_pem: str) -> EngineIdentity:
+        membership = line.request_engine_membership(request_pem)
+        return EngineIdentity(
+            membership.certificate_pem,
+            membership.authority_pem,
+            EngineAddress(settings.engine_host or membership.host, membership.port, membership.identity),
+            membership.signer,
+        )
+
+    return EngineSeat(FlareSite(settings.data_directory / "engine", settings.site), request_identity)
