@@ -1,7 +1,7 @@
 """`make acceptance ISSUE=A`: an issue's whole list, step by step, resumable, with a page of figures.
 
-A list stands in ``acceptance/<issue>.py`` as ``STEPS``; a step is a function or a set of pytest tests.  A step
-that passed for this state of the sources is not run again.  Results are kept in ``build/acceptance/<issue>/``; the
+A list stands in ``acceptance/<issue>.py`` as ``STEPS``; a step is a function or a set of pytest tests.  What
+passed for this state of the sources is not run again.  Results are kept in ``build/acceptance/<issue>/``; the
 page ``docs/measured/<issue>.md`` is written after every step, so that an interrupted run leaves a true page.
 """
 

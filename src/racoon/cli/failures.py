@@ -79,8 +79,8 @@ def describe(error: BaseException) -> Failure:
         Anything a command let through.
     """
     match error:
-        case RacoonError(error_code="configuration"):
-            return Failure("configuration", "defect", error.public_message, CONFIGURATION)
+        case RacoonError() if _is_configuration(error):
+            return Failure(error.error_code, error.kind, error.public_message, CONFIGURATION)
         case Refused():
             return Failure(error.error_code, error.kind, error.public_message, REFUSED)
         case Unavailable():
@@ -98,3 +98,10 @@ def describe(error: BaseException) -> Failure:
         case _:
             message = f"{type(error).__name__}: {error}. Run the same command with --debug to see where."
             return Failure("unexpected", Defect.kind, message, UNEXPECTED)
+
+
+def _is_configuration(error: RacoonError) -> bool:
+    # Imported here: settings bring pydantic, which `racoon --help` must not wait for.
+    from racoon.platform.settings import ConfigurationError
+
+    return isinstance(error, ConfigurationError)

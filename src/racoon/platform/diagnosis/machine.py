@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import socket
 import tempfile
@@ -13,6 +12,7 @@ from typing import Final
 import psutil
 
 from racoon.platform.diagnosis.finding import Finding
+from racoon.platform.supervise import read_pids
 
 LEAST_FREE_BYTES: Final = 2 * 1024**3
 """Below this the spool of one large CT study may not fit any more; the node stops taking images."""
@@ -35,7 +35,9 @@ def check_folder(folder: Path) -> list[Finding]:
     findings = [_check_writable(folder, existing)]
     free = shutil.disk_usage(existing).free
     text = f"{free / 1024**3:.1f} GiB free at {folder}"
-    mend = "Free some space, or move the data folder to a larger disk and change `data` in the configuration."
+    mend = (
+        "Free some space, or move the data to a larger disk and change `data_directory` in the configuration."
+    )
     if free < LEAST_FREE_BYTES:
         findings.append(Finding("disk", "problem", text, mend))
     elif free < COMFORTABLE_FREE_BYTES:
@@ -124,11 +126,7 @@ def _holder(port: int) -> psutil.Process | None:
 def _is_ours(process: psutil.Process, run_folder: Path | None) -> bool:
     if run_folder is None or not run_folder.is_dir():
         return False
-    ours = {os.getpid()}
-    for file in run_folder.glob("*.pid"):
-        text = file.read_text(encoding="utf-8").strip()
-        if text.isdigit():
-            ours.add(int(text))
+    ours = set(read_pids(run_folder).values())
     try:
         return process.pid in ours or any(parent.pid in ours for parent in process.parents())
     except psutil.NoSuchProcess:
