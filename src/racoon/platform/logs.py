@@ -36,7 +36,7 @@ _allowed: set[str] = {
     "fingerprint", "not_after", "outcome", "phase", "progress",
 }  # fmt: skip
 
-_READABLE_LIBRARIES: Final = frozenset({"racoon", "uvicorn", "alembic", "asyncio", "dbos", "py"})
+_READABLE_LIBRARIES: Final = frozenset({"racoon", "uvicorn", "alembic", "py"})
 _MAX_TEXT: Final = 300
 
 
