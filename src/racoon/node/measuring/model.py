@@ -1,0 +1,260 @@
+"""Words of measuring: stored values, findings, and what a plan needs to be runnable here.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from racoon.domain.canonical import content_hash
+from racoon.domain.coding import Code
+from racoon.domain.identity import Pseudonym
+from racoon.domain.plan import Measurement, MeasuringPlan
+from racoon.errors import Refused
+from racoon.science.biomarkers import CATALOGUE, Definition, get_definition
+from racoon.science.statistics import FixedBins
+
+Automation = Literal["manual", "assisted", "automatic"]
+
+_AUTOMATION: Mapping[str, Automation] = {
+    "MANUAL": "manual",
+    "SEMIAUTOMATIC": "assisted",
+    "AUTOMATIC": "automatic",
+}
+"""Segment Algorithm Type (0062,0008) to automation level."""
+
+WITHIN = "within"
+"""Plan parameter: codes (``scheme:value``, joined by ``+``) of the reference structure, e.g. both lungs."""
+
+
+class BadPlan(Refused):
+    """A measuring plan that can't be run here as it is written."""
+
+    code = "measuring.bad_plan"
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """One segment a value was measured on.
+
+    Parameters
+    ----------
+    seg_instance_uid
+        SOP Instance UID of the SEG; empty for a mask this program computed.
+    segment_number
+        Number of the segment; 0 for a computed mask.
+    algorithm_type
+        ``MANUAL``, ``SEMIAUTOMATIC`` or ``AUTOMATIC``.
+    algorithm_name
+        Who or what drew it, as the SEG says.
+    """
+
+    seg_instance_uid: str
+    segment_number: int
+    algorithm_type: str
+    algorithm_name: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "seg_instance_uid": self.seg_instance_uid,
+            "segment_number": self.segment_number,
+            "algorithm_type": self.algorithm_type,
+            "algorithm_name": self.algorithm_name,
+        }
+
+
+@dataclass(frozen=True)
+class StoredValue:
+    """One value with its provenance: from a number to the pixels it came from.
+
+    Parameters
+    ----------
+    study_id, dataset_hash
+        For which study and on which frozen dataset it was measured.
+    series_uid, pseudonym
+        Where: pseudonymous UID of the series, and its subject.
+    measurement
+        Key of the measurement in its plan.
+    biomarker, version
+        Definition.
+    label
+        Structure; ``None`` for the whole image.
+    parameters_hash
+        Hash of the plan's parameters; part of the identity of a value.
+    value
+        ``None`` when there is none.
+    unit
+        UCUM.
+    valid, reason
+        Whether it may be used, and the code of the reason if not.
+    parameters
+        Parameters and acquisition facts the value depends on.
+    masks
+        Segments it was measured on.
+    automation
+        The most automatic of the masks; ``None`` without a mask.
+    key_instance_uid, key_frame, key_slice
+        The slice to show for it: instance, frame (from 1), position in the stack (from 0).
+    software
+        Program and version that computed it.
+    computed_at
+        When.
+    """
+
+    study_id: str
+    dataset_hash: str
+    series_uid: str
+    pseudonym: Pseudonym
+    measurement: str
+    biomarker: str
+    version: str
+    label: Code | None
+    parameters_hash: str
+    value: float | None
+    unit: str
+    valid: bool
+    reason: str
+    parameters: Mapping[str, Any]
+    masks: tuple[MaskSource, ...]
+    automation: Automation | None
+    key_instance_uid: str
+    key_frame: int
+    key_slice: int | None
+    software: str
+    computed_at: datetime
+
+    @property
+    def link(self) -> str:
+        """Path of the page that shows series, slice and mask of this value."""
+        query = {"instance": self.key_instance_uid} if self.key_instance_uid else {}
+        drawn = next((mask for mask in self.masks if mask.seg_instance_uid), None)
+        if drawn:
+            query |= {"segmentation": drawn.seg_instance_uid, "segment": str(drawn.segment_number)}
+        return f"/reading/series/{self.series_uid}" + (f"?{urlencode(query)}" if query else "")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that stopped or limits the measuring of one series, for a person to look at."""
+
+    study_id: str
+    dataset_hash: str
+    series_uid: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did.
+
+    Parameters
+    ----------
+    series
+        Series in the dataset.
+    measured
+        Series computed in this run; the others were complete before.
+    values
+        Values stored for the dataset and plan after the run.
+    findings
+        Series that could not be measured.
+    """
+
+    series: int
+    measured: int
+    values: int
+    findings: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A measurement of a plan with its definition looked up and its parameters taken apart.
+
+    Parameters
+    ----------
+    measurement
+        As the plan names it.
+    definition
+        Installed definition.
+    parameters
+        Overrides for the definition, without ``within``.
+    within
+        Codes (``scheme:value``) of the reference structure.
+    bins
+        Histogram bins.
+    """
+
+    measurement: Measurement
+    definition: Definition
+    parameters: Mapping[str, float | int | str]
+    within: tuple[str, ...]
+    bins: FixedBins
+
+    @property
+    def label_key(self) -> str:
+        """``scheme:value`` of the structure; empty for the whole image."""
+        return self.measurement.label.key if self.measurement.label else ""
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What makes a stored value of a series the answer to this task: a restart looks for it."""
+        return (
+            self.definition.id,
+            self.definition.version,
+            self.label_key,
+            content_hash(self.measurement.parameters),
+        )
+
+
+def check_plan(plan: MeasuringPlan) -> tuple[Task, ...]:
+    """Look every measurement of a plan up and make sure that it can be run.
+
+    Raises
+    ------
+    UnknownBiomarker
+        If a definition is not installed here.
+    BadPlan
+        If a parameter, structure or bin makes no sense, or a measurement stands twice: the same measurement
+        with two sets of bins would let overlapping bins be subtracted from each other.
+    """
+    tasks = tuple(_task(measurement) for measurement in plan.measurements)
+    if not tasks:
+        raise BadPlan("The measuring plan names no measurement.")
+    if len({task.identity for task in tasks}) != len(tasks):
+        raise BadPlan("The measuring plan names the same measurement twice.")
+    return tasks
+
+
+def _task(measurement: Measurement) -> Task:
+    definition = get_definition(measurement.biomarker, measurement.version)
+    parameters = dict(measurement.parameters)
+    within = tuple(part for part in str(parameters.pop(WITHIN, "")).split("+") if part)
+    try:
+        definition.merged(parameters)
+        bins = FixedBins(measurement.bins.lower, measurement.bins.upper, measurement.bins.width)
+    except ValueError as error:
+        raise BadPlan(f"The measurement {measurement.key[:120]!r} can't be run: {error}.") from error
+    if measurement.label is None and not definition.whole_image:
+        raise BadPlan(f"The measurement {measurement.key[:120]!r} needs a structure.")
+    if bool(within) != definition.needs_reference:
+        needs = "needs" if definition.needs_reference else "takes no"
+        raise BadPlan(f"The measurement {measurement.key[:120]!r} {needs} parameter 'within'.")
+    return Task(measurement, definition, parameters, within, bins)
+
+
+def automation_of(masks: tuple[MaskSource, ...]) -> Automation | None:
+    """Name the most automatic of the masks' origins; an unknown type counts as automatic."""
+    levels = [_AUTOMATION.get(mask.algorithm_type, "automatic") for mask in masks]
+    order: tuple[Automation, ...] = ("manual", "assisted", "automatic")
+    return max(levels, key=order.index, default=None)
+
+
+def title_of(value: StoredValue, language: str = "en") -> str:
+    """Name of the definition for people."""
+    definition = CATALOGUE.get(f"{value.biomarker}@{value.version}")
+    if definition is None:
+        return value.biomarker
+    return definition.title_de if language == "de" else definition.title_en

@@ -1,0 +1,221 @@
+"""Run a measuring plan over a frozen dataset, read its values, and sum them up for the release gate."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from racoon.domain.dataset import DatasetManifest
+from racoon.domain.identity import Pseudonym
+from racoon.domain.plan import MeasuringPlan
+from racoon.node.measuring import _store
+from racoon.node.measuring.export import describe, write_csv
+from racoon.node.measuring.model import Finding, RunSummary, StoredValue, Task, check_plan
+from racoon.node.measuring.series import SOFTWARE, ImageSource, measure_series
+from racoon.node.release.model import MeasuredAggregate, largest_share
+from racoon.platform.database import Database
+from racoon.science.statistics import Moments
+
+Progress = Callable[[int, int, str], None]
+"""``(series done, series in all, public note)``; it may raise to stop the run."""
+
+
+def run_protocol(
+    plan: MeasuringPlan,
+    manifest: DatasetManifest,
+    archive: ImageSource,
+    database: Database,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Measure every series of a dataset that is not measured yet.
+
+    Parameters
+    ----------
+    plan
+        What to measure.
+    manifest
+        The frozen dataset.
+    archive
+        Where image and masks come from.
+    database
+        Where values go: one short transaction per series, so a kill loses at most one series' work.
+    progress
+        Called after each series.
+
+    Returns
+    -------
+    RunSummary
+
+    Raises
+    ------
+    BadPlan, UnknownBiomarker
+        Before anything is computed.
+    Unavailable
+        When archive or database are not there now; trying again goes on where it stopped.
+
+    Notes
+    -----
+    A series that can't be measured becomes a finding and the run goes on.
+    """
+    tasks = check_plan(plan)
+    dataset_hash = manifest.hash
+    with database.connect() as connection:
+        done = _store.load_done(connection, manifest.study_id, dataset_hash)
+    measured = found = 0
+    for position, entry in enumerate(sorted(manifest.series), start=1):
+        missing = [task for task in tasks if task.identity not in done.get(entry.series_uid, set())]
+        if missing:
+            keys = (manifest.study_id, dataset_hash, entry.series_uid)
+            values, findings = measure_series(missing, entry, archive, keys)
+            with database.begin() as connection:
+                _store.save_series(connection, values, findings, keys)
+            measured += 1
+            found += bool(findings)
+        if progress is not None:
+            progress(position, len(manifest.series), "")
+    with database.connect() as connection:
+        stored = sum(1 for _ in _plan_values(connection, tasks, manifest.study_id, dataset_hash))
+    return RunSummary(len(manifest.series), measured, stored, found)
+
+
+def aggregates(
+    connection: sa.Connection,
+    plan: MeasuringPlan,
+    manifest: DatasetManifest,
+    is_readable: Callable[[Pseudonym], bool] = lambda _: True,
+) -> tuple[MeasuredAggregate, ...]:
+    """Sum up the stored values of a plan over a dataset, for the release gate.
+
+    Parameters
+    ----------
+    connection
+        Open connection.
+    plan, manifest
+        What was measured on what.
+    is_readable
+        Asked per subject: a consent withdrawn after measuring takes the subject's values out.
+
+    Returns
+    -------
+    tuple of MeasuredAggregate
+        In the plan's order; unprotected, only for ``release``.
+    """
+    tasks = check_plan(plan)
+    subjects = {
+        entry.series_uid: entry.pseudonym for entry in manifest.series if is_readable(entry.pseudonym)
+    }
+    values: dict[tuple[str, str, str, str], list[StoredValue]] = defaultdict(list)
+    for task, value in _plan_values(connection, tasks, manifest.study_id, manifest.hash):
+        if value.series_uid in subjects:
+            values[task.identity].append(value)
+    return tuple(_aggregate(task, values[task.identity], subjects) for task in tasks)
+
+
+def load_values(
+    connection: sa.Connection,
+    *,
+    study_id: str = "",
+    dataset_hash: str = "",
+    biomarker: str = "",
+    series_uids: Collection[str] = (),
+    after: int = 0,
+    limit: int | None = 500,
+) -> list[tuple[int, StoredValue]]:
+    """Load stored values with their row numbers, oldest first; page on with ``after``."""
+    return list(
+        _store.load_values(
+            connection,
+            study_id=study_id,
+            dataset_hash=dataset_hash,
+            biomarker=biomarker,
+            series_uids=series_uids,
+            after=after,
+            limit=limit,
+        )
+    )
+
+
+def load_findings(connection: sa.Connection, *, study_id: str = "", dataset_hash: str = "") -> list[Finding]:
+    """Load the series that could not be measured, with the reason in plain words."""
+    return _store.load_findings(connection, study_id=study_id, dataset_hash=dataset_hash)
+
+
+def _plan_values(
+    connection: sa.Connection, tasks: Sequence[Task], study_id: str, dataset_hash: str
+) -> Iterator[tuple[Task, StoredValue]]:
+    by_identity = {task.identity: task for task in tasks}
+    for _, value in _store.load_values(connection, study_id=study_id, dataset_hash=dataset_hash):
+        label_key = value.label.key if value.label else ""
+        task = by_identity.get((value.biomarker, value.version, label_key, value.parameters_hash))
+        if task is not None:
+            yield task, value
+
+
+def _aggregate(
+    task: Task, values: Sequence[StoredValue], subjects: Mapping[str, Pseudonym]
+) -> MeasuredAggregate:
+    usable = [(value.pseudonym, value.value) for value in values if value.valid and value.value is not None]
+    numbers = [number for _, number in usable]
+    order = {
+        pseudonym: index for index, pseudonym in enumerate(sorted({pseudonym for pseudonym, _ in usable}))
+    }
+    contributions: dict[str, float] = defaultdict(float)
+    cells: list[set[int]] = [set() for _ in range(task.bins.count + 2)]
+    for (pseudonym, number), cell in zip(usable, task.bins.cells(numbers), strict=True):
+        contributions[pseudonym] += abs(number)
+        cells[cell].add(order[pseudonym])
+    return MeasuredAggregate(
+        key=task.measurement.key,
+        description=_description(task),
+        moments=Moments.of(numbers),
+        subjects=len(order),
+        largest_share=largest_share(contributions) if contributions else 0.0,
+        histogram=task.bins.count_values(numbers),
+        cell_subjects=tuple(frozenset(cell) for cell in cells),
+        not_valid=_not_valid(values, subjects, order),
+    )
+
+
+def _not_valid(
+    values: Sequence[StoredValue], subjects: Mapping[str, Pseudonym], usable: Mapping[Pseudonym, int]
+) -> dict[str, int]:
+    """Count subjects without any valid value by the reason of their first series."""
+    reasons: dict[Pseudonym, str] = {}
+    for value in sorted(values, key=lambda item: item.series_uid):
+        if not value.valid and value.pseudonym not in usable:
+            reasons.setdefault(value.pseudonym, value.reason)
+    counts: dict[str, int] = defaultdict(int)
+    for pseudonym in set(subjects.values()) - set(usable):
+        counts[reasons.get(pseudonym, "not_measured")] += 1
+    return dict(counts)
+
+
+def _description(task: Task) -> dict[str, Any]:
+    label = task.measurement.label
+    return {
+        "biomarker": task.definition.id,
+        "version": task.definition.version,
+        "title": task.definition.title_en,
+        "title_de": task.definition.title_de,
+        "unit": task.definition.unit,
+        "formula": task.definition.formula,
+        "source": task.definition.source,
+        "label": label.to_dict() if label else None,
+        "parameters": dict(task.measurement.parameters),
+    }
+
+
+__all__ = [
+    "SOFTWARE",
+    "ImageSource",
+    "Progress",
+    "aggregates",
+    "describe",
+    "load_findings",
+    "load_values",
+    "run_protocol",
+    "write_csv",
+]
