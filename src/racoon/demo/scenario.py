@@ -309,8 +309,8 @@ class _Network:
             "node_pss_mb": self._node_memory(),
             "restarts": self._processes.restarts,
             "instances_sent": sent,
-            "instances_archived": sum(item["archived"] for item in intake.values()),
-            "instances_quarantined": sum(item["quarantined"] for item in intake.values()),
+            "instances_archived": sum(_total(item, "archived") for item in intake.values()),
+            "instances_quarantined": sum(_total(item, "quarantined") for item in intake.values()),
             "feasibility": counted.get("summary") or counted.get("total"),
             "measuring": [
                 {
@@ -328,7 +328,7 @@ class _Network:
                 for key in ("federated_dice", "pooled_dice", "local_dice", "baseline_dice", "rounds")
             },
             "study_id": study_id,
-            "data_origin": self._country.origin,
+            "data_origin": self._country.kind,
             "report": str(reports / "report.en.html"),
             "csv": str(reports / "results.csv"),
             "research_use_only": True,
@@ -343,6 +343,10 @@ class _Network:
                 tree = [root, *root.children(recursive=True)]
                 memory[name] = round(sum(proportional_bytes(process.pid) for process in tree) / 2**20)
         return memory
+
+
+def _total(intake: dict[str, Any], count: str) -> int:
+    return sum(int(day[count]) for day in intake["days"])
 
 
 def _check_learning() -> None:

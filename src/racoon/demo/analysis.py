@@ -1,0 +1,122 @@
+"""The demo's study: what is measured and what a network learns, for invented and for real images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from racoon.demo.country import Country
+from racoon.demo.hospitals import HOLDOUT, POOL
+from racoon.demo.labels import LABELS
+from racoon.domain.coding import Code
+from racoon.domain.cohort import CohortDefinition, ImagingCriterion
+from racoon.domain.plan import Bins, MeasuringPlan, Measurement, TrainingPlan
+from racoon.domain.study import StudyDefinition
+
+ORGAN_VOLUME_BINS = {
+    "right_lung": Bins(0, 5000, 250),
+    "left_lung": Bins(0, 5000, 250),
+    "heart": Bins(0, 1500, 75),
+    "aorta": Bins(0, 400, 20),
+    "liver": Bins(0, 3000, 150),
+    "spleen": Bins(0, 600, 30),
+    "right_kidney": Bins(0, 400, 20),
+    "left_kidney": Bins(0, 400, 20),
+    "skeletal_muscle": Bins(0, 10_000, 500),
+    "subcutaneous_fat": Bins(0, 20_000, 1000),
+    "lung_opacity": Bins(0, 2000, 100),
+    "pleural_effusion": Bins(0, 1500, 75),
+}
+"""Fixed before any value is known: bins that follow the data would tell about single patients."""
+
+DENSITY = Bins(-1000, 400, 50)
+DENSITY_OF = ("right_lung", "left_lung", "liver", "spleen", "skeletal_muscle", "lung_opacity")
+BODY = ("fat_volume", "muscle_range_volume")
+BODY_BINS = Bins(0, 40_000, 2000)
+
+SYNTHETIC_TRAINING = TrainingPlan(name="lung opacity", modality="CT", labels=(LABELS["lung_opacity"].code,))
+
+
+def study_definition(country: Country, *, with_training: bool) -> dict[str, Any]:
+    """Write the study the demo runs.
+
+    Parameters
+    ----------
+    country
+        What images there are, and at which sites.
+    with_training
+        Whether a network is trained too.
+
+    Returns
+    -------
+    dict
+        JSON form of :class:`StudyDefinition`.
+    """
+    codes = {site.code for site in country.sites}
+    return StudyDefinition(
+        title=f"Demonstration: {country.title}",
+        lay_summary=(
+            "Hospitals measure organs and findings in CT and MR images and train a network together. "
+            "No image leaves a hospital; what is pooled are protected sums."
+        ),
+        mode="federated",
+        cohort=_cohort(country).to_dict(),
+        application={
+            "background": "Shows how a study runs through the network, from DICOM to the pooled result.",
+            "hypothesis": "A federated network segments unseen cases better than the mean of local ones.",
+            "data_origin": country.kind,
+            "data_statement": country.statement,
+            "licence": country.licence,
+        },
+        measuring=_measuring(country),
+        training=_training(country) if with_training else None,
+        evaluation_sites=(HOLDOUT,) if HOLDOUT in codes and with_training else (),
+        pool_site=POOL if POOL in codes and with_training else None,
+    ).to_dict()
+
+
+def _cohort(country: Country) -> CohortDefinition:
+    modalities = sorted({case.modality for case in country.cases})
+    return CohortDefinition(inclusion=(tuple(ImagingCriterion(modality=modality) for modality in modalities),))
+
+
+def _measuring(country: Country) -> MeasuringPlan:
+    if country.kind == "real":
+        return MeasuringPlan("structures of real images", tuple(_real_measurements(country)))
+    items = [
+        Measurement("volume", "1", LABELS[key].code, bins) for key, bins in ORGAN_VOLUME_BINS.items()
+    ]
+    items += [Measurement("mean_density", "1", LABELS[key].code, DENSITY) for key in DENSITY_OF]
+    items += [Measurement(biomarker, "1", None, BODY_BINS) for biomarker in BODY]
+    return MeasuringPlan("organs, findings and tissue", tuple(items))
+
+
+def _real_measurements(country: Country) -> list[Measurement]:
+    items = []
+    for label in country.labels:
+        code = Code.from_dict(label["code"])
+        upper = float(label.get("largest_ml") or 3000)
+        items.append(Measurement("volume", "1", code, Bins(0, upper, upper / 20)))
+        if label.get("modality") == "CT":
+            items.append(Measurement("mean_density", "1", code, DENSITY))
+    return items
+
+
+def _training(country: Country) -> TrainingPlan:
+    if country.kind == "synthetic":
+        return replace(SYNTHETIC_TRAINING, min_sites=min(3, _training_sites(country)))
+    task = country.training
+    return TrainingPlan(
+        name=task["name"],
+        modality=task["modality"],
+        labels=tuple(Code.from_dict(code) for code in task["labels"]),
+        size=(task["size"][0], task["size"][1]),
+        window_hu=tuple(task["window_hu"]) if task.get("window_hu") else None,
+        rounds=task.get("rounds", 6),
+        local_steps=task.get("local_steps", 20),
+        min_sites=min(3, _training_sites(country)),
+    )
+
+
+def _training_sites(country: Country) -> int:
+    return sum(site.purpose == "training" for site in country.sites)

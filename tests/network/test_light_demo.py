@@ -1,0 +1,138 @@
+"""The light demo from DICOM to result: true numbers, nothing identifiable, every wall standing."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import statistics
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from racoon.client import ServerProblem
+from racoon.node.approvals.model import job_content_hash
+from racoon.platform import clock
+from racoon.platform.certificates import load_or_create_signing_key
+from racoon.protocol.envelope import seal, to_wire
+from tests.network.conftest import LiveDemo
+
+pytestmark = pytest.mark.slow
+
+
+def values_by_measurement(demo: LiveDemo, site: str) -> dict[str, list[float]]:
+    """All valid values of a site, read from its own database, not through our code."""
+    connection = sqlite3.connect(f"file:{demo.data(site) / 'node.sqlite'}?mode=ro", uri=True)
+    rows = connection.execute(
+        "SELECT measurement, value FROM measurement WHERE valid = 1 AND value IS NOT NULL"
+    ).fetchall()
+    connection.close()
+    values = defaultdict(list)
+    for key, value in rows:
+        values[key].append(value)
+    return values
+
+
+def sites(demo: LiveDemo) -> list[str]:
+    return [name for name in json.loads((demo.folder / "ports.json").read_text()) if name != "CENTRAL"]
+
+
+def test_everything_sent_was_archived_and_the_spools_are_empty(light_demo: LiveDemo) -> None:
+    summary = light_demo.summary
+    assert summary["instances_sent"] == summary["instances_archived"] > 100
+    for site in sites(light_demo):
+        assert list((light_demo.data(site) / "spool").rglob("*.dcm")) == []
+
+
+def test_pooled_numbers_equal_those_over_all_values_of_the_sites_that_were_not_suppressed(
+    light_demo: LiveDemo,
+) -> None:
+    per_site = {site: values_by_measurement(light_demo, site) for site in sites(light_demo)}
+    checked = 0
+    for row in light_demo.summary["measuring"]:
+        values = [
+            value
+            for site, measured in per_site.items()
+            if site not in row["suppressed_sites"]
+            for value in measured.get(row["biomarker"], [])
+        ]
+        if row["n"] is None:
+            continue
+        assert row["n"] == len(values)
+        assert math.isclose(row["mean"], math.fsum(values) / len(values), rel_tol=1e-9, abs_tol=1e-9)
+        assert math.isclose(row["sd"], statistics.stdev(values), rel_tol=1e-9, abs_tol=1e-9)
+        checked += 1
+    assert checked >= 5
+
+
+def identifiers(demo: LiveDemo) -> set[bytes]:
+    """Every invented patient's own words, as the PACS sent them."""
+    country = json.loads((demo.folder / "country" / "country.json").read_text())
+    words: set[str] = set()
+    for case in country["cases"]:
+        words.update(str(word) for word in case["identifiers"])
+    return {encoded for word in words if len(word) >= 5 for encoded in (word.encode(), word.encode("latin-1", "replace"))}
+
+
+def test_no_identifier_is_anywhere_but_with_the_pacs(light_demo: LiveDemo) -> None:
+    planted = identifiers(light_demo)
+    assert len(planted) > 50
+    found = []
+    for folder in [light_demo.data(site) for site in sites(light_demo)] + [light_demo.folder / "central", light_demo.folder / "logs", light_demo.folder / "report"]:
+        for path in folder.rglob("*"):
+            if path.is_file() and "quarantine" not in path.parts and not path.name.startswith("pacs-"):
+                content = path.read_bytes()
+                found += [(path.name, word) for word in planted if word in content]
+    assert found == []
+
+
+def test_every_value_opens_its_pixels_for_a_reader_of_that_site_and_for_nobody_else(light_demo: LiveDemo) -> None:
+    site = sites(light_demo)[0]
+    rows = light_demo.node(site, "radiologist").measurements(light_demo.summary["study_id"])
+    assert rows
+    page = light_demo.node(site, "radiologist").get_bytes(rows[0]["link"])
+    assert b"<html" in page.lower()
+    for login in ("committee", "dpo"):
+        with pytest.raises(ServerProblem) as refusal:
+            light_demo.node(site, login).measurements(light_demo.summary["study_id"])
+        assert refusal.value.http_status == 403
+
+
+def forged_job(demo: LiveDemo, **changes: Any) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"plan": {"kind": "measuring"}, "dataset_hash": "0" * 64}
+    payload = {
+        "job_id": "forged",
+        "run_id": "forged",
+        "study_id": demo.summary["study_id"],
+        "study_hash": "0" * 64,
+        "kind": "measure",
+        "plan_hash": "0" * 64,
+        "content_hash": job_content_hash("measure", parameters),
+        "parameters": parameters,
+        "not_after": (clock.now() + timedelta(days=1)).isoformat(),
+    }
+    return {**payload, **changes}
+
+
+def test_audit_chains_hold_at_every_participant(light_demo: LiveDemo) -> None:
+    import subprocess
+    import sys
+
+    for name in ("CENTRAL", *sites(light_demo)):
+        role = "central" if name == "CENTRAL" else "node"
+        config = light_demo.folder / name.lower() / f"{role}.toml"
+        done = subprocess.run(
+            [sys.executable, "-m", "racoon", "audit", "verify", "--config", str(config), "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["valid"] is True
+
+
+def test_a_node_uses_less_than_250_mb(light_demo: LiveDemo) -> None:
+    memory = light_demo.summary["node_pss_mb"]
+    assert all(megabytes <= 250 for name, megabytes in memory.items() if name != "CENTRAL"), memory
