@@ -147,8 +147,11 @@ class FlareEngine:
 
     def submit(self, job: EngineJob) -> str:
         """Submit a job; the name is its submit token, so a repeated call returns the same id."""
-        path = write_job(self.folder / "jobs", job)
-        return str(self._call(lambda session: session.submit_job(str(path), submit_token=job.name)))
+        return self.submit_folder(write_job(self.folder / "jobs", job))
+
+    def submit_folder(self, path: Path) -> str:
+        """Submit a job folder as it is, signed by the signer; its name is the submit token."""
+        return str(self._call(lambda session: session.submit_job(str(path.resolve()), submit_token=path.name)))
 
     def watch(self, job_id: str) -> JobStatus:
         """Ask for a job's status; FLARE's ABNORMAL and exceptions are FAILED, the round files tell the rest."""
