@@ -15,9 +15,12 @@ from racoon.demo.anatomy.disease import Mixture, paint_disease
 from racoon.demo.anatomy.findings import Finding
 from racoon.demo.anatomy.grid import Bool, Grid
 from racoon.demo.anatomy.scanner import Scanner, paint_table, scan
+from racoon.demo.labels import SINGLE_LEVEL
 
 TOP_MM = 162.0
 COVERAGE_MM = 344.0
+SLAB_MM = 30.0
+"""Height of the slab at the first lumbar vertebra on which muscle and fat are outlined."""
 
 TISSUES: dict[str, Tissue] = {
     "right_lung": Tissue.LUNG_RIGHT,
@@ -111,6 +114,10 @@ def make_case(rng: np.random.Generator, style: Style, grid: Grid, *, is_female: 
     paint_table(body.hu, grid, 124 * physique.scale[1] + physique.build.fat_mm)
     voxels = scan(body.hu, body.depth, grid, style.scanner, rng)
     masks: dict[str, Bool] = {key: body.tissue == tissue for key, tissue in TISSUES.items()}
+    level = body.landmarks["first lumbar vertebra"][2]
+    outside = np.abs(grid.axes()[0] - level) > SLAB_MM / 2
+    for key in SINGLE_LEVEL:
+        masks[key][outside] = False
     for key, kind in (
         ("lung_opacity", "opacity"),
         ("lung_nodule", "nodule"),

@@ -34,7 +34,7 @@ from racoon.demo.hospitals import (
     Hospital,
     get_style,
 )
-from racoon.demo.labels import FINDINGS, LABELS, ORGANS
+from racoon.demo.labels import FINDINGS, LABELS, LIGHT_ORGANS, ORGANS
 from racoon.demo.patients import Patient, draw_patient
 from racoon.demo.segmentation import build_segmentation
 from racoon.demo.series import Affine, SeriesPlan, build_series, write_datasets
@@ -288,7 +288,8 @@ def write_case(job: CaseJob) -> CaseRecord:
     )
     isocentre = np.array([rng.uniform(-8, 8), rng.uniform(-150, -110), rng.uniform(-900, -200)]).round(1)
     name = f"{job.code.lower()}-{job.number + 1:03d}"
-    files = write_patient_files(job.folder / "pacs" / job.code / name, plan, case, compute_affine(case, isocentre))
+    target = job.folder / "pacs" / job.code / name
+    files = write_patient_files(target, plan, case, compute_affine(case, isocentre), light=job.light)
     split: Split = "test" if job.code == HOLDOUT else "train"
     return CaseRecord(name, job.code, split, "CT", files, describe_truth(case, job, patient))
 
@@ -303,12 +304,13 @@ def compute_affine(case: Case, isocentre_mm: np.ndarray) -> Affine:  # type: ign
     return affine
 
 
-def write_patient_files(folder: Path, plan: SeriesPlan, case: Case, affine: Affine) -> int:
+def write_patient_files(folder: Path, plan: SeriesPlan, case: Case, affine: Affine, *, light: bool) -> int:
     """Write the image series and the annotator's two segmentations; return the number of files."""
     sources = build_series(plan, case.voxels, affine)
     count = len(write_datasets(folder, sources, "CT"))
+    organs = LIGHT_ORGANS if light else ORGANS
     for keys, word, title, number in (
-        (ORGANS, "organs", "Organe und Gewebe", 301),
+        (organs, "organs", "Organe und Gewebe", 301),
         (FINDINGS, "findings", "Befunde", 302),
     ):
         segmentation = build_segmentation(

@@ -69,4 +69,10 @@ ORGANS = (
     "right_lung", "left_lung", "heart", "aorta", "liver", "spleen", "right_kidney", "left_kidney",
     "vertebral_column", "skeletal_muscle", "subcutaneous_fat",
 )  # fmt: skip
+LIGHT_ORGANS = ("right_lung", "left_lung", "heart", "liver", "spleen")
+"""What is outlined in quick runs: a segmentation costs a node more than its images do."""
+
+SINGLE_LEVEL = ("skeletal_muscle", "subcutaneous_fat")
+"""Outlined on one slab only, as body composition is read at one vertebral level."""
+
 FINDINGS = ("lung_opacity", "lung_nodule", "pleural_effusion", "calcification")
