@@ -5,6 +5,7 @@ MkDocs is configured in ``pyproject.toml`` (``[tool.mkdocs]``), as everything el
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -31,9 +32,11 @@ FOREIGN = re.compile(
 
 
 def configuration(site: Path, pages: Path) -> Config:
-    """Turn ``[tool.mkdocs]`` into a configuration of MkDocs."""
+    """Turn ``[tool.mkdocs]`` into the file that MkDocs wants, beside the gathered pages."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mkdocs"]
-    return load_config(config_file=None, docs_dir=str(pages), site_dir=str(site), **settings)
+    file = pages.parent / "mkdocs.yml"
+    file.write_text(json.dumps({**settings, "docs_dir": str(pages), "site_dir": str(site)}), encoding="utf-8")
+    return load_config(str(file))
 
 
 def gather(pages: Path) -> None:

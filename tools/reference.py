@@ -12,8 +12,9 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, Literal, get_args, get_origin
 
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -102,12 +103,21 @@ def nested_model(field: FieldInfo) -> type[BaseModel] | None:
 
 def type_text(field: FieldInfo) -> str:
     """Type of a setting in words of TOML."""
-    text = str(field.annotation) if get_args(field.annotation) else getattr(field.annotation, "__name__", "")
-    text = re.sub(r"(typing|pathlib|collections\.abc|racoon[\w.]*|pydantic[\w.]*)\.", "", text)
-    names = {"Path": "path", "str": "text", "bool": "true or false", "int": "whole number", "float": "number"}
-    for python, toml in names.items():
-        text = re.sub(rf"\b{python}\b", toml, text)
-    return text.replace(" | None", "").replace("NoneType", "none")
+    return _words(field.annotation)
+
+
+def _words(annotation: object) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(f"`{choice}`" for choice in arguments)
+    if origin in (tuple, list, frozenset):
+        return f"list of {_words(arguments[0])}"
+    if origin is Annotated:
+        return _words(arguments[0])
+    if arguments:  # X | None
+        return " or ".join(_words(part) for part in arguments if part is not type(None))
+    names = {Path: "path", str: "text", bool: "true or false", int: "whole number", float: "number"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))  # type: ignore[call-overload]
 
 
 def default_text(field: FieldInfo) -> str:
@@ -127,7 +137,7 @@ def settings_page() -> str:
     parts = [GENERATED + SETTINGS_HEADER]
     for title, cls, variable in (("Node", node, "RACOON_NODE_"), ("CENTRAL", central, "RACOON_CENTRAL_")):
         rows = "\n".join(
-            f"| `{key}` | {kind.replace('|', 'or')} | {default} | {meaning} |"
+            f"| `{key}` | {kind} | {default} | {meaning} |"
             for key, kind, default, meaning in setting_rows(cls)
         )
         parts.append(
@@ -197,17 +207,28 @@ def schema_block(model: type[BaseModel]) -> str:
     return f'??? note "JSON Schema"\n    ```json\n{indented}\n    ```\n'
 
 
+def routers(role: str) -> Iterator[APIRouter]:
+    """Every router that a context of a role defines."""
+    for name in product_modules():
+        if re.fullmatch(rf"racoon\.{role}\.[\w.]+\.http(\.\w+)?", name):
+            module = importlib.import_module(name)
+            yield from (value for value in vars(module).values() if isinstance(value, APIRouter))
+
+
 def api_page() -> str:
     """Every HTTP operation of both roles, from their OpenAPI descriptions."""
     parts = [GENERATED + API_HEADER]
-    for title, module in (("Node", "racoon.node.app"), ("CENTRAL", "racoon.central.app")):
-        describe = importlib.import_module(module).openapi
-        for audience, description in describe().items():
-            parts.append(f"\n## {title}: {audience}\n\n| | | |\n| --- | --- | --- |\n")
-            for path, operations in sorted(description["paths"].items()):
-                for verb, operation in operations.items():
-                    summary = str(operation.get("summary", "")).replace("|", "\\|")
-                    parts.append(f"| {verb.upper()} | `{path}` | {summary} |\n")
+    for title, role in (("Node", "node"), ("CENTRAL", "central")):
+        app = FastAPI(title=title)
+        for router in {id(found): found for found in routers(role)}.values():
+            app.include_router(router)
+        rows = []
+        for path, operations in sorted(app.openapi()["paths"].items()):
+            for verb, operation in operations.items():
+                text = operation.get("description") or operation.get("summary", "")
+                first = str(text).split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
+                rows.append(f"| {verb.upper()} | `{path}` | {first} |")
+        parts.append(f"\n## {title}\n\n| | path | |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n")
     return "".join(parts)
 
 
