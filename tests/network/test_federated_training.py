@@ -1,12 +1,11 @@
 """The federated engine with real processes: three sites, mutual TLS, gates, and everything killed once.
 
-Rounds are stateless and the mean is exact, so a run must give the same *bits* as a plain loop, whatever is killed.
+Rounds are stateless and the mean is exact, so a run must give the same *bits* as a plain loop, whatever dies.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -37,7 +36,7 @@ from racoon.learning.engine import EngineJob, JobStatus
 from racoon.learning.flare.central_side import FlareEngine, recorded_process
 from racoon.learning.flare.job import CLIENT_CONFIG, site_config, write_job
 from racoon.learning.flare.site_engine import FlareSite
-from racoon.learning.weights import Weights, encode_weights, load_weights, save_weights
+from racoon.learning.weights import Weights, encode_weights, save_weights
 from racoon.node.compute.service import EngineSeat
 from tests.waiting import eventually
 
@@ -45,7 +44,7 @@ pytestmark = [
     pytest.mark.learning,
     pytest.mark.slow,
     pytest.mark.timeout(240),
-    # nvflare 2.9 passes aiohttp an argument that aiohttp calls deprecated; as an error it ends FLARE's connector.
+    # nvflare 2.9 passes aiohttp a deprecated argument; as an error that would end FLARE's connector.
     pytest.mark.filterwarnings("ignore:ssl_context is deprecated:DeprecationWarning"),
 ]
 
@@ -82,14 +81,18 @@ class Federation:
         return self.root / site / "cases"
 
     @contextmanager
-    def seats(self, run_id: str, plan: TrainingPlan = PLAN) -> Iterator[dict[str, Future[list[dict[str, Any]]]]]:
+    def seats(
+        self, run_id: str, plan: TrainingPlan = PLAN
+    ) -> Iterator[dict[str, Future[list[dict[str, Any]]]]]:
         """Let every site take part in a run, as a node does, until the block ends."""
         stop = threading.Event()
         with ThreadPoolExecutor(len(SITES)) as pool:
             try:
                 yield {
                     site: pool.submit(
-                        EngineSeat(engine, lambda request, site=site: self.training.sign_site(site, request)).take_part,
+                        EngineSeat(
+                            engine, lambda request, site=site: self.training.sign_site(site, request)
+                        ).take_part,
                         run_id,
                         plan,
                         self.cases(site),
@@ -149,7 +152,9 @@ def _rounds(federation: Federation, run_id: str) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
-def test_run_with_killed_trainer_equals_a_plain_loop_bit_for_bit(federation: Federation, expected: bytes) -> None:
+def test_run_with_killed_trainer_equals_a_plain_loop_bit_for_bit(
+    federation: Federation, expected: bytes
+) -> None:
     run_id = "run-trainer"
     with federation.seats(run_id) as seats, ThreadPoolExecutor(1) as pool:
         running = pool.submit(federation.training.run_federated, run_id, PLAN, SITES, patience=PATIENCE)
@@ -161,9 +166,8 @@ def test_run_with_killed_trainer_equals_a_plain_loop_bit_for_bit(federation: Fed
     assert [sorted(entry["sites"]) for entry in result.rounds] == [list(SITES)] * PLAN.rounds
     assert [entry["missing"] for entry in result.rounds] == [[]] * PLAN.rounds
     assert [attempt.ended for attempt in result.attempts] == ["completed"]
-    assert {site: [entry["round"] for entry in rounds] for site, rounds in facts.items()} == dict.fromkeys(
-        SITES, list(range(PLAN.rounds))
-    )
+    for rounds in facts.values():
+        assert [entry["round"] for entry in rounds] == list(range(PLAN.rounds))
     assert not federation.engine.is_server_alive()
     again = federation.training.run_federated(run_id, PLAN, SITES, patience=PATIENCE)
     assert again.weights.read_bytes() == expected
@@ -177,7 +181,9 @@ def test_run_survives_a_killed_site_and_a_killed_server(federation: Federation, 
         site = recorded_process(federation.sites["BRAVO"].folder / "site.pid")
         assert site is not None
         site.kill()
-        eventually(lambda: _rounds(federation, run_id) >= 2, timeout_s=120, what="a round after the site's death")
+        eventually(
+            lambda: _rounds(federation, run_id) >= 2, timeout_s=120, what="a round after the site's death"
+        )
         server = recorded_process(federation.engine.folder / "server.pid")
         assert server is not None
         server.kill()
@@ -266,7 +272,9 @@ def _add_code(job: Path) -> Path:
 def _swap_executor(job: Path) -> Path:
     path = job / "app_site" / CLIENT_CONFIG
     config = json.loads(path.read_text())
-    config["executors"][0]["executor"]["path"] = "nvflare.app_common.executors.client_api_executor.ClientAPIExecutor"
+    config["executors"][0]["executor"]["path"] = (
+        "nvflare.app_common.executors.client_api_executor.ClientAPIExecutor"
+    )
     path.write_text(json.dumps(config))
     return job
 
@@ -274,12 +282,7 @@ def _swap_executor(job: Path) -> Path:
 def _submit(engine: FlareEngine, job: Path) -> JobStatus:
     job_id = engine.submit_folder(job)
     return eventually(
-        lambda: status if (status := engine.watch(job_id)).state.is_final else None, timeout_s=60, what=job.name
+        lambda: status if (status := engine.watch(job_id)).state.is_final else None,
+        timeout_s=60,
+        what=job.name,
     )
-
-
-def test_weights_of_a_run_load_again(federation: Federation, expected: bytes) -> None:
-    path = federation.root / "expected.safetensors"
-    path.write_bytes(expected)
-    assert set(load_weights(path)) == set(tensor_shapes(PLAN))
-    assert os.stat(path).st_size == len(expected)

@@ -1,7 +1,7 @@
 """Exact weighted mean of network weights: independent of the order and the time in which sites answer.
 
-Each weight is turned into a fixed-point integer; integers add associatively, so any order gives the same bits, and
-the accumulator needs one 64-bit array per tensor however many sites take part.
+Each weight is turned into a fixed-point integer; integers add associatively, so any order gives the same
+bits, and the accumulator needs one 64-bit array per tensor however many sites take part.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from racoon.learning.weights import MAXIMUM_MAGNITUDE, BadWeights, Weights, check_weights
+from racoon.learning.weights import BadWeights, Weights, check_weights
 
 FRACTION_BITS = 32
 """Resolution 2**-33 after rounding: below half a float32 step for every magnitude above 2**-9."""
 
 MAXIMUM_TOTAL = 2 ** (62 - FRACTION_BITS - 10)
-"""Largest sum of case counts for which ``total * MAXIMUM_MAGNITUDE * 2**FRACTION_BITS`` stays below 2**62."""
+"""Largest sum of case counts: with ``weights.MAXIMUM_MAGNITUDE`` (2**10) the sums stay below 2**62."""
 
 
 class ExactMean:
@@ -30,7 +30,6 @@ class ExactMean:
     """
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        assert MAXIMUM_TOTAL * MAXIMUM_MAGNITUDE * 2**FRACTION_BITS <= 2**62
         self.shapes = dict(shapes)
         self.contributors: dict[str, int] = {}
         self._sums: dict[str, npt.NDArray[np.int64]] = {}

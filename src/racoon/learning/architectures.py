@@ -1,7 +1,7 @@
 """Networks by name, as tables of tensors: what CENTRAL needs to know of a network without torch.
 
-Initial weights are drawn here with numpy, so that every site and CENTRAL start from the same bits for the same
-plan.  ``networks`` builds the torch module with exactly these tensors; a test compares both.
+Initial weights are drawn here with numpy, so that every site and CENTRAL start from the same bits for the
+same plan.  ``networks`` builds the torch module with exactly these tensors; a test compares both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class BadPlan(Refused):
 
 
 INPUT_SLICES = 3
-"""A network sees a slice with its neighbours as channels: most of the depth context of a 3D network at 2D cost."""
+"""A network sees a slice with its neighbours as channels: depth context at the cost of a 2D network."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     for item in (
         Architecture(
             "unet2d-small",
-            "U-Net on axial slices with instance normalisation: no running statistics that averaging would spoil.",
+            "U-Net on axial slices; instance normalisation has no statistics that averaging would spoil.",
             2 ** (len(UNET2D_SMALL_CHANNELS) - 1),
             _unet2d(UNET2D_SMALL_CHANNELS),
         ),
@@ -209,8 +209,8 @@ def tensor_shapes(plan: TrainingPlan) -> dict[str, tuple[int, ...]]:
 def initial_weights(plan: TrainingPlan) -> Weights:
     """Draw a plan's initial weights.
 
-    Each tensor has its own stream, seeded by SHA-256 of seed, architecture and tensor name: no draw depends on
-    another tensor's size, and the same plan gives the same bits at CENTRAL and at every site.
+    Each tensor has its own stream, seeded by SHA-256 of seed, architecture and tensor name: no draw depends
+    on another tensor's size, and the same plan gives the same bits at CENTRAL and at every site.
     """
     weights: Weights = {}
     for name, tensor in get_architecture(plan.architecture).tensors(len(plan.labels) + 1).items():

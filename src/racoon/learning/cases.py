@@ -1,7 +1,8 @@
-"""Prepared cases: one series as normalised slices and class indices, in a file that training reads and nothing else.
+"""Prepared cases: one series as normalised slices and class indices, in a file that training reads and
+nothing else.
 
-A case stays at its site.  Preparation is numpy only, deterministic, and keyed by plan and frozen dataset, so it is
-done once and survives restarts.
+A case stays at its site.  Preparation is numpy only, deterministic, and keyed by plan and frozen dataset, so
+it is done once and survives restarts.
 """
 
 from __future__ import annotations
@@ -83,9 +84,9 @@ def prepare_case(
 
     Notes
     -----
-    A slice larger than the plan's size is shrunk isotropically in plane (linear for the image, nearest for classes)
-    until it fits; a smaller one keeps its pixels.  The rest is padded with the darkest value.  Scores are therefore
-    at this working resolution.
+    A slice larger than the plan's size is shrunk isotropically in plane (linear for the image, nearest for
+    classes) until it fits; a smaller one keeps its pixels.  The rest is padded with the darkest value.
+    Scores are therefore at this working resolution.
     """
     volume = np.asarray(voxels, dtype=np.float32)
     if volume.ndim != 3 or not np.isfinite(volume).all():
@@ -94,14 +95,14 @@ def prepare_case(
         raise BadCase(
             "A series does not bring one mask per label of the plan.", details={"series_uid": series_uid}
         )
-    classes = np.zeros(volume.shape, dtype=np.uint8)
+    classes: npt.NDArray[np.generic] = np.zeros(volume.shape, dtype=np.uint8)
     for index, mask in enumerate(masks, start=1):
         if mask is not None:
             if mask.shape != volume.shape:
                 raise BadCase("A mask has another shape than its image.", details={"series_uid": series_uid})
             classes[mask] = index
     low, high = plan.window_hu or np.percentile(volume, PERCENTILES).tolist()
-    normalised = (volume - low) * (2.0 / max(high - low, 1e-6)) - 1.0
+    normalised: npt.NDArray[np.generic] = (volume - low) * (2.0 / max(high - low, 1e-6)) - 1.0
     if plan.window_hu:
         normalised = np.clip(normalised, -1.0, 1.0)
     normalised = np.clip(normalised, -INTENSITY_LIMIT, INTENSITY_LIMIT)

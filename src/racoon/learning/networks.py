@@ -1,7 +1,7 @@
 """The torch modules behind the names of ``architectures``.
 
-``unet2d-small`` is written in plain torch: importing MONAI costs each trainer about 107 MB and 2 s more (measured),
-which three sites on a small machine feel.  MONAI's own networks stay one name away.
+``unet2d-small`` is written in plain torch: importing MONAI costs each trainer about 107 MB and 2 s more
+(measured), which three sites on a small machine feel.  MONAI's own networks stay one name away.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from racoon.learning.weights import Weights
 class Block(nn.Module):  # type: ignore[misc]
     """Two 3 × 3 convolutions, each followed by instance normalisation and a leaky rectifier.
 
-    Instance normalisation has no running statistics, which averaging over sites would spoil, and on the small real
-    data set it scored 0.80 where group normalisation scored 0.74 after the same 160 steps.
+    Instance normalisation has no running statistics, which averaging over sites would spoil, and on the small
+    real data set it scored 0.80 where group normalisation scored 0.74 after the same 160 steps.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

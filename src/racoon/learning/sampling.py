@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ SHIFT_SHARE = 1 / 16
 
 NOISE_SD = 0.03
 """Standard deviation of the added noise in normalised intensity."""
+
+Number = TypeVar("Number", bound=np.generic)
 
 Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 """Images ``(sample, INPUT_SLICES, row, column)`` and classes ``(sample, row, column)``."""
@@ -85,13 +88,13 @@ class SliceSampler:
 
 
 def slab(case: Case, index: int) -> npt.NDArray[np.float32]:
-    """Return a slice with its neighbours, ``(INPUT_SLICES, row, column)``; the outermost slice repeats at the edge."""
+    """Return a slice with its neighbours, ``(INPUT_SLICES, row, column)``; edge slices repeat."""
     reach = INPUT_SLICES // 2
     neighbours = np.clip(np.arange(index - reach, index + reach + 1), 0, len(case.image) - 1)
     return case.image[neighbours].astype(np.float32)
 
 
-def _shift(array: npt.NDArray[np.generic], shifts: Sequence[int], fill: float) -> npt.NDArray[np.generic]:
+def _shift(array: npt.NDArray[Number], shifts: Sequence[int], fill: float) -> npt.NDArray[Number]:
     moved = np.full_like(array, fill)
     target, source = [], []
     for shift, side in zip(shifts, array.shape, strict=True):

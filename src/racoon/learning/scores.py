@@ -24,7 +24,8 @@ class Score:
     Parameters
     ----------
     per_case
-        Case name → one Dice per label in the plan's order; ``None`` where reference and prediction are both empty.
+        Case name → one Dice per label in the plan's order; ``None`` where reference and prediction are both
+        empty.
     """
 
     per_case: dict[str, tuple[float | None, ...]]
@@ -80,9 +81,9 @@ def score_trivial(cases: Sequence[Case], labels: int) -> dict[str, Score]:
     Returns
     -------
     dict
-        ``"empty"`` predicts no structure; ``"prior"`` the mean mask of the *other* cases at the same relative slice;
-        ``"threshold"`` everything above or below the intensity that suits **these very cases** best.  The last two
-        see more than a model may, so they are on the generous side.
+        ``"empty"`` predicts no structure; ``"prior"`` the mean mask of the *other* cases at the same relative
+        slice; ``"threshold"`` everything above or below the intensity that suits **these very cases** best.
+        The last two see more than a model may, so they are on the generous side.
     """
     empty = {c.name: dice_per_label(np.zeros_like(c.classes), c.classes, labels) for c in cases}
     return {

@@ -13,7 +13,7 @@ from typing import Any
 from racoon.errors import Defect, RacoonError, Refused, Unavailable
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-"""One thread, so that results do not depend on the machine's core count; two arenas save about a fifth of RSS."""
+"""One thread: results do not depend on the number of cores; two arenas save memory."""
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 """What a child inherits; no proxy, no token, no database address."""
@@ -62,8 +62,8 @@ def run_training_process(
     Raises
     ------
     RacoonError
-        The child's own error, with its kind; :class:`TrainingFailed` if it died without one, ``Unavailable`` if it
-        was killed from outside (another try resumes).
+        The child's own error, with its kind; :class:`TrainingFailed` if it died without one, ``Unavailable``
+        if it was killed from outside (another try resumes).
     """
     process = start_training_process(arguments, log)
     try:
@@ -88,8 +88,7 @@ def run_training_process(
 
 def read_events(process: subprocess.Popen[str]) -> Iterator[dict[str, Any]]:
     """Yield the JSON lines of a training process until it closes its output."""
-    assert process.stdout is not None
-    for line in process.stdout:
+    for line in process.stdout or ():
         if line.startswith("{"):
             yield json.loads(line)
 

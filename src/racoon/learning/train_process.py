@@ -1,7 +1,7 @@
 """The child process that holds torch: ``python -m racoon.learning.train_process COMMAND …``.
 
-Reads and writes files, prints one JSON object per line on standard output, ends with its parent.  ``train`` resumes
-from its last finished round; ``rounds`` serves the federated engine, one request line per round.
+Reads and writes files, prints one JSON object per line on standard output, ends with its parent.  ``train``
+resumes from its last finished round; ``rounds`` serves the federated engine, one request line per round.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The training loop: the same rounds for local, pooled and federated mode.
 
-A round starts from weights and ends with weights, with a fresh optimiser in between; it keeps no state.  So a round
-that a killed process lost is simply done again with the same result, a federation of one site equals local training,
-and the three modes have the same number of steps by construction.
+A round starts from weights and ends with weights, with a fresh optimiser in between; it keeps no state.  So a
+round that a killed process lost is simply done again with the same result, a federation of one site equals
+local training, and the three modes have the same number of steps by construction.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from racoon.domain.plan import TrainingPlan
+from racoon.learning.aggregation import ExactMean
 from racoon.learning.architectures import check_plan, tensor_shapes
 from racoon.learning.cases import Case
 from racoon.learning.networks import build_network, load_into, weights_of
@@ -129,7 +130,8 @@ class Trainer:
 
 
 def segmentation_loss(scores: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """Cross entropy plus soft Dice over the batch, background left out of the Dice part (doi:10.1109/3DV.2016.79).
+    """Cross entropy plus soft Dice over the batch, background left out of the Dice part
+    (doi:10.1109/3DV.2016.79).
 
     Parameters
     ----------
@@ -175,7 +177,13 @@ def train_local(
     """
     trainer = Trainer(plan, cases)
     for round_index in range(first_round, plan.rounds):
-        weights, facts = trainer.train_round(weights, round_index)
+        trained, facts = trainer.train_round(weights, round_index)
+        # The mean of one site rounds to its fixed-point grid; doing so here makes local training and a
+        # federation of
+        # one the same bits, and gives all modes the same arithmetic.
+        mean = ExactMean(tensor_shapes(plan))
+        mean.add("local", trained, facts.cases)
+        weights = mean.mean()
         if on_round:
             on_round(weights, facts)
     return weights

@@ -1,8 +1,8 @@
 """What to do next in a federated run: observations in, one action out, no input or output.
 
-A run is a row of engine jobs.  Whatever ends one (a site's process died, the server was killed, somebody came back),
-the next begins from the last aggregated round; rounds are stateless, so the numbers do not depend on the detours as
-long as the same sites answered.
+A run is a row of engine jobs.  Whatever ends one (a site's process died, the server was killed, somebody came
+back), the next begins from the last aggregated round; rounds are stateless, so the numbers do not depend on
+the detours as long as the same sites answered.
 """
 
 from __future__ import annotations
@@ -289,7 +289,6 @@ def end_attempt(state: RunState, action: Action, refusals: tuple[tuple[str, str]
     refusals
         Site → reason, as the engine reported them.
     """
-    assert state.attempts
     closed = replace(state.attempts[-1], ended=action.reason)
     left_out = {**state.left_out, **dict(refusals)}
     absences = dict(state.absences)

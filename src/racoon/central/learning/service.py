@@ -1,7 +1,8 @@
 """Drive one federated run to its end, from any point it was left at.
 
-The run folder is the whole truth: ``state.json`` (what was tried), ``round-N.safetensors`` and ``rounds.jsonl`` (what
-was aggregated, by whom).  Kill this process, the engine's server, a site: the next call goes on.
+The run folder is the whole truth: ``state.json`` (what was tried), ``round-N.safetensors`` and
+``rounds.jsonl`` (what was aggregated, by whom).  Kill this process, the engine's server, a site: the next
+call goes on.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ LOOK_S = 1.0
 
 ABORT_WAIT_S = 20.0
 """Time an aborted job gets to end at all sites before the next begins."""
+
+DEFAULT_PATIENCE = Patience()
 
 Report = Callable[[int, int, str], None]
 """``(rounds done, rounds, public note)``."""
@@ -126,7 +129,7 @@ class Training:
         plan: TrainingPlan,
         sites: Sequence[str],
         *,
-        patience: Patience = Patience(),
+        patience: Patience = DEFAULT_PATIENCE,
         report: Report = lambda _done, _rounds, _note: None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> FederatedResult:

@@ -1,6 +1,8 @@
-"""A site's approvals as the engine's processes see them: one file per approved plan, outside anything a job brings.
+"""A site's approvals as the engine's processes see them: one file per approved plan, outside anything a job
+brings.
 
-The site's own rooms write them (``node.compute``); FLARE's site process, its job processes and the gates only read.
+The site's own rooms write them (``node.compute``); FLARE's site process, its job processes and the gates only
+read.
 """
 
 from __future__ import annotations

@@ -111,7 +111,8 @@ class FlareEngine:
             self.provision()
             if not self.is_server_alive():
                 self._close_session()
-                # FLARE leaves jobs RUNNING for ever when its server dies.  Its store is a cache to us: what counts
+                # FLARE leaves jobs RUNNING for ever when its server dies.  Its store is a cache to us: what
+                # counts
                 # is in the run folders, so a new server begins empty and nothing stale can come back.
                 shutil.rmtree(self._server_kit / "storage", ignore_errors=True)
                 self._process = start_process("server", self._server_kit, self.address.identity)
@@ -151,10 +152,12 @@ class FlareEngine:
 
     def submit_folder(self, path: Path) -> str:
         """Submit a job folder as it is, signed by the signer; its name is the submit token."""
-        return str(self._call(lambda session: session.submit_job(str(path.resolve()), submit_token=path.name)))
+        return str(
+            self._call(lambda session: session.submit_job(str(path.resolve()), submit_token=path.name))
+        )
 
     def watch(self, job_id: str) -> JobStatus:
-        """Ask for a job's status; FLARE's ABNORMAL and exceptions are FAILED, the round files tell the rest."""
+        """Ask for a job's status; ABNORMAL and exceptions are FAILED, the round files tell the rest."""
         meta = self._call(lambda session: session.get_job_meta(job_id))
         if meta is None:
             return JobStatus(JobState.UNKNOWN, "not known to the server")

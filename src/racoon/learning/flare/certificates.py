@@ -1,8 +1,8 @@
 """The engine's own small public-key infrastructure; every private key stays on the machine that made it.
 
-FLARE reads who somebody is from the certificate's subject: ``CN`` name, ``O`` organisation, ``unstructuredName`` role
-(administrators only).  It signs jobs with RSA-PSS, so keys are RSA.  Its own provisioning makes all keys in one place
-and a root that dies after 360 days; ours does neither.
+FLARE reads who somebody is from the certificate's subject: ``CN`` name, ``O`` organisation,
+``unstructuredName`` role (administrators only).  It signs jobs with RSA-PSS, so keys are RSA.  Its own
+provisioning makes all keys in one place and a root that dies after 360 days; ours does neither.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from racoon.domain.identity import is_site_code
-from racoon.errors import Refused
+from racoon.errors import Defect, Refused
 from racoon.platform.files import create_atomically, write_atomically
 
 ROOT_DAYS = 3650
@@ -35,6 +35,12 @@ CLOCK_SKEW = timedelta(minutes=10)
 
 PROJECT = "racoon"
 """FLARE's project name: it is the root's common name and the server entry in every kit."""
+
+
+class BadKey(Defect):
+    """A key file of the engine cannot be used."""
+
+    code = "learning.bad_key"
 
 
 class BadSigningRequest(Refused):
@@ -54,7 +60,8 @@ def load_or_make_key(path: Path) -> rsa.RSAPrivateKey:
         )
         create_atomically(path, pem, mode=0o600)
     loaded = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    assert isinstance(loaded, rsa.RSAPrivateKey)
+    if not isinstance(loaded, rsa.RSAPrivateKey):
+        raise BadKey("An engine key file does not hold an RSA key.", details={"path": str(path)})
     return loaded
 
 
@@ -97,7 +104,8 @@ class EngineAuthority:
         Raises
         ------
         BadSigningRequest
-            If the request is unreadable, not signed by its own key, not RSA of enough bits, or names another site.
+            If the request is unreadable, not signed by its own key, not RSA of enough bits, or names another
+            site.
         """
         try:
             request = x509.load_pem_x509_csr(request_pem.encode("ascii"))

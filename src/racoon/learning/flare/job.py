@@ -1,7 +1,7 @@
 """FLARE jobs as data: what CENTRAL submits, and what a site must find in it, byte for byte after parsing.
 
-The site's part of a job is a pure function of plan and run, so the site does not *inspect* a job: it derives the one
-job it approved and compares.
+The site's part of a job is a pure function of plan and run, so the site does not *inspect* a job: it derives
+the one job it approved and compares.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def job_meta(job: EngineJob) -> dict[str, Any]:
 
 
 def write_job(folder: Path, job: EngineJob) -> Path:
-    """Write a job folder and return its absolute path (FLARE looks up relative ones in its transfer folder)."""
+    """Write a job folder and return its absolute path (relative ones are looked up in ``transfer``)."""
     root = folder.resolve() / job.name
     for app, name, document in (
         ("app_server", SERVER_CONFIG, server_config(job)),

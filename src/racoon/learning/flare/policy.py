@@ -1,7 +1,7 @@
 """What FLARE may do at each participant, as the files it reads.  Deny by default; each entry has its reason.
 
-FLARE's defaults let a project administrator do anything at a site, remote shell commands and code from outside
-included.  Ours let the job signer do what a run needs, and nobody anything else.
+FLARE's defaults let a project administrator do anything at a site, remote shell commands and code from
+outside included.  Ours let the job signer do what a run needs, and nobody anything else.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ GENERATOR_CLASS = (
 )
 
 SITE_CLASSES = [EXECUTOR_CLASS]
-"""The one class a job may instantiate at a site.  FLARE's own external-process executors stay out: their ``command``
-argument would let a job run any program of the machine."""
+"""The one class a job may instantiate at a site.  FLARE's own external-process executors stay out: their
+``command`` argument would let a job run any program of the machine."""
 
 SERVER_CLASSES = [CONTROLLER_CLASS, GENERATOR_CLASS, KEEPER_CLASS, AGGREGATOR_CLASS]
 

@@ -1,7 +1,8 @@
-"""FLARE's own server or site process with our lifeline: ``python -m racoon.learning.flare.process server|site KIT``.
+"""FLARE's own server or site process with our lifeline: ``python -m racoon.learning.flare.process server|site
+KIT``.
 
-FLARE's start scripts loop and sleep; this runs its main function directly, ends with its parent, and is stopped by
-SIGTERM to its process id.
+FLARE's start scripts loop and sleep; this runs its main function directly, ends with its parent, and is
+stopped by SIGTERM to its process id.
 """
 
 from __future__ import annotations

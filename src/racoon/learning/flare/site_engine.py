@@ -42,7 +42,7 @@ class FlareSite:
         return make_request(load_or_make_key(self._kit / "startup" / "client.key"), self.site)
 
     def install(self, identity: EngineIdentity) -> None:
-        """Keep CENTRAL's answer and write the kit; policy and gates are this installation's, never CENTRAL's."""
+        """Keep CENTRAL's answer and write the kit; policy and gates are the site's own."""
         require_extra("nvflare", "safetensors", "torch")
         startup, local = self._kit / "startup", self._kit / "local"
         write_credentials(startup, "client", identity.certificate_pem, identity.authority_pem)
@@ -95,7 +95,7 @@ class FlareSite:
             return False
 
     def trained_rounds(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the facts of the rounds this site trained in a run, oldest first; repeated rounds appear once."""
+        """Return the facts of the rounds trained here in a run, oldest first; repeated ones once."""
         path = progress_file(self.approvals.folder, run_id)
         if not path.exists():
             return []

@@ -200,7 +200,8 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
     ) -> dict[str, Any] | None:
         process = self._start(workplace, approval)
         try:
-            assert process.stdin is not None
+            if process.stdin is None:
+                return None
             process.stdin.write(json.dumps(request) + "\n")
             process.stdin.flush()
         except (BrokenPipeError, ValueError):

@@ -85,8 +85,8 @@ def summarise_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Per model and label ``n``, ``sum`` and ``sum_of_squares`` of Dice; number of cases; the best trivial model.
-        No value of a single case.
+        Per model and label ``n``, ``sum`` and ``sum_of_squares`` of Dice; number of cases; the best trivial
+        model. No value of a single case.
     """
     everything = {**scores["models"], f"baseline:{scores['baseline']['name']}": _baseline(scores)}
     return {

@@ -219,7 +219,8 @@ class EngineSeat:
     engine
         The engine's site side.
     request_identity
-        Sends a signing request to CENTRAL and returns its answer; raises ``Unavailable`` while CENTRAL is away.
+        Sends a signing request to CENTRAL and returns its answer; raises ``Unavailable`` while CENTRAL is
+        away.
     """
 
     def __init__(self, engine: SiteEngine, request_identity: Callable[[str], EngineIdentity]) -> None:

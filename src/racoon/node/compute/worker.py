@@ -67,7 +67,7 @@ def train_local_handler(compute: Compute, ports: Ports) -> Handler:
 
 
 def evaluate_handler(compute: Compute, ports: Ports) -> Handler:
-    """Build the handler of ``evaluate``: parameters ``plan`` and ``models`` (name → hash of a file at CENTRAL)."""
+    """Build the handler of ``evaluate``: parameters ``plan`` and ``models`` (name → hash)."""
 
     def handle(offer: JobOffer, study: StudyAtSite | None, report: Progress) -> Outcome:
         plan, manifest = _read(offer, study, ports)
@@ -84,7 +84,7 @@ def evaluate_handler(compute: Compute, ports: Ports) -> Handler:
 
 
 def train_federated_handler(compute: Compute, seat: EngineSeat, ports: Ports) -> Handler:
-    """Build the handler of ``train.federated``: parameters ``plan`` and ``sites``; weights travel by the engine."""
+    """Build the handler of ``train.federated``: parameter ``plan``; weights travel by the engine."""
 
     def handle(offer: JobOffer, study: StudyAtSite | None, report: Progress) -> Outcome:
         plan, manifest = _read(offer, study, ports)
