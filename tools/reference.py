@@ -112,6 +112,8 @@ def _words(annotation: object) -> str:
         return "one of " + ", ".join(f"`{choice}`" for choice in arguments)
     if origin in (tuple, list, frozenset):
         return f"list of {_words(arguments[0])}"
+    if origin is dict:
+        return "table"
     if origin is Annotated:
         return _words(arguments[0])
     if arguments:  # X | None

@@ -54,7 +54,7 @@ def test_wheel_holds_templates_and_static_files(wheel: zipfile.ZipFile, reposito
 
 def test_wheel_holds_no_data_and_no_waste(wheel: zipfile.ZipFile) -> None:
     waste = re.compile(
-        r"\.(dcm|nii|nrrd|gz|npz|pt|pth|pkl|safetensors|sqlite|db|pem|key|log|pyc)$|__pycache__|\.git"
+        r"\.(dcm|nii|nrrd|gz|npz|pt|pth|pkl|safetensors|sqlite|db|pem|key|log|pyc)$|__pycache__|\.git/"
     )
     assert [name for name in wheel.namelist() if waste.search(name)] == []
     assert sum(item.file_size for item in wheel.infolist()) < 10_000_000
