@@ -50,7 +50,7 @@ series = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("series_uid", UID, nullable=False, unique=True),
     sa.Column("study_id", sa.Integer, sa.ForeignKey("imaging_study.id"), nullable=False, index=True),
-    sa.Column("imaging_study_uid", UID, nullable=False),
+    sa.Column("imaging_study_uid", UID, nullable=False, index=True),
     sa.Column("pseudonym", sa.String(64), nullable=False, index=True),
     sa.Column("modality", sa.String(16), nullable=False),
     sa.Column("series_number", sa.BigInteger),

@@ -194,6 +194,20 @@ class Archive:
         query = _store.select_instances().where(_store.series.c.series_uid == series_uid)
         return self._instance_rows(query.order_by(table.c.instance_number, table.c.id))
 
+    def instances_of_study(
+        self, imaging_study_uid: str, *, series: str = "", instance: str = ""
+    ) -> list[InstanceRow]:
+        """List instances of an imaging study, optionally of one series or one instance of it, in reading
+        order.
+        """
+        query = _store.select_instances().where(_store.series.c.imaging_study_uid == imaging_study_uid)
+        if series:
+            query = query.where(_store.series.c.series_uid == series)
+        if instance:
+            query = query.where(_store.instances.c.sop_instance_uid == instance)
+        table = _store.instances
+        return self._instance_rows(query.order_by(_store.series.c.id, table.c.instance_number, table.c.id))
+
     def instance(self, sop_instance_uid: str) -> InstanceRow:
         """Return one instance.
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from tests.dicom_objects import ct_series, ct_slice, deidentified, segmentation, uid
 
 from racoon.node.archive.model import BatchTooLarge, SeriesFacts, SeriesFilter, SeriesNotFound, StoreResult
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.platform.database import Database
+from tests.dicom_objects import ct_series, ct_slice, deidentified, segmentation, uid
 
 VOXELS = np.arange(4 * 6 * 5, dtype=np.int16).reshape(4, 6, 5) - 60
 

@@ -1,0 +1,104 @@
+"""Multipart bodies (RFC 2046, RFC 2387 ``multipart/related``) written and read without holding more than a
+part.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from racoon.errors import Refused
+
+_HEADER_LIMIT = 16_384
+
+
+class BadMultipart(Refused):
+    """A multipart body that is not one."""
+
+    code = "dicomweb.bad_multipart"
+    status = 400
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part: its media type, further headers, and content in pieces."""
+
+    content_type: str
+    content: Iterable[bytes]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def new_boundary() -> str:
+    """Return a boundary that no DICOM object contains by chance."""
+    return f"racoon-{secrets.token_hex(16)}"
+
+
+def content_type(media_type: str, boundary: str) -> str:
+    """Return the Content-Type of a whole body of parts of one media type."""
+    return f'multipart/related; type="{media_type}"; boundary={boundary}'
+
+
+def write(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
+    """Yield a multipart body piece by piece."""
+    for part in parts:
+        lines = [f"--{boundary}", f"Content-Type: {part.content_type}"]
+        lines += [f"{name}: {value}" for name, value in part.headers.items()]
+        yield ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+        yield from part.content
+        yield b"\r\n"
+    yield f"--{boundary}--\r\n".encode("ascii")
+
+
+def boundary_of(header: str) -> str:
+    """Return the boundary named in a Content-Type header.
+
+    Raises
+    ------
+    BadMultipart
+        If there is none.
+    """
+    found = re.search(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', header)
+    if not header.lower().startswith("multipart/") or found is None:
+        raise BadMultipart("The body is not a multipart message with a boundary.")
+    return found[1] or found[2]
+
+
+def read(body: bytes, boundary: str) -> Iterator[tuple[dict[str, str], bytes]]:
+    """Yield the headers (names in lower case) and the content of each part of a complete body.
+
+    Raises
+    ------
+    BadMultipart
+        If the body does not start with the boundary or ends before its last one.
+    """
+    delimiter = b"\r\n--" + boundary.encode("ascii")
+    data = b"\r\n" + body
+    start = data.find(delimiter)
+    if start < 0:
+        raise BadMultipart("The body does not contain its boundary.")
+    while True:
+        start += len(delimiter)
+        if data[start : start + 2] == b"--":
+            return
+        end = data.find(delimiter, start)
+        if end < 0:
+            raise BadMultipart("The body ends before its last boundary.")
+        yield _split(data[start:end])
+        start = end
+
+
+def _split(part: bytes) -> tuple[dict[str, str], bytes]:
+    part = part.removeprefix(b"\r\n")
+    if part.startswith(b"\r\n"):
+        return {}, part[2:]
+    head, separator, content = part.partition(b"\r\n\r\n")
+    if not separator or len(head) > _HEADER_LIMIT:
+        raise BadMultipart("A part of the body has no end of its headers.")
+    headers = {}
+    for line in head.decode("latin-1").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if colon:
+            headers[name.strip().lower()] = value.strip()
+    return headers, content
