@@ -20,6 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, PortableWorkflowError, WorkflowStatus
+from dbos import error as dbos_error
 
 from racoon.platform.database import translated_errors
 from racoon.platform.jobs.port import Backoff, Handler, JobStatus, NoSuchJob, State, attempt
@@ -216,6 +217,9 @@ class DbosJobQueue(JobClient):
         Pauses after Unavailable.
     poll_s
         How often each queue looks for work.
+    prefetch
+        Jobs of a queue taken in advance, so that short jobs do not wait for the next look; by default 8 on
+        SQLite, and none on PostgreSQL, where another worker may have a free place for them.
     """
 
     def __init__(
@@ -226,14 +230,20 @@ class DbosJobQueue(JobClient):
         *,
         backoff: Backoff | None = None,
         poll_s: float = 0.3,
+        prefetch: int | None = None,
     ) -> None:
         super().__init__(system_database_url, backoff=backoff)
         self._name = name
         self._concurrency = dict(concurrency or {"default": 2})
         self._poll_s = poll_s
         self._handlers: dict[str, Handler] = {}
-        # A recovered job comes back on DBOS's internal queue, which knows no limit: ours holds there too.
-        self._slots = {queue: threading.BoundedSemaphore(count) for queue, count in self._concurrency.items()}
+        is_sqlite = system_database_url.startswith("sqlite")
+        self._prefetch = prefetch if prefetch is not None else (8 if is_sqlite else 0)
+        # Our own count of running jobs, because prefetched jobs, and recovered ones, which come back on
+        # an internal queue of DBOS without a limit, must wait for a place too.
+        self._changed = threading.Condition()
+        self._running = dict.fromkeys(self._concurrency, 0)
+        self._stopping = False
         self._launched = False
 
     def register(self, kind: str, handler: Handler) -> None:
@@ -246,7 +256,9 @@ class DbosJobQueue(JobClient):
         with translated_errors():
             for queue, count in self._concurrency.items():
                 # The global limit does not dispatch on SQLite; the worker's does.
-                client.register_queue(queue, worker_concurrency=count, polling_interval_sec=self._poll_s)
+                client.register_queue(
+                    queue, worker_concurrency=count + self._prefetch, polling_interval_sec=self._poll_s
+                )
         DBOS(
             config={
                 "name": APPLICATION,
@@ -267,16 +279,22 @@ class DbosJobQueue(JobClient):
 
     def shutdown(self, timeout_s: float = 8.0) -> None:
         """Stop taking jobs, wait for running ones, release everything; what did not end runs again later."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not any(self._running.values()), timeout_s)
         if self._launched:
             self._launched = False
-            DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=max(0, int(timeout_s)))
+            DBOS.destroy(destroy_registry=True)
         super().shutdown(timeout_s)
 
     def _make_workflow(self) -> Any:
         def racoon_job(
             kind: str, job_id: str, payload: dict[str, Any], queue: str, number: int
         ) -> dict[str, Any]:
-            with self._slot(queue):
+            with self._place(queue) as waited:
+                if waited and self.is_cancelled(job_id):
+                    return {}
                 outcome = attempt(self._handlers.get(kind), job_id, kind, payload)
             if outcome.again:
                 self._leave_next(kind, job_id, payload, queue, number)
@@ -294,13 +312,29 @@ class DbosJobQueue(JobClient):
         self._add(_attempt_id(job_id, number + 1), kind, job_id, payload, queue, number + 1, pause_s)
 
     @contextlib.contextmanager
-    def _slot(self, queue: str) -> Iterator[None]:
-        slot = self._slots.get(queue)
-        if slot is None:
-            yield
-            return
-        with slot:
-            yield
+    def _place(self, queue: str) -> Iterator[bool]:
+        """Wait for one of the queue's places; tell whether there was something to wait for."""
+        limit = self._concurrency.get(queue, 1)
+        with self._changed:
+            waited = self._running.get(queue, 0) >= limit
+            self._changed.wait_for(lambda: self._stopping or self._running.get(queue, 0) < limit)
+            if self._stopping:
+                raise _Stopped
+            self._running[queue] = self._running.get(queue, 0) + 1
+        try:
+            yield waited
+        finally:
+            with self._changed:
+                self._running[queue] -= 1
+                self._changed.notify_all()
+
+
+class _Stopped(BaseException):
+    """Ends a job that has not begun when the worker stops.
+
+    DBOS records exceptions as failures but lets what is no ``Exception`` pass, so the job stays pending and
+    is recovered at the next launch.
+    """
 
 
 def _attempt_id(job_id: str, number: int) -> str:
@@ -350,5 +384,6 @@ def _quiet() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Drop the report of a failed job, which our own log has already."""
-    return not (record.exc_info and isinstance(record.exc_info[1], PortableWorkflowError))
+    """Drop reports of failed and cancelled jobs, which our own log and the queue have already."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, PortableWorkflowError | dbos_error.DBOSAwaitedWorkflowCancelledError)
