@@ -277,6 +277,12 @@ def _contrast(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes |
     return _text(job, element, encodings) or b"CONTRAST"
 
 
+def _token(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:
+    """Replace a local name by a stable token, so that what it tracks stays one thing."""
+    text = text_of(element, encodings)
+    return job.names.token(text, job.domain).encode() if text else None
+
+
 def _numbers(pattern: re.Pattern[str]) -> Handler:
     def handler(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001
         values = values_of(element, encodings)
@@ -321,6 +327,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "open_code": _open_code,
     "text": _text,
     "contrast": _contrast,
+    "token": _token,
     "decimal": _numbers(_DECIMAL),
     "integer": _numbers(_INTEGER),
     "binary": _binary,

@@ -136,9 +136,11 @@ def clean_scheme(scheme: str) -> str:
 
 
 def clean_meaning(scheme: str, value: str, meaning: str) -> str:
-    """Give a code's public meaning, or the reviewed words of the one in the file, or a neutral one."""
-    public = _public_meanings().get((scheme, value))
-    return (public or clean_text(meaning) or "Coded concept")[:64]
+    """Keep a meaning of reviewed words; else give the code's public one, what can stay, or a neutral one."""
+    clean = clean_text(meaning)
+    if clean and clean == meaning:
+        return clean
+    return (_public_meanings().get((scheme, value)) or clean or "Coded concept")[:64]
 
 
 @lru_cache(maxsize=1)

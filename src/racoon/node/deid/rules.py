@@ -178,6 +178,7 @@ _KIND_BY_KEYWORD = {
     "DeviceSerialNumber": "device",
     "StationName": "device",
     "ContrastBolusAgent": "contrast",
+    "TrackingID": "token",
     "PixelData": "pixels",
 }
 _KIND_BY_VR = {

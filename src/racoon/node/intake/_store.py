@@ -186,5 +186,5 @@ def latest_days(connection: sa.Connection, limit: int, since: date | None = None
 
 
 def _item(row: sa.Row[tuple[object, ...]]) -> QuarantinedObject:
-    fields = dict(row._mapping)  # noqa: SLF001
+    fields = dict(row._mapping)
     return QuarantinedObject(**fields | {"state": QuarantineState(fields["state"])})

@@ -95,7 +95,7 @@ _in_process: Deidentifier | None = None
 
 
 def _deidentify_in_process(file: SpooledFile) -> _Outcome:
-    assert _in_process is not None  # noqa: S101 - set before the pool forks
+    assert _in_process is not None
     return _deidentify(_in_process, file)
 
 
@@ -336,7 +336,7 @@ class Intake:
             # Inside the transaction: if the spool cannot take it, nothing is decided.
             self._carry_out(item, decision)
             decided = _store.load_quarantined(connection, quarantine_id)
-        assert decided is not None  # noqa: S101 - it was there a line ago
+        assert decided is not None
         shutil.rmtree(self._quarantine / quarantine_id, ignore_errors=True)
         return decided
 
