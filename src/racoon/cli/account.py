@@ -35,10 +35,13 @@ def build_app(role: Literal["node", "central"]) -> App:
         """
         accounts = _read(sys.stdin.read())
         if role == "node":
-            from racoon.node.app import import_accounts as create
+            from racoon.node.app import import_accounts as import_at_node
+
+            facts = import_at_node(config, accounts)
         else:
-            from racoon.central.app import import_accounts as create
-        facts = create(config, accounts)
+            from racoon.central.app import import_accounts as import_at_central
+
+            facts = {"created": import_at_central(config, accounts)}
         if json:
             print_json(facts)
         else:

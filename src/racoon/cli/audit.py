@@ -25,11 +25,14 @@ def verify(*, config: Path, json: JsonFlag = False) -> int:
         Print one JSON document.
     """
     if role_of(config) == "node":
-        from racoon.node.app import audit_verify
+        from racoon.node.app import audit_verify as verify_node
+
+        verdict = verify_node(config)
     else:
-        from racoon.central.app import audit_verify
-    verdict = dict(audit_verify(config))
-    is_intact = bool(verdict.get("ok", verdict.get("is_intact", False)))
+        from racoon.central.app import audit_verify as verify_central
+
+        verdict = verify_central(config)
+    is_intact = bool(verdict["valid"])
     if json:
         print_json(verdict)
     else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cyclopts import App
 
-from racoon.cli.output import JsonFlag, print_facts, print_json, print_line
+from racoon.cli.output import JsonFlag, print_facts, print_json, print_line, print_table
 
 app = App(
     name="demo", help="Run a whole network on this machine: hospitals and CENTRAL, from DICOM to result."
@@ -62,7 +64,7 @@ def run(
     if json:
         print_json(summary)
     elif headless:
-        print_facts("The study ended. Research use only.", summary)
+        _print_summary(summary)
 
 
 @app.command
@@ -78,8 +80,22 @@ def clean(*, folder: Path = DEFAULT_FOLDER, json: JsonFlag = False) -> None:
     """
     from racoon.demo.scenario import clean as clean_demo
 
-    clean_demo(folder)
+    facts = clean_demo(folder)
     if json:
-        print_json({"removed": str(folder)})
+        print_json(facts)
     else:
-        print_line(f"[green]Removed[/] {folder}")
+        print_line(f"[green]Removed[/] {folder}" if facts["removed"] else f"There was nothing at {folder}")
+
+
+def _print_summary(summary: Mapping[str, Any]) -> None:
+    """Print the facts, then one table for the measurements and one for the training."""
+    tables = {"measuring", "training"}
+    print_facts(
+        "The study ended. Research use only.",
+        {name: value for name, value in summary.items() if name not in tables},
+    )
+    measurements = summary.get("measuring") or []
+    if measurements:
+        print_table("Measurements, all sites together", measurements)
+    if summary.get("training"):
+        print_facts("Training, Dice on cases no site trained on", summary["training"])

@@ -71,7 +71,7 @@ def _examine_role(config: Path) -> list[Finding]:
     findings += check_extras(installation.extras)
     findings += check_folder(installation.data_folder)
     findings += [
-        check_port(host, port, purpose, installation.run_folder)
+        check_port(host, port, purpose, installation.run_folders)
         for purpose, host, port in installation.listeners
     ]
     findings += [check_certificate(name, file, mend) for name, file, mend in installation.certificates]

@@ -53,9 +53,9 @@ class Installation:
     identity: Identity | None = None
 
     @property
-    def run_folder(self) -> Path:
-        """Where a running process tree keeps its process ids."""
-        return self.data_folder / "run"
+    def run_folders(self) -> tuple[Path, ...]:
+        """Where running process trees keep their process ids; ``--only`` gives each part its own."""
+        return tuple(sorted(self.data_folder.glob("run*")))
 
 
 def describe_installation(config: Path) -> Installation:
@@ -79,10 +79,9 @@ def _needs(database_url: str | None) -> frozenset[str]:
 
 
 def _describe_central(config: Path) -> Installation:
-    from racoon.central.settings import CentralSettings
-    from racoon.platform.settings import load_settings
+    from racoon.central.app import load_central_settings
 
-    settings = load_settings(CentralSettings, config, "RACOON_CENTRAL_")
+    settings = load_central_settings(config)
     pages = settings.people.tls_certificate
     return Installation(
         role="central",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +48,25 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(title)}[/]")
     console.print(table)
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows that have the same names as one table; numbers are rounded for the eye."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left")
+    names = list(rows[0])
+    for name in names:
+        is_number = isinstance(rows[0][name], int | float)
+        table.add_column(escape(name), justify="right" if is_number else "left")
+    for row in rows:
+        values = (row.get(name) for name in names)
+        table.add_row(
+            *(escape(f"{value:.4g}" if isinstance(value, float) else str(value)) for value in values)
+        )
+    Console(highlight=False).print(table)
 
 
 def print_failure(failure: Failure, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ import errno
 import shutil
 import socket
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -67,7 +68,7 @@ def _check_writable(folder: Path, existing: Path) -> Finding:
     return Finding("data folder", "ok", f"{folder}: {state}")
 
 
-def check_port(host: str, port: int, purpose: str, run_folder: Path | None = None) -> Finding:
+def check_port(host: str, port: int, purpose: str, run_folders: Sequence[Path] = ()) -> Finding:
     """Check that a port is free, or held by this installation itself.
 
     Parameters
@@ -76,8 +77,8 @@ def check_port(host: str, port: int, purpose: str, run_folder: Path | None = Non
         Address the product will listen on.
     purpose
         What the port is for, in words of the configuration.
-    run_folder
-        Folder with one ``<child>.pid`` file for each process of a running installation.
+    run_folders
+        Folders with one ``<child>.pid`` file for each process of a running installation.
     """
     name = f"port {port} ({purpose})"
     if port == 0:
@@ -92,11 +93,11 @@ def check_port(host: str, port: int, purpose: str, run_folder: Path | None = Non
         try:
             probe.bind(address[4])
         except OSError as error:
-            return _explain_port(name, host, port, error, run_folder)
+            return _explain_port(name, host, port, error, run_folders)
     return Finding(name, "ok", f"free on {host}")
 
 
-def _explain_port(name: str, host: str, port: int, error: OSError, run_folder: Path | None) -> Finding:
+def _explain_port(name: str, host: str, port: int, error: OSError, run_folders: Sequence[Path]) -> Finding:
     if error.errno == errno.EACCES:
         mend = (
             "Use a port above 1023, or allow it with: setcap cap_net_bind_service=+ep on the Python binary."
@@ -106,7 +107,7 @@ def _explain_port(name: str, host: str, port: int, error: OSError, run_folder: P
         mend = "Use an address of this machine, or 0.0.0.0 for all of them."
         return Finding(name, "problem", f"{host} is no address of this machine", mend)
     holder = _holder(port)
-    if holder is not None and _is_ours(holder, run_folder):
+    if holder is not None and _is_ours(holder, run_folders):
         return Finding(name, "ok", f"held by this installation (process {holder.pid})")
     who = "another program" if holder is None else f"{holder.name()} (process {holder.pid})"
     mend = "Stop that program, or give this one another port in the configuration."
@@ -116,17 +117,16 @@ def _explain_port(name: str, host: str, port: int, error: OSError, run_folder: P
 def _holder(port: int) -> psutil.Process | None:
     try:
         for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr
+            if is_listening and connection.laddr[1] == port and connection.pid:
                 return psutil.Process(connection.pid)
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return None
     return None
 
 
-def _is_ours(process: psutil.Process, run_folder: Path | None) -> bool:
-    if run_folder is None or not run_folder.is_dir():
-        return False
-    ours = set(read_pids(run_folder).values())
+def _is_ours(process: psutil.Process, run_folders: Sequence[Path]) -> bool:
+    ours = {pid for folder in run_folders for pid in read_pids(folder).values()}
     try:
         return process.pid in ours or any(parent.pid in ours for parent in process.parents())
     except psutil.NoSuchProcess:

@@ -49,7 +49,7 @@ def test_port_of_another_program_is_named(free_ports: list[int]) -> None:
 def test_port_held_by_ourselves_is_fine(tmp_path: Path, free_ports: list[int]) -> None:
     (tmp_path / "http.pid").write_text(str(os.getpid()))
     with socket.create_server(("127.0.0.1", free_ports[0])):
-        finding = check_port("127.0.0.1", free_ports[0], "http.port", tmp_path)
+        finding = check_port("127.0.0.1", free_ports[0], "http.port", [tmp_path])
     assert finding.state == "ok"
     assert "this installation" in finding.message
 
