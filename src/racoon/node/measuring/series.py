@@ -10,6 +10,7 @@ from typing import Protocol
 
 from racoon import __version__
 from racoon.domain.dataset import DatasetSeries
+from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect, RacoonError, Unavailable
 from racoon.node.archive.model import InstanceRow, SeriesRow
 from racoon.node.archive.service import SegmentationMask
@@ -33,6 +34,10 @@ class DatasetChanged(Defect):
 
 class ImageSource(Protocol):
     """What measuring needs of an archive; ``archive.service.Archive`` is one."""
+
+    def is_readable(self, pseudonym: Pseudonym) -> bool:
+        """Tell whether a subject's data may be used now; consent can end at any time."""
+        ...
 
     def series_row(self, series_uid: str) -> SeriesRow:
         """Facts of a series; refused when it may not be read."""

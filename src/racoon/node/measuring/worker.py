@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from racoon.domain.dataset import DatasetManifest
-from racoon.domain.identity import Pseudonym
 from racoon.domain.plan import MeasuringPlan
 from racoon.errors import Defect
 from racoon.node.approvals.model import StudyAtSite
@@ -26,7 +25,6 @@ def measure_handler(
     database: Database,
     archive: service.ImageSource,
     load_manifest: Callable[[str, str], DatasetManifest],
-    is_readable: Callable[[Pseudonym], bool] = lambda _: True,
 ) -> Handler:
     """Build the handler of ``measure`` jobs; parameters ``plan`` and ``dataset_hash``.
 
@@ -35,11 +33,9 @@ def measure_handler(
     database
         The node's own.
     archive
-        Where image and masks come from.
+        Where image and masks come from; also asked, when values are summed up, whose may still be used.
     load_manifest
         ``(study_id, dataset_hash)`` → the frozen dataset.
-    is_readable
-        Asked per subject when the values are summed up.
     """
 
     def handle(offer: JobOffer, study: StudyAtSite | None, report: Progress) -> Outcome:
@@ -49,7 +45,7 @@ def measure_handler(
         manifest = load_manifest(offer.study_id, study.dataset_hash)
         service.run_protocol(plan, manifest, archive, database, report)
         with database.connect() as connection:
-            aggregates = service.aggregates(connection, plan, manifest, is_readable)
+            aggregates = service.aggregates(connection, plan, manifest, archive.is_readable)
         return Outcome(
             {"dataset_hash": manifest.hash, "aggregates": aggregates, "software": service.SOFTWARE}
         )
