@@ -94,8 +94,12 @@ def test_certificate_is_renewed_beside_the_old_one(network: Network) -> None:
 
 def test_every_deed_is_in_an_unbroken_audit_chain(network: Network) -> None:
     node = network.enrol("ALPHA")
-    TestClient(network.people).post("/api/enrolment", json=node.enrolment_request(network.post(
-        "admin", "/api/sites/ALPHA/join-code")["join_code"], signing_key="x" * 43))
+    TestClient(network.people).post(
+        "/api/enrolment",
+        json=node.enrolment_request(
+            network.post("admin", "/api/sites/ALPHA/join-code")["join_code"], signing_key="x" * 43
+        ),
+    )
     with network.central.database.connect() as connection:
         entries = network.central.audit.entries(connection)
         assert network.central.audit.verify(connection).valid

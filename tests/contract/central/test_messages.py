@@ -33,7 +33,9 @@ def test_message_sent_again_is_stored_once(network: Network, node: SimulatedNode
         assert connection.exec_driver_sql("SELECT count(*) FROM inbox").scalar() == 1
 
 
-def test_wrong_envelopes_are_rejected_with_a_reason_and_the_rest_goes_on(network: Network, node: SimulatedNode) -> None:
+def test_wrong_envelopes_are_rejected_with_a_reason_and_the_rest_goes_on(
+    network: Network, node: SimulatedNode
+) -> None:
     now = clock.now()
     tampered = {**node.seal("audit.anchor", _anchor(node)), "payload": _anchor(node, 2)}
     wrong = {
@@ -65,7 +67,9 @@ def test_tampered_copy_does_not_shut_out_the_genuine_envelope(node: SimulatedNod
     assert node.send(genuine)["stored"] == [genuine["id"]]
 
 
-def test_messages_arrive_in_order_and_the_cursor_survives_a_restart(network: Network, node: SimulatedNode) -> None:
+def test_messages_arrive_in_order_and_the_cursor_survives_a_restart(
+    network: Network, node: SimulatedNode
+) -> None:
     study_id = network.study_in_site_voting(["ALPHA"])
     first = node.poll()
     assert [envelope.type for envelope in first] == ["study.offer", "study.state", "study.state"]
@@ -78,7 +82,9 @@ def test_messages_arrive_in_order_and_the_cursor_survives_a_restart(network: Net
     assert len(node.poll()) == 4
 
 
-def test_waiting_poll_gets_a_message_of_another_process_within_a_second(network: Network, node: SimulatedNode) -> None:
+def test_waiting_poll_gets_a_message_of_another_process_within_a_second(
+    network: Network, node: SimulatedNode
+) -> None:
     def count_later() -> None:
         study = network.post("pi", "/api/studies", {"definition": DEFINITION})
         network.post("pi", f"/api/studies/{study['study_id']}/runs", {"kind": "count"})
@@ -91,10 +97,14 @@ def test_waiting_poll_gets_a_message_of_another_process_within_a_second(network:
     waited_s = time.monotonic() - started
     thread.join()
     assert [offer["kind"] for offer in offers] == ["count"]
-    assert 0.25 < waited_s < 1.9  # the listener's own limit is 2 s: a poll that only timed out would take longer
+    assert (
+        0.25 < waited_s < 1.9
+    )  # the listener's own limit is 2 s: a poll that only timed out would take longer
 
 
-def test_artifacts_are_verified_and_only_for_whom_they_are_meant(network: Network, node: SimulatedNode) -> None:
+def test_artifacts_are_verified_and_only_for_whom_they_are_meant(
+    network: Network, node: SimulatedNode
+) -> None:
     other = network.enrol("BRAVO")
     digest = node.upload(b"weights")
     assert node.upload(b"weights") == digest

@@ -1,0 +1,388 @@
+"""The composition root of CENTRAL: the only file that plugs in routes and workers, and starts the
+processes.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+
+from racoon import __version__
+from racoon.central.analyses import http as analyses_http
+from racoon.central.analyses.worker import Comparisons, FederatedModel
+from racoon.central.cohorts import http as cohorts_http
+from racoon.central.composition import Central, build, load_authority
+from racoon.central.learning.service import Training
+from racoon.central.monitoring import http as monitoring_http
+from racoon.central.monitoring import worker as monitoring_worker
+from racoon.central.orchestration import http as orchestration_http
+from racoon.central.orchestration import worker as orchestration_worker
+from racoon.central.settings import CentralSettings
+from racoon.central.sites import http as sites_http
+from racoon.central.studies import http as studies_http
+from racoon.domain.identity import Role
+from racoon.domain.plan import TrainingPlan
+from racoon.errors import Refused, Unavailable
+from racoon.learning.flare.central_side import FlareEngine
+from racoon.platform import clock
+from racoon.platform.auth import AccountStore, install_accounts
+from racoon.platform.certificates import TlsFiles, remaining_days
+from racoon.platform.database import Database
+from racoon.platform.http import Listener, create_app, peer_certificate
+from racoon.platform.http import serve as serve_http
+from racoon.platform.logs import configure_logging
+from racoon.platform.migration import upgrade
+from racoon.platform.settings import load_settings
+from racoon.platform.supervise import Supervisor, mark_ready, stopping
+from racoon.protocol.exchange import MAX_BODY_BYTES, EngineMembership
+
+MIGRATIONS = "racoon.central.migrations"
+ENVIRONMENT_PREFIX = "RACOON_CENTRAL_"
+SESSION_COOKIE = "racoon_central"
+
+TICK_S = 0.2
+"""How often the worker looks what to do next: bounds the pause between two steps of a comparison."""
+
+UPKEEP_S = 3600.0
+"""How often old messages are forgotten and audit anchors sent."""
+
+LOW_DISK_BYTES = 500 * 2**20
+"""Below it CENTRAL says that it is not ready, before a write fails."""
+
+SERVER_RENEWAL_DAYS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+def load_central_settings(path: Path | None, **flags: object) -> CentralSettings:
+    """Load CENTRAL's settings; relative paths are relative to the file's folder.
+
+    Raises
+    ------
+    racoon.platform.settings.ConfigurationError
+    """
+    settings = load_settings(CentralSettings, path, ENVIRONMENT_PREFIX, flags=flags)
+    if path is not None and not settings.data_directory.is_absolute():
+        folder = (path.parent / settings.data_directory).resolve()
+        settings = settings.model_copy(update={"data_directory": folder})
+    return settings
+
+
+def open_database(settings: CentralSettings) -> Database:
+    """Open CENTRAL's database and bring it to the newest revision."""
+    settings.data_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database)
+    upgrade(database, MIGRATIONS)
+    return database
+
+
+# ------------------------------------------------------------------------------------------------------
+# applications
+
+
+def people_app(central: Central) -> FastAPI:
+    """Make the application of people's listener: pages and JSON API."""
+    app = create_app("RACOON CENTRAL", __version__, login_path="/login")
+    install_accounts(app, "central", central.database, audit=central.audit, cookie=SESSION_COOKIE)
+    summaries = {
+        "count": central.cohorts.feasibility,
+        "measure": central.results.measuring_summary,
+    }
+    for routes in (
+        sites_http.people_routes(central.database, central.sites),
+        studies_http.routes(central.database, central.studies),
+        orchestration_http.people_routes(central.database, central.runs, summaries),
+        cohorts_http.routes(central.database, central.cohorts),
+        analyses_http.routes(central.database, central.cohorts, central.analyses),
+        monitoring_http.routes(
+            central.database, central.sites, central.mail, central.runs, central.monitoring
+        ),
+    ):
+        app.include_router(routes)
+    _register_health(app, central)
+    return app
+
+
+def nodes_app(central: Central) -> FastAPI:
+    """Make the application of the nodes' listener: every route needs the certificate of an enrolled site."""
+    limit = central.settings.artifact_limit_mb * 2**20
+    app = create_app(
+        "RACOON CENTRAL, nodes",
+        __version__,
+        body_limits={"/node/v1/messages": MAX_BODY_BYTES, "/node/v1/artifacts/": limit},
+    )
+
+    def authenticate(request: Request) -> None:
+        with central.database.connect() as connection:
+            request.state.site = central.sites.authenticate(connection, peer_certificate(request))
+
+    guarded = APIRouter(dependencies=[Depends(authenticate)])
+    for routes in (
+        sites_http.node_routes(central.database, central.sites),
+        orchestration_http.node_routes(
+            central.database,
+            central.sites,
+            central.mail,
+            central.artifacts,
+            long_poll_s=central.settings.long_poll_s,
+        ),
+        analyses_http.node_routes(central.database, central.audit, engine_signer(central.settings)),
+    ):
+        guarded.include_router(routes)
+    app.include_router(guarded)
+    _register_health(app, central)
+    return app
+
+
+def _register_health(app: FastAPI, central: Central) -> None:
+    def check_database() -> None:
+        with central.database.connect() as connection:
+            central.audit.head(connection)
+
+    def check_disk() -> None:
+        if shutil.disk_usage(central.settings.data_directory).free < LOW_DISK_BYTES:
+            raise Unavailable("The disk is almost full. Free some space.", code="storage.low")
+
+    app.state.health.register("database", check_database)
+    app.state.health.register("disk", check_disk)
+
+
+# ------------------------------------------------------------------------------------------------------
+# training engine
+
+
+def engine_signer(settings: CentralSettings) -> Callable[[str, str], EngineMembership]:
+    """Return the function that signs a site's request for the training engine."""
+
+    def sign(site: str, request_pem: str) -> EngineMembership:
+        identity = _training_of(settings).sign_site(site, request_pem)
+        return EngineMembership(
+            certificate_pem=identity.certificate_pem,
+            authority_pem=identity.authority_pem,
+            host=identity.address.host,
+            port=identity.address.port,
+            identity=identity.address.identity,
+            signer=identity.signer,
+        )
+
+    return sign
+
+
+def _training_of(settings: CentralSettings) -> Training:
+    if not settings.engine.enabled:
+        raise Refused(
+            "This CENTRAL runs no training engine (engine.enabled = false).", code="learning.disabled"
+        )
+    return _open_training(settings.data_directory / "engine", settings.engine.host, settings.engine.port)
+
+
+@functools.cache
+def _open_training(folder: Path, host: str, port: int) -> Training:
+    # One engine per process: several trainings share its server.
+    return Training(FlareEngine(folder, host, port), folder / "runs")
+
+
+def federated_training(settings: CentralSettings) -> Callable[..., FederatedModel]:
+    """Return the adapter from a comparison's federated step to the training engine."""
+
+    def train(
+        run_id: str, plan: TrainingPlan, sites: Sequence[str], _min_sites: int, is_wanted: Callable[[], bool]
+    ) -> FederatedModel:
+        result = _training_of(settings).run_federated(
+            run_id, plan, sites, is_cancelled=lambda: not is_wanted()
+        )
+        return FederatedModel(result.weights.read_bytes(), result.rounds)
+
+    return train
+
+
+# ------------------------------------------------------------------------------------------------------
+# processes
+
+
+def serve(config_path: Path | None, only: Literal["http", "worker"] | None = None) -> int:
+    """Run CENTRAL's process tree until it is stopped.
+
+    Parameters
+    ----------
+    config_path
+        TOML file.
+    only
+        One part of the tree, to spread the load over several hosts.
+
+    Returns
+    -------
+    int
+        Exit code: 0 after a clean stop, 78 for a wrong configuration.
+    """
+    settings = load_central_settings(config_path)
+    logs = settings.data_directory / "logs" / "central.jsonl"
+    configure_logging("central", logs, settings.log_level)
+    database = open_database(settings)
+    central = build(settings, database)
+    _make_first_account(central)
+    children: dict[str, Callable[[], None]] = {}
+    if only in (None, "http"):
+        listeners = _listeners(central)
+        for listener in listeners:
+            listener.bind()
+        children["http"] = lambda: serve_http(listeners, mark_ready)
+    if only in (None, "worker"):
+        children["worker"] = lambda: work(central)
+    database.dispose()
+    supervisor = Supervisor(
+        "central",
+        children,
+        settings.data_directory / "run",
+        prepare=lambda child: configure_logging(f"central.{child}", logs, settings.log_level),
+    )
+    return supervisor.run()
+
+
+def work(central: Central) -> None:
+    """Be the worker: carry on what waits, end what is overdue, look after what ages."""
+    stop = stopping()
+    engine = federated_training(central.settings) if central.settings.engine.enabled else None
+    comparisons = Comparisons(central.database, central.analyses, engine)
+    retention = timedelta(days=central.settings.retention_days)
+    often: Sequence[Callable[[], None]] = (
+        lambda: orchestration_worker.end_overdue(central.database, central.runs),
+        comparisons.tick,
+    )
+    seldom: Sequence[Callable[[], None]] = (
+        lambda: orchestration_worker.prune(central.database, central.mail, retention),
+        lambda: monitoring_worker.prune(central.database, central.monitoring, retention),
+        lambda: monitoring_worker.send_anchors(central.database, central.monitoring),
+        lambda: _renew_server_certificate(central),
+    )
+    next_upkeep = clock.now() + timedelta(seconds=UPKEEP_S / 60)
+    mark_ready()
+    while not stop.wait(TICK_S):
+        _run_all(often)
+        if clock.now() >= next_upkeep:
+            next_upkeep = clock.now() + timedelta(seconds=UPKEEP_S)
+            _run_all(seldom)
+    comparisons.stop()
+
+
+def _run_all(steps: Iterable[Callable[[], None]]) -> None:
+    for step in steps:
+        try:
+            step()
+        except Unavailable as error:
+            _log.warning("worker step postponed", extra={"code": error.error_code})
+        except Exception:
+            # One step that fails must not keep the others from their work.
+            _log.exception("worker step failed")
+
+
+def _listeners(central: Central) -> list[Listener]:
+    people, nodes = central.settings.people, central.settings.nodes
+    tls = (
+        TlsFiles(people.tls_certificate, people.tls_key)
+        if people.tls_certificate and people.tls_key
+        else None
+    )
+    return [
+        Listener(people_app(central), people.host, people.port, tls, name="people"),
+        Listener(
+            nodes_app(central),
+            nodes.host,
+            nodes.port,
+            _issue_server_certificate(central),
+            client_certificate=True,
+            name="nodes",
+        ),
+    ]
+
+
+def _issue_server_certificate(central: Central) -> TlsFiles:
+    settings = central.settings
+    names = [
+        urlsplit(settings.nodes_url).hostname or "localhost",
+        *settings.nodes.server_names,
+        settings.nodes.host,
+    ]
+    authority = load_authority(settings)
+    return authority.issue_server(central.keys / "server", list(dict.fromkeys(names)))
+
+
+def _renew_server_certificate(central: Central) -> None:
+    if remaining_days(central.keys / "server" / "server.pem") < SERVER_RENEWAL_DAYS:
+        _issue_server_certificate(central)
+
+
+# ------------------------------------------------------------------------------------------------------
+# accounts
+
+
+def create_account(
+    config_path: Path | None, username: str, password: str, roles: Iterable[Role | str]
+) -> None:
+    """Create an account of a person at CENTRAL.
+
+    Raises
+    ------
+    AccountExists, WeakPassword
+    """
+    central = _open(config_path)
+    _create(central, username, password, roles)
+    central.database.dispose()
+
+
+def import_accounts(config_path: Path | None, people: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Create those of several accounts that do not exist yet.
+
+    Parameters
+    ----------
+    config_path
+        TOML file.
+    people
+        ``username``, ``password``, ``roles`` of each.
+
+    Returns
+    -------
+    list of str
+        Names of the accounts created.
+    """
+    central = _open(config_path)
+    existing = {account.user.name for account in AccountStore("central").accounts(central.database)}
+    created = []
+    for person in people:
+        if person["username"] not in existing:
+            _create(central, person["username"], person["password"], person["roles"])
+            created.append(str(person["username"]))
+    central.database.dispose()
+    return created
+
+
+def _open(config_path: Path | None) -> Central:
+    settings = load_central_settings(config_path)
+    return build(settings, open_database(settings))
+
+
+def _make_first_account(central: Central) -> None:
+    account = central.settings.account
+    if account is not None and not AccountStore("central").accounts(central.database):
+        _create(central, account.username, account.password.get_secret_value(), account.roles)
+
+
+def _create(central: Central, username: str, password: str, roles: Iterable[Role | str]) -> None:
+    AccountStore("central").create(central.database, username, password, roles)
+    with central.database.begin() as connection:
+        central.audit.append(
+            connection,
+            actor="operator",
+            actor_role="operator",
+            action="account.create",
+            target=f"account/{username}",
+            details={"roles": sorted(str(Role(role)) for role in roles)},
+        )

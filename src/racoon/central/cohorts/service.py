@@ -1,0 +1,80 @@
+"""What one may ask about feasibility."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from racoon.central.cohorts.model import combine, read_answer, to_dict
+from racoon.central.orchestration.model import JobState
+from racoon.central.orchestration.service import JobOrder, Runs
+from racoon.central.sites.service import Sites
+from racoon.central.studies.service import STOPPING_STATES, Studies
+from racoon.domain.canonical import content_hash
+from racoon.domain.cohort import parse_cohort
+from racoon.errors import Refused
+from racoon.platform import clock
+
+COUNT_TIME = timedelta(hours=24)
+"""A count is a question of minutes; a site that is off for the night may still answer."""
+
+
+class Cohorts:
+    """Feasibility counts of studies.
+
+    Parameters
+    ----------
+    sites, studies, runs
+        The rooms a count needs.
+    """
+
+    def __init__(self, sites: Sites, studies: Studies, runs: Runs) -> None:
+        self._sites = sites
+        self._studies = studies
+        self._runs = runs
+
+    def start_count(self, connection: sa.Connection, study_id: str, actor: str, role: str) -> str:
+        """Ask every enrolled site for its protected count of the study's cohort; allowed from concept on.
+
+        Returns
+        -------
+        str
+            Id of the run.
+        """
+        study = self._studies.study(connection, study_id)
+        if study.state in STOPPING_STATES - {"data_hold"} | {"rejected"}:
+            raise Refused(f"No counts while the study is {study.state}.", code="cohort.study_state")
+        cohort = parse_cohort(study.definition.cohort)
+        parameters = {"cohort": cohort.to_dict(), "cohort_hash": cohort.hash}
+        asked = self._sites.enrolled(connection)
+        earlier = len(self._runs.runs(connection, study_id=study_id, kinds=("count",)))
+        return self._runs.start(
+            connection,
+            run_id=f"{study_id}.count-{earlier + 1}-{content_hash(parameters)[:8]}",
+            study_id=study_id,
+            study_hash=study.hash,
+            kind="count",
+            orders=[JobOrder(site, parameters) for site in asked],
+            deadline=clock.now() + COUNT_TIME,
+            quorum=1,
+            created_by=actor,
+            role=role,
+        )
+
+    def feasibility(self, connection: sa.Connection, run_id: str) -> dict[str, Any]:
+        """Return what may be shown of a count run."""
+        run = self._runs.run(connection, run_id)
+        answers = [
+            read_answer(job["site"], job["result"]["payload"])
+            for job in run["jobs"]
+            if job["state"] == JobState.SUCCEEDED and job["result"]
+        ]
+        combined = combine(answers, [job["site"] for job in run["jobs"]])
+        return {"run_id": run_id, "state": run["state"], "created_at": run["created_at"], **to_dict(combined)}
+
+    def newest(self, connection: sa.Connection, study_id: str) -> dict[str, Any] | None:
+        """Return the study's newest count, or ``None``."""
+        runs = self._runs.runs(connection, study_id=study_id, kinds=("count",))
+        return self.feasibility(connection, runs[0]["run_id"]) if runs else None

@@ -1,0 +1,202 @@
+"""Small plots as inline SVG: no script, no file beside, readable in print and by a screen reader.  Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+WIDTH = 640
+ROW = 26
+LEFT, RIGHT = 190, 90
+_SERIES = ("#1f5f8b", "#c46a1b", "#4c8a4a", "#7a4f9a", "#8a6d3b", "#3b8686", "#a23b4a", "#5b6b7a")
+
+
+def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
+    """Draw mean ± SD per row.
+
+    Parameters
+    ----------
+    title
+        Read out by screen readers.
+    rows
+        ``name``, ``mean``, ``sd``, ``n``, ``is_pooled``; a row without mean is drawn as "suppressed".
+    unit
+        Unit of mean and SD.
+    """
+    shown = [row for row in rows if row["mean"] is not None]
+    if not shown:
+        return ""
+    low = float(min(row["mean"] - (row["sd"] or 0) for row in shown))
+    high = float(max(row["mean"] + (row["sd"] or 0) for row in shown))
+    ticks = nice_ticks(low, high)
+    low, high = min(low, ticks[0]), max(high, ticks[-1])
+    span = (high - low) or 1.0
+
+    def x(value: float) -> float:
+        return LEFT + (value - low) / span * (WIDTH - LEFT - RIGHT)
+
+    height = ROW * len(rows) + 44
+    parts = [_open(title, height)]
+    parts += _axis(ticks, x, ROW * len(rows) + 8, unit)
+    for index, row in enumerate(rows):
+        y = ROW * index + ROW / 2 + 4
+        strong = ' font-weight="600"' if row.get("is_pooled") else ""
+        parts.append(
+            f'<text x="{LEFT - 12}" y="{y + 4:.1f}" text-anchor="end"{strong}>{escape(row["name"])}</text>'
+        )
+        if row["mean"] is None:
+            parts.append(
+                f'<text x="{LEFT}" y="{y + 4:.1f}" fill="#777">{escape(row.get("note", "–"))}</text>'
+            )
+            continue
+        colour = "#0d2c40" if row.get("is_pooled") else _SERIES[0]
+        sd = row["sd"] or 0.0
+        parts.append(
+            f'<line x1="{x(row["mean"] - sd):.1f}" x2="{x(row["mean"] + sd):.1f}" y1="{y:.1f}" y2="{y:.1f}" '
+            f'stroke="{colour}" stroke-width="2"/>'
+        )
+        if row.get("is_pooled"):
+            centre = x(row["mean"])
+            parts.append(
+                f'<path d="M{centre - 7:.1f} {y:.1f} L{centre:.1f} {y - 7:.1f} L{centre + 7:.1f} {y:.1f} '
+                f'L{centre:.1f} {y + 7:.1f} Z" fill="{colour}"/>'
+            )
+        else:
+            parts.append(f'<circle cx="{x(row["mean"]):.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
+        parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{y + 4:.1f}" fill="#555">n = {row["n"]}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def histogram(title: str, document: Mapping[str, Any] | None, unit: str) -> str:
+    """Draw released cells; a cell nobody released is hatched, values outside the bins stand at the ends.
+
+    Parameters
+    ----------
+    title
+        Read out by screen readers.
+    document
+        JSON form of ``science.statistics.Histogram``; ``None`` draws nothing.
+    unit
+        Unit of the bins.
+    """
+    if document is None:
+        return ""
+    bins, cells = document["bins"], document["cells"]
+    inner = cells[1:-1]
+    first, last = _occupied(inner)
+    inner = inner[first:last]
+    most = max((cell or 0 for cell in inner), default=0)
+    if not inner or most == 0:
+        return ""
+    lower = float(bins["lower"] + first * bins["width"])
+    upper = float(bins["lower"] + last * bins["width"])
+    height, floor, left, right = 190, 150, 44, WIDTH - 16
+    bar = (right - left) / len(inner)
+    scale = (right - left) / (upper - lower)
+
+    def x(value: float) -> float:
+        return left + (value - lower) * scale
+
+    parts = [_open(title, height), _HATCH]
+    parts += _axis(nice_ticks(lower, upper, inside=True), x, floor, unit)
+    parts.append(f'<text x="{left - 6}" y="22" text-anchor="end" fill="#555">{most}</text>')
+    for index, cell in enumerate(inner):
+        place = f'x="{left + index * bar:.2f}" width="{max(bar - 0.6, 0.4):.2f}"'
+        if cell is None:
+            parts.append(f'<rect {place} y="{floor - 14}" height="14" fill="url(#hatch)"/>')
+        elif cell:
+            tall = cell / most * (floor - 16)
+            parts.append(f'<rect {place} y="{floor - tall:.1f}" height="{tall:.1f}" fill="{_SERIES[0]}"/>')
+    return "".join([*parts, "</svg>"])
+
+
+def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Draw scores between 0 and 1.
+
+    Parameters
+    ----------
+    title
+        Read out by screen readers.
+    rows
+        ``name``, ``value`` (``None`` draws a dash), ``kind`` (colour by kind, in order of appearance).
+    """
+    if not rows:
+        return ""
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    height = ROW * len(rows) + 44
+
+    def x(value: float) -> float:
+        return LEFT + value * (WIDTH - LEFT - RIGHT)
+
+    parts = [_open(title, height)]
+    parts += _axis([0, 0.2, 0.4, 0.6, 0.8, 1.0], x, ROW * len(rows) + 8, "Dice")
+    for index, row in enumerate(rows):
+        y = ROW * index + 6
+        parts.append(f'<text x="{LEFT - 12}" y="{y + 14}" text-anchor="end">{escape(row["name"])}</text>')
+        if row["value"] is None:
+            parts.append(f'<text x="{LEFT}" y="{y + 14}" fill="#777">–</text>')
+            continue
+        colour = _SERIES[kinds.index(row["kind"]) % len(_SERIES)]
+        value = min(max(row["value"], 0.0), 1.0)
+        size = f'width="{max(x(value) - LEFT, 1):.1f}" height="{ROW - 10}"'
+        parts.append(f'<rect x="{LEFT}" y="{y}" {size} rx="2" fill="{colour}"/>')
+        parts.append(f'<text x="{x(value) + 8:.1f}" y="{y + 13}" fill="#333">{row["value"]:.3f}</text>')
+    return "".join([*parts, "</svg>"])
+
+
+def nice_ticks(low: float, high: float, *, inside: bool = False, wanted: int = 5) -> list[float]:
+    """Choose round numbers that cover a range (or lie inside it)."""
+    if high <= low:
+        return [low, low + 1.0]
+    raw = (high - low) / wanted
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next((factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw), 10 * power)
+    first = math.ceil(low / step) if inside else math.floor(low / step)
+    last = math.floor(high / step) if inside else math.ceil(high / step)
+    return [number * step for number in range(first, last + 1)] or [low, high]
+
+
+def number_text(value: float) -> str:
+    """Write an axis number without needless digits."""
+    return f"{value:.6g}".replace("-", "−")
+
+
+def _occupied(cells: Sequence[int | None]) -> tuple[int, int]:
+    used = [index for index, cell in enumerate(cells) if cell is None or cell > 0]
+    filled = [index for index, cell in enumerate(cells) if cell]
+    if not filled:
+        return 0, 0
+    margin = max(1, len(cells) // 50)
+    first, last = min(filled), max(filled)
+    near = [index for index in used if first - margin <= index <= last + margin]
+    return max(min(near) - margin, 0), min(max(near) + margin + 1, len(cells))
+
+
+def _open(title: str, height: float) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {height:g}" width="100%" role="img" class="plot" '
+        f'font-family="inherit" font-size="13"><title>{escape(title)}</title>'
+    )
+
+
+def _axis(ticks: Sequence[float], x: Callable[[float], float], y: float, unit: str) -> list[str]:
+    parts = []
+    for tick in ticks:
+        at = f"{x(tick):.1f}"
+        label = number_text(tick)
+        parts.append(f'<line x1="{at}" x2="{at}" y1="4" y2="{y}" stroke="#dde3e8"/>')
+        parts.append(f'<text x="{at}" y="{y + 16}" text-anchor="middle" fill="#555">{label}</text>')
+    centre = (x(ticks[0]) + x(ticks[-1])) / 2
+    parts.append(
+        f'<text x="{centre:.1f}" y="{y + 32}" text-anchor="middle" fill="#555">{escape(unit)}</text>'
+    )
+    return parts
+
+
+_HATCH = (
+    '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" '
+    'patternTransform="rotate(45)"><rect width="6" height="6" fill="#eef1f4"/>'
+    '<line x1="0" y1="0" x2="0" y2="6" stroke="#b5bec7" stroke-width="2"/></pattern></defs>'
+)

@@ -1,0 +1,259 @@
+"""Words and rules of studies at CENTRAL.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from racoon.domain.cohort import CohortDefect, parse_cohort
+from racoon.domain.governance.site_track import (
+    OPTED_IN_STATES,
+    POSITIVE_STATES,
+    SITE_TRACK_STATES,
+    SITE_TRACK_TABLE,
+)
+from racoon.domain.identity import Role, is_site_code
+from racoon.domain.study import StudyDefinition
+from racoon.errors import Defect
+from racoon.protocol.messages import TrackChanged
+
+REQUIRED_FIELDS = ("background", "hypothesis", "data_origin")
+"""Fields of the application without which a study cannot be submitted; governance adds the others."""
+
+DATA_ORIGINS = ("synthetic", "real")
+"""What every page and report says about the images; a study names one of them."""
+
+DEFINITION_STATES = frozenset({"concept", "rework"})
+"""States in which the definition may change."""
+
+FREEZE_STATES = frozenset({"preparing", "active", "analysis"})
+"""States in which datasets may be frozen."""
+
+
+class StudyDefect(Defect):
+    """The study's document or a request about it is wrong."""
+
+    code: ClassVar[str] = "study.invalid"
+
+
+class UnknownStudy(StudyDefect):
+    """There is no such study."""
+
+    code: ClassVar[str] = "study.unknown"
+    status: ClassVar[int] = 404
+
+
+@dataclass(frozen=True)
+class SiteTrack:
+    """Where one site stands in a study, as the site itself has signed it.
+
+    Parameters
+    ----------
+    site
+        Site code.
+    state
+        State of ``domain.governance.site_track``.
+    study_hash
+        Version of the definition the site decided on.
+    version
+        The site's own version number of the track.
+    since
+        Aware time of its last decision.
+    public_reason
+        In the site's words.
+    """
+
+    site: str
+    state: str
+    study_hash: str
+    version: int
+    since: datetime
+    public_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One research study.
+
+    Parameters
+    ----------
+    study_id
+        Identifies the study in the network.
+    definition, hash
+        Current version of the document, and its hash.
+    state
+        State of ``domain.governance.study``.
+    version
+        Optimistic version number; each change counts one up.
+    created_by, created_at, changed_at
+        Who and when.
+    last_actor
+        Who took the last step.
+    """
+
+    study_id: str
+    definition: StudyDefinition
+    hash: str
+    state: str
+    version: int
+    created_by: str
+    created_at: datetime
+    changed_at: datetime
+    last_actor: str | None
+
+
+@dataclass(frozen=True)
+class MatrixRow:
+    """One site in the site × step matrix: days spent in each state, in the order they were entered."""
+
+    site: str
+    state: str
+    since: datetime
+    public_reason: str
+    days: Mapping[str, float]
+
+
+def read_definition(document: Mapping[str, Any]) -> StudyDefinition:
+    """Read and check a study's document.
+
+    Raises
+    ------
+    StudyDefect
+        With the first thing that is wrong.
+    """
+    unknown = set(document) - set(_FIELDS)
+    if unknown:
+        raise StudyDefect(f"The study has unknown fields: {', '.join(sorted(unknown))}.")
+    try:
+        definition = StudyDefinition.from_dict(dict(document))
+        parse_cohort(definition.cohort)
+        fits = StudyDefinition.from_dict(definition.to_dict()).hash == definition.hash
+    except CohortDefect as error:
+        raise StudyDefect(error.public_message, code="study.cohort") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise StudyDefect(f"The study cannot be read; check the field {error}.") from error
+    if not fits:
+        raise StudyDefect("The study holds values that have no exact form.")
+    _check_words(definition)
+    _check_sites(definition)
+    return definition
+
+
+def _check_words(definition: StudyDefinition) -> None:
+    if not str(definition.title).strip():
+        raise StudyDefect("The study needs a title.")
+    if definition.mode not in ("federated", "pooled"):
+        raise StudyDefect("The study's mode is federated or pooled.")
+    origin = definition.application.get("data_origin")
+    if origin is not None and origin not in DATA_ORIGINS:
+        raise StudyDefect(f"application.data_origin is one of: {', '.join(DATA_ORIGINS)}.")
+
+
+def _check_sites(definition: StudyDefinition) -> None:
+    named = [*definition.evaluation_sites, *([definition.pool_site] if definition.pool_site else [])]
+    if not all(is_site_code(str(code)) for code in named):
+        raise StudyDefect("evaluation_sites and pool_site hold site codes.")
+    if definition.pool_site in definition.evaluation_sites:
+        raise StudyDefect(
+            "A site that evaluates takes part in no training: pool_site cannot be an evaluation site."
+        )
+
+
+_FIELDS = tuple(StudyDefinition("", "", "federated", {}).to_dict())
+
+
+def missing_fields(definition: StudyDefinition) -> list[str]:
+    """Name what the application still lacks before it can be submitted."""
+    missing = [name for name in REQUIRED_FIELDS if not str(definition.application.get(name, "")).strip()]
+    if not definition.lay_summary.strip():
+        missing.insert(0, "lay_summary")
+    if definition.measuring is None and definition.training is None:
+        missing.append("measuring or training")
+    return missing
+
+
+def facts_of(
+    study: Study, tracks: Sequence[SiteTrack], artefacts: Mapping[str, Any], end: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Compute what the guards of the state table look at.
+
+    Parameters
+    ----------
+    study, tracks
+        As loaded in the transaction of the step.
+    artefacts
+        Handed in with the step.
+    end
+        Artefacts of earlier steps that speak about deletion and retention.
+    """
+    current = [track for track in tracks if track.study_hash == study.hash]
+    return {
+        "missing_fields": missing_fields(study.definition),
+        "requested_sites": len(tracks),
+        "positive_sites": sum(track.state in POSITIVE_STATES for track in current),
+        "opted_in_sites": sum(track.state in OPTED_IN_STATES for track in current),
+        "deletion_confirmed": bool(artefacts.get("deletion_confirmed") or end.get("deletion_confirmed")),
+        "retention_noted": bool(artefacts.get("retention_noted") or end.get("retention_noted")),
+    }
+
+
+def check_track_change(message: TrackChanged, track: SiteTrack | None) -> bool:
+    """Check a site's decision against the track's table.
+
+    Returns
+    -------
+    bool
+        ``False`` when it is older than what is known already.
+
+    Raises
+    ------
+    StudyDefect
+        When the site was never asked, or the step is not in the table.
+    """
+    if track is None:
+        raise StudyDefect("CENTRAL did not ask this site for this study.", code="study.not_requested")
+    if message.target not in SITE_TRACK_STATES or message.target in ("not_requested", "requested"):
+        raise StudyDefect("A site's decision cannot lead to this state.", code="study.track_step")
+    row = SITE_TRACK_TABLE.find(message.source, message.target)
+    if row is None or not any(role.value == message.actor_role for role in row.roles):
+        raise StudyDefect("This step is not in the table of site tracks.", code="study.track_step")
+    return message.study_hash != track.study_hash or message.version > track.version
+
+
+def matrix(
+    tracks: Iterable[SiteTrack], events: Iterable[tuple[str, str, datetime]], now: datetime
+) -> list[MatrixRow]:
+    """Compute the site × step matrix.
+
+    Parameters
+    ----------
+    tracks
+        Present states.
+    events
+        ``(site, entered state, when)``, oldest first per site.
+    now
+        End of the present state's span.
+
+    Returns
+    -------
+    list of MatrixRow
+        By site; days as decimal numbers.
+    """
+    history: dict[str, list[tuple[str, datetime]]] = {}
+    for site, state, moment in events:
+        history.setdefault(site, []).append((state, moment))
+    rows = []
+    for track in sorted(tracks, key=lambda item: item.site):
+        days: dict[str, float] = {}
+        entered = history.get(track.site, [])
+        for (state, start), (_, end) in zip(entered, [*entered[1:], ("", now)], strict=True):
+            days[state] = days.get(state, 0.0) + (end - start).total_seconds() / 86_400
+        rows.append(MatrixRow(track.site, track.state, track.since, track.public_reason, days))
+    return rows
+
+
+def roles_text(roles: Iterable[Role]) -> str:
+    """Write roles for the history."""
+    return ", ".join(sorted(role.value for role in roles))
