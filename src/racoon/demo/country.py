@@ -17,7 +17,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
@@ -111,8 +111,10 @@ class Country:
         ``synthetic`` or ``real``.
     title, statement, licence
         What the data are and may be used for; shown beside every result.
-    target
-        The label a network learns: key, code and meaning.
+    labels
+        Everything outlined: key, code, modality, largest plausible volume in ml.
+    training
+        What a network learns: name, modality, codes of the labels, and settings of the training plan.
     sites, cases
         Index.
     """
@@ -122,7 +124,8 @@ class Country:
     title: str
     statement: str
     licence: str
-    target: Mapping[str, Any]
+    labels: tuple[Mapping[str, Any], ...]
+    training: Mapping[str, Any]
     sites: tuple[SiteRecord, ...]
     cases: tuple[CaseRecord, ...] = field(repr=False, default=())
 
@@ -154,7 +157,8 @@ def load_country(folder: Path) -> Country:
         CaseRecord(**case, truth=facts) for case, facts in zip(index.pop("cases"), truth, strict=True)
     )
     sites = tuple(SiteRecord(**{**site, "cases": tuple(site["cases"])}) for site in index.pop("sites"))
-    return Country(folder=folder, sites=sites, cases=cases, **index)
+    labels = tuple(index.pop("labels"))
+    return Country(folder=folder, sites=sites, cases=cases, labels=labels, **index)
 
 
 def write_country(
@@ -225,11 +229,11 @@ def write_country(
         jobs = [CaseJob(folder, seed, code, style, number, light) for code, style, number in tasks]
         records = run_jobs(write_case, jobs, processes, say)
         hospitals = [*HOSPITALS[:sites], *([HOLDOUT_HOSPITAL] if with_holdout else [])]
-        target = LABELS["lung_opacity"]
         country = Country(
             folder=folder, kind="synthetic", title="Synthetic chest and torso CT", statement=STATEMENT,
             licence="Apache-2.0, made by this program",
-            target={"key": target.key, "code": target.code.to_dict(), "modality": "CT"},
+            labels=tuple({"key": key, "code": label.code.to_dict(), "modality": "CT"} for key, label in LABELS.items()),
+            training={"name": "lung opacity", "modality": "CT", "labels": [LABELS["lung_opacity"].code.to_dict()]},
             sites=describe_sites(hospitals, records), cases=tuple(records),
         )  # fmt: skip
     if with_pool:
@@ -376,7 +380,7 @@ def add_pool(country: Country) -> Country:
     """Add the pool with copies of all training cases (hard links where the disk allows)."""
     copies = []
     for case in country.cases:
-        if case.split != "train":
+        if case.split != "train" or case.modality != country.training["modality"]:
             continue
         source, target = (country.get_pacs(site) / case.case for site in (case.site, POOL))
         target.mkdir(parents=True, exist_ok=True)
@@ -388,10 +392,7 @@ def add_pool(country: Country) -> Country:
         copies.append(CaseRecord(case.case, POOL, "train", case.modality, case.files, case.truth))
     hospital = POOL_HOSPITAL
     site = SiteRecord(hospital.code, hospital.name, hospital.city, "pool", tuple(copy.case for copy in copies))
-    return Country(
-        country.folder, country.kind, country.title, country.statement, country.licence, country.target,
-        (*country.sites, site), (*country.cases, *copies),
-    )  # fmt: skip
+    return replace(country, sites=(*country.sites, site), cases=(*country.cases, *copies))
 
 
 def _write_json(path: Path, document: object) -> None:

@@ -1,4 +1,7 @@
-"""Coded names of everything that the demonstration's annotators outline: SNOMED CT where it has the concept."""
+"""Coded names of everything that the demonstration's annotators outline.
+
+SNOMED CT where it has the concept; DICOM's own code for a lung opacity (PS3.16 CID 6104).
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ from dataclasses import dataclass
 
 from racoon.domain.coding import Code
 
-ANATOMICAL = Code("123037004", "SCT", "Anatomical Structure")
+ANATOMICAL = Code("91723000", "SCT", "Anatomical Structure")
 TISSUE = Code("85756007", "SCT", "Tissue")
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
-FLUID = Code("32457005", "SCT", "Body fluid")
 
 RIGHT = Code("24028007", "SCT", "Right")
 LEFT = Code("7771000", "SCT", "Left")
@@ -56,12 +58,12 @@ LABELS: dict[str, Label] = {
         _organ("right_kidney", "9846003", "Right kidney"),
         _organ("left_kidney", "18639004", "Left kidney"),
         _organ("vertebral_column", "421060004", "Vertebral column"),
-        Label("skeletal_muscle", TISSUE, Code("127954009", "SCT", "Skeletal muscle tissue")),
+        Label("skeletal_muscle", TISSUE, Code("127954009", "SCT", "Skeletal muscle")),
         Label("subcutaneous_fat", TISSUE, Code("67769005", "SCT", "Subcutaneous fatty tissue")),
-        Label("lung_opacity", ABNORMAL, Code("128309004", "SCT", "Abnormal lung opacity")),
+        Label("lung_opacity", ABNORMAL, Code("112001", "DCM", "Opacity")),
         Label("lung_nodule", ABNORMAL, Code("427359005", "SCT", "Solitary nodule of lung")),
         Label("pleural_effusion", ABNORMAL, Code("60046008", "SCT", "Pleural effusion")),
-        Label("calcification", ABNORMAL, Code("54115008", "SCT", "Calcification")),
+        Label("calcification", ABNORMAL, Code("18115005", "SCT", "Pathologic calcification, calcified structure")),
     )
 }
 

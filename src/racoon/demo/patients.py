@@ -76,7 +76,20 @@ class Patient:
         return seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
 
     def describe(self, dataset: Dataset) -> None:
-        """Write patient, visit and hospital into a dataset."""
+        """Write patient, visit with its date, and hospital into a dataset."""
+        self.identify(dataset)
+        dataset.StudyDate = self.study_date
+        dataset.StudyTime = self.study_time
+        dataset.StudyDescription = self.study_description
+
+    def identify(self, dataset: Dataset) -> None:
+        """Write patient and hospital into a dataset, and leave its dates and descriptions as they are."""
+        # Names here need more than Latin-1; what is in the dataset already is brought along.
+        dataset.decode()
+        dataset.SpecificCharacterSet = "ISO_IR 192"
+        for keyword in ("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"):
+            if keyword in dataset:
+                delattr(dataset, keyword)
         dataset.PatientName = self.name
         dataset.PatientID = self.patient_id
         dataset.IssuerOfPatientID = self.institution[:64]
@@ -89,9 +102,6 @@ class Patient:
         dataset.PatientTelephoneNumbers = self.phone
         dataset.StudyID = self.accession_number[-6:]
         dataset.AccessionNumber = self.accession_number
-        dataset.StudyDate = self.study_date
-        dataset.StudyTime = self.study_time
-        dataset.StudyDescription = self.study_description
         dataset.InstitutionName = self.institution
         dataset.InstitutionAddress = self.address
         dataset.InstitutionalDepartmentName = self.department

@@ -159,7 +159,6 @@ def _build_shared(
 ) -> Dataset:
     patient, equipment = plan.patient, plan.equipment
     shared = Dataset()
-    shared.SpecificCharacterSet = "ISO_IR 192"
     shared.SOPClassUID = CTImageStorage if plan.modality == "CT" else MRImageStorage
     patient.describe(shared)
     shared.Modality = plan.modality
@@ -173,8 +172,6 @@ def _build_shared(
     shared.ProtocolName = plan.protocol
     shared.BodyPartExamined = "CHEST" if plan.modality == "CT" else "BRAIN"
     shared.PatientPosition = "HFS"
-    shared.Laterality = ""
-    del shared.Laterality
     shared.SeriesDate = shared.AcquisitionDate = shared.ContentDate = patient.study_date
     shared.SeriesTime = shared.AcquisitionTime = shared.ContentTime = patient.study_time
     shared.Manufacturer = equipment.manufacturer
@@ -222,7 +219,6 @@ def _describe_mr(shared: Dataset) -> None:
     shared.EchoTime = None
     shared.RepetitionTime = None
     shared.EchoTrainLength = None
-    shared.InversionTime = None
 
 
 def write_datasets(folder: Path, datasets: Sequence[Dataset], stem: str) -> list[Path]:
