@@ -8,9 +8,10 @@ one fails.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
@@ -203,29 +204,37 @@ class AuditLog:
         -------
         Verdict
         """
-        count, previous, anchored = 0, GENESIS, anchor is None or anchor[0] == 0
         query = sa.select(self._table).order_by(self._table.c.seq)
-        for row in connection.execution_options(yield_per=1000).execute(query):
-            facts = {name: row._mapping[name] for name in _HASHED}  # noqa: SLF001
-            if row.seq != count + 1:
-                return Verdict(False, count, previous, count + 1, "an entry is missing")
-            if row.prev_hash != previous:
-                return Verdict(False, count, previous, row.seq, "the entry does not follow the one before it")
-            try:
-                facts["details"] = json.loads(row.details)
-                fits = _entry_hash(facts) == row.hash
-            except ValueError:
-                fits = False
-            if not fits:
-                return Verdict(False, count, previous, row.seq, "the entry was changed")
-            count, previous = row.seq, row.hash
-            if anchor is not None and anchor[0] == count:
-                anchored = anchor[1] == previous
-                if not anchored:
-                    return Verdict(False, count, previous, count, "the chain differs from its anchor")
-        if not anchored:
-            return Verdict(False, count, previous, count + 1, "entries that the anchor knows are missing")
-        return Verdict(True, count, previous)
+        # A server-side cursor must be closed also when the check ends early.
+        with contextlib.closing(connection.execution_options(yield_per=1000).execute(query)) as rows:
+            return _check(rows, anchor)
+
+
+def _check(rows: Iterable[sa.Row[Any]], anchor: tuple[int, str] | None) -> Verdict:
+    count, previous, anchored = 0, GENESIS, anchor is None or anchor[0] == 0
+    for row in rows:
+        if row.seq != count + 1:
+            return Verdict(False, count, previous, count + 1, "an entry is missing")
+        if row.prev_hash != previous:
+            return Verdict(False, count, previous, row.seq, "the entry does not follow the one before it")
+        if _recomputed_hash(row) != row.hash:
+            return Verdict(False, count, previous, row.seq, "the entry was changed")
+        count, previous = row.seq, row.hash
+        if anchor is not None and anchor[0] == count:
+            anchored = anchor[1] == previous
+            if not anchored:
+                return Verdict(False, count, previous, count, "the chain differs from its anchor")
+    if not anchored:
+        return Verdict(False, count, previous, count + 1, "entries that the anchor knows are missing")
+    return Verdict(True, count, previous)
+
+
+def _recomputed_hash(row: sa.Row[Any]) -> str | None:
+    facts = {name: row._mapping[name] for name in _HASHED}
+    try:
+        return _entry_hash(facts | {"details": json.loads(row.details)})
+    except ValueError:
+        return None
 
 
 _HASHED = tuple(item.name for item in fields(AuditEntry) if item.name != "hash")
@@ -236,7 +245,7 @@ def _entry_hash(facts: Mapping[str, Any]) -> str:
 
 
 def _entry(row: sa.Row[Any]) -> AuditEntry:
-    values = dict(row._mapping)  # noqa: SLF001
+    values = dict(row._mapping)
     return AuditEntry(**(values | {"details": json.loads(values["details"])}))
 
 

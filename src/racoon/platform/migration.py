@@ -27,6 +27,26 @@ from racoon.platform.database import Database, translated_errors
 MIGRATION_LOCK = 0x7261636F
 """Key of the advisory lock on PostgreSQL: the bytes of "raco"."""
 
+_TEMPLATE = '''"""${message}."""
+
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade() -> None:
+    ${downgrades if downgrades else "pass"}
+'''
+
 
 class NewerDatabase(Refused):
     """The database was written by a newer program; going back would lose data."""
@@ -85,14 +105,18 @@ def make_revision(migrations: str, message: str) -> Path | None:
         The new file; ``None`` when nothing changed.
     """
     config = _config(migrations)
+    folder = Path(config.get_main_option("script_location") or "")
+    (folder / "versions").mkdir(exist_ok=True)
+    if not (folder / "script.py.mako").exists():
+        (folder / "script.py.mako").write_text(_TEMPLATE, encoding="utf-8")
 
     def drop_empty(_context: object, _revision: object, directives: list[MigrationScript]) -> None:
         operations = directives[0].upgrade_ops
         if operations is not None and operations.is_empty():
             directives.clear()
 
-    with tempfile.TemporaryDirectory() as folder:
-        database = Database(f"sqlite:///{folder}/revision.sqlite")
+    with tempfile.TemporaryDirectory() as temporary:
+        database = Database(f"sqlite:///{temporary}/revision.sqlite")
         try:
             upgrade(database, migrations)
             number = f"{len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1:04d}"
@@ -121,7 +145,6 @@ def _refuse_newer(connection: sa.Connection, config: Config) -> None:
 def _config(migrations: str) -> Config:
     package = importlib.import_module(migrations)
     folder = Path(next(iter(package.__path__)))
-    (folder / "versions").mkdir(exist_ok=True)
     config = Config()
     # Config options are interpolated: a percent sign in the path must be doubled.
     config.set_main_option("script_location", str(folder).replace("%", "%%"))

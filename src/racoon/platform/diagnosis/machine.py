@@ -117,8 +117,10 @@ def _explain_port(name: str, host: str, port: int, error: OSError, run_folders: 
 def _holder(port: int) -> psutil.Process | None:
     try:
         for connection in psutil.net_connections(kind="tcp"):
-            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr
-            if is_listening and connection.laddr[1] == port and connection.pid:
+            address = connection.laddr
+            if connection.status != psutil.CONN_LISTEN or not address:
+                continue
+            if address.port == port and connection.pid:
                 return psutil.Process(connection.pid)
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return None

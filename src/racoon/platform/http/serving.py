@@ -32,7 +32,7 @@ CERTIFICATE_CHECK_S = 30.0
 """How often a listener looks whether its certificate file was renewed."""
 
 
-class PortInUse(ConfigurationError):  # noqa: N818 -- house style: named after the state
+class PortInUse(ConfigurationError):
     """Another program listens on the configured port, or this one may not."""
 
     code = "http.port_in_use"

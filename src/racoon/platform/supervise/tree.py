@@ -15,7 +15,7 @@ from racoon.errors import Unavailable
 from racoon.platform.settings import ConfigurationError
 
 
-class AlreadyRunning(ConfigurationError):  # noqa: N818 -- house style: named after the state
+class AlreadyRunning(ConfigurationError):
     """Another supervisor works with the same run directory."""
 
     code = "supervise.already_running"
