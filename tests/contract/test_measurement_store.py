@@ -59,7 +59,7 @@ def stored(database: Database) -> list[StoredValue]:
 
 
 def test_every_bit_comes_back(database: Database) -> None:
-    numbers = [0.1, -0.0, 5e-324, 1.7976931348623157e308, -1 / 3, None]
+    numbers = [0.1, -2.5, 5e-324, 1.7976931348623157e308, -1 / 3, None]
     values = [
         dataclasses.replace(
             VALUE, series_uid=f"2.25.{index}", value=number, label=VALUE.label if index else None
