@@ -20,8 +20,8 @@ from racoon.learning.extra import require_extra
 from racoon.learning.lifeline import watch_parent
 from racoon.learning.weights import load_weights, save_weights
 
-NICENESS = 10
-"""Training gives way to intake, people and the heartbeat."""
+NICENESS = 5
+"""Training gives way to intake, people and the heartbeat, without starving on a busy small machine."""
 
 
 def main(arguments: list[str] | None = None) -> int:
