@@ -1,7 +1,9 @@
 """DICOM objects with an identifier planted wherever one can stand: the input that must come out empty-handed.
 
-Every element of the standard's confidentiality table and one element of every VR gets a marker of its own, at the top,
-inside sequences, in private blocks, in overlays, curves, the file meta information, the preamble and behind the pixels.
+Every element of the standard's confidentiality table and one element of every VR gets a marker of its own, at
+the top,
+inside sequences, in private blocks, in overlays, curves, the file meta information, the preamble and behind
+the pixels.
 """
 
 from __future__ import annotations

@@ -244,8 +244,10 @@ def originals_of(path: Path) -> set[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        keywords = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "PatientID",
-                    "PatientName", "StudyDate", "AccessionNumber", "PatientBirthDate")  # fmt: skip
+        keywords = (
+            *("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID", "PatientID"),
+            *("PatientName", "StudyDate", "AccessionNumber", "PatientBirthDate"),
+        )
         return {
             str(dataset.get(keyword, "")) for keyword in keywords if len(str(dataset.get(keyword, ""))) >= 6
         }

@@ -100,7 +100,7 @@ class Quarantined(Defect):
         super().__init__(PLAIN_WORDS[reason][0], code=f"deid.{reason.value}", details=details)
         self.reason = reason
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Pickle with its reason: de-identification may run in another process."""
         return (Quarantined, (self.reason, self.details))
 

@@ -6,6 +6,7 @@ import json
 import logging
 import multiprocessing
 import shutil
+import signal
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,7 @@ from racoon.node.intake.spool import Spool, SpooledFile
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
 from racoon.platform.files import write_atomically
+from racoon.platform.supervise import die_with_parent
 
 LOG = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ BATCH = 64
 
 POOL_FROM = 128
 """Waiting objects from which further processes are worth starting."""
+
+RETRY_S = 5.0
+"""Pause after a round that failed: a full disk, a lost database, a broken helper process."""
 
 LARGEST_MEMBER_BYTES = 4 << 30
 """A member of a ZIP file may not unpack to more than this."""
@@ -89,12 +94,25 @@ def _deidentify(deidentifier: Deidentifier, file: SpooledFile) -> _Outcome:
     except Quarantined as error:
         LOG.warning("object quarantined", extra={"reason": error.reason.value})
         return _Stopped(file, error.reason)
+    except (Unavailable, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one object that finds a fault in our rules must not stop the others
+        LOG.error("object quarantined after a fault of the rules", extra={"reason": type(error).__name__})
+        return _Stopped(file, QuarantineReason.UNDECODABLE_HEADER)
 
 
 _in_process: Deidentifier | None = None
 
 
-def _deidentify_in_process(file: SpooledFile) -> _Outcome:
+def _start_helper(deidentifier: Deidentifier) -> None:
+    """Prepare a helper process; it ends with the process that started it, however that ends."""
+    global _in_process  # noqa: PLW0603 - a pool's initializer has no other place to leave something
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _in_process = deidentifier
+
+
+def _deidentify_in_helper(file: SpooledFile) -> _Outcome:
     assert _in_process is not None
     return _deidentify(_in_process, file)
 
@@ -144,10 +162,15 @@ class IngestLoop:
                 counts = self.run_once()
             except Unavailable as error:
                 LOG.warning("ingest waits", extra={"reason": error.error_code})
-                stop.wait(5.0)
-                continue
-            if not counts.taken:
-                stop.wait(idle_s)
+                stop.wait(RETRY_S)
+            except Exception:
+                # The originals are safe; a loop that ended here would let the spool fill unnoticed.
+                LOG.exception("ingest round failed; it is tried again")
+                self.close()
+                stop.wait(RETRY_S)
+            else:
+                if not counts.taken:
+                    stop.wait(idle_s)
         self.close()
 
     def close(self) -> None:
@@ -194,12 +217,16 @@ class IngestLoop:
 
     def _deidentify_all(self, files: Sequence[SpooledFile]) -> Iterator[_Outcome]:
         if self._pool is None and self._processes > 1 and self._spool.size()[0] >= POOL_FROM:
-            global _in_process  # noqa: PLW0603 - inherited by the forked processes, which cannot be given it
-            _in_process = self._deidentifier
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=multiprocessing.get_context("fork"))
+            # Spawned, not forked: the worker around this loop has threads, and a fork would copy their locks.
+            self._pool = ProcessPoolExecutor(
+                self._processes,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_helper,
+                initargs=(self._deidentifier,),
+            )
         if self._pool is None:
             return (_deidentify(self._deidentifier, file) for file in files)
-        return self._pool.map(_deidentify_in_process, files, chunksize=4)
+        return self._pool.map(_deidentify_in_helper, files, chunksize=4)
 
     def _check_subjects(self, outcomes: list[_Outcome]) -> list[_Outcome]:
         """Stop objects that name another patient than the rest of their imaging study."""

@@ -1,9 +1,9 @@
 """Ask for a subject's pseudonym, a replaced UID, a date shift; and, with two people and a reason, for the
 patient.
 
-Scheme: ``psn = base32(HMAC-SHA256(K[node, domain, version], domain || 0x1f || canonical id))`` cut to 128 bit,
-with the key version in front and a check character behind.  UIDs and date shifts come from sibling keys; they need
-no table.
+Scheme: ``psn = base32(HMAC-SHA256(K[node, domain, version], domain || 0x1f || canonical id))`` cut to 128
+bit, with the key version in front and a check character behind.  UIDs and date shifts come from sibling keys;
+they need no table.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import base64
 import hmac
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from racoon.domain.identity import PatientId, Pseudonym, Role
 from racoon.domain.permission import is_permitted
@@ -56,6 +57,7 @@ class Pseudonymiser:
     """
 
     def __init__(self, key_file: Path | None, database_url: str | None) -> None:
+        self._made_from = (key_file, database_url)
         self._key: MasterKey = (
             make_ephemeral_key() if key_file is None else load_or_create_key(Path(key_file))
         )
@@ -67,6 +69,12 @@ class Pseudonymiser:
             )
         self._remembered: dict[tuple[str, str], Pseudonym] = {}
         self._uids: dict[tuple[str, str], str] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to a helper process as the place of the key, never as the key."""
+        if self._made_from[0] is None:
+            raise TypeError("an ephemeral key does not leave its process")
+        return (Pseudonymiser, self._made_from)
 
     @property
     def _oldest(self) -> int:

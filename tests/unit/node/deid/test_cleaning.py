@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +85,11 @@ def test_table_is_the_standard_s() -> None:
     assert table[0x0020000D]["basic"] == "U"
     assert table[0x00080020]["modified_dates"] == "C"
     assert table[0x00100030]["modified_dates"] == ""
+
+
+def test_table_is_what_its_script_derives(repository: Path) -> None:
+    pytest.importorskip(
+        "dicomanonymizer", reason="dicom-anonymizer is not installed: pip install dicom-anonymizer"
+    )
+    command = [sys.executable, str(repository / "tools" / "derive_deid_table.py"), "--check"]
+    assert subprocess.run(command, check=False, cwd=repository).returncode == 0

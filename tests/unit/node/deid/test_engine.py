@@ -81,11 +81,22 @@ def test_nothing_planted_survives(planted: Planted, profile: str) -> None:
 def test_what_must_stay_stays() -> None:
     dataset = read(deidentify(make_ct()))
     expected = {
-        "Modality": "CT", "KVP": 120, "ConvolutionKernel": "B31f", "SliceThickness": 1, "Manufacturer": "SIEMENS",
-        "ManufacturerModelName": "SOMATOM Definition AS+", "BodyPartExamined": "CHEST", "PatientSex": "F",
-        "PatientAge": "071Y", "SeriesDescription": "Thorax 1.0 B31f", "StudyTime": "101112", "WindowWidth": 400,
-        "ContrastBolusAgent": "CONTRAST", "RescaleIntercept": -1024, "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
-    }  # fmt: skip
+        "Modality": "CT",
+        "KVP": 120,
+        "ConvolutionKernel": "B31f",
+        "SliceThickness": 1,
+        "Manufacturer": "SIEMENS",
+        "ManufacturerModelName": "SOMATOM Definition AS+",
+        "BodyPartExamined": "CHEST",
+        "PatientSex": "F",
+        "PatientAge": "071Y",
+        "SeriesDescription": "Thorax 1.0 B31f",
+        "StudyTime": "101112",
+        "WindowWidth": 400,
+        "ContrastBolusAgent": "CONTRAST",
+        "RescaleIntercept": -1024,
+        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    }
     assert {keyword: dataset.get(keyword) for keyword in expected} == expected
 
 

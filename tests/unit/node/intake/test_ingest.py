@@ -1,4 +1,5 @@
-"""The spool is worked off exactly once, whatever stops it, and what cannot pass is set aside with its reason."""
+"""The spool is worked off exactly once, whatever stops it, and what cannot pass is set aside with its
+reason."""
 
 from __future__ import annotations
 

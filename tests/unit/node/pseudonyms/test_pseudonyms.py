@@ -1,4 +1,5 @@
-"""Pseudonyms: stable, unlinkable between domains, reversible only with two people, and nothing in plain text."""
+"""Pseudonyms: stable, unlinkable between domains, reversible only with two people, and nothing in plain
+text."""
 
 from __future__ import annotations
 
