@@ -218,7 +218,7 @@ def _is_integer(text: str) -> bool:
 def _document(
     row: sa.Row[Any], level: Level, returned: Mapping[str, sa.Column[Any]], base_url: str
 ) -> JsonDataset:
-    values = row._mapping  # noqa: SLF001  the documented way to read a row by name
+    values = row._mapping
     document: JsonDataset = {}
     for keyword in returned:
         value = values[keyword]

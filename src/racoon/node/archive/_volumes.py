@@ -6,6 +6,7 @@ import io
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from pydicom.dataset import Dataset
 from racoon.node.archive.model import InstanceRow
 from racoon.science.image import Mask
 from racoon.standards.dicom.pixels import decode_frame
+from racoon.standards.dicom.plane import PLANE_KEYWORDS
 from racoon.standards.dicom.segmentation import SourceGrid, read_masks
 from racoon.standards.dicom.volume import (
     Arrangement,
@@ -63,10 +65,15 @@ class VolumeLoader:
     ----------
     read
         Returns the file of an instance.
+    open_stream
+        Opens the file of an instance; headers are read without touching the pixels.
     """
 
-    def __init__(self, read: Callable[[InstanceRow], bytes]) -> None:
+    def __init__(
+        self, read: Callable[[InstanceRow], bytes], open_stream: Callable[[InstanceRow], BinaryIO]
+    ) -> None:
         self._read = read
+        self._open = open_stream
 
     def arrange(self, rows: Sequence[InstanceRow]) -> Arrangement:
         """Read the headers of a series and sort its planes."""
@@ -118,7 +125,8 @@ class VolumeLoader:
         frames: list[Frame] = []
         ranges: set[tuple[int, int] | None] = set()
         for row in rows:
-            header = pydicom.dcmread(io.BytesIO(self._read(row)), stop_before_pixels=True)
+            with self._open(row) as stream:
+                header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(PLANE_KEYWORDS))
             frames += frames_of(header)
             ranges.add(stored_range_of(header))
         known = [found for found in ranges if found is not None]

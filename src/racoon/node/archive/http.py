@@ -1,7 +1,9 @@
-"""DICOMweb routes of the archive below ``/dicom-web`` (PS3.18 chapter 10): QIDO-RS and WADO-RS.
+"""Routes of the archive: DICOMweb below ``/dicom-web`` (PS3.18 chapter 10: QIDO-RS, WADO-RS), and its
+browser.
 
-``install(app, archive)`` plugs them in.  Searching and metadata need the action ``archive.read``, pixels
-and whole objects ``image.read``; image reads are audited.
+They expect ``app.state.archive``, and ``database`` and ``audit`` as ``install_accounts`` leaves them.
+Searching and metadata need the action ``archive.read``, pixels and whole objects ``image.read``; image reads
+are audited.
 """
 
 from __future__ import annotations
@@ -13,20 +15,25 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import pydicom
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from racoon.node.archive import _retrieve
-from racoon.node.archive._read_audit import ImageReadAudit
+from racoon.node.archive import _pages, _retrieve
 from racoon.node.archive._search import Level, Scope, search
 from racoon.node.archive.model import InstanceRow, SeriesNotFound
+from racoon.node.archive.read_audit import record_image_read
 from racoon.node.archive.service import Archive
 from racoon.platform.auth import User, require
 from racoon.standards.dicom.rendering import Window, encode_picture, render_frame
 from racoon.standards.dicomweb import media, multipart
 from racoon.standards.dicomweb.query import BadQuery, parse_query
 
-router = APIRouter(prefix="/dicom-web", tags=["dicomweb"])
+ROOT = "/dicom-web"
+
+router = APIRouter()
+router.include_router(_pages.router)
+
+dicomweb = APIRouter(prefix=ROOT, tags=["dicomweb"])
 
 SEARCHER = [Depends(require("archive.read"))]
 Viewer = Annotated[User, Depends(require("image.read"))]
@@ -41,20 +48,13 @@ FUZZY_WARNING = (
 PICTURE_CACHE = "private, max-age=3600"
 
 
-def install(app: FastAPI, archive: Archive) -> None:
-    """Give an application the archive and its routes; ``install_accounts`` must have run before."""
-    app.state.archive = archive
-    app.state.image_read_audit = ImageReadAudit(archive.database, app.state.audit)
-    app.include_router(router)
-
-
 def _archive(request: Request) -> Archive:
     found: Archive = request.app.state.archive
     return found
 
 
 def _base_url(request: Request) -> str:
-    return str(request.base_url).rstrip("/") + router.prefix
+    return str(request.base_url).rstrip("/") + ROOT
 
 
 def _ranges(request: Request) -> tuple[media.MediaRange, ...]:
@@ -88,7 +88,7 @@ def _search(request: Request, level: Level, study: str = "", series: str = "") -
     return Response(body, media_type=media.DICOM_JSON, headers=headers)
 
 
-@router.get(
+@dicomweb.get(
     "/studies",
     response_class=Response,
     responses={204: {"description": "Nothing matches"}},
@@ -99,31 +99,31 @@ def search_studies(request: Request) -> Response:
     return _search(request, Level.STUDY)
 
 
-@router.get("/series", response_class=Response, dependencies=SEARCHER)
+@dicomweb.get("/series", response_class=Response, dependencies=SEARCHER)
 def search_series(request: Request) -> Response:
     """Search series of all imaging studies (QIDO-RS)."""
     return _search(request, Level.SERIES)
 
 
-@router.get("/instances", response_class=Response, dependencies=SEARCHER)
+@dicomweb.get("/instances", response_class=Response, dependencies=SEARCHER)
 def search_instances(request: Request) -> Response:
     """Search instances of all imaging studies (QIDO-RS)."""
     return _search(request, Level.INSTANCE)
 
 
-@router.get("/studies/{study}/series", response_class=Response, dependencies=SEARCHER)
+@dicomweb.get("/studies/{study}/series", response_class=Response, dependencies=SEARCHER)
 def search_series_of_study(request: Request, study: Uid) -> Response:
     """Search the series of an imaging study (QIDO-RS)."""
     return _search(request, Level.SERIES, study)
 
 
-@router.get("/studies/{study}/instances", response_class=Response, dependencies=SEARCHER)
+@dicomweb.get("/studies/{study}/instances", response_class=Response, dependencies=SEARCHER)
 def search_instances_of_study(request: Request, study: Uid) -> Response:
     """Search the instances of an imaging study (QIDO-RS)."""
     return _search(request, Level.INSTANCE, study)
 
 
-@router.get("/studies/{study}/series/{series}/instances", response_class=Response, dependencies=SEARCHER)
+@dicomweb.get("/studies/{study}/series/{series}/instances", response_class=Response, dependencies=SEARCHER)
 def search_instances_of_series(request: Request, study: Uid, series: Uid) -> Response:
     """Search the instances of a series (QIDO-RS)."""
     return _search(request, Level.INSTANCE, study, series)
@@ -146,19 +146,19 @@ def _metadata(request: Request, rows: Sequence[InstanceRow]) -> Response:
     return StreamingResponse(pieces, media_type=media.DICOM_JSON)
 
 
-@router.get("/studies/{study}/metadata", response_class=Response, dependencies=SEARCHER)
+@dicomweb.get("/studies/{study}/metadata", response_class=Response, dependencies=SEARCHER)
 def read_study_metadata(request: Request, study: Uid) -> Response:
     """Return the metadata of all instances of an imaging study (WADO-RS)."""
     return _metadata(request, _rows(request, study))
 
 
-@router.get("/studies/{study}/series/{series}/metadata", response_class=Response, dependencies=SEARCHER)
+@dicomweb.get("/studies/{study}/series/{series}/metadata", response_class=Response, dependencies=SEARCHER)
 def read_series_metadata(request: Request, study: Uid, series: Uid) -> Response:
     """Return the metadata of all instances of a series (WADO-RS)."""
     return _metadata(request, _rows(request, study, series))
 
 
-@router.get(
+@dicomweb.get(
     "/studies/{study}/series/{series}/instances/{instance}/metadata",
     response_class=Response,
     dependencies=SEARCHER,
@@ -172,10 +172,8 @@ def read_instance_metadata(request: Request, study: Uid, series: Uid, instance: 
 
 
 def _record_read(request: Request, user: User, rows: Sequence[InstanceRow]) -> None:
-    audit: ImageReadAudit = request.app.state.image_read_audit
-    client = request.client.host if request.client else None
     for series_uid, pseudonym in sorted({(row.series_uid, str(row.pseudonym)) for row in rows}):
-        audit.record(user, series_uid, pseudonym, client)
+        record_image_read(request, user, series_uid, pseudonym)
 
 
 def _objects(request: Request, user: User, rows: Sequence[InstanceRow]) -> Response:
@@ -202,19 +200,19 @@ def _objects(request: Request, user: User, rows: Sequence[InstanceRow]) -> Respo
     )
 
 
-@router.get("/studies/{study}", response_class=Response)
+@dicomweb.get("/studies/{study}", response_class=Response)
 def read_study(request: Request, study: Uid, user: Viewer) -> Response:
     """Return all objects of an imaging study (WADO-RS)."""
     return _objects(request, user, _rows(request, study))
 
 
-@router.get("/studies/{study}/series/{series}", response_class=Response)
+@dicomweb.get("/studies/{study}/series/{series}", response_class=Response)
 def read_series(request: Request, study: Uid, series: Uid, user: Viewer) -> Response:
     """Return all objects of a series (WADO-RS)."""
     return _objects(request, user, _rows(request, study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response)
+@dicomweb.get("/studies/{study}/series/{series}/instances/{instance}", response_class=Response)
 def read_instance(request: Request, study: Uid, series: Uid, instance: Uid, user: Viewer) -> Response:
     """Return one object (WADO-RS)."""
     return _objects(request, user, _rows(request, study, series, instance))
@@ -223,7 +221,9 @@ def read_instance(request: Request, study: Uid, series: Uid, instance: Uid, user
 # Frames and bulk data
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/frames/{frames}", response_class=Response)
+@dicomweb.get(
+    "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}", response_class=Response
+)
 def read_frames(
     request: Request, study: Uid, series: Uid, instance: Uid, frames: str, user: Viewer
 ) -> Response:
@@ -248,7 +248,7 @@ def _frame_numbers(text: str) -> list[int]:
     return [int(piece) for piece in pieces]
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}", response_class=Response)
+@dicomweb.get("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}", response_class=Response)
 def read_bulk_data(
     request: Request,
     study: Uid,
@@ -317,7 +317,7 @@ def _viewport_size(viewport: str) -> int | None:
     return min(int(pieces[0]), int(pieces[1]))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response)
+@dicomweb.get("/studies/{study}/series/{series}/instances/{instance}/rendered", response_class=Response)
 def render_instance(
     request: Request,
     study: Uid,
@@ -332,7 +332,7 @@ def render_instance(
     return _picture(request, user, row, 1, options.window, size=size, offered=(media.JPEG, media.PNG))
 
 
-@router.get(
+@dicomweb.get(
     "/studies/{study}/series/{series}/instances/{instance}/frames/{frame}/rendered", response_class=Response
 )
 def render_one_frame(
@@ -359,7 +359,7 @@ def _thumbnail(
     return _picture(request, user, row, number, "", size=THUMBNAIL_PIXELS, offered=(media.JPEG, media.PNG))
 
 
-@router.get("/studies/{study}/thumbnail", response_class=Response)
+@dicomweb.get("/studies/{study}/thumbnail", response_class=Response)
 def read_study_thumbnail(request: Request, study: Uid, user: Viewer) -> Response:
     """Return a small picture of an imaging study (WADO-RS)."""
     rows = _rows(request, study)
@@ -367,15 +367,18 @@ def read_study_thumbnail(request: Request, study: Uid, user: Viewer) -> Response
     return _thumbnail(request, user, images or rows)
 
 
-@router.get("/studies/{study}/series/{series}/thumbnail", response_class=Response)
+@dicomweb.get("/studies/{study}/series/{series}/thumbnail", response_class=Response)
 def read_series_thumbnail(request: Request, study: Uid, series: Uid, user: Viewer) -> Response:
     """Return a small picture of a series (WADO-RS)."""
     return _thumbnail(request, user, _rows(request, study, series))
 
 
-@router.get("/studies/{study}/series/{series}/instances/{instance}/thumbnail", response_class=Response)
+@dicomweb.get("/studies/{study}/series/{series}/instances/{instance}/thumbnail", response_class=Response)
 def read_instance_thumbnail(
     request: Request, study: Uid, series: Uid, instance: Uid, user: Viewer
 ) -> Response:
     """Return a small picture of an instance (WADO-RS)."""
     return _thumbnail(request, user, _rows(request, study, series, instance), frame=1)
+
+
+router.include_router(dicomweb)

@@ -230,3 +230,37 @@ class SweepReport:
     removed: int
     missing: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StudyFilter:
+    """Which imaging studies to list, newest first; empty fields match all.
+
+    Parameters
+    ----------
+    pseudonym
+        Exact, or the start of it followed by ``*``.
+    before
+        Keyset: list only imaging studies that came before this ``StudyRow.position``.
+    """
+
+    modality: str = ""
+    body_part: str = ""
+    pseudonym: str = ""
+    before: int | None = None
+    limit: int = 25
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One imaging study with its series, as the archive browser shows it."""
+
+    imaging_study_uid: str
+    pseudonym: Pseudonym
+    study_date_shifted: str
+    description: str
+    modalities: tuple[str, ...]
+    series_count: int
+    instance_count: int
+    position: int
+    series: tuple[SeriesRow, ...] = ()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect
-from racoon.node.archive import _ingest, _rebuild, _store
+from racoon.node.archive import _browse, _ingest, _rebuild, _store
 from racoon.node.archive._header import Header, UnreadableObject, read_header
 from racoon.node.archive._volumes import SegmentationMask, VolumeLoader
 from racoon.node.archive.model import (
@@ -27,6 +27,8 @@ from racoon.node.archive.model import (
     SeriesRow,
     StoreOutcome,
     StoreResult,
+    StudyFilter,
+    StudyRow,
     SweepReport,
 )
 from racoon.node.archive.objects import ObjectStore, object_key
@@ -69,7 +71,7 @@ class Archive:
         self._objects = objects
         self._on_stored = tuple(on_stored)
         self._is_readable = is_readable
-        self._volumes = VolumeLoader(self.read_object)
+        self._volumes = VolumeLoader(self.read_object, self.open_object)
 
     @property
     def database(self) -> Database:
@@ -174,6 +176,17 @@ class Archive:
         with self._database.connect() as connection:
             rows = connection.execute(query.limit(max(1, min(criteria.limit, 1000)))).all()
         return [_store.series_row_of(row) for row in rows if self._is_readable(Pseudonym(row.pseudonym))]
+
+    def browse(self, criteria: StudyFilter) -> list[StudyRow]:
+        """List imaging studies with their series, newest first; go on with ``criteria.before``."""
+        with self._database.connect() as connection:
+            found = _browse.browse(connection, criteria)
+        return [row for row in found if self._is_readable(row.pseudonym)]
+
+    def filter_choices(self) -> tuple[list[str], list[str]]:
+        """Return the modalities and the body parts that occur, sorted."""
+        with self._database.connect() as connection:
+            return _browse.choices(connection)
 
     def series_row(self, series_uid: str) -> SeriesRow:
         """Return one series.

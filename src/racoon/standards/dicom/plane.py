@@ -14,6 +14,35 @@ from pydicom.dataset import Dataset
 
 from racoon.errors import Defect
 
+DIMENSION_KEYWORDS = (
+    "AcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "EchoNumbers",
+    "DiffusionBValue",
+    "TriggerTime",
+)
+"""What tells stacks of one series apart in single-frame objects."""
+
+PLANE_KEYWORDS = (
+    "SOPInstanceUID",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "Rows",
+    "Columns",
+    "BitsStored",
+    "PixelRepresentation",
+    "NumberOfFrames",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "ModalityLUTSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    *DIMENSION_KEYWORDS,
+)
+"""All that :func:`frames_of` and ``volume.stored_range_of`` read; a reader may skip the rest of a header."""
+
 
 class UnsuitableObject(Defect):
     """An object that cannot be a slice: no plane in space, colour, or no linear rescale."""
@@ -72,16 +101,7 @@ def frames_of(dataset: Dataset) -> list[Frame]:
         )
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise UnsuitableObject("The object has several frames without a place in space for each.")
-    dimensions = tuple(
-        str(dataset.get(keyword) or "")
-        for keyword in (
-            "AcquisitionNumber",
-            "TemporalPositionIdentifier",
-            "EchoNumbers",
-            "DiffusionBValue",
-            "TriggerTime",
-        )
-    )
+    dimensions = tuple(str(dataset.get(keyword) or "") for keyword in DIMENSION_KEYWORDS)
     return [_frame(dataset, 1, dataset, dataset, dataset, dataset, dimensions)]
 
 

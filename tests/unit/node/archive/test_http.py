@@ -15,7 +15,7 @@ from pydicom.uid import RLELossless
 from starlette.testclient import TestClient
 
 from racoon.domain.identity import Role
-from racoon.node.archive.http import install
+from racoon.node.archive.http import router
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.platform.audit import AuditLog
@@ -34,7 +34,8 @@ def make_app(database: Database, archive: Archive) -> FastAPI:
     accounts = install_accounts(app, "node", database)
     accounts.create(database, "reader", PASSWORD, [Role.READER])
     accounts.create(database, "officer", PASSWORD, [Role.DPO])
-    install(app, archive)
+    app.state.archive = archive
+    app.include_router(router)
     first = ct_series(VOXELS)
     second = ct_series(VOXELS[:2], study=2, subject="SUBJ-2", SeriesDescription="Abdomen 100%_a")
     for item in second:

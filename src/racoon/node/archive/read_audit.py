@@ -6,6 +6,8 @@ import threading
 from collections import OrderedDict
 from time import monotonic
 
+from starlette.requests import Request
+
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
@@ -56,3 +58,12 @@ class ImageReadAudit:
             self._written.move_to_end(key)
             while len(self._written) > REMEMBERED:
                 self._written.popitem(last=False)
+
+
+def record_image_read(request: Request, user: User, series_uid: str, pseudonym: str) -> None:
+    """Record that the user of a request reads a series; the application needs ``database`` and ``audit``."""
+    state = request.app.state
+    found: ImageReadAudit | None = getattr(state, "image_read_audit", None)
+    if found is None:
+        found = state.image_read_audit = ImageReadAudit(state.database, state.audit)
+    found.record(user, series_uid, pseudonym, request.client.host if request.client else None)
