@@ -1,75 +1,112 @@
-"""Render a template in the asker's language, with what every page shows."""
+"""Render a template in the asker's language, with what every page shows.
+
+A role's ``app`` calls :func:`install_pages` once; routes of contexts call :func:`render`.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.responses import HTMLResponse, Response
+from babel import dates, numbers
+from fastapi import FastAPI, Query, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from racoon.domain.permission import is_permitted
 from racoon.platform.auth import optional_user
-from racoon.web.languages import COOKIE, LANGUAGES, language_of, number_format, time_format, translator
+from racoon.platform.http import Problem
+from racoon.web.translation import LANGUAGE_COOKIE, LANGUAGES, language_of, translations
+
+STATIC_PATH = "/static"
+THEMES = ("auto", "dark", "light")
+THEME_COOKIE = "racoon_theme"
+A_YEAR_S = 31_536_000
 
 
 @dataclass(frozen=True)
-class NavigationEntry:
+class Site:
+    """Whose server this is, as the header shows it."""
+
+    code: str
+    name: str
+
+
+@dataclass(frozen=True)
+class NavigationItem:
     """One entry of a role's main menu.
 
     Parameters
     ----------
     path
         Where it leads.
-    title
-        English title; translated when shown.
+    label
+        English; translated when shown.
     action
-        Key of the permission table; the entry is shown to those who may do it.
+        Key of the permission table; shown only to those who may do it.
     """
 
     path: str
-    title: str
+    label: str
     action: str
 
 
-@functools.cache
-def environment() -> Environment:
-    """Build the template environment: everything escaped, an unknown name is an error."""
-    return Environment(
-        loader=PackageLoader("racoon.web", "templates"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def install_pages(app: FastAPI, *, title: str, navigation: tuple[NavigationEntry, ...]) -> None:
-    """Give an application its static files, menu and the login page.
+def install_pages(
+    app: FastAPI,
+    *,
+    site: Site,
+    navigation: Sequence[NavigationItem] = (),
+    home: str = "/",
+    language: Literal["en", "de"] = "en",
+) -> None:
+    """Give an application the look of the house: static files, menu, sign-in page, preferences, error pages.
 
     Parameters
     ----------
     app
-        The role's application.
-    title
-        Name of this server for people.
+        The role's application; its accounts are installed.
+    site
+        Whose server this is.
     navigation
         Main menu.
+    home
+        Start page.
+    language
+        For browsers that ask for neither German nor English.
     """
-    app.state.page_title = title
-    app.state.navigation = navigation
-    folder = Path(str(files("racoon.web"))) / "static"
-    app.mount("/static", StaticFiles(directory=folder), name="static")
+    app.state.site = site
+    app.state.navigation = tuple(navigation)
+    app.state.home = home
+    app.state.language = language
+    app.state.render_problem = _problem_page
+    app.mount(STATIC_PATH, _ImmutableFiles(packages=[("racoon.web", "static")]), name="static")
 
     @app.get("/login", include_in_schema=False)
-    def login(request: Request) -> Response:
-        return render(request, "login.html", next_path=_local_path(request.query_params.get("next", "/")))
+    def sign_in(request: Request, next: str = "/", failed: str = "") -> Response:  # noqa: A002 -- name in the address
+        return render(request, "login.html", next_path=local_path(next), failed=failed)
+
+    @app.get("/preferences", include_in_schema=False)
+    def preferences(
+        next: str = "/",  # noqa: A002 -- name in the address
+        language: Annotated[str, Query(max_length=8)] = "",
+        theme: Annotated[str, Query(max_length=8)] = "",
+    ) -> Response:
+        response = RedirectResponse(local_path(next), status_code=303)
+        for cookie, value, allowed in (
+            (LANGUAGE_COOKIE, language, LANGUAGES),
+            (THEME_COOKIE, theme, THEMES),
+        ):
+            if value in allowed:
+                response.set_cookie(cookie, value, max_age=A_YEAR_S, samesite="lax", httponly=True)
+        return response
 
 
 def render(request: Request, template: str, *, status_code: int = 200, **context: Any) -> HTMLResponse:
@@ -78,9 +115,9 @@ def render(request: Request, template: str, *, status_code: int = 200, **context
     Parameters
     ----------
     request
-        The asker's request; decides language, menu and who is signed in.
+        Decides language, theme, menu and who is signed in.
     template
-        Path below ``templates/``.
+        Path below ``racoon/web/templates``.
     status_code
         HTTP status.
     **context
@@ -88,43 +125,88 @@ def render(request: Request, template: str, *, status_code: int = 200, **context
     """
     language = language_of(request)
     user = optional_user(request)
-    place = request.app.state.accounts.role
-    navigation = [
-        entry
-        for entry in request.app.state.navigation
-        if user is not None and is_permitted(place, user.roles, entry.action)
+    state = request.app.state
+    place = state.accounts.role
+    menu = [
+        item
+        for item in getattr(state, "navigation", ())
+        if user is not None and is_permitted(place, user.roles, item.action)
     ]
-    text = (
-        environment()
-        .get_template(template)
-        .render(
-            request=request,
-            _=translator(language),
-            number=number_format(language),
-            time=time_format(language),
-            language=language,
-            languages=LANGUAGES,
-            user=user,
-            navigation=navigation,
-            page_title=request.app.state.page_title,
-            place=place,
-            static=static_url,
-            **context,
-        )
+    theme = request.cookies.get(THEME_COOKIE, "auto")
+    address = urlsplit(str(request.url))
+    text = environment(language).get_template(template).render(
+        request=request,
+        language=language,
+        theme=theme if theme in THEMES else "auto",
+        user=user,
+        place=place,
+        site=getattr(state, "site", None),
+        home=getattr(state, "home", "/"),
+        navigation=menu,
+        here=address.path + (f"?{address.query}" if address.query else ""),
+        may=lambda action: user is not None and is_permitted(place, user.roles, action),
+        **context,
     )
-    response = HTMLResponse(text, status_code=status_code)
-    if request.query_params.get("lang") in LANGUAGES:
-        response.set_cookie(COOKIE, language, max_age=31_536_000, samesite="strict", httponly=True)
-    return response
+    return HTMLResponse(text, status_code=status_code)
 
 
 @functools.cache
-def static_url(name: str) -> str:
-    """Return the address of a static file with its content in it, so that caches never show an old one."""
-    content = (files("racoon.web") / "static" / name).read_bytes()
-    return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
+def environment(language: str) -> Environment:
+    """Return the template environment of a language: everything escaped, an unknown name is an error."""
+    env = Environment(
+        loader=PackageLoader("racoon.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    env.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    env.globals["asset"] = asset
+    env.filters["number"] = functools.partial(_number, language)
+    env.filters["time"] = functools.partial(_time, language)
+    return env
 
 
-def _local_path(text: str) -> str:
-    # Only a path on this server: "//evil.example" would be another host.
+@functools.cache
+def asset(path: str) -> str:
+    """Return the address of a static file with its content in it, so that no cache shows an old one."""
+    data = files("racoon.web").joinpath("static", path).read_bytes()
+    return f"{STATIC_PATH}/{path}?v={hashlib.sha256(data).hexdigest()[:12]}"
+
+
+def local_path(text: str) -> str:
+    """Return the path if it stays on this server, else the start page."""
+    # "//evil.example" and "/\evil.example" would be other hosts.
     return text if text.startswith("/") and not text.startswith(("//", "/\\")) else "/"
+
+
+class _ImmutableFiles(StaticFiles):
+    """Static files; an address with a version in it never changes its content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if b"v=" in scope.get("query_string", b""):
+            response.headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
+        return response
+
+
+def _problem_page(request: Request, problem: Problem) -> Response:
+    return render(request, "problem.html", status_code=problem.status, problem=problem)
+
+
+def _number(language: str, value: float | None, digits: int = 0) -> str:
+    if value is None:
+        return "–"
+    pattern = "#,##0" + (f".{'0' * digits}" if digits else "")
+    return str(numbers.format_decimal(value, format=pattern, locale=language))
+
+
+def _time(language: str, value: datetime | date | str | None) -> str:
+    if not value:
+        return "–"
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return str(dates.format_datetime(value, "short", locale=language))
+    return str(dates.format_date(value, "medium", locale=language))
