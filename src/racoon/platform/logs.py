@@ -9,6 +9,7 @@ withheld unless the library is listed; their level and place stay visible. Loggi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import logging.handlers
@@ -36,7 +37,7 @@ _allowed: set[str] = {
     "fingerprint", "not_after", "outcome", "phase", "progress",
 }  # fmt: skip
 
-_READABLE_LIBRARIES: Final = frozenset({"racoon", "uvicorn", "alembic", "py"})
+_READABLE_LIBRARIES: Final = frozenset({"racoon", "uvicorn", "alembic"})
 _MAX_TEXT: Final = 300
 
 
@@ -149,7 +150,8 @@ def configure_logging(process: str, path: Path | None = None, level: str = "INFO
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-        old.close()
+        with contextlib.suppress(OSError):  # its last line may not fit on a full disk
+            old.close()
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger("racoon").setLevel(level.upper())

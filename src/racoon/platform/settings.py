@@ -89,10 +89,15 @@ def load_settings(
 
     Configured.__name__, Configured.__qualname__ = cls.__name__, cls.__qualname__
     problems = list(_unknown_environment(cls, env_prefix))
+    problems += [_explain_unknown(cls, keys, path) for keys in _unknown_keys(cls, from_file, [])]
     try:
         settings = Configured(**given)
     except ValidationError as error:
-        problems += [_explain(cls, item, path, env_prefix, given) for item in error.errors()]
+        problems += [
+            _explain(item, path, env_prefix, given)
+            for item in error.errors()
+            if item["type"] != "extra_forbidden" or str(item["loc"][0]) in given
+        ]
     except Exception as error:  # pydantic-settings wraps an unreadable environment value
         raise ConfigurationError(
             f"A setting in the environment cannot be read: {error}. Correct or unset that variable.",
@@ -120,8 +125,29 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
         ) from error
 
 
+def _unknown_keys(cls: type[BaseModel], document: Mapping[str, Any], keys: list[str]) -> Iterator[list[str]]:
+    """Find the keys of a file that no field has: nested models ignore them unless they are told otherwise."""
+    for key, value in document.items():
+        if key not in cls.model_fields:
+            yield [*keys, key]
+            continue
+        nested = _nested_model(cls.model_fields[key])
+        for item in value if isinstance(value, list) else [value]:
+            if nested is not None and isinstance(item, dict):
+                yield from _unknown_keys(nested, item, [*keys, key])
+
+
+def _explain_unknown(cls: type[BaseModel], keys: list[str], path: Path | None) -> str:
+    names = _names_at(cls, keys[:-1])
+    nearest = difflib.get_close_matches(keys[-1], names, n=1, cutoff=0.5)
+    prefix = "".join(f"{part}." for part in keys[:-1])
+    hint = f"Did you mean '{prefix}{nearest[0]}'?" if nearest else f"Valid: {', '.join(sorted(names))}."
+    line = _line_of(path, keys)
+    where = f"{path}" + (f", line {line}" if line else "")
+    return f"{where}: unknown key '{'.'.join(keys)}'. {hint} Rename or remove it."
+
+
 def _explain(
-    cls: type[BaseModel],
     item: Mapping[str, Any],
     path: Path | None,
     env_prefix: str,
@@ -137,12 +163,6 @@ def _explain(
     else:
         line = _line_of(path, keys)
         where = "settings" if path is None else f"{path}" + (f", line {line}" if line else "")
-    if item["type"] == "extra_forbidden":
-        names = _names_at(cls, keys[:-1])
-        nearest = difflib.get_close_matches(keys[-1], names, n=1, cutoff=0.5)
-        prefix = "".join(f"{part}." for part in keys[:-1])
-        hint = f"Did you mean '{prefix}{nearest[0]}'?" if nearest else f"Valid: {', '.join(sorted(names))}."
-        return f"{where}: unknown key '{key}'. {hint} Rename or remove it."
     if item["type"] == "missing":
         return f"{where}: the key '{key}' is missing. Add it to the file or set {variable}."
     value = item.get("input")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.waiting import eventually
 
 from racoon.platform.supervise import AlreadyRunning, NotReady, Supervisor, read_pids, wait_until_ready
+from tests.waiting import eventually
 
 _HEAD = """
 import os, subprocess, sys, threading

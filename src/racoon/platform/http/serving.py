@@ -127,9 +127,15 @@ def serve(
     ConfigurationError
         A certificate cannot be used.
     """
-    for listener in listeners:
-        listener.bind()
-    asyncio.run(_serve(listeners, on_ready, stop))
+    try:
+        for listener in listeners:
+            listener.bind()
+        asyncio.run(_serve(listeners, on_ready, stop))
+    finally:
+        for listener in listeners:
+            if listener.socket is not None:
+                listener.socket.close()
+                listener.socket = None
 
 
 async def _serve(
@@ -169,8 +175,6 @@ async def _serve(
         await asyncio.gather(*tasks)
     finally:
         watcher.cancel()
-        for listener in listeners:
-            listener.socket = None
 
 
 async def _all_started(servers: Sequence[_Server]) -> None:
