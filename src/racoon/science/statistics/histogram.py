@@ -49,10 +49,13 @@ class FixedBins:
 
     @property
     def edges(self) -> NDArray[np.float64]:
-        """Bin edges, shape (count + 1,).  Each is computed from its number, so no error accumulates."""
-        step, start = Fraction(self.width), Fraction(self.lower)
-        inner = [float(start + step * number) for number in range(self.count)]
-        return np.array([*inner, self.upper])
+        """Bin edges, shape (count + 1,).
+
+        Each is computed from its number and correctly rounded: no error accumulates, and bins merged from
+        others share their edges to the last bit.
+        """
+        start, span = Fraction(self.lower), Fraction(self.upper) - Fraction(self.lower)
+        return np.array([float(start + span * number / self.count) for number in range(self.count + 1)])
 
     def cells(self, values: ArrayLike) -> NDArray[np.intp]:
         """Cell of each finite value: 0 is below, 1 … count are the bins, count + 1 is above.

@@ -9,9 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
-from racoon.science.statistics.histogram import Histogram, Quantile
+import numpy as np
+from numpy.typing import NDArray
+
+from racoon.science.statistics.histogram import FixedBins, Histogram, Quantile
 from racoon.science.statistics.moments import Moments
 
 
@@ -58,11 +62,12 @@ class Pooled:
     moments
         Exact merge of the released units.
     histogram
-        Sum over sites of the released cells, ``None`` cells where no site released one; ``None`` without any.
+        Sum over sites of the released cells at the finest width at which half of the values can be shown;
+        ``None`` cells where no site released one; ``None`` without any.
     quantiles
-        Enclosures by probability; wider where cells are missing.
+        Enclosures by probability, from every site at its own width; wider where cells are missing.
     unplaced
-        Values counted in ``moments`` that no released cell shows.
+        Values counted in ``moments`` that no cell of ``histogram`` shows.
     sites, suppressed_sites
         Codes of the sites that count, and of those whose unit was suppressed; sorted.
     """
@@ -96,58 +101,116 @@ def pool(
         raise ValueError("a site counts once")
     counted = sorted((item for item in summaries if item.moments is not None), key=lambda item: item.site)
     moments = Moments.merge(item.moments for item in counted if item.moments is not None)
-    histogram, unplaced, places = _pool_histograms(counted)
+    parts = [(item.moments.n if item.moments else 0, item.histogram) for item in counted]
+    common = _common_bins([histogram for _, histogram in parts if histogram is not None])
+    if any(histogram is not None and histogram.known > size for size, histogram in parts):
+        raise ValueError("a histogram holds more values than its site has")
+    histogram = _shown(parts, common) if common else None
     return Pooled(
         moments=moments,
         histogram=histogram,
-        quantiles={
-            probability: histogram.quantile(probability, unplaced=unplaced, places=places)
-            for probability in probabilities
-        }
-        if histogram is not None
-        else {},
-        unplaced=unplaced,
+        quantiles=_quantiles(parts, common, moments.n, probabilities) if common else {},
+        unplaced=moments.n - (histogram.known if histogram is not None else 0),
         sites=tuple(item.site for item in counted),
         suppressed_sites=tuple(sorted(item.site for item in summaries if item.moments is None)),
     )
 
 
-def _pool_histograms(counted: Sequence[SiteSummary]) -> tuple[Histogram | None, int, list[int]]:
-    unplaced, anywhere = 0, False
-    sized: list[tuple[int, Histogram]] = []
-    for item in counted:
-        size = item.moments.n if item.moments is not None else 0
-        if item.histogram is None:
-            unplaced, anywhere = unplaced + size, anywhere or size > 0
-        elif item.histogram.known > size:
-            raise ValueError("a histogram holds more values than its site has")
-        else:
-            sized.append((size, item.histogram))
-    if not sized:
-        return None, unplaced, []
-    parts = _same_bins([histogram for _, histogram in sized])
-    unplaced += sum(size - part.known for (size, _), part in zip(sized, parts, strict=True))
-    known = [
-        sum(cell or 0 for cell in column) for column in zip(*(part.cells for part in parts), strict=True)
+_Part = tuple[int, Histogram | None]
+"""Values of a site, and how they lie as far as it released that."""
+
+
+def _common_bins(histograms: Sequence[Histogram]) -> FixedBins | None:
+    """Find the coarsest bins from which all histograms can be merged; ``None`` without any.
+
+    Raises
+    ------
+    ValueError
+        If the histograms have different ranges, or no sensible common bins.
+    """
+    if not histograms:
+        return None
+    first = histograms[0].bins
+    if any((item.bins.lower, item.bins.upper) != (first.lower, first.upper) for item in histograms):
+        raise ValueError("sites used different bins")
+    count = math.lcm(*(item.bins.count for item in histograms))
+    return FixedBins(first.lower, first.upper, (first.upper - first.lower) / count)
+
+
+def _shown(parts: Sequence[_Part], common: FixedBins) -> Histogram:
+    """Add the histograms at the finest width at which at least half of the values can be shown.
+
+    A site with few values releases coarse bins; its values stay unplaced rather than blur everybody else's.
+    """
+    released = [histogram for _, histogram in parts if histogram is not None]
+    factors = [common.count // histogram.bins.count for histogram in released]
+    total = sum(histogram.known for histogram in released)
+    # Wider and wider: at the widest all of them take part, so the loop always ends with some.
+    widths = sorted({math.lcm(*chosen) for chosen in _prefixes(sorted(set(factors)))})
+    fine = released
+    for width in widths:
+        fine = [
+            histogram.coarsened(width // factor)
+            for histogram, factor in zip(released, factors, strict=True)
+            if width % factor == 0
+        ]
+        if 2 * sum(histogram.known for histogram in fine) >= total:
+            break
+    columns = list(zip(*(histogram.cells for histogram in fine), strict=True))
+    known = [sum(cell or 0 for cell in column) for column in columns]
+    # A cell nobody released stays unknown; one that only some released shows their sum, a lower bound.
+    cells = [
+        None if None in column and not count else count for count, column in zip(known, columns, strict=True)
     ]
-    hidden = [None in column for column in zip(*(part.cells for part in parts), strict=True)]
-    # A cell nobody released stays unknown; a cell that some sites released shows their sum, a lower bound.
-    cells = tuple(
-        None if unknown and not count else count for count, unknown in zip(known, hidden, strict=True)
+    return Histogram(fine[0].bins, tuple(cells))
+
+
+def _prefixes(factors: Sequence[int]) -> list[Sequence[int]]:
+    return [factors[:length] for length in range(1, len(factors) + 1)]
+
+
+def _quantiles(
+    parts: Sequence[_Part], common: FixedBins, total: int, probabilities: Sequence[float]
+) -> dict[float, Quantile]:
+    """Enclose quantiles from what each site says about how many of its values lie below each edge."""
+    edges = common.edges
+    fewest, most = np.zeros(len(edges), np.int64), np.zeros(len(edges), np.int64)
+    for size, histogram in parts:
+        surely, possibly = _below_edges(size, histogram, len(edges))
+        fewest += surely
+        most += possibly
+    found = {}
+    for probability in probabilities:
+        rank = max(1, math.ceil(Fraction(probability) * total))
+        # Fewer than `rank` values below an edge: the quantile is not below it.  At least `rank`: it is.
+        under, over = np.flatnonzero(most < rank), np.flatnonzero(fewest >= rank)
+        low = float(edges[under[-1]]) if under.size else None
+        high = float(edges[over[0]]) if over.size else None
+        found[probability] = Quantile(
+            (low + high) / 2 if low is not None and high is not None else None, low, high
+        )
+    return found
+
+
+def _below_edges(
+    size: int, histogram: Histogram | None, edges: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Fewest and most values of a site that can lie below each edge of the common bins."""
+    surely, possibly = np.zeros(edges, np.int64), np.zeros(edges, np.int64)
+    if histogram is None:
+        return surely, possibly + size
+    factor = (edges - 1) // histogram.bins.count
+    # First edge above each cell, and last edge at or below its start, counted in edges of the common bins.
+    stops = [0, *(factor * number for number in range(1, histogram.bins.count + 1)), edges]
+    starts = [-1, *(factor * number for number in range(histogram.bins.count)), edges - 1]
+    for cell, start, stop in zip(histogram.cells, starts, stops, strict=True):
+        surely[stop:] += cell or 0
+        possibly[start + 1 :] += cell or 0
+    unplaced = size - histogram.known
+    hidden = [index for index, cell in enumerate(histogram.cells) if cell is None] or range(
+        len(histogram.cells)
     )
-    places = [index for index, unknown in enumerate(hidden) if unknown or anywhere]
-    return Histogram(parts[0].bins, cells), unplaced, places
-
-
-def _same_bins(parts: Sequence[Histogram]) -> list[Histogram]:
-    """Bring histograms whose bins are merged from the same fine bins to the finest width all of them have."""
-    finest = min(parts, key=lambda part: part.bins.width).bins
-    factors = []
-    for part in parts:
-        factor = round(part.bins.width / finest.width)
-        same_range = (part.bins.lower, part.bins.upper) == (finest.lower, finest.upper)
-        if not same_range or not math.isclose(part.bins.width, finest.width * factor, rel_tol=1e-9):
-            raise ValueError("sites used different bins")
-        factors.append(factor)
-    common = math.lcm(*factors)
-    return [part.coarsened(common // factor) for part, factor in zip(parts, factors, strict=True)]
+    if unplaced:
+        surely[stops[hidden[-1]] :] += unplaced
+        possibly[starts[hidden[0]] + 1 :] += unplaced
+    return surely, possibly

@@ -72,3 +72,37 @@ def test_small_sites_make_the_total_a_range():
     found = pool_counts([40, None, 20])
     assert (found.lower, found.upper, found.small_sites, found.shows_sites) == (60, 69, 1, True)
     assert not pool_counts([40, 20]).shows_sites
+
+
+@given(sites, st.data())
+def test_sites_with_coarser_bins_keep_the_quantiles_enclosed(data, draw):
+    summaries = []
+    for index, values in enumerate(data):
+        factor = draw.draw(st.sampled_from([1, 2, 5, 10]))
+        whole = BINS.count_values(values).coarsened(factor)
+        hidden = draw.draw(st.sets(st.integers(0, len(whole.cells) - 1), max_size=3))
+        cells = tuple(None if i in hidden else cell for i, cell in enumerate(whole.cells))
+        summaries.append(SiteSummary(f"S{index}", Moments.of(values), Histogram(whole.bins, cells)))
+    found = pool(summaries)
+    everything = [value for values in data for value in values]
+    assert found.histogram.known + found.unplaced == len(everything)
+    for probability, quantile in found.quantiles.items():
+        exact = float(np.quantile(everything, probability, method="inverted_cdf"))
+        assert quantile.low is None or quantile.low <= exact
+        assert quantile.high is None or exact <= quantile.high
+
+
+def test_one_coarse_site_does_not_blur_the_others():
+    fine = [SiteSummary(f"S{n}", Moments.of([4.5] * 20), BINS.count_values([4.5] * 20)) for n in range(3)]
+    coarse = SiteSummary("S9", Moments.of([5.5] * 6), BINS.count_values([5.5] * 6).coarsened(10))
+    found = pool([*fine, coarse])
+    assert found.histogram.bins.width == 1.0
+    assert found.histogram.cells[5] == 60
+    assert found.unplaced == 6
+    assert (found.quantiles[0.5].low, found.quantiles[0.5].high) == (4.0, 5.0)
+
+
+def test_released_payloads_are_read_back():
+    item = {"moments": Moments.of([1.0, 2.0]).to_dict(), "histogram": BINS.count_values([1.0, 2.0]).to_dict()}
+    assert SiteSummary.from_dict("S1", item) == summary(1, [1.0, 2.0])
+    assert SiteSummary.from_dict("S1", {"moments": None, "histogram": None}).moments is None
