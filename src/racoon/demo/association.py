@@ -1,7 +1,8 @@
 """The sending side of a DICOM association, just enough for C-STORE and C-ECHO (PS3.7, PS3.8).
 
-Sends the bytes of a data set as they are: a file with a transfer syntax we cannot decode, or one that a broken disk cut
-short, reaches the other side exactly as it lies in the hospital's archive.  It is no library: pynetdicom is.
+Sends the bytes of a data set as they are: a file with a transfer syntax we cannot decode, or one that a
+broken disk cut short, reaches the other side exactly as it lies in the hospital's archive.  It is no
+library: pynetdicom is.
 """
 
 from __future__ import annotations
@@ -64,7 +65,13 @@ class Association:
     """
 
     def __init__(
-        self, host: str, port: int, calling: str, called: str, contexts: Sequence[Context], timeout_s: float = 60
+        self,
+        host: str,
+        port: int,
+        calling: str,
+        called: str,
+        contexts: Sequence[Context],
+        timeout_s: float = 60,
     ) -> None:
         self._ids = {context: 2 * index + 1 for index, context in enumerate(contexts[:128])}
         self._accepted: set[int] = set()
@@ -73,7 +80,9 @@ class Association:
         try:
             self._socket = socket.create_connection((host, port), timeout=timeout_s)
         except OSError as error:
-            raise PeerUnavailable("The DICOM peer does not accept connections.", details={"error": str(error)}) from error
+            raise PeerUnavailable(
+                "The DICOM peer does not accept connections.", details={"error": str(error)}
+            ) from error
         # Without this, Nagle and delayed acknowledgement cost 40 ms per instance.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._socket.makefile("rb", buffering=1 << 16)
@@ -134,14 +143,22 @@ class Association:
         body += called.encode().ljust(16)[:16] + calling.encode().ljust(16)[:16] + bytes(32)
         body += _item(0x10, APPLICATION_CONTEXT)
         for context, number in self._ids.items():
-            syntaxes = _item(0x30, context.sop_class_uid.encode()) + _item(0x40, context.transfer_syntax_uid.encode())
+            syntaxes = _item(0x30, context.sop_class_uid.encode()) + _item(
+                0x40, context.transfer_syntax_uid.encode()
+            )
             body += _item(0x20, struct.pack(">Bxxx", number) + syntaxes)
-        user = _item(0x51, struct.pack(">I", OUR_LIMIT)) + _item(0x52, IMPLEMENTATION_UID) + _item(0x55, b"RACOON_DEMO")
+        user = (
+            _item(0x51, struct.pack(">I", OUR_LIMIT))
+            + _item(0x52, IMPLEMENTATION_UID)
+            + _item(0x55, b"RACOON_DEMO")
+        )
         body += _item(0x50, user)
         self._send(struct.pack(">BBI", 1, 0, len(body)) + body)
         kind, answer = self._read_pdu()
         if kind == 3:
-            raise PeerUnavailable("The DICOM peer rejected the association.", details={"reason": list(answer[1:4])})
+            raise PeerUnavailable(
+                "The DICOM peer rejected the association.", details={"reason": list(answer[1:4])}
+            )
         if kind != 2:
             raise PeerUnavailable("The DICOM peer answered the association request with something else.")
         self._read_acceptance(answer)
@@ -226,7 +243,9 @@ class Association:
                 raise PeerUnavailable("The DICOM peer sent a longer message than agreed.")
             body = self._file.read(length)
         except OSError as error:
-            raise PeerUnavailable("The DICOM peer stopped answering.", details={"error": str(error)}) from error
+            raise PeerUnavailable(
+                "The DICOM peer stopped answering.", details={"error": str(error)}
+            ) from error
         if len(body) < length:
             raise PeerUnavailable("The DICOM peer closed the connection in the middle of an answer.")
         return kind, body
@@ -235,7 +254,9 @@ class Association:
         try:
             self._socket.sendall(data)
         except OSError as error:
-            raise PeerUnavailable("The DICOM peer closed the connection.", details={"error": str(error)}) from error
+            raise PeerUnavailable(
+                "The DICOM peer closed the connection.", details={"error": str(error)}
+            ) from error
 
 
 def _item(kind: int, body: bytes) -> bytes:

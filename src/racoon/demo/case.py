@@ -74,7 +74,9 @@ class Case:
     volumes_ml: Mapping[str, float]
 
 
-def choose_grid(style: Style, *, light: bool, matrix: int | None = None, slice_mm: float | None = None) -> Grid:
+def choose_grid(
+    style: Style, *, light: bool, matrix: int | None = None, slice_mm: float | None = None
+) -> Grid:
     """Choose the voxel grid: the site's own slices, or a coarse one for quick runs.
 
     Parameters

@@ -36,12 +36,14 @@ def rasterise(
     Returns
     -------
     numpy.ndarray
-        Voxels whose centre lies inside an odd number of contours: a contour inside another is a hole, the convention
-        of planning systems that have no other way to write one (DICOM PS3.3 C.8.8.6).
+        Voxels whose centre lies inside an odd number of contours: a contour inside another is a hole, the
+        convention of planning systems that have no other way to write one (DICOM PS3.3 C.8.8.6).
     """
     numbers = {str(item.ROIName): int(item.ROINumber) for item in structures.StructureSetROISequence}
     if region not in numbers:
-        raise ContourDefect(f"The structure set has no region {region!r}.", details={"regions": list(numbers)})
+        raise ContourDefect(
+            f"The structure set has no region {region!r}.", details={"regions": list(numbers)}
+        )
     mask = np.zeros(shape, dtype=bool)
     inverse = np.linalg.inv(affine)
     for item in structures.ROIContourSequence:

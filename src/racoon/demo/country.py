@@ -6,23 +6,22 @@ Layout::
     FOLDER/country.json                 sites, cases, splits, labels, statement on the data
     FOLDER/truth.json                   exact truth per case
 
-Two more institutions may stand beside the training sites: ``POOL`` holds copies of all training cases (the same
-instances) for pooled training, ``HOLDOUT`` is a hospital that takes no part in training and has unseen cases.
+Two more institutions may stand beside the training sites: ``POOL`` holds copies of all training cases (the
+same instances) for pooled training, ``HOLDOUT`` is a hospital that takes no part in training and has unseen
+cases.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from multiprocessing import get_context
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from racoon.demo.case import Case, choose_grid, make_case
 from racoon.demo.hospitals import (
@@ -36,12 +35,21 @@ from racoon.demo.hospitals import (
 )
 from racoon.demo.labels import FINDINGS, LABELS, LIGHT_ORGANS, ORGANS
 from racoon.demo.patients import Patient, draw_patient
+from racoon.demo.real_data import write_real_country
+from racoon.demo.records import (
+    CaseRecord,
+    Country,
+    Progress,
+    SiteRecord,
+    Split,
+    load_country,
+    run_jobs,
+)
 from racoon.demo.segmentation import build_segmentation
 from racoon.demo.series import Affine, SeriesPlan, build_series, write_datasets
 from racoon.errors import Refused
 
-Split = Literal["train", "test"]
-Progress = Callable[[int, int, str], None]
+__all__ = ["CaseRecord", "Country", "SiteRecord", "load_country", "write_country"]
 
 SMALLEST_SITE = 5
 """Fewest cases of an ordinary site: the release gate's smallest cell."""
@@ -60,108 +68,7 @@ class CountryRefused(Refused):
     code = "demo.country"
 
 
-@dataclass(frozen=True)
-class CaseRecord:
-    """One case as the country's index lists it.
-
-    Parameters
-    ----------
-    case
-        Name of the case and of its folder.
-    site
-        Site code.
-    split
-        ``test`` for cases no site trains on.
-    modality
-        ``CT`` or ``MR``.
-    files
-        Number of DICOM files.
-    truth
-        Facts known by construction, or from the source of real images.
-    """
-
-    case: str
-    site: str
-    split: Split
-    modality: str
-    files: int
-    truth: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class SiteRecord:
-    """One institution: its code, name, city, what it is for, and its cases."""
-
-    code: str
-    name: str
-    city: str
-    purpose: Literal["training", "pool", "holdout"]
-    cases: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Country:
-    """What was written.
-
-    Parameters
-    ----------
-    folder
-        Its root.
-    kind
-        ``synthetic`` or ``real``.
-    title, statement, licence
-        What the data are and may be used for; shown beside every result.
-    labels
-        Everything outlined: key, code, modality, largest plausible volume in ml.
-    training
-        What a network learns: name, modality, codes of the labels, and settings of the training plan.
-    sites, cases
-        Index.
-    """
-
-    folder: Path
-    kind: Literal["synthetic", "real"]
-    title: str
-    statement: str
-    licence: str
-    labels: tuple[Mapping[str, Any], ...]
-    training: Mapping[str, Any]
-    sites: tuple[SiteRecord, ...]
-    cases: tuple[CaseRecord, ...] = field(repr=False, default=())
-
-    @property
-    def instance_count(self) -> int:
-        """DICOM files of all sites together."""
-        return sum(case.files for case in self.cases)
-
-    def get_pacs(self, site: str) -> Path:
-        """Folder that plays the PACS of a site."""
-        return self.folder / "pacs" / site
-
-    def save(self) -> None:
-        """Write ``country.json`` and ``truth.json``."""
-        index = asdict(self)
-        index.pop("folder")
-        truth = [{"site": c.site, "case": c.case, "split": c.split, **c.truth} for c in self.cases]
-        for case in index["cases"]:
-            case.pop("truth")
-        _write_json(self.folder / "country.json", index)
-        _write_json(self.folder / "truth.json", truth)
-
-
-def load_country(folder: Path) -> Country:
-    """Load the index of a country that was written before."""
-    index = json.loads((folder / "country.json").read_text(encoding="utf-8"))
-    truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
-    cases = tuple(
-        CaseRecord(**case, truth=facts) for case, facts in zip(index.pop("cases"), truth, strict=True)
-    )
-    sites = tuple(SiteRecord(**{**site, "cases": tuple(site["cases"])}) for site in index.pop("sites"))
-    labels = tuple(index.pop("labels"))
-    return Country(folder=folder, sites=sites, cases=cases, labels=labels, **index)
-
-
-def write_country(
+def write_country(  # noqa: PLR0913  one keyword per thing a user can choose on the command line
     folder: Path,
     *,
     sites: int = 3,
@@ -214,15 +121,22 @@ def write_country(
     folder.mkdir(parents=True, exist_ok=True)
     say = progress or _say_nothing
     if source is not None:
-        from racoon.demo.real_data import write_real_country
-
         country = write_real_country(
-            folder, source, sites=sites, cases_per_site=cases_per_site, seed=seed, pool=with_pool,
-            holdout=with_holdout, holdout_cases=holdout_cases, progress=say, processes=processes,
-        )  # fmt: skip
+            folder,
+            source,
+            sites=sites,
+            cases_per_site=cases_per_site,
+            seed=seed,
+            holdout=with_holdout,
+            holdout_cases=holdout_cases,
+            progress=say,
+            processes=processes,
+        )
     else:
         if not 1 <= sites <= len(HOSPITALS):
-            raise CountryRefused(f"The country has 1 to {len(HOSPITALS)} hospitals; choose --sites in that range.")
+            raise CountryRefused(
+                f"The country has 1 to {len(HOSPITALS)} hospitals; choose --sites in that range."
+            )
         tasks = plan_cases(sites, cases_per_site or (6 if light else 8), small_site)
         if with_holdout:
             tasks += [(HOLDOUT, number % sites, number) for number in range(holdout_cases)]
@@ -230,12 +144,22 @@ def write_country(
         records = run_jobs(write_case, jobs, processes, say)
         hospitals = [*HOSPITALS[:sites], *([HOLDOUT_HOSPITAL] if with_holdout else [])]
         country = Country(
-            folder=folder, kind="synthetic", title="Synthetic chest and torso CT", statement=STATEMENT,
+            folder=folder,
+            kind="synthetic",
+            title="Synthetic chest and torso CT",
+            statement=STATEMENT,
             licence="Apache-2.0, made by this program",
-            labels=tuple({"key": key, "code": label.code.to_dict(), "modality": "CT"} for key, label in LABELS.items()),
-            training={"name": "lung opacity", "modality": "CT", "labels": [LABELS["lung_opacity"].code.to_dict()]},
-            sites=describe_sites(hospitals, records), cases=tuple(records),
-        )  # fmt: skip
+            labels=tuple(
+                {"key": key, "code": label.code.to_dict(), "modality": "CT"} for key, label in LABELS.items()
+            ),
+            training={
+                "name": "lung opacity",
+                "modality": "CT",
+                "labels": [LABELS["lung_opacity"].code.to_dict()],
+            },
+            sites=describe_sites(hospitals, records),
+            cases=tuple(records),
+        )
     if with_pool:
         country = add_pool(country)
     country.save()
@@ -271,9 +195,13 @@ def write_case(job: CaseJob) -> CaseRecord:
     word = sum(ord(letter) << (5 * place) for place, letter in enumerate(job.code))
     rng = np.random.default_rng([job.seed, word, job.number])
     patient = draw_patient(
-        rng, site=job.code, number=job.number + 1, institution=hospital.name, city=hospital.city,
+        rng,
+        site=job.code,
+        number=job.number + 1,
+        institution=hospital.name,
+        city=hospital.city,
         description="CT Thorax und Oberbauch",
-    )  # fmt: skip
+    )
     style = get_style(job.style)
     grid = choose_grid(style, light=job.light)
     case = make_case(rng, style, grid, is_female=patient.sex == "F", age=patient.age)
@@ -298,7 +226,7 @@ def write_case(job: CaseJob) -> CaseRecord:
     return CaseRecord(name, job.code, split, "CT", files, describe_truth(case, job, patient))
 
 
-def compute_affine(case: Case, isocentre_mm: np.ndarray) -> Affine:  # type: ignore[type-arg]
+def compute_affine(case: Case, isocentre_mm: npt.NDArray[np.float64]) -> Affine:
     """Build the 4x4 from (slice, row, column, 1) to LPS mm for a scan at a table position."""
     z, y, x = case.grid.axes()
     affine = np.zeros((4, 4))
@@ -318,9 +246,13 @@ def write_patient_files(folder: Path, plan: SeriesPlan, case: Case, affine: Affi
         (FINDINGS, "findings", "Befunde", 302),
     ):
         segmentation = build_segmentation(
-            sources, {key: case.masks[key] for key in keys}, identity=(*plan.identity, word), description=title,
-            creator=plan.patient.performing_physician, series_number=number,
-        )  # fmt: skip
+            sources,
+            {key: case.masks[key] for key in keys},
+            identity=(*plan.identity, word),
+            description=title,
+            creator=plan.patient.performing_physician,
+            series_number=number,
+        )
         if segmentation is not None:
             count += len(write_datasets(folder, [segmentation], f"SEG-{word}"))
     return count
@@ -337,29 +269,11 @@ def describe_truth(case: Case, job: CaseJob, patient: Patient) -> dict[str, Any]
         "spacing_mm": list(case.grid.spacing_mm),
         "patient_id": patient.patient_id,
         "finding_volume_ml": dict(case.volumes_ml),
-        "mask_volume_ml": {key: float(mask.sum()) * voxel_ml for key, mask in case.masks.items() if mask.any()},
+        "mask_volume_ml": {
+            key: float(mask.sum()) * voxel_ml for key, mask in case.masks.items() if mask.any()
+        },
         "findings": [asdict(finding) for finding in case.findings if finding.kind != "emphysema"],
     }
-
-
-def run_jobs(
-    work: Callable[[Any], CaseRecord], jobs: Iterable[Any], processes: int, progress: Progress
-) -> list[CaseRecord]:
-    """Run jobs in worker processes; results come back in the order of the jobs, whoever finished first."""
-    todo = list(jobs)
-    records: list[CaseRecord] = []
-    if processes <= 1:
-        results: Iterable[CaseRecord] = map(work, todo)
-        for record in results:
-            records.append(record)
-            progress(len(records), len(todo), record.case)
-        return records
-    # spawn: the caller may hold threads and sockets that a forked child must not inherit.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for record in pool.map(work, todo):
-            records.append(record)
-            progress(len(records), len(todo), record.case)
-    return records
 
 
 def describe_sites(hospitals: Iterable[Hospital], records: Iterable[CaseRecord]) -> tuple[SiteRecord, ...]:
@@ -369,9 +283,12 @@ def describe_sites(hospitals: Iterable[Hospital], records: Iterable[CaseRecord])
         by_site.setdefault(record.site, []).append(record.case)
     return tuple(
         SiteRecord(
-            hospital.code, hospital.name, hospital.city, "holdout" if hospital.code == HOLDOUT else "training",
+            hospital.code,
+            hospital.name,
+            hospital.city,
+            "holdout" if hospital.code == HOLDOUT else "training",
             tuple(by_site.get(hospital.code, ())),
-        )  # fmt: skip
+        )
         for hospital in hospitals
     )
 
@@ -391,12 +308,10 @@ def add_pool(country: Country) -> Country:
                 shutil.copyfile(path, target / path.name)
         copies.append(CaseRecord(case.case, POOL, "train", case.modality, case.files, case.truth))
     hospital = POOL_HOSPITAL
-    site = SiteRecord(hospital.code, hospital.name, hospital.city, "pool", tuple(copy.case for copy in copies))
+    site = SiteRecord(
+        hospital.code, hospital.name, hospital.city, "pool", tuple(copy.case for copy in copies)
+    )
     return replace(country, sites=(*country.sites, site), cases=(*country.cases, *copies))
-
-
-def _write_json(path: Path, document: object) -> None:
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def _say_nothing(done: int, total: int, case: str) -> None:

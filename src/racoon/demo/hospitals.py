@@ -1,8 +1,8 @@
 """The invented country's hospitals: their codes, cities, scanners and patients' diseases.
 
-The three styles differ on purpose in what a network learns from them: one sees mostly faint ground glass, one mostly
-dense consolidation beside effusions, one small foci on a noisy scanner.  A model of one site meets the others' kind
-for the first time in the hold-out hospital, which has all three.
+The three styles differ on purpose in what a network learns from them: one sees mostly faint ground glass, one
+mostly dense consolidation beside effusions, one small foci on a noisy scanner.  A model of one site meets
+the others' kind for the first time in the hold-out hospital, which has all three.
 """
 
 from __future__ import annotations

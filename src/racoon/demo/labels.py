@@ -63,14 +63,27 @@ LABELS: dict[str, Label] = {
         Label("lung_opacity", ABNORMAL, Code("112001", "DCM", "Opacity")),
         Label("lung_nodule", ABNORMAL, Code("427359005", "SCT", "Solitary nodule of lung")),
         Label("pleural_effusion", ABNORMAL, Code("60046008", "SCT", "Pleural effusion")),
-        Label("calcification", ABNORMAL, Code("18115005", "SCT", "Pathologic calcification, calcified structure")),
+        Label(
+            "calcification",
+            ABNORMAL,
+            Code("18115005", "SCT", "Pathologic calcification, calcified structure"),
+        ),
     )
 }
 
 ORGANS = (
-    "right_lung", "left_lung", "heart", "aorta", "liver", "spleen", "right_kidney", "left_kidney",
-    "vertebral_column", "skeletal_muscle", "subcutaneous_fat",
-)  # fmt: skip
+    "right_lung",
+    "left_lung",
+    "heart",
+    "aorta",
+    "liver",
+    "spleen",
+    "right_kidney",
+    "left_kidney",
+    "vertebral_column",
+    "skeletal_muscle",
+    "subcutaneous_fat",
+)
 LIGHT_ORGANS = ("right_lung", "left_lung", "heart", "liver", "spleen")
 """What is outlined in quick runs: a segmentation costs a node more than its images do."""
 

@@ -1,6 +1,7 @@
-"""The manifest of real images: which files, what they show, who outlined them, and which invented hospital gets them.
+"""The manifest of real images: which files, what they show, and which invented hospital gets them.
 
-A manifest is TOML; ``examples/real-data.toml`` explains every key.  A bare folder gets a manifest made up by rule.
+A manifest is TOML; ``examples/real-data.toml`` explains every key.  A bare folder gets a manifest made up
+by rule.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from racoon.demo.labels import ABNORMAL, ANATOMICAL, LEFT, RIGHT, TISSUE, Label
+from racoon.demo.nifti import load_nifti
 from racoon.domain.coding import Code
 from racoon.errors import Refused
 
@@ -129,7 +131,9 @@ def load_manifest(source: Path) -> Manifest:
     if source.is_dir():
         return invent_manifest(source)
     if not source.is_file():
-        raise ManifestRefused(f"There is no manifest or folder {source.name}; give the path of one that exists.")
+        raise ManifestRefused(
+            f"There is no manifest or folder {source.name}; give the path of one that exists."
+        )
     try:
         document = tomllib.loads(source.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -137,8 +141,8 @@ def load_manifest(source: Path) -> Manifest:
     root = (source.parent / str(document.get("root", "."))).resolve()
     if not root.is_dir():
         raise ManifestRefused(
-            f"{source.name} says that the images lie in {document.get('root')!r} beside it, and there is no such "
-            "folder. Put the images there or change the key 'root'.",
+            f"{source.name} says that the images lie in {document.get('root')!r} beside it, and there is "
+            "no such folder. Put the images there or change the key 'root'.",
             details={"root": str(root)},
         )
     try:
@@ -157,14 +161,16 @@ def _check_labels(manifest: Manifest, name: str) -> None:
     for group in manifest.images:
         used |= set(group.values) | set(group.regions)
     if used - known:
-        raise ManifestRefused(f"{name} uses labels that [[labels]] does not define: {', '.join(sorted(used - known))}.")
+        raise ManifestRefused(
+            f"{name} uses labels that [[labels]] does not define: {', '.join(sorted(used - known))}."
+        )
 
 
 def invent_manifest(folder: Path) -> Manifest:
-    """Make up a manifest for a bare folder: three sites in turn, outlines from a folder ``labels`` if there is one.
+    """Make up a manifest for a bare folder: three sites in turn, outlines from a folder ``labels``.
 
-    NIfTI files lie in ``images`` with outlines of the same name in ``labels``, or directly in the folder; anything else
-    is searched for DICOM files.
+    NIfTI files lie in ``images`` with outlines of the same name in ``labels``, or directly in the folder;
+    anything else is searched for DICOM files.
     """
     place = "images" if (folder / "images").is_dir() else "."
     found = sorted((folder / place).glob("*.nii*"))
@@ -173,14 +179,17 @@ def invent_manifest(folder: Path) -> Manifest:
     modality: Literal["CT", "MR"] = "MR"
     labels = folder / "labels"
     if found:
-        from racoon.demo.nifti import load_nifti
-
         modality = "CT" if float(load_nifti(found[0]).data.min()) < -200 else "MR"
         group = ImageGroup(
-            name="image", kind="nifti", modality=modality, images=f"{place}/*.nii*",
+            name="image",
+            kind="nifti",
+            modality=modality,
+            images=f"{place}/*.nii*",
             outlines="labels/{name}" if labels.is_dir() else None,
-            values={"outlined": tuple(range(1, 256))} if labels.is_dir() else {}, sites=sites, holdout_share=0.12,
-        )  # fmt: skip
+            values={"outlined": tuple(range(1, 256))} if labels.is_dir() else {},
+            sites=sites,
+            holdout_share=0.12,
+        )
     else:
         modality = "CT"
         group = ImageGroup(name="image", kind="dicom", modality=modality, images=".", sites=sites)

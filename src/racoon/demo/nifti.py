@@ -17,7 +17,7 @@ OFF_GRID_VOXELS = 0.1
 
 
 class NiftiDefect(Defect):
-    """A file that is no usable three-dimensional NIfTI image, or a label map on another grid than its image."""
+    """No usable three-dimensional NIfTI image, or a label map on another grid than its image."""
 
     code = "demo.nifti"
 
@@ -44,8 +44,8 @@ class Volume:
 def load_nifti(path: Path) -> Volume:
     """Load a NIfTI file and turn its axes to the nearest (foot to head, front to back, right to left) order.
 
-    Only axes are swapped and flipped, never resampled: voxels and their places in the world stay exactly as they were.
-    NIfTI's world is RAS, DICOM's LPS: x and y change sign (DICOM PS3.3 C.7.6.2.1.1).
+    Only axes are swapped and flipped, never resampled: voxels and their places in the world stay exactly as
+    they were. NIfTI's world is RAS, DICOM's LPS: x and y change sign (DICOM PS3.3 C.7.6.2.1.1).
     """
     try:
         image = nib.load(path)  # type: ignore[attr-defined]
@@ -58,14 +58,16 @@ def load_nifti(path: Path) -> Volume:
     ras = np.asarray(image.affine, dtype=np.float64)
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ras
     turned, affine = turn_to_axial(data, lps)
-    return Volume(turned, affine, bool(np.issubdtype(stored, np.integer)) and bool(np.issubdtype(data.dtype, np.integer)))
+    return Volume(
+        turned,
+        affine,
+        bool(np.issubdtype(stored, np.integer)) and bool(np.issubdtype(data.dtype, np.integer)),
+    )
 
 
-def turn_to_axial(
-    data: npt.NDArray[np.generic], lps: Affine
-) -> tuple[npt.NDArray[np.generic], Affine]:
+def turn_to_axial(data: npt.NDArray[np.generic], lps: Affine) -> tuple[npt.NDArray[np.generic], Affine]:
     """Swap and flip axes so that they run as nearly as possible along +z, +y, +x (slice, row, column)."""
-    # io_orientation works for any world: column 0 names the world axis closest to each array axis, column 1 its sign.
+    # Works for any world: column 0 names the world axis closest to an array axis, column 1 its sign.
     orientation = nib.orientations.io_orientation(lps)
     wanted = np.array([[axis, 1] for axis in range(3)])
     transform = nib.orientations.ornt_transform(orientation, wanted)
@@ -77,7 +79,7 @@ def turn_to_axial(
 
 
 def match_labels(labels: Volume, shape: tuple[int, int, int], affine: Affine) -> npt.NDArray[np.generic]:
-    """Bring a label map onto an image's grid when it is the same grid in another order; refuse any other grid.
+    """Bring a label map onto an image's grid if it is the same grid in another order, or refuse.
 
     Parameters
     ----------
@@ -93,9 +95,13 @@ def match_labels(labels: Volume, shape: tuple[int, int, int], affine: Affine) ->
     """
     mapping = np.linalg.inv(labels.affine) @ affine
     whole = np.rint(mapping)
-    corners = np.array([[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)])
+    corners = np.array(
+        [[i, j, k, 1] for i in (0, shape[0] - 1) for j in (0, shape[1] - 1) for k in (0, shape[2] - 1)]
+    )
     if float(np.abs(corners @ (mapping - whole).T).max()) > OFF_GRID_VOXELS:
-        raise NiftiDefect("A label map does not lie on the grid of its image.", details={"mapping": mapping.tolist()})
+        raise NiftiDefect(
+            "A label map does not lie on the grid of its image.", details={"mapping": mapping.tolist()}
+        )
     out = np.zeros(shape, dtype=labels.data.dtype)
     grid = np.indices(shape).reshape(3, -1)
     at = (whole[:3, :3] @ grid + whole[:3, 3:]).astype(np.intp)

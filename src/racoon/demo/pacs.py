@@ -1,7 +1,8 @@
-"""Plays a hospital's PACS: sends a folder of DICOM files to a node by C-STORE until everything is acknowledged.
+"""Plays a hospital's PACS: sends a folder of DICOM files by C-STORE until all are acknowledged.
 
-Run as ``python -m racoon.demo.pacs --folder F --host H --port P --calling A --called B [--json]``.  It waits for a node
-that is restarting, goes on where it stopped (``--done-file``) and can plant bad objects among the good (``--faults``).
+Run as ``python -m racoon.demo.pacs --folder F --host H --port P --calling A --called B [--json]``.  It
+waits for a node that is restarting, goes on where it stopped (``--done-file``) and can plant bad objects
+among the good (``--faults``).
 """
 
 from __future__ import annotations
@@ -105,7 +106,11 @@ def plant_faults(instances: Sequence[Instance]) -> list[Instance]:
         return planted
     model = planted[0]
     for position, fault in ((1, "truncated"), (2, "not-dicom"), (4, "duplicate")):
-        uid = model.sop_instance_uid if fault == "duplicate" else make_uid("fault", fault, model.sop_instance_uid)
+        uid = (
+            model.sop_instance_uid
+            if fault == "duplicate"
+            else make_uid("fault", fault, model.sop_instance_uid)
+        )
         bad = Instance(model.path, uid, model.context, model.start, fault)
         planted.insert(min(position * max(len(planted) // 5, 1), len(planted)), bad)
     return planted
@@ -127,9 +132,16 @@ class Sender:
     """
 
     def __init__(
-        self, host: str, port: int, calling: str, called: str, *, done_file: Path | None, give_up_after_s: float,
+        self,
+        host: str,
+        port: int,
+        calling: str,
+        called: str,
+        *,
+        done_file: Path | None,
+        give_up_after_s: float,
         report: Reporter,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._peer = (host, port, calling, called)
         self._done_file = done_file
         self._give_up_after_s = give_up_after_s
@@ -265,16 +277,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report.write("start", total=len(instances), faults=len(planned) - len(instances))
     started = time.monotonic()
     sender = Sender(
-        options.host, options.port, options.calling, options.called,
+        options.host,
+        options.port,
+        options.calling,
+        options.called,
         done_file=Path(options.done_file) if options.done_file else None,
-        give_up_after_s=options.give_up_after, report=report,
-    )  # fmt: skip
+        give_up_after_s=options.give_up_after,
+        report=report,
+    )
     tally = sender.send(planned)
     seconds = time.monotonic() - started
     report.write(
-        "done", sent=tally.sent, total=tally.total, rejected=len(tally.rejected), faults=tally.faults,
-        retries=tally.retries, bytes=tally.bytes_sent, seconds=round(seconds, 3),
-    )  # fmt: skip
+        "done",
+        sent=tally.sent,
+        total=tally.total,
+        rejected=len(tally.rejected),
+        faults=tally.faults,
+        retries=tally.retries,
+        bytes=tally.bytes_sent,
+        seconds=round(seconds, 3),
+    )
     return 0 if tally.sent == tally.total else 1
 
 
@@ -285,9 +307,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--calling", default="PACS", help="our AE title")
     parser.add_argument("--called", required=True, help="the node's AE title")
-    parser.add_argument("--done-file", help="list of acknowledged SOP instance UIDs, to go on after an interruption")
-    parser.add_argument("--give-up-after", type=float, default=600.0, help="seconds of silence before giving up")
-    parser.add_argument("--faults", action="store_true", help="plant a truncated, a non-DICOM and a duplicate object")
+    parser.add_argument(
+        "--done-file", help="list of acknowledged SOP instance UIDs, to go on after an interruption"
+    )
+    parser.add_argument(
+        "--give-up-after", type=float, default=600.0, help="seconds of silence before giving up"
+    )
+    parser.add_argument(
+        "--faults", action="store_true", help="plant a truncated, a non-DICOM and a duplicate object"
+    )
     parser.add_argument("--json", action="store_true", help="JSON lines")
     return parser.parse_args(arguments)
 

@@ -1,4 +1,4 @@
-"""Invented patients of an invented country: names, numbers and visits that de-identification must take away."""
+"""Invented patients: names, numbers and visits that de-identification must take away."""
 
 from __future__ import annotations
 
@@ -9,23 +9,97 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 GIVEN_FEMALE = (
-    "Jörgine", "Käthe", "Ruža", "Änne", "Friederike", "Şebnem", "Gisela", "Özlem", "Zoë", "Hannelore", "Mathilde",
-    "Ingeborg", "Swantje", "Birgül", "Roswitha", "Liesbeth", "Aurélie", "Thea", "Wiebke", "Małgorzata",
-)  # fmt: skip
+    "Jörgine",
+    "Käthe",
+    "Ruža",
+    "Änne",
+    "Friederike",
+    "Şebnem",
+    "Gisela",
+    "Özlem",
+    "Zoë",
+    "Hannelore",
+    "Mathilde",
+    "Ingeborg",
+    "Swantje",
+    "Birgül",
+    "Roswitha",
+    "Liesbeth",
+    "Aurélie",
+    "Thea",
+    "Wiebke",
+    "Małgorzata",
+)
 GIVEN_MALE = (
-    "Jürgen", "Götz", "Sören", "Emre", "Wolfgang", "Günther", "Björn", "Karl-Heinz", "Matthäus", "Łukasz", "Rüdiger",
-    "Volker", "Hüseyin", "Anselm", "Detlef", "Jörg", "Benedikt", "Tjark", "Ludwig", "Ömer",
-)  # fmt: skip
+    "Jürgen",
+    "Götz",
+    "Sören",
+    "Emre",
+    "Wolfgang",
+    "Günther",
+    "Björn",
+    "Karl-Heinz",
+    "Matthäus",
+    "Łukasz",
+    "Rüdiger",
+    "Volker",
+    "Hüseyin",
+    "Anselm",
+    "Detlef",
+    "Jörg",
+    "Benedikt",
+    "Tjark",
+    "Ludwig",
+    "Ömer",
+)
 FAMILY = (
-    "Müßiggang", "Öchsle", "Grünspecht", "Bärenfänger", "Süßkind", "Kräuterlein", "Höllriegel", "Weißgerber", "Überall",
-    "Schönfeldt", "Däubler", "Vögele", "Größer", "Hägenbarth", "Nußbaumer", "Wächtersbach", "Löwenzahn", "Rößler",
-    "Kühnapfel", "Jägerndorf", "Äpfelbach", "Brückmann", "Förstemann", "Hölzenbein", "Mühlensiep", "Tränkle",
-    "Zöllner-Brandt", "von Rübenau", "Pfäfflin", "Sträßner",
-)  # fmt: skip
-STREETS = ("Lindenweg", "Am Mühlbach", "Große Gasse", "Bahnhofstraße", "Schloßallee", "Birkenhöhe", "Hafenstraße")
+    "Müßiggang",
+    "Öchsle",
+    "Grünspecht",
+    "Bärenfänger",
+    "Süßkind",
+    "Kräuterlein",
+    "Höllriegel",
+    "Weißgerber",
+    "Überall",
+    "Schönfeldt",
+    "Däubler",
+    "Vögele",
+    "Größer",
+    "Hägenbarth",
+    "Nußbaumer",
+    "Wächtersbach",
+    "Löwenzahn",
+    "Rößler",
+    "Kühnapfel",
+    "Jägerndorf",
+    "Äpfelbach",
+    "Brückmann",
+    "Förstemann",
+    "Hölzenbein",
+    "Mühlensiep",
+    "Tränkle",
+    "Zöllner-Brandt",
+    "von Rübenau",
+    "Pfäfflin",
+    "Sträßner",
+)
+STREETS = (
+    "Lindenweg",
+    "Am Mühlbach",
+    "Große Gasse",
+    "Bahnhofstraße",
+    "Schloßallee",
+    "Birkenhöhe",
+    "Hafenstraße",
+)
 PHYSICIANS = (
-    "Dr. med. Möwe^Adelheid", "Prof. Dr. Fröhlich^Ernst", "Dr. Hößlin^Beate", "Dr. med. Kaltwaßer^Jens", "Dr. Ähre^Ute",
-)  # fmt: skip
+    "Dr. med. Möwe^Adelheid",
+    "Prof. Dr. Fröhlich^Ernst",
+    "Dr. Hößlin^Beate",
+    "Dr. med. Kaltwaßer^Jens",
+    "Dr. Ähre^Ute",
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +161,11 @@ class Patient:
         # Names here need more than Latin-1; what is in the dataset already is brought along.
         dataset.decode()
         dataset.SpecificCharacterSet = "ISO_IR 192"
-        for keyword in ("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"):
+        for keyword in (
+            "PatientIdentityRemoved",
+            "DeidentificationMethod",
+            "DeidentificationMethodCodeSequence",
+        ):
             if keyword in dataset:
                 delattr(dataset, keyword)
         dataset.PatientName = self.name

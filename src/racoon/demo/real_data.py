@@ -1,9 +1,9 @@
-"""Real images in the invented country: every image gets an invented patient and lands in an invented hospital.
+"""Real images in the invented country: every image gets an invented patient and hospital.
 
-DICOM stays as it is apart from the patient; NIfTI becomes a DICOM series with the same voxels in the same places.
-Magnetic resonance has no unit, and the classic MR object has no rescale slope (DICOM PS3.3 C.8.3.1): values that fit
-16 bits are stored rounded to whole numbers, larger ones are divided by a power of ten first.  The factor stands in the
-case's truth.
+DICOM stays as it is apart from the patient; NIfTI becomes a DICOM series with the same voxels in the same
+places. Magnetic resonance has no unit, and the classic MR object has no rescale slope (DICOM PS3.3 C.8.3.1):
+values that fit 16 bits are stored rounded to whole numbers, larger ones are divided by a power of ten
+first.  The factor stands in the case's truth.
 """
 
 from __future__ import annotations
@@ -22,19 +22,12 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from racoon.demo.contours import rasterise
-from racoon.demo.country import (
-    CaseRecord,
-    Country,
-    Progress,
-    SiteRecord,
-    Split,
-    run_jobs,
-)
 from racoon.demo.hospitals import HOLDOUT, HOLDOUT_HOSPITAL, HOSPITALS, Hospital
 from racoon.demo.labels import Label
 from racoon.demo.manifest import ImageGroup, Manifest, ManifestRefused, SiteRule, load_manifest
 from racoon.demo.nifti import Volume, load_nifti, match_labels
 from racoon.demo.patients import Patient, draw_patient
+from racoon.demo.records import CaseRecord, Country, Progress, SiteRecord, Split, run_jobs
 from racoon.demo.segmentation import build_segmentation
 from racoon.demo.series import Affine, Equipment, SeriesPlan, build_series, write_datasets
 from racoon.errors import Defect
@@ -69,34 +62,42 @@ def write_real_country(
     sites: int,
     cases_per_site: int | None,
     seed: int,
-    pool: bool,
     holdout: bool,
     holdout_cases: int,
     progress: Progress,
     processes: int,
 ) -> Country:
     """Write the images of a manifest or folder; parameters as :func:`racoon.demo.country.write_country`."""
-    del pool
     manifest = load_manifest(source)
     codes = manifest.site_codes[:sites]
+    plan = Plan(folder, manifest, tuple(codes), cases_per_site, seed, holdout_cases if holdout else 0)
     jobs: list[ImageJob] = []
     for group in manifest.images:
-        limit = holdout_cases if holdout else 0
-        jobs += _plan_group(folder, manifest, group, codes, cases_per_site, seed, limit, len(jobs))
+        jobs += _plan_group(plan, group, len(jobs))
     if not jobs:
         raise ManifestRefused("The manifest matches no image; check 'root' and the 'images' patterns.")
     records = run_jobs(write_image, jobs, processes, progress)
     hospitals = {hospital.code: hospital for hospital in (*HOSPITALS, HOLDOUT_HOSPITAL)}
     present = [*codes, *([HOLDOUT] if any(r.site == HOLDOUT for r in records) else [])]
     return Country(
-        folder=folder, kind="real", title=manifest.title, statement=manifest.statement, licence=manifest.licence,
+        folder=folder,
+        kind="real",
+        title=manifest.title,
+        statement=manifest.statement,
+        licence=manifest.licence,
         labels=tuple(
-            {"key": t.key, "code": t.get_label().code.to_dict(), "modality": t.modality, "largest_ml": t.largest_ml}
+            {
+                "key": t.key,
+                "code": t.get_label().code.to_dict(),
+                "modality": t.modality,
+                "largest_ml": t.largest_ml,
+            }
             for t in manifest.labels
         ),
         training=_describe_training(manifest),
-        sites=tuple(_describe_site(code, hospitals.get(code), records) for code in present), cases=tuple(records),
-    )  # fmt: skip
+        sites=tuple(_describe_site(code, hospitals.get(code), records) for code in present),
+        cases=tuple(records),
+    )
 
 
 def _describe_training(manifest: Manifest) -> dict[str, object]:
@@ -114,34 +115,45 @@ def _describe_site(code: str, hospital: Hospital | None, records: Iterable[CaseR
     return SiteRecord(code, known.name, known.city, "holdout" if code == HOLDOUT else "training", cases)
 
 
-def _plan_group(
-    folder: Path, manifest: Manifest, group: ImageGroup, codes: list[str], cases_per_site: int | None, seed: int,
-    holdout_cases: int, first: int,
-) -> list[ImageJob]:  # fmt: skip
+@dataclass(frozen=True)
+class Plan:
+    """What is the same for all images of a country."""
+
+    folder: Path
+    manifest: Manifest
+    codes: tuple[str, ...]
+    cases_per_site: int | None
+    seed: int
+    holdout_cases: int
+
+
+def _plan_group(plan: Plan, group: ImageGroup, first: int) -> list[ImageJob]:
     """Share a group's images out to sites and split off unseen ones, the same share of every site's."""
     by_rule: dict[str, tuple[SiteRule, list[Path]]] = {rule.code: (rule, []) for rule in group.sites}
-    for position, path in enumerate(find_images(manifest.root, group)):
+    for position, path in enumerate(find_images(plan.manifest.root, group)):
         rule = _choose_rule(group, path, position)
         if rule is not None:
             by_rule[rule.code][1].append(path)
-    rng = np.random.default_rng([seed, sum(map(ord, group.name))])
+    rng = np.random.default_rng([plan.seed, sum(map(ord, group.name))])
     jobs: list[ImageJob] = []
     unseen = 0
     wanted = sum(len(paths) for _, paths in by_rule.values())
     for code, (rule, paths) in by_rule.items():
-        if code not in codes:
+        if code not in plan.codes:
             continue
         order = [paths[int(index)] for index in rng.permutation(len(paths))]
         kept_out = 0
-        if holdout_cases and group.holdout_share:
-            fair = max(1, round(holdout_cases * len(paths) / max(wanted, 1)))
+        if plan.holdout_cases and group.holdout_share:
+            fair = max(1, round(plan.holdout_cases * len(paths) / max(wanted, 1)))
             kept_out = min(max(1, round(group.holdout_share * len(paths))), fair + 1)
-        limit = min(rule.cases or len(paths), cases_per_site or len(paths))
+        limit = min(rule.cases or len(paths), plan.cases_per_site or len(paths))
         for path in order[:kept_out]:
-            jobs.append(ImageJob(folder, manifest, group, path, HOLDOUT, first + unseen, "test", seed))
+            jobs.append(
+                ImageJob(plan.folder, plan.manifest, group, path, HOLDOUT, first + unseen, "test", plan.seed)
+            )
             unseen += 1
         jobs += [
-            ImageJob(folder, manifest, group, path, code, first + number, "train", seed)
+            ImageJob(plan.folder, plan.manifest, group, path, code, first + number, "train", plan.seed)
             for number, path in enumerate(order[kept_out : kept_out + limit])
         ]
     return jobs
@@ -156,7 +168,9 @@ def find_images(root: Path, group: ImageGroup) -> list[Path]:
         return [place]
     found = sorted(root.glob(group.images))
     if not found:
-        raise ManifestRefused(f"Group {group.name!r}: nothing matches {group.images!r} under the manifest's root.")
+        raise ManifestRefused(
+            f"Group {group.name!r}: nothing matches {group.images!r} under the manifest's root."
+        )
     return found
 
 
@@ -179,9 +193,13 @@ def write_image(job: ImageJob) -> CaseRecord:
     name = f"{job.group.name}-{_stem(job.path)}"
     rng = np.random.default_rng([job.seed, *name.encode()])
     patient = draw_patient(
-        rng, site=job.site, number=job.number + 1, institution=hospital.name, city=hospital.city,
+        rng,
+        site=job.site,
+        number=job.number + 1,
+        institution=hospital.name,
+        city=hospital.city,
         description=job.group.description or f"{job.group.modality} {job.group.body_part.title()}",
-    )  # fmt: skip
+    )
     target = job.folder / "pacs" / job.site / name
     labels = job.manifest.get_labels()
     if job.group.kind == "nifti":
@@ -218,9 +236,13 @@ def _write_nifti(
     files = len(write_datasets(target, sources, job.group.modality))
     masks = _masks_from_label_map(job, voxels.shape, volume.affine)
     segmentation = build_segmentation(
-        sources, masks, identity=(*plan.identity, "outlines"), description=f"Outlines: {job.group.name}"[:64],
-        creator=patient.performing_physician, labels=labels,
-    )  # fmt: skip
+        sources,
+        masks,
+        identity=(*plan.identity, "outlines"),
+        description=f"Outlines: {job.group.name}"[:64],
+        creator=patient.performing_physician,
+        labels=labels,
+    )
     if segmentation is not None:
         files += len(write_datasets(target, [segmentation], "SEG"))
     return files, {"divided_by": factor, "mask_volume_ml": _volumes(masks, volume.affine)}
@@ -271,11 +293,17 @@ def _write_dicom(
     shape, affine = compute_geometry(images)
     masks = _masks_from_label_map(job, shape, affine)
     if structures is not None:
-        masks |= {key: rasterise(structures, region, shape, affine) for key, region in job.group.regions.items()}
+        masks |= {
+            key: rasterise(structures, region, shape, affine) for key, region in job.group.regions.items()
+        }
     segmentation = build_segmentation(
-        images, masks, identity=("real", job.manifest.title, job.group.name, _stem(job.path), "outlines"),
-        description=f"Outlines: {job.group.name}"[:64], creator=patient.performing_physician, labels=labels,
-    )  # fmt: skip
+        images,
+        masks,
+        identity=("real", job.manifest.title, job.group.name, _stem(job.path), "outlines"),
+        description=f"Outlines: {job.group.name}"[:64],
+        creator=patient.performing_physician,
+        labels=labels,
+    )
     files = len(everything)
     if segmentation is not None:
         files += len(write_datasets(target, [segmentation], "SEG"))

@@ -96,9 +96,7 @@ def as_decimal(value: float) -> DSfloat:
     return DSfloat(float(value), auto_format=True)
 
 
-def build_series(
-    plan: SeriesPlan, voxels: npt.NDArray[np.integer], affine: Affine
-) -> list[Dataset]:
+def build_series(plan: SeriesPlan, voxels: npt.NDArray[np.integer], affine: Affine) -> list[Dataset]:
     """Build one dataset per slice, in the order of the slices in the array.
 
     Parameters
@@ -162,7 +160,9 @@ def _build_shared(
     shared.SOPClassUID = CTImageStorage if plan.modality == "CT" else MRImageStorage
     patient.describe(shared)
     shared.Modality = plan.modality
-    shared.StudyInstanceUID = make_uid(*plan.identity[:2], patient.patient_id, patient.accession_number, "visit")
+    shared.StudyInstanceUID = make_uid(
+        *plan.identity[:2], patient.patient_id, patient.accession_number, "visit"
+    )
     shared.SeriesInstanceUID = plan.make_uid("series")
     shared.FrameOfReferenceUID = plan.make_uid("frame of reference")
     shared.PositionReferenceIndicator = ""

@@ -29,7 +29,9 @@ def paint_abdomen(
     filling[y < level] = -960
     canvas.paint(stomach + 5, filling, Tissue.HOLLOW_ORGAN, box)
 
-    spleen = ellipsoid(x, y, z, (97, 38, -100), (33, 50, 60), ((0.9, 0.42, 0.1), (-0.42, 0.9, 0.1), (-0.05, -0.13, 0.99)))
+    spleen = ellipsoid(
+        x, y, z, (97, 38, -100), (33, 50, 60), ((0.9, 0.42, 0.1), (-0.42, 0.9, 0.1), (-0.05, -0.13, 0.99))
+    )
     spleen = np.maximum(np.maximum(spleen + 2 * noise, limit), -(stomach - 3))
     canvas.paint(spleen, contrast.spleen + 4 * noise, Tissue.SPLEEN, box)
 
@@ -51,7 +53,12 @@ def paint_abdomen(
 
     for distance, tissue in ((right_kidney, Tissue.KIDNEY_RIGHT), (left_kidney, Tissue.KIDNEY_LEFT)):
         canvas.paint(np.maximum(distance - 6, ceiling), -106.0, Tissue.VISCERAL_FAT, box)
-        canvas.paint(distance, contrast.kidney + 5 * noise + 22 * np.clip(1 + distance / 8, 0, 1) * (contrast.kidney > 60), tissue, box)
+        canvas.paint(
+            distance,
+            contrast.kidney + 5 * noise + 22 * np.clip(1 + distance / 8, 0, 1) * (contrast.kidney > 60),
+            tissue,
+            box,
+        )
     for centre in ((-44, 47, -136), (46, 47, -126)):
         sinus = ellipsoid(x, y, z, centre, (12, 8, 24)) + 3 * noise
         canvas.paint(sinus, -70.0, Tissue.VISCERAL_FAT, box)
@@ -67,7 +74,12 @@ def _kidney(x: Float, y: Float, z: Float, centre: Point, side: int) -> Float:
 
 def _paint_vessels(canvas: Canvas, contrast: Contrast) -> None:
     courses: tuple[tuple[tuple[Point, ...], tuple[float, ...], float, Tissue], ...] = (
-        (((-26, 16, -330), (-24, 18, -140), (-24, 14, -90), (-26, 2, -55), (-27, -8, -25)), (10, 10.5, 11, 12, 12), contrast.vein, Tissue.OTHER_VESSEL),
+        (
+            ((-26, 16, -330), (-24, 18, -140), (-24, 14, -90), (-26, 2, -55), (-27, -8, -25)),
+            (10, 10.5, 11, 12, 12),
+            contrast.vein,
+            Tissue.OTHER_VESSEL,
+        ),
         (((-2, -8, -150), (-16, -6, -132), (-34, -8, -118)), (6.5, 7, 6), contrast.vein, Tissue.OTHER_VESSEL),
         (((-34, -8, -118), (-66, -2, -108), (-92, 4, -98)), (5.5, 4.5, 3), contrast.vein, Tissue.LIVER),
         (((-34, -8, -118), (-30, -34, -98), (-6, -46, -90)), (5, 4, 2.5), contrast.vein, Tissue.LIVER),
@@ -75,7 +87,12 @@ def _paint_vessels(canvas: Canvas, contrast: Contrast) -> None:
         (((-25, 8, -70), (-40, -28, -76), (-46, -48, -86)), (5, 4, 2.5), contrast.vein, Tissue.LIVER),
         (((0, -6, -146), (40, 8, -128), (78, 30, -108)), (5, 4.5, 4), contrast.vein, Tissue.OTHER_VESSEL),
         (((5, 16, -140), (30, 34, -132), (46, 46, -127)), (4, 3.5, 3), contrast.vein, Tissue.OTHER_VESSEL),
-        (((-20, 18, -134), (-34, 36, -136), (-46, 48, -136)), (4, 3.5, 3), contrast.vein, Tissue.OTHER_VESSEL),
+        (
+            ((-20, 18, -134), (-34, 36, -136), (-46, 48, -136)),
+            (4, 3.5, 3),
+            contrast.vein,
+            Tissue.OTHER_VESSEL,
+        ),
         (((5, 12, -128), (4, -6, -138), (3, -8, -180)), (4, 3.6, 3.4), contrast.blood, Tissue.OTHER_VESSEL),
     )
     pancreas: tuple[Point, ...] = ((-28, -16, -154), (-6, -22, -142), (28, -8, -132), (66, 18, -118))
@@ -95,7 +112,10 @@ def _paint_bowel(canvas: Canvas, limit: Float, rng: np.random.Generator) -> None
     )
     for points, radius in flexures:
         distance, where = tube(canvas, points, [radius] * len(points))
-        distance = np.maximum(distance + 3 * np.sin(canvas.z[where] / 6 + canvas.x[where] / 7), space_limit(limit, canvas, where))
+        distance = np.maximum(
+            distance + 3 * np.sin(canvas.z[where] / 6 + canvas.x[where] / 7),
+            space_limit(limit, canvas, where),
+        )
         canvas.paint(distance, 42.0, Tissue.HOLLOW_ORGAN, where)
         gas = 5 - 935 * (canvas.y[where] < points[1][1] + rng.uniform(-8, 10)).astype(np.float32)
         canvas.paint(distance + 4, gas, Tissue.HOLLOW_ORGAN, where)
@@ -107,14 +127,18 @@ def _paint_bowel(canvas: Canvas, limit: Float, rng: np.random.Generator) -> None
             (centre[0] - reach, centre[1] - reach, centre[2] - reach),
             (centre[0] + reach, centre[1] + reach, centre[2] + reach),
         )
-        loop = ellipsoid(canvas.x[where], canvas.y[where], canvas.z[where], centre, (radii[0] * 1.3, radii[1], radii[2]))
+        loop = ellipsoid(
+            canvas.x[where], canvas.y[where], canvas.z[where], centre, (radii[0] * 1.3, radii[1], radii[2])
+        )
         loop = np.maximum(loop, space_limit(limit, canvas, where))
         canvas.paint(loop, 48.0, Tissue.HOLLOW_ORGAN, where)
-        canvas.paint(loop + 3, float(rng.choice([18.0, 25.0, 32.0, -700.0], p=[0.35, 0.3, 0.25, 0.1])), None, where)
+        canvas.paint(
+            loop + 3, float(rng.choice([18.0, 25.0, 32.0, -700.0], p=[0.35, 0.3, 0.25, 0.1])), None, where
+        )
 
 
 def space_limit(limit: Float, canvas: Canvas, where: tuple[slice, slice, slice]) -> Float:
-    """Cut the abdominal cavity's limit out of its own box for another box; outside the first: not in the cavity."""
+    """Take the cavity's limit from its own box to another box; what lies outside the first is no cavity."""
     whole = canvas.get_box((-150, -110, -420), (150, 110, -35))
     out = np.full(canvas.hu[where].shape, 50, dtype=np.float32)
     source, target = [], []

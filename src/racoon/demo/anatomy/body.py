@@ -1,4 +1,4 @@
-"""One patient's body: the template warped, painted and filled with vessels, before any finding and any scanner."""
+"""One patient's body: the template warped, painted and filled with vessels, before finding and scanner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from racoon.demo.anatomy.warp import draw_displacement
 
 WARP_RMS_MM = 5.5
 SLAB = 8
-"""Slices painted at a time: the arrays of one slab fit the processor's cache, three times as fast as the whole."""
+"""Slices painted at a time: arrays of one slab fit the processor's cache, three times as fast."""
 
 Place = tuple[float, float, float]
 LANDMARKS: dict[str, Point] = {"right hilum": (-34, 13, 30), "left hilum": (38, 14, 30)}
@@ -25,7 +25,11 @@ LANDMARKS |= {
     for branch, course in enumerate(coronaries())
     for step, point in enumerate(course)
 }
-LANDMARKS |= {"aortic arch": (24, 30, 75), "descending aorta": (34, 44, 20), "abdominal aorta": (12, 28, -110)}
+LANDMARKS |= {
+    "aortic arch": (24, 30, 75),
+    "descending aorta": (34, 44, 20),
+    "abdominal aorta": (12, 28, -110),
+}
 LANDMARKS |= {"first lumbar vertebra": (0, 52, -132)}
 
 
@@ -128,7 +132,9 @@ def make_body(rng: np.random.Generator, grid: Grid, physique: Physique, contrast
             scale=(float(1 / sx), float(1 / sy), float(1 / sz)),
             reach_mm=(reach[2], reach[1], reach[0]),
         )
-        chest, space = _paint_slab(canvas, physique, contrast, soft.evaluate(start, stop), fine.evaluate(start, stop), bowel_seed)
+        chest, space = _paint_slab(
+            canvas, physique, contrast, soft.evaluate(start, stop), fine.evaluate(start, stop), bowel_seed
+        )
         body.hu[start:stop], body.tissue[start:stop] = canvas.hu, canvas.tissue
         body.lung[start:stop] = chest.lung
         body.depth[start:stop] = np.clip(-space.muscle / 110, 0, 1)

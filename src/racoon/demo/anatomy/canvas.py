@@ -51,8 +51,9 @@ Point = tuple[float, float, float]
 class Canvas:
     """Density (HU) and tissue of every voxel, with the template coordinates it stems from.
 
-    ``x``, ``y``, ``z`` are template coordinates in mm at each voxel of the patient's grid, warp included, so that a
-    shape is evaluated where the patient's voxel *comes from* and the painted anatomy is the warped one.
+    ``x``, ``y``, ``z`` are template coordinates in mm at each voxel of the patient's grid, warp included, so
+    that a shape is evaluated where the patient's voxel *comes from* and the painted anatomy is the warped
+    one.
     """
 
     grid: Grid

@@ -1,4 +1,4 @@
-"""Chest contents: pleural cavities, lungs with fissures, heart, coronaries, aorta and great vessels, airways."""
+"""Chest contents: lungs with fissures, heart, coronaries, aorta and great vessels, airways."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ HEART_RADII: Point = (62, 43, 47)
 ASCENDING: tuple[Point, ...] = ((2, -18, 2), (-12, -30, 22), (-17, -28, 45), (-11, -16, 68), (3, 0, 80))
 ARCH: tuple[Point, ...] = ((3, 0, 80), (16, 18, 80), (24, 34, 70), (26, 44, 52))
 DESCENDING: tuple[Point, ...] = (
-    (26, 44, 52), (25, 46, 20), (21, 44, -30), (13, 37, -80), (6, 27, -120), (4, 21, -180), (4, 18, -330),
+    (26, 44, 52),
+    (25, 46, 20),
+    (21, 44, -30),
+    (13, 37, -80),
+    (6, 27, -120),
+    (4, 21, -180),
+    (4, 18, -330),
 )
 
 CORE_X = {-330: 20, -120: 20, -60: 20, 0: 22, 25: 27, 50: 25, 80: 31, 110: 33, 140: 37, 165: 44, 190: 50}
@@ -62,7 +68,12 @@ def compute_diaphragm(canvas: Canvas, space: WallSpace) -> Float:
     hollow = 1 - rim * rim * np.sqrt(rim)
     back = np.clip((y + 60) / 140, 0, 1)
     sulcus = -68 - 66 * back
-    top = np.float32(-46) - 11 * np.clip(x / 50, -1, 1) - 12 * np.exp(-((x / 34) ** 2)) - 8 * np.clip(-y / 60, 0, 1)
+    top = (
+        np.float32(-46)
+        - 11 * np.clip(x / 50, -1, 1)
+        - 12 * np.exp(-((x / 34) ** 2))
+        - 8 * np.clip(-y / 60, 0, 1)
+    )
     return canvas.z - (sulcus + (top - sulcus) * np.clip(hollow * 1.18, 0, 1))
 
 
@@ -77,7 +88,9 @@ def paint_chest(canvas: Canvas, space: WallSpace, contrast: Contrast, soft: Floa
     heart = compute_heart(canvas)
     aorta = compute_aorta(canvas)
     front = np.clip((-34 - y) / 30, 0, 1)
-    core = np.abs(x - 4) - canvas.along_z(CORE_X) * (1 - 0.80 * front * np.clip((118 - z) / 20, 0, 1)) + 3 * soft
+    core = (
+        np.abs(x - 4) - canvas.along_z(CORE_X) * (1 - 0.80 * front * np.clip((118 - z) / 20, 0, 1)) + 3 * soft
+    )
     keep_out = blend(blend(core, heart - 4, 12), blend(aorta - 3, compute_spine(canvas), 6), 5)
     box = canvas.get_box((-60, -20, -10), (60, 45, 75))
     hilum = ellipsoid(np.abs(x[box]), y[box], z[box], (30, 12, 32), (21, 17, 30)) + 3 * soft[box]
@@ -145,7 +158,7 @@ def _paint_heart(canvas: Canvas, heart: Float, contrast: Contrast, soft: Float) 
 
 
 def coronaries() -> tuple[tuple[Point, ...], ...]:
-    """Courses of the left anterior descending, circumflex and right coronary artery on the template's heart."""
+    """Courses of the three large coronary arteries on the template's heart."""
     return (
         ((4, -24, 14), (18, -34, 16), (29, -48, 6), (40, -60, -10), (52, -66, -28), (62, -66, -46)),
         ((10, -24, 14), (30, -16, 14), (44, 0, 4), (48, 14, -12), (40, 22, -30)),
@@ -184,12 +197,31 @@ def _paint_great_vessels(canvas: Canvas, contrast: Contrast) -> None:
     for points, radii, value in courses:
         distance, box = tube(canvas, points, radii)
         canvas.paint(distance, value, Tissue.OTHER_VESSEL, box)
-    oesophagus: tuple[Point, ...] = ((3, 34, 190), (5, 36, 110), (6, 38, 50), (6, 30, 10), (14, 20, -50), (24, 8, -82))
+    oesophagus: tuple[Point, ...] = (
+        (3, 34, 190),
+        (5, 36, 110),
+        (6, 38, 50),
+        (6, 30, 10),
+        (14, 20, -50),
+        (24, 8, -82),
+    )
     distance, box = tube(canvas, oesophagus, (7, 7, 7, 7.5, 8, 9))
     canvas.paint(distance, 40.0, Tissue.MEDIASTINUM, box)
-    for centre, radius in (((-14, 6, 62), 5), ((22, 2, 60), 4.5), ((-4, 22, 14), 6), ((-6, -38, 78), 4), ((10, -44, 90), 3.5)):
+    for centre, radius in (
+        ((-14, 6, 62), 5),
+        ((22, 2, 60), 4.5),
+        ((-4, 22, 14), 6),
+        ((-6, -38, 78), 4),
+        ((10, -44, 90), 3.5),
+    ):
         node_box = canvas.get_box(*((tuple(c + s * 12 for c in centre)) for s in (-1, 1)))  # type: ignore[arg-type]
-        node = ellipsoid(canvas.x[node_box], canvas.y[node_box], canvas.z[node_box], centre, (radius, radius * 0.8, radius * 1.4))
+        node = ellipsoid(
+            canvas.x[node_box],
+            canvas.y[node_box],
+            canvas.z[node_box],
+            centre,
+            (radius, radius * 0.8, radius * 1.4),
+        )
         canvas.paint(node, 38.0, Tissue.MEDIASTINUM, node_box)
 
 

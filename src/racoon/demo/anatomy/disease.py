@@ -8,7 +8,7 @@ import numpy as np
 
 from racoon.demo.anatomy.body import Body
 from racoon.demo.anatomy.canvas import Box, Tissue
-from racoon.demo.anatomy.findings import Painter, get_lungs, lump, pick_places
+from racoon.demo.anatomy.findings import Density, Painter, Shape, get_lungs, lump, pick_places
 from racoon.demo.anatomy.grid import Float, draw_field
 
 
@@ -78,7 +78,9 @@ def _paint_opacities(rng: np.random.Generator, painter: Painter, mixture: Mixtur
         radii = (size * rng.uniform(0.7, 1.1), size * rng.uniform(0.7, 1.1), size * rng.uniform(0.8, 1.5))
         is_glass = bool(rng.random() < mixture.ground_glass)
         shape, reach = lump(rng, centre, radii, lobes=int(rng.integers(3, 7)), roughness=0.55)
-        level = rng.normal(mixture.ground_glass_hu, 30) if is_glass else rng.normal(mixture.consolidation_hu, 12)
+        level = (
+            rng.normal(mixture.ground_glass_hu, 30) if is_glass else rng.normal(mixture.consolidation_hu, 12)
+        )
 
         def paint(present: Float, box: Box, level: float = float(level), is_glass: bool = is_glass) -> Float:
             if is_glass:
@@ -91,7 +93,9 @@ def _paint_opacities(rng: np.random.Generator, painter: Painter, mixture: Mixtur
             return np.float32(level) + 10 * texture[box] - patchy - (level + 850) * bronchi
 
         pattern = "ground-glass" if is_glass else "consolidation"
-        painter.add("opacity", pattern, shape, centre, reach, lungs, paint, only_denser=is_glass, in_lung=True)
+        painter.add(
+            "opacity", pattern, shape, centre, reach, lungs, paint, only_denser=is_glass, in_lung=True
+        )
 
 
 def _paint_effusion(rng: np.random.Generator, painter: Painter) -> None:
@@ -111,26 +115,40 @@ def _paint_effusion(rng: np.random.Generator, painter: Painter) -> None:
         depth = float(rng.uniform(22, 48))
         height = float(rng.uniform(90, 150))
 
-        def shape(
-            px: Float, py: Float, pz: Float, bottom: float = bottom, behind: float = behind, middle: float = middle,
-            depth: float = depth, height: float = height,
-        ) -> Float:
-            # A crescent: deep at the base, thin towards the top, with a meniscus at both sides.
-            up = np.clip((pz - bottom) / height, 0, 1)
-            level = behind - depth * (1 - up) * np.sqrt(1 - 0.85 * up) - 9 * ((px - middle) / 50) ** 2 * (1 - up)
-            return np.where(up >= 1, np.float32(20), (level - py) * np.float32(0.9)) + np.float32(0) * px
-
+        shape = crescent(bottom, behind, middle, depth, height)
         reach = (110.0, 2 * depth + 20, height / 2 + 4)
         centre = (middle, behind - depth / 2, bottom + height / 2)
-        painter.add("effusion", "free", shape, centre, reach, lung, fluid, in_lung=True)
+        painter.add("effusion", "free", shape, centre, reach, lung, filled_with(8.0), in_lung=True)
         # Fluid lies in the pleural space: it is no lung any more.
         body.tissue[painter.compute_mask("effusion") & lung] = Tissue.MEDIASTINUM
 
 
-def fluid(present: Float, box: Box) -> Float:
-    """Density of pleural fluid."""
-    del box
-    return np.full_like(present, 8.0)
+def crescent(bottom: float, behind: float, middle: float, depth: float, height: float) -> Shape:
+    """Fluid of somebody lying down: deep at the base, thin at the top, a meniscus at both sides (mm)."""
+
+    def shape(x: Float, y: Float, z: Float) -> Float:
+        up = np.clip((z - bottom) / height, 0, 1)
+        meniscus = 9 * ((x - middle) / 50) ** 2 * (1 - up)
+        level = behind - depth * (1 - up) * np.sqrt(1 - 0.85 * up) - meniscus
+        distance: Float = (level - y) * np.float32(0.9) + np.float32(40) * (up >= 1)
+        return distance
+
+    return shape
+
+
+def filled_with(level_hu: float) -> Density:
+    """Replace what is there by one density."""
+    return lambda present, _: np.full_like(present, level_hu)
+
+
+def at_least(level_hu: float) -> Density:
+    """Keep what is denser."""
+    return lambda present, _: np.maximum(present, np.float32(level_hu))
+
+
+def at_most(level_hu: float) -> Density:
+    """Keep what is less dense."""
+    return lambda present, _: np.minimum(present, np.float32(level_hu))
 
 
 def _paint_nodules(rng: np.random.Generator, painter: Painter) -> None:
@@ -141,29 +159,47 @@ def _paint_nodules(rng: np.random.Generator, painter: Painter) -> None:
         region &= painter.fractions["opacity"] == 0
     for centre in pick_places(rng, body, np.ones(1, dtype=np.float32), region, int(rng.integers(1, 4))):
         radius = float(rng.uniform(3.5, 10))
-        shape, reach = lump(rng, centre, (radius, radius * rng.uniform(0.85, 1.15), radius), lobes=1, roughness=0.12)
+        shape, reach = lump(
+            rng, centre, (radius, radius * rng.uniform(0.85, 1.15), radius), lobes=1, roughness=0.12
+        )
         level = float(rng.normal(38, 12))
         painter.add(
-            "nodule", "solid", shape, centre, reach, lungs,
-            lambda present, box, level=level: np.full_like(present, level),  # type: ignore[misc]
+            "nodule",
+            "solid",
+            shape,
+            centre,
+            reach,
+            lungs,
+            filled_with(level),
         )
 
 
 def _paint_calcifications(rng: np.random.Generator, painter: Painter) -> None:
     body = painter.body
     anywhere = np.ones(body.grid.shape, dtype=bool)
-    names = [name for name in body.landmarks if name.startswith(("coronary", "aortic", "descending", "abdominal"))]
+    names = [
+        name for name in body.landmarks if name.startswith(("coronary", "aortic", "descending", "abdominal"))
+    ]
     for name in rng.permutation(names)[: int(rng.integers(3, 9))]:
         is_coronary = name.startswith("coronary")
         centre = body.landmarks[name]
-        centre = (centre[0] + rng.normal(0, 1.5), centre[1] + rng.normal(0, 1.5), centre[2] + rng.normal(0, 2))
+        centre = (
+            centre[0] + rng.normal(0, 1.5),
+            centre[1] + rng.normal(0, 1.5),
+            centre[2] + rng.normal(0, 2),
+        )
         radius = float(rng.uniform(1.4, 2.6 if is_coronary else 4.5))
         radii = (radius, radius * rng.uniform(0.7, 1.6), radius * rng.uniform(1.2, 2.4))
         shape, reach = lump(rng, centre, radii, lobes=1, roughness=0.1)
         level = float(rng.uniform(350, 900))
         painter.add(
-            "calcification", "coronary" if is_coronary else "aortic", shape, centre, reach, anywhere,
-            lambda present, box, level=level: np.maximum(present, level),  # type: ignore[misc]
+            "calcification",
+            "coronary" if is_coronary else "aortic",
+            shape,
+            centre,
+            reach,
+            anywhere,
+            at_least(level),
         )
 
 
@@ -180,6 +216,11 @@ def _paint_emphysema(rng: np.random.Generator, painter: Painter) -> None:
         radius = float(rng.uniform(2.5, 6.5))
         shape, reach = lump(rng, centre, (radius, radius, radius * 1.1), lobes=1, roughness=0.1)
         painter.add(
-            "emphysema", "centrilobular", shape, centre, reach, lungs,
-            lambda present, box: np.minimum(present, np.float32(-985)),
+            "emphysema",
+            "centrilobular",
+            shape,
+            centre,
+            reach,
+            lungs,
+            at_most(-985.0),
         )

@@ -1,7 +1,8 @@
 """Findings in closed form, painted after the labels: their volume and density are known exactly.
 
-Every finding is a set of points given by a formula.  The fraction of each voxel inside it comes from 4x4x4 points per
-voxel, which gives its true volume and its partial volume in the image.  The mask is the same volume in whole voxels.
+Every finding is a set of points given by a formula.  The fraction of each voxel inside it comes from 4x4x4
+points per voxel, which gives its true volume and its partial volume in the image.  The mask is the same
+volume in whole voxels.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ Shape = Callable[[Float, Float, Float], Float]
 
 RIM_MM = 2.5
 """Width of the painted edge between lung and wall."""
+
+Density = Callable[[Float, Box], Float]
+"""Density in HU of a finding's material in a box, from the present density and the box."""
 
 SUPERSAMPLING = 4
 """Points per voxel edge; volumes are then right to about 0.1 %."""
@@ -70,7 +74,7 @@ class Painter:
         centre: Place,
         reach_mm: tuple[float, float, float],
         allowed: Bool,
-        paint: Callable[[Float, Box], Float],
+        paint: Density,
         *,
         only_denser: bool = False,
         in_lung: bool = False,
@@ -116,9 +120,13 @@ class Painter:
             target = np.maximum(target, density)
         density += fresh * (target - density)
         if in_lung:
-            # Voxels of the wall that hold a little lung: fill their share of air too, or a dark rim would remain.
+            # Voxels of the wall hold a little lung: fill their air too, or a dark rim would remain.
             lung = body.lung[box]
-            rim = raw * np.clip(np.float32(0.5) - lung / RIM_MM, 0, 1) * ((lung > 0) & ~get_lungs_of(body.tissue[box]))
+            rim = (
+                raw
+                * np.clip(np.float32(0.5) - lung / RIM_MM, 0, 1)
+                * ((lung > 0) & ~get_lungs_of(body.tissue[box]))
+            )
             density += rim * np.maximum(target + 850, 0)
         np.maximum(total[box], fraction, out=total[box])
         mean_hu = float((fresh * target).sum(dtype=np.float64) / fresh.sum(dtype=np.float64))
@@ -136,8 +144,8 @@ class Painter:
 def discretise(fraction: Float) -> Bool:
     """Choose whole voxels whose number equals the sum of fractions, the fullest ones first.
 
-    A plain threshold at one half loses up to a third of a small sphere's volume on thick slices; this keeps every
-    volume to half a voxel.
+    A plain threshold at one half loses up to a third of a small sphere's volume on thick slices; this keeps
+    every volume to half a voxel.
     """
     flat = fraction.ravel()
     count = round(float(flat.sum(dtype=np.float64)))
@@ -152,7 +160,9 @@ def discretise(fraction: Float) -> Bool:
 def get_box(grid: Grid, centre: Place, reach_mm: tuple[float, float, float]) -> Box:
     """Index box around a place, one voxel of margin, clipped to the grid."""
     slices = []
-    for axis, step, where, reach in zip(grid.axes(), grid.spacing_mm, centre[::-1], reach_mm[::-1], strict=True):
+    for axis, step, where, reach in zip(
+        grid.axes(), grid.spacing_mm, centre[::-1], reach_mm[::-1], strict=True
+    ):
         start = int(np.floor((where - reach - axis[0]) / step)) - 1
         stop = int(np.ceil((where + reach - axis[0]) / step)) + 2
         slices.append(slice(max(start, 0), max(min(stop, len(axis)), 0)))
@@ -160,7 +170,7 @@ def get_box(grid: Grid, centre: Place, reach_mm: tuple[float, float, float]) -> 
 
 
 def compute_fraction(shape: Shape, grid: Grid, box: Box) -> Float:
-    """Fraction of every voxel of a box that lies inside a shape, from 4x4x4 points where the edge may pass."""
+    """Fraction of every voxel of a box inside a shape, from 4x4x4 points where the edge may pass."""
     axes = grid.axes()
     z, y, x = (axis[part] for axis, part in zip(axes, box, strict=True))
     middle = shape(x[None, None, :], y[None, :, None], z[:, None, None])
@@ -174,7 +184,10 @@ def compute_fraction(shape: Shape, grid: Grid, box: Box) -> Float:
     ez, ey, ex = z[edge[0]], y[edge[1]], x[edge[2]]
     for oz in offsets:
         for oy in offsets:
-            inside = shape(ex[None, :] + dx * offsets[:, None], (ey + dy * oy)[None, :], (ez + dz * oz)[None, :]) < 0
+            inside = (
+                shape(ex[None, :] + dx * offsets[:, None], (ey + dy * oy)[None, :], (ez + dz * oz)[None, :])
+                < 0
+            )
             hits += inside.sum(axis=0, dtype=np.float32)
     fraction[edge] = hits / SUPERSAMPLING**3
     return fraction
@@ -183,7 +196,7 @@ def compute_fraction(shape: Shape, grid: Grid, box: Box) -> Float:
 def lump(
     rng: np.random.Generator, centre: Place, radii: tuple[float, float, float], lobes: int, roughness: float
 ) -> tuple[Shape, tuple[float, float, float]]:
-    """A lump of several overlapping ellipsoids with a wavy surface, as a formula, and its reach along x, y, z (mm)."""
+    """Overlapping ellipsoids with a wavy surface, as a formula, and their reach along x, y, z (mm)."""
     centres = np.array(centre) + rng.normal(0, 0.42, (lobes, 3)) * np.array(radii) * (lobes > 1)
     sizes = np.array(radii) * rng.uniform(0.6 if lobes > 1 else 1.0, 1.0, (lobes, 1))
     mean = float(np.mean(radii))
@@ -193,7 +206,9 @@ def lump(
     def shape(x: Float, y: Float, z: Float) -> Float:
         ripple: Float = np.float32(0.0) * x
         for k, p in zip(wave, phase, strict=True):
-            ripple = ripple + np.sin(np.float32(k[0]) * x + np.float32(k[1]) * y + np.float32(k[2]) * z + np.float32(p))
+            ripple = ripple + np.sin(
+                np.float32(k[0]) * x + np.float32(k[1]) * y + np.float32(k[2]) * z + np.float32(p)
+            )
         nearest: Float | None = None
         for c, r in zip(centres, sizes, strict=True):
             a, b, d = ((v - np.float32(o)) / np.float32(s) for v, o, s in zip((x, y, z), c, r, strict=True))
@@ -207,7 +222,7 @@ def lump(
 
 
 def pick_places(rng: np.random.Generator, body: Body, weight: Float, region: Bool, count: int) -> list[Place]:
-    """Draw voxels of a region with a given weight and return their centres (x, y, z) in mm; none if it is empty."""
+    """Draw voxels of a region by weight and return their centres (x, y, z) in mm; none if it is empty."""
     at = np.flatnonzero(region)
     share = np.cumsum(np.broadcast_to(weight, region.shape).ravel()[at], dtype=np.float64)
     if len(at) == 0 or not share[-1] > 0:

@@ -44,7 +44,6 @@ class Grid:
         x = dx * (np.arange(columns, dtype=np.float32) - (columns - 1) / 2)
         return z.astype(np.float32), y.astype(np.float32), x.astype(np.float32)
 
-
     def get_slab(self, start: int, stop: int) -> Grid:
         """Take the slices from ``start`` up to ``stop`` as a grid in the same frame."""
         slices, rows, columns = self.shape
@@ -77,7 +76,7 @@ class Taps:
 
 
 def catmull_rom(at: npt.NDArray[np.floating], start: float, step: float, count: int) -> Taps:
-    """Taps of Catmull-Rom interpolation from ``count`` knots to the positions ``at``, clamped at the border."""
+    """Taps of Catmull-Rom interpolation from ``count`` knots to positions, clamped at the border."""
     position = np.clip((np.asarray(at, dtype=np.float64) - start) / step, 0, count - 1)
     base = np.minimum(position.astype(np.intp), max(count - 2, 0))
     t = position - base
@@ -96,7 +95,7 @@ def catmull_rom(at: npt.NDArray[np.floating], start: float, step: float, count: 
 
 @dataclass(frozen=True)
 class KnotField:
-    """A smooth field given by values on coarse knots; evaluated slab by slab to stay in the processor's cache."""
+    """A smooth field given by values on coarse knots, evaluated slab by slab."""
 
     knots: Float
     taps: tuple[Taps, Taps, Taps]

@@ -54,7 +54,9 @@ class Scanner:
     is_round: bool
 
 
-def scan(hu: Float, depth: Float, grid: Grid, scanner: Scanner, rng: np.random.Generator) -> npt.NDArray[np.int16]:
+def scan(
+    hu: Float, depth: Float, grid: Grid, scanner: Scanner, rng: np.random.Generator
+) -> npt.NDArray[np.int16]:
     """Render painted density as the scanner would store it.
 
     Parameters

@@ -35,15 +35,19 @@ def ellipsoid(
 
 
 def squircle(x: Float, y: Float, half_x: Float, half_y: Float, squareness: float) -> Float:
-    """Distance along the ray from the centre to a rounded rectangle's outline (0 an ellipse, 1 a rectangle)."""
+    """Distance along the ray from the centre to a rounded rectangle (0 an ellipse, 1 a rectangle)."""
     ex, ey = (x / half_x) ** 2, (y / half_y) ** 2
     total = ex + ey
-    rho = np.sqrt(0.5 * (total + np.sqrt(np.maximum(total * total - np.float32(4 * squareness) * ex * ey, 0))))
+    rho = np.sqrt(
+        0.5 * (total + np.sqrt(np.maximum(total * total - np.float32(4 * squareness) * ex * ey, 0)))
+    )
     return np.sqrt(x * x + y * y) * (1 - 1 / np.maximum(rho, np.float32(0.05)))
 
 
-def tube(canvas: Canvas, points: Sequence[Point], radii: Sequence[float], margin_mm: float = 6.0) -> tuple[Float, Box]:
-    """Distance to a chain of round cones through the points; returns it with the box where it was evaluated."""
+def tube(
+    canvas: Canvas, points: Sequence[Point], radii: Sequence[float], margin_mm: float = 6.0
+) -> tuple[Float, Box]:
+    """Distance to a chain of round cones through the points, with the box where it was evaluated."""
     widest = max(radii) + margin_mm
     low = [min(p[k] for p in points) - widest for k in range(3)]
     high = [max(p[k] for p in points) + widest for k in range(3)]
@@ -63,9 +67,7 @@ def tube(canvas: Canvas, points: Sequence[Point], radii: Sequence[float], margin
         h = np.clip((px * axis[0] + py * axis[1] + pz * axis[2]) / np.float32(axis @ axis), 0, 1)
         dx, dy, dz = px - h * axis[0], py - h * axis[1], pz - h * axis[2]
         cone = np.sqrt(dx * dx + dy * dy + dz * dz) - (np.float32(r0) + h * np.float32(r1 - r0))
-        local = tuple(
-            slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, whole, strict=True)
-        )
+        local = tuple(slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, whole, strict=True))
         np.minimum(distance[local], cone, out=distance[local])
     return distance, whole
 

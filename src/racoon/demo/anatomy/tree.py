@@ -21,7 +21,9 @@ class Tree:
     radii: Points
 
 
-def grow_tree(root: Points, targets: Points, tip_mm: float, exponent: float = 2.7, step_mm: float = 7.0) -> Tree:
+def grow_tree(
+    root: Points, targets: Points, tip_mm: float, exponent: float = 2.7, step_mm: float = 7.0
+) -> Tree:
     """Connect targets to a root, near ones first, each by a branch from the closest existing node.
 
     Parameters
@@ -70,8 +72,8 @@ def grow_tree(root: Points, targets: Points, tip_mm: float, exponent: float = 2.
 def splat(tree: Tree, grid: Grid, rng: np.random.Generator, largest_mm: float, density: float = 1.0) -> Float:
     """Fraction of every voxel that lies inside the tree's branches.
 
-    Points are drawn inside the branches, each standing for a piece of volume, and are shared out trilinearly: a vessel
-    thinner than a voxel gets its true partial volume, which a voxel-wise distance test cannot give.
+    Points are drawn inside the branches, each standing for a piece of volume, and are shared out trilinearly:
+    a vessel thinner than a voxel gets its true partial volume, which a voxel-wise distance test cannot give.
     """
     first = tree.nodes[tree.parents[1:]]
     second = tree.nodes[1:]
@@ -98,7 +100,9 @@ def splat(tree: Tree, grid: Grid, rng: np.random.Generator, largest_mm: float, d
 def _scatter(points: Points, share: Points, grid: Grid) -> Points:
     z, y, x = grid.axes()
     dz, dy, dx = grid.spacing_mm
-    position = np.stack([(points[:, 2] - z[0]) / dz, (points[:, 1] - y[0]) / dy, (points[:, 0] - x[0]) / dx], axis=1)
+    position = np.stack(
+        [(points[:, 2] - z[0]) / dz, (points[:, 1] - y[0]) / dy, (points[:, 0] - x[0]) / dx], axis=1
+    )
     base = np.floor(position).astype(np.intp)
     rest = position - base
     slices, rows, columns = grid.shape

@@ -14,11 +14,61 @@ FAT_HU = -102.0
 MUSCLE_HU = 54.0
 SKIN_MM = 2.0
 
-CAGE_X = {-330: 112, -240: 126, -180: 131, -120: 137, -60: 138, 0: 133, 60: 120, 100: 100, 130: 74, 150: 46, 165: 30, 180: 20}
-CAGE_Y = {-330: 78, -240: 82, -180: 86, -120: 91, -60: 93, 0: 91, 60: 82, 100: 66, 130: 48, 150: 34, 165: 24, 180: 18}
+CAGE_X = {
+    -330: 112,
+    -240: 126,
+    -180: 131,
+    -120: 137,
+    -60: 138,
+    0: 133,
+    60: 120,
+    100: 100,
+    130: 74,
+    150: 46,
+    165: 30,
+    180: 20,
+}
+CAGE_Y = {
+    -330: 78,
+    -240: 82,
+    -180: 86,
+    -120: 91,
+    -60: 93,
+    0: 91,
+    60: 82,
+    100: 66,
+    130: 48,
+    150: 34,
+    165: 24,
+    180: 18,
+}
 CAGE_CENTRE_Y = {-330: 0, -240: 0, -120: 0, 0: 1, 60: 6, 100: 15, 130: 25, 150: 31, 180: 33}
-MUSCLE_X = {-330: 136, -240: 139, -180: 142, -120: 149, -60: 153, 0: 156, 60: 161, 100: 170, 130: 176, 160: 172, 190: 150}
-MUSCLE_Y = {-330: 100, -240: 103, -180: 107, -120: 112, -60: 114, 0: 115, 60: 111, 100: 100, 130: 87, 160: 76, 190: 68}
+MUSCLE_X = {
+    -330: 136,
+    -240: 139,
+    -180: 142,
+    -120: 149,
+    -60: 153,
+    0: 156,
+    60: 161,
+    100: 170,
+    130: 176,
+    160: 172,
+    190: 150,
+}
+MUSCLE_Y = {
+    -330: 100,
+    -240: 103,
+    -180: 107,
+    -120: 112,
+    -60: 114,
+    0: 115,
+    60: 111,
+    100: 100,
+    130: 87,
+    160: 76,
+    190: 68,
+}
 MUSCLE_CENTRE_Y = {-330: 11, -240: 10, -120: 10, 0: 10, 60: 12, 100: 16, 130: 23, 160: 28, 190: 30}
 """Half axes and centre of the inner chest wall and of the muscle layer's outer face by height (mm)."""
 
@@ -55,7 +105,7 @@ class Build:
 
 @dataclass(frozen=True)
 class WallSpace:
-    """Distances other parts need: to the inner chest wall, and the angle from the spine (0) to the front (pi)."""
+    """What other parts need: distances to wall and muscle, angle from the spine (0) to the front (pi)."""
 
     cage: Float
     angle: Float
@@ -68,23 +118,31 @@ def paint_wall(canvas: Canvas, build: Build, soft: Float, streaks: Float) -> Wal
     cage_y = y - canvas.along_z(CAGE_CENTRE_Y)
     cage = squircle(x, cage_y, canvas.along_z(CAGE_X), canvas.along_z(CAGE_Y), 0.32)
     angle = np.arctan2(np.abs(x), cage_y)
-    muscle = squircle(x, y - canvas.along_z(MUSCLE_CENTRE_Y), canvas.along_z(MUSCLE_X), canvas.along_z(MUSCLE_Y), 0.45)
+    muscle = squircle(
+        x, y - canvas.along_z(MUSCLE_CENTRE_Y), canvas.along_z(MUSCLE_X), canvas.along_z(MUSCLE_Y), 0.45
+    )
     # The furrow over the spinous processes and the hollow over the breastbone.
     muscle = muscle + 7 * np.exp(-((x / 13) ** 2))
     low = np.clip((20 - canvas.z) / 150, 0, 1)
     fat = np.float32(build.fat_mm) * (
-        0.62 + 0.45 * np.exp(-(((angle - 0.9) / 0.7) ** 2)) + low * (0.35 + 0.4 * np.exp(-((angle / 0.8) ** 2)))
+        0.62
+        + 0.45 * np.exp(-(((angle - 0.9) / 0.7) ** 2))
+        + low * (0.35 + 0.4 * np.exp(-((angle / 0.8) ** 2)))
     )
     skin = muscle - fat * (1 + np.float32(0.08) * soft)
     if build.is_female:
         box = canvas.get_box((-170, -190, -90), (170, -20, 90))
-        breast = ellipsoid(np.abs(x[box]), y[box], canvas.z[box], (78, -100, 0), (60, 34 + 0.7 * build.fat_mm, 56))
+        breast = ellipsoid(
+            np.abs(x[box]), y[box], canvas.z[box], (78, -100, 0), (60, 34 + 0.7 * build.fat_mm, 56)
+        )
         skin[box] = blend(skin[box], breast, 16)
     canvas.paint(skin, 15.0, Tissue.SKIN)
     fat_hu = FAT_HU + 9 * soft + 26 * np.clip(streaks - 1.5, 0, 1)
     canvas.paint(skin + SKIN_MM, fat_hu, Tissue.SUBCUTANEOUS_FAT)
     if build.is_female:
-        gland = ellipsoid(np.abs(x[box]), y[box], canvas.z[box], (78, -112, 2), (34, 15 + 0.4 * build.fat_mm, 34))
+        gland = ellipsoid(
+            np.abs(x[box]), y[box], canvas.z[box], (78, -112, 2), (34, 15 + 0.4 * build.fat_mm, 34)
+        )
         canvas.paint(gland + 9 * np.abs(streaks[box]), 20 + 15 * soft[box], None, box, soft_mm=9)
     planes = np.minimum(
         np.abs(cage - 12.5 - 1.5 * soft) + 1.1 * np.abs(np.cos(angle * 2.2)),
@@ -140,7 +198,9 @@ def _paint_shoulder(canvas: Canvas, space: WallSpace) -> None:
     angle, z, cage = space.angle[box], canvas.z[box], space.cage[box]
     arc = angle - (0.86 + 0.0016 * (z - 60))
     span = np.clip(0.36 - 0.0032 * np.abs(z - 110) ** 1.0 * (z < 110), 0.05, 0.36)
-    sheet = np.abs(cage - 19 - 30 * arc * arc - 0.10 * np.clip(z - 60, 0, 80)) - (1.6 + 3.0 * np.clip(np.abs(arc) - 0.18, 0, 1) / 0.2)
+    sheet = np.abs(cage - 19 - 30 * arc * arc - 0.10 * np.clip(z - 60, 0, 80)) - (
+        1.6 + 3.0 * np.clip(np.abs(arc) - 0.18, 0, 1) / 0.2
+    )
     blade = np.maximum(sheet, (np.abs(arc) - span) * 70)
     blade = np.maximum(blade, np.abs(z - 85) - 72)
     spine = np.maximum(np.abs(cage - 30 - 20 * arc) - 9, np.abs(z - 128 + 50 * arc) - 6)
@@ -148,7 +208,12 @@ def _paint_shoulder(canvas: Canvas, space: WallSpace) -> None:
     scapula = np.minimum(blade, spine).astype(np.float32)
     canvas.paint(scapula, 180 + 420 * np.clip(1 + scapula / 2.5, 0, 1), Tissue.OTHER_BONE, box)
     for side in (-1, 1):
-        points = [(side * 18.0, -50.0, 128.0), (side * 60.0, -52.0, 140.0), (side * 105.0, -22.0, 152.0), (side * 150.0, 12.0, 160.0)]
+        points = [
+            (side * 18.0, -50.0, 128.0),
+            (side * 60.0, -52.0, 140.0),
+            (side * 105.0, -22.0, 152.0),
+            (side * 150.0, 12.0, 160.0),
+        ]
         distance, where = tube(canvas, points, [9.5, 6.5, 6.0, 8.0])
         canvas.paint(distance, 170 + 450 * np.clip(1 + distance / 2.5, 0, 1), Tissue.OTHER_BONE, where)
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 from racoon.demo.anatomy.grid import Float, Grid, KnotField, place_knots
 
 KNOT_MM = 16.0
-"""Distance of the velocity field's knots: finer than its smoothing, coarse enough to cost a few milliseconds."""
+"""Distance of the velocity field's knots: finer than its smoothing, coarse enough to be cheap."""
 
 SMOOTHING_MM = 30.0
 """Gaussian width of the velocity field; larger organs move as a whole, small ones keep their shape."""
@@ -62,12 +62,18 @@ def exponentiate(velocity: Float, steps: int = 6) -> Float:
     return (displacement * KNOT_MM).astype(np.float32)
 
 
-def draw_displacement(rng: np.random.Generator, grid: Grid, rms_mm: float) -> tuple[KnotField, KnotField, KnotField]:
+def draw_displacement(
+    rng: np.random.Generator, grid: Grid, rms_mm: float
+) -> tuple[KnotField, KnotField, KnotField]:
     """Draw a diffeomorphic displacement (z, y, x) in mm."""
     taps = place_knots(grid, KNOT_MM, MARGIN_KNOTS)
     counts = (taps[0].count, taps[1].count, taps[2].count)
     displacement = exponentiate(compute_velocity(rng, counts, rms_mm))
-    return KnotField(displacement[0], taps), KnotField(displacement[1], taps), KnotField(displacement[2], taps)
+    return (
+        KnotField(displacement[0], taps),
+        KnotField(displacement[1], taps),
+        KnotField(displacement[2], taps),
+    )
 
 
 def compute_jacobian(displacement: tuple[Float, Float, Float], grid: Grid) -> Float:
