@@ -37,8 +37,8 @@ DEBIAN = {
 
 
 def say(text: str) -> None:
-    """Print one line of progress at once."""
-    print(f"· {text}", flush=True)
+    """Print one line of progress at once, on stderr: stdout belongs to the command that follows."""
+    print(f"· {text}", file=sys.stderr, flush=True)
 
 
 def run(*command: str | Path) -> None:
