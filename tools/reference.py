@@ -22,6 +22,7 @@ import racoon
 from racoon.cli.app import build_app
 from racoon.cli.failures import EXTRA_OF, MEANING
 from racoon.errors import RacoonError
+from racoon.science.biomarkers import CATALOGUE, REASONS
 
 GENERATED = "<!-- made by tools/reference.py from the product itself; changes here are lost -->\n\n"
 
@@ -234,12 +235,50 @@ def api_page() -> str:
     return "".join(parts)
 
 
+BIOMARKERS_HEADER = """# Biomarkers
+
+Each definition has a version; any change of a number or rule makes a new one. Outside its limits a value is
+kept and marked "not valid" with its reason; nothing to measure gives no value and a reason, never 0.
+Intervals are closed at both ends unless the rule says otherwise. Research use only.
+"""
+
+
+def biomarkers_page() -> str:
+    """Every definition of the catalogue with rule, parameters and limits, and every reason."""
+    parts = [GENERATED + BIOMARKERS_HEADER]
+    for definition in CATALOGUE.values():
+        limits = [", ".join(sorted(definition.validity.modalities)) or "any modality"]
+        if definition.validity.kvp:
+            limits.append("{:g} to {:g} kV".format(*definition.validity.kvp))
+        if definition.validity.unenhanced:
+            limits.append("without contrast medium")
+        rows = [
+            ("German", definition.title_de),
+            ("unit (UCUM)", f"`{definition.unit}`"),
+            ("rule", definition.formula),
+            (
+                "parameters",
+                ", ".join(f"`{key}` = {value}" for key, value in definition.defaults.items()) or "none",
+            ),
+            ("valid for", "; ".join(limits)),
+            ("source", definition.source),
+        ]
+        # A bar in a rule is a determinant, not the border of a cell.
+        table = "\n".join(f"| {name} | {text.replace('|', chr(92) + '|')} |" for name, text in rows)
+        heading = f"\n## `{definition.key}` {definition.title_en}\n\n"
+        parts.append(f"{heading}| | |\n| --- | --- |\n{table}\n")
+    reasons = "\n".join(f"| `{code}` | {german} | {english} |" for code, (german, english) in REASONS.items())
+    parts.append(f"\n## Reasons\n\n| code | Deutsch | English |\n| --- | --- | --- |\n{reasons}\n")
+    return "".join(parts)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "settings.md": settings_page,
     "errors.md": errors_page,
     "protocol.md": protocol_page,
     "api.md": api_page,
+    "biomarkers.md": biomarkers_page,
 }
 """Generated pages of ``docs/reference``."""
 

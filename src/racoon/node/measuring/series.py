@@ -70,7 +70,7 @@ def measure_series(
         raise
     except RacoonError as error:
         return [], [Finding(*keys, error.error_code, error.public_message)]
-    except (ValueError, ArithmeticError, LookupError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001 - one broken series must not stop the other thousand
         _log.warning("series could not be measured", exc_info=True, extra={"code": "measuring.defect"})
         text = f"The series could not be measured ({type(error).__name__}); the node's log names the place."
         return [], [Finding(*keys, "measuring.defect", text)]
