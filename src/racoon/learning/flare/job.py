@@ -79,8 +79,6 @@ def server_config(job: EngineJob) -> dict[str, Any]:
                     "train_task_name": TASK,
                     # FLARE's snapshots would keep a second copy; RoundKeeper's files are the truth.
                     "snapshot_every_n_rounds": 0,
-                    # FLARE's memory clean-up imports torch where it is installed: 160 MB in a numpy-only process.
-                    "memory_gc_rounds": 0,
                 },
             }
         ],

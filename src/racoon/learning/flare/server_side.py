@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import ReservedKey
@@ -27,6 +28,10 @@ from racoon.learning.architectures import tensor_shapes
 from racoon.learning.flare.job import FACTS
 from racoon.learning.lifeline import watch_parent
 from racoon.learning.weights import BadWeights, load_weights, save_weights
+
+# At the end of a job FLARE imports its torch part to clean up what we never use: where torch is installed that
+# costs this process 160 MB and several seconds.  CENTRAL has no torch, so it must do without.
+cast("dict[str, Any]", sys.modules).setdefault("nvflare.app_opt.pt.tensor_downloader", None)
 
 KEPT_ROUNDS = 2
 """Newest round files kept: the last and, should it be torn, the one before."""

@@ -15,11 +15,12 @@ from racoon.domain.dataset import DatasetManifest, DatasetSeries
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Defect, Unavailable
 from racoon.learning.architectures import check_plan, initial_weights, tensor_shapes
-from racoon.learning.cases import BadCase, case_name, prepare_case, save_case, write_manifest
+from racoon.learning.cases import case_name, prepare_case, save_case, write_manifest
 from racoon.learning.engine import EngineIdentity, SiteEngine
 from racoon.learning.extra import require_extra
 from racoon.learning.subprocesses import run_training_process
 from racoon.learning.weights import check_weights, decode_weights, save_weights
+from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.compute.model import Preparation, label_index, preparation_key
 from racoon.platform.files import write_atomically
@@ -205,7 +206,7 @@ class Compute:
             if not found:
                 return "no reference masks"
             save_case(folder, prepare_case(plan, entry.series_uid, volume.image.voxels, masks))
-        except (Defect, BadCase) as error:
+        except (SeriesNotFound, Defect) as error:
             _log.warning("a series is not a training case", extra={"reason": error.error_code})
             return error.error_code
         return ""
@@ -226,7 +227,7 @@ class EngineSeat:
     def __init__(self, engine: SiteEngine, request_identity: Callable[[str], EngineIdentity]) -> None:
         self._engine = engine
         self._request_identity = request_identity
-        self._runs: set[str] = set()
+        self._runs: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def take_part(
@@ -261,15 +262,16 @@ class EngineSeat:
         with self._lock:
             self._engine.install(self._request_identity(self._engine.request()))
             self._engine.approve(plan, run_id, cases)
-            self._runs.add(run_id)
+            self._runs[run_id] = plan.hash
         try:
             return self._sit(run_id, plan, report, should_stop, linger_s)
         finally:
             with self._lock:
-                self._runs.discard(run_id)
+                self._runs.pop(run_id, None)
+                if plan.hash not in self._runs.values():
+                    self._engine.withdraw(plan.hash)
                 if not self._runs:
                     self._engine.stop()
-                    self._engine.withdraw(plan.hash)
 
     def _sit(
         self,

@@ -44,7 +44,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 @pytest.fixture(scope="module")
 def manifest(archive: Archive) -> DatasetManifest:
-    return DatasetManifest("study-1", "organs", tuple(store_subject(archive, n) for n in range(1, SUBJECTS + 1)))
+    return DatasetManifest(
+        "study-1", "organs", tuple(store_subject(archive, n) for n in range(1, SUBJECTS + 1))
+    )
 
 
 def test_cases_carry_image_and_classes_of_the_archive(
@@ -53,7 +55,9 @@ def test_cases_carry_image_and_classes_of_the_archive(
     folder, preparation = Compute(tmp_path, archive).prepare(PLAN, manifest)
     assert (preparation.cases, preparation.subjects, preparation.skipped) == (SUBJECTS, SUBJECTS, {})
     cases = load_cases(folder)
-    masks = {segment.mask.label.key: segment.mask for segment in archive.load_masks(manifest.series[0].series_uid)}
+    masks = {
+        segment.mask.label.key: segment.mask for segment in archive.load_masks(manifest.series[0].series_uid)
+    }
     assert len(cases) == SUBJECTS
     assert all(case.image.shape[1:] == PLAN.size for case in cases)
     volume = archive.load_volume(manifest.series[0].series_uid).image
@@ -72,7 +76,9 @@ def test_series_that_cannot_be_used_are_counted_and_withdrawn_cases_removed(
     assert with_ghost.cases == SUBJECTS
     assert sum(with_ghost.skipped.values()) == 1
     hidden = manifest.series[0].pseudonym
-    blocked = Archive(archive.database, LocalFolder(tmp_path), is_readable=lambda pseudonym: pseudonym != hidden)
+    blocked = Archive(
+        archive.database, LocalFolder(tmp_path), is_readable=lambda pseudonym: pseudonym != hidden
+    )
     _, after = Compute(tmp_path, blocked).prepare(PLAN, manifest)
     assert after.subjects == SUBJECTS - 1
     assert len(load_cases(folder)) == SUBJECTS - 1
@@ -97,7 +103,9 @@ def test_training_and_evaluation_run_in_their_own_processes(
     compute = Compute(tmp_path, archive)
     folder, _ = compute.prepare(PLAN, manifest)
     progress: list[tuple[int, int]] = []
-    weights, facts = compute.train_local("job-1", PLAN, folder, lambda done, total, _: progress.append((done, total)))
+    weights, facts = compute.train_local(
+        "job-1", PLAN, folder, lambda done, total, _: progress.append((done, total))
+    )
     assert progress == [(1, 2), (2, 2)]
     assert [entry["round"] for entry in facts] == [0, 1]
     again, _ = compute.train_local("job-1", PLAN, folder)
