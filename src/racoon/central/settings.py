@@ -83,7 +83,15 @@ class NodesListener(Listener):
 
 
 class InitialAccount(BaseModel):
-    """An account made at first boot when no account exists yet; change the password after."""
+    """An account made at first boot when no account exists yet; change the password after.
+
+    Attributes
+    ----------
+    username, password
+        For the first sign-in; the password has at least 12 characters.
+    roles
+        What the account may do.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,7 +101,17 @@ class InitialAccount(BaseModel):
 
 
 class TrainingEngine(BaseModel):
-    """Where the federated training engine's server listens for sites (training studies only)."""
+    """Where the federated training engine's server listens for sites (training studies only).
+
+    Attributes
+    ----------
+    host, port
+        Address that sites dial for training.
+    admin_port
+        Port of the engine's own administration; never reachable from outside this machine.
+    enabled
+        ``false`` runs CENTRAL without training.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

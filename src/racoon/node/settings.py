@@ -118,6 +118,8 @@ class NodeSettings(BaseSettings):
         Data directory; everything the node keeps lies below it.
     database_url
         ``sqlite:///…`` (default: a file in the data directory) or ``postgresql://…``.
+    log_level
+        Lowest level written to the log.
     heartbeat_s
         Seconds between two signs of life to CENTRAL.
     ingest_processes
