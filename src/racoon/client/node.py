@@ -31,4 +31,10 @@ class NodeClient(Connection):
 
     def measurements(self, study_id: str) -> list[dict[str, Any]]:
         """List the values measured here for a study, each with the link to its pixels."""
-        return list(self.get("/api/measurements", study=study_id))
+        rows: list[dict[str, Any]] = []
+        after: int | None = 0
+        while after is not None:
+            page = self.get("/api/measurements", study=study_id, after=after)
+            rows += page["measurements"]
+            after = page["next_after"]
+        return rows

@@ -27,6 +27,7 @@ from racoon.node.jobs import http as jobs_http
 from racoon.node.link import identity as node_identity
 from racoon.node.link.service import Line, last_contact
 from racoon.node.measuring import http as measuring_http
+from racoon.node.portal import http as portal_http
 from racoon.node.reading import http as reading_http
 from racoon.node.release import http as release_http
 from racoon.node.settings import NodeSettings, load_node_settings
@@ -40,6 +41,7 @@ from racoon.platform.jobs import DbosJobQueue, prepare_jobs
 from racoon.platform.logs import configure_logging
 from racoon.platform.migration import upgrade
 from racoon.platform.supervise import Supervisor, mark_ready, stopping
+from racoon.web.pages import NavigationItem, Site, install_pages
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +52,17 @@ QUEUES = {QUICK: 2, HEAVY: 2}
 """Counts and freezes must not wait behind a training; two heavy jobs, because a federation mostly waits."""
 
 QUICK_KINDS = frozenset({"count", "freeze"})
+
+NAVIGATION = (
+    NavigationItem("/", "Today", "overview.read"),
+    NavigationItem("/studies", "Studies", "study.read"),
+    NavigationItem("/archive", "Archive", "archive.read"),
+    NavigationItem("/values", "Values", "measurement.read"),
+    NavigationItem("/intake", "Intake", "intake.read"),
+    NavigationItem("/jobs", "Jobs", "job.read"),
+    NavigationItem("/releases", "Releases", "release.read"),
+    NavigationItem("/audit", "Audit", "audit.read"),
+)
 
 LOOK_FOR_JOBS_S = 1.0
 """A job that was accepted just before a crash is found and queued again within this time."""
@@ -172,13 +185,17 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.intake = rooms.intake
     app.state.jobs = rooms.jobs
     app.state.release = rooms.gate
+    app.state.last_contact = last_contact
+    app.state.certificate_expires_at = lambda: rooms.identity.expires_at
     install_accounts(app, "node", rooms.database, audit=rooms.audit, cookie=f"racoon_{rooms.settings.site.lower()}")
+    install_pages(app, site=Site(rooms.settings.site, rooms.settings.display_name), navigation=NAVIGATION)
     for module in (
         approvals_http,
         archive_http,
         intake_http,
         jobs_http,
         measuring_http,
+        portal_http,
         reading_http,
         release_http,
     ):

@@ -1,0 +1,202 @@
+"""Pages of a site's own people."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from racoon.domain.governance.machine import TransitionRefused
+from racoon.domain.governance.site_track import SITE_TRACK_TABLE
+from racoon.node.approvals.service import Approvals
+from racoon.node.intake.model import Decision
+from racoon.node.intake.service import Intake
+from racoon.node.jobs.service import Jobs
+from racoon.node.measuring import service as measuring
+from racoon.node.portal.model import Facts, steps_open_to, tasks_for
+from racoon.node.release.service import ReleaseGate
+from racoon.platform import clock
+from racoon.platform.auth import User, require
+from racoon.web.pages import render
+
+router = APIRouter(include_in_schema=False)
+
+Anyone = Annotated[User, Depends(require("overview.read"))]
+StudyReader = Annotated[User, Depends(require("study.read"))]
+Decider = Annotated[User, Depends(require("track.decide"))]
+IntakeReader = Annotated[User, Depends(require("intake.read"))]
+QuarantineDecider = Annotated[User, Depends(require("quarantine.decide"))]
+JobReader = Annotated[User, Depends(require("job.read"))]
+JobStopper = Annotated[User, Depends(require("job.cancel"))]
+ReleaseReader = Annotated[User, Depends(require("release.read"))]
+ValueReader = Annotated[User, Depends(require("measurement.read"))]
+AuditReader = Annotated[User, Depends(require("audit.read"))]
+
+VALUES_SHOWN = 2000
+
+
+@router.get("/")
+def show_today(request: Request, user: Anyone) -> Response:
+    """Show what needs this person today."""
+    state = request.app.state
+    status = state.intake.status()
+    with state.database.connect() as connection:
+        facts = Facts(
+            now=clock.now(),
+            last_contact=state.last_contact(connection),
+            certificate_expires_at=state.certificate_expires_at(),
+            disk_free_bytes=status.free_bytes,
+            intake_waiting=status.waiting,
+            oldest_waiting_s=status.oldest_waiting_s,
+            quarantined=status.in_quarantine,
+            studies=tuple(state.approvals.studies(connection)),
+            jobs=tuple(state.jobs.newest(connection, 50)),
+        )
+    return render(
+        request,
+        "node/portal/today.html",
+        facts=facts,
+        tasks=tasks_for(facts, user.roles),
+        counts=state.archive.counts(),
+        intake=status,
+    )
+
+
+@router.get("/studies")
+def show_studies(request: Request, user: StudyReader) -> Response:  # noqa: ARG001
+    """Show all studies this site was asked for."""
+    approvals: Approvals = request.app.state.approvals
+    with request.app.state.database.connect() as connection:
+        studies = approvals.studies(connection)
+    return render(request, "node/portal/studies.html", studies=studies)
+
+
+@router.get("/studies/{study_id}")
+def show_study(study_id: str, request: Request, user: StudyReader, problem: str = "") -> Response:
+    """Show everything needed to decide on a study, on one page."""
+    approvals: Approvals = request.app.state.approvals
+    with request.app.state.database.connect() as connection:
+        study = approvals.current(connection, study_id)
+        history = approvals.history(connection, study_id)
+    open_steps = set(steps_open_to(study, user.roles))
+    steps = [row for row in SITE_TRACK_TABLE.transitions if row.source == study.track_state]
+    return render(
+        request,
+        "node/portal/study.html",
+        study=study,
+        history=history,
+        steps=[(row, row.target in open_steps) for row in steps],
+        problem=problem,
+    )
+
+
+@router.post("/studies/{study_id}/decide")
+async def decide(study_id: str, request: Request, user: Decider) -> Response:
+    """Take a step with the form of the study page."""
+    form = {key: str(value) for key, value in (await request.form()).items()}
+    approvals: Approvals = request.app.state.approvals
+    target, version = form.pop("target", ""), int(form.pop("version", "0") or 0)
+    artefacts: dict[str, Any] = {key: value for key, value in form.items() if value}
+    database = request.app.state.database
+    try:
+        with database.begin() as connection:
+            study = approvals.current(connection, study_id)
+            approvals.decide(
+                connection, study, target, actor=user.name, roles=user.roles, artefacts=artefacts, version=version
+            )
+    except TransitionRefused as refusal:
+        with database.begin() as connection:
+            study = approvals.current(connection, study_id)
+            approvals.record_refusal(connection, study, target, user.name, user.roles)
+        return show_study(study_id, request, user, problem=refusal.public_message)
+    return RedirectResponse(f"/studies/{study_id}", status_code=303)
+
+
+@router.get("/intake")
+def show_intake(request: Request, user: IntakeReader) -> Response:  # noqa: ARG001
+    """Show today's flow and the quarantine."""
+    intake: Intake = request.app.state.intake
+    settings = request.app.state.settings
+    return render(
+        request,
+        "node/portal/intake.html",
+        status=intake.status(),
+        objects=intake.quarantined(),
+        listener=settings.dicom,
+    )
+
+
+@router.post("/intake/{quarantine_id}")
+def decide_quarantined(
+    quarantine_id: str,
+    user: QuarantineDecider,
+    request: Request,
+    decision: Annotated[Decision, Form()],
+    note: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Release or delete a quarantined object."""
+    intake: Intake = request.app.state.intake
+    intake.decide(quarantine_id, decision, actor=user.name, actor_role=sorted(user.roles)[0], note=note)
+    return RedirectResponse("/intake", status_code=303)
+
+
+@router.get("/jobs")
+def show_jobs(request: Request, user: JobReader) -> Response:  # noqa: ARG001
+    """Show what CENTRAL asked and what became of it."""
+    jobs: Jobs = request.app.state.jobs
+    with request.app.state.database.connect() as connection:
+        newest = jobs.newest(connection)
+    return render(request, "node/portal/jobs.html", jobs=newest)
+
+
+@router.post("/jobs/{job_id}/stop")
+def stop_job(job_id: str, request: Request, user: JobStopper) -> Response:
+    """Stop a job of this site at once."""
+    jobs: Jobs = request.app.state.jobs
+    with request.app.state.database.begin() as connection:
+        jobs.cancel(connection, job_id, user.name, sorted(user.roles)[0])
+    return RedirectResponse("/jobs", status_code=303)
+
+
+@router.get("/releases")
+def show_releases(request: Request, user: ReleaseReader) -> Response:  # noqa: ARG001
+    """Show everything that left this site, as it left."""
+    gate: ReleaseGate = request.app.state.release
+    with request.app.state.database.connect() as connection:
+        releases = gate.releases(connection)
+    return render(request, "node/portal/releases.html", releases=releases, policy=gate.policy)
+
+
+@router.get("/values")
+def show_values(request: Request, user: ValueReader, study: str = "", measurement: str = "") -> Response:  # noqa: ARG001
+    """Show measured values; each opens its pixels."""
+    approvals: Approvals = request.app.state.approvals
+    with request.app.state.database.connect() as connection:
+        studies = approvals.studies(connection)
+        chosen = study or (studies[0].study_id if studies else "")
+        loaded = measuring.load_values(connection, study_id=chosen, limit=VALUES_SHOWN) if chosen else []
+    rows = [measuring.describe(value) for _, value in loaded]
+    names = sorted({row["measurement"] for row in rows})
+    shown = [row for row in rows if not measurement or row["measurement"] == measurement]
+    return render(
+        request,
+        "node/portal/values.html",
+        studies=studies,
+        chosen=chosen,
+        names=names,
+        measurement=measurement,
+        rows=shown,
+        total=len(shown),
+    )
+
+
+@router.get("/audit")
+def show_audit(request: Request, user: AuditReader, before: int | None = None) -> Response:  # noqa: ARG001
+    """Show the audit log, newest first."""
+    audit = request.app.state.audit
+    with request.app.state.database.connect() as connection:
+        entries = audit.entries(connection, 100, before)
+    return render(request, "node/portal/audit.html", entries=entries)
+
+
