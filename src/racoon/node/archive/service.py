@@ -352,7 +352,9 @@ class Archive:
         """Load every segment drawn on a series, on the exact grid of that series."""
         return list(self.iterate_masks(series_uid))
 
-    def iterate_masks(self, series_uid: str, volume: Volume | None = None) -> Iterator[SegmentationMask]:
+    def iterate_masks(
+        self, series_uid: str, source: Volume | Arrangement | None = None
+    ) -> Iterator[SegmentationMask]:
         """Yield every segment drawn on a series, one at a time: a hundred organs do not fit in memory
         together.
 
@@ -360,12 +362,12 @@ class Archive:
         ----------
         series_uid
             The source series.
-        volume
-            The loaded volume, when the caller has it; saves reading the headers again.
+        source
+            The loaded volume or the arrangement, when the caller has it; saves reading the headers again.
         """
         self.series_row(series_uid)
         yield from self._volumes.iterate_masks(
-            self.segmentations(series_uid), volume or self.arrange(series_uid)
+            self.segmentations(series_uid), source or self.arrange(series_uid)
         )
 
     # -- keeping

@@ -1,0 +1,180 @@
+"""Words of the viewer: planes to show, windows to choose, runs of a mask, letters at the edges.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+AXES = (("L", "R"), ("P", "A"), ("H", "F"))
+"""Letters for the positive and negative direction of each LPS axis (PS3.3 C.7.6.1.1.1)."""
+
+LEANING = 0.25
+"""A second letter is written when the edge leans by more than about 15 degrees towards it."""
+
+PALETTE = (
+    "#4cc9f0", "#f9c74f", "#f94144", "#90be6d", "#b388eb", "#f8961e", "#43aa8b", "#ff70a6",
+    "#577590", "#c8e639", "#e07a5f", "#7bdff2",
+)  # fmt: skip
+"""Colours of segments, told apart on grey and by most colour-blind readers; they repeat after twelve."""
+
+
+@dataclass(frozen=True)
+class WindowPreset:
+    """A window under a number key: name in English, centre and width in output units."""
+
+    name: str
+    centre: float
+    width: float
+
+
+CT_PRESETS = (
+    WindowPreset("Lung", -600.0, 1500.0),
+    WindowPreset("Soft tissue", 40.0, 400.0),
+    WindowPreset("Bone", 450.0, 1800.0),
+    WindowPreset("Brain", 40.0, 80.0),
+    WindowPreset("Liver", 80.0, 150.0),
+)
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One picture of the series, in the order of the stack.
+
+    Parameters
+    ----------
+    sop_instance_uid, frame
+        Object and frame number from 1.
+    position_mm
+        Position along the stack's normal relative to LPS, or None without geometry.
+    """
+
+    sop_instance_uid: str
+    frame: int
+    position_mm: float | None = None
+
+
+@dataclass(frozen=True)
+class SegmentEntry:
+    """One line of the legend.
+
+    Parameters
+    ----------
+    key
+        ``<SOP Instance UID of the SEG>:<segment number>``; part of stable addresses.
+    """
+
+    key: str
+    name: str
+    code: str
+    algorithm: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class SeriesView:
+    """Everything the viewer page shows besides pixels."""
+
+    series_uid: str
+    imaging_study_uid: str
+    pseudonym: str
+    modality: str
+    description: str
+    body_part: str
+    rows: int
+    columns: int
+    pixel_spacing_mm: tuple[float, float] | None
+    slice_spacing_mm: float | None
+    plane_name: str
+    edges: tuple[str, str, str, str] | None
+    planes: tuple[Plane, ...]
+    presets: tuple[WindowPreset, ...]
+    findings: tuple[str, ...]
+    segments: tuple[SegmentEntry, ...]
+    has_overlays: bool
+
+    def index_of(self, sop_instance_uid: str, frame: int) -> int | None:
+        """Return the index of a picture, or None; without an instance there is none."""
+        for index, plane in enumerate(self.planes):
+            if plane.sop_instance_uid == sop_instance_uid and plane.frame == frame:
+                return index
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the script on the page needs."""
+        return {
+            "series": self.series_uid,
+            "study": self.imaging_study_uid,
+            "rows": self.rows,
+            "columns": self.columns,
+            "pixelSpacing": self.pixel_spacing_mm,
+            "planes": [[plane.sop_instance_uid, plane.frame, plane.position_mm] for plane in self.planes],
+            "presets": [[preset.name, preset.centre, preset.width] for preset in self.presets],
+            "segments": [[entry.key, entry.colour] for entry in self.segments],
+            "hasOverlays": self.has_overlays,
+        }
+
+
+def edge_letters(orientation: Sequence[float]) -> tuple[str, str, str, str]:
+    """Return what lies at the (left, right, top, bottom) edge of an image.
+
+    Parameters
+    ----------
+    orientation
+        Image Orientation (Patient): direction of rows, then of columns.
+    """
+    right, bottom = letters(orientation[:3]), letters(orientation[3:])
+    left, top = letters([-value for value in orientation[:3]]), letters([-value for value in orientation[3:]])
+    return left, right, top, bottom
+
+
+def letters(direction: Sequence[float]) -> str:
+    """Return the letters of a direction in LPS, the strongest first, e.g. ``"PH"``."""
+    order = sorted(range(3), key=lambda axis: -abs(direction[axis]))
+    found = [
+        AXES[axis][0 if direction[axis] > 0 else 1]
+        for place, axis in enumerate(order)
+        if place == 0 or abs(direction[axis]) > LEANING
+    ]
+    return "".join(found)
+
+
+def plane_name(orientation: Sequence[float]) -> str:
+    """Return ``"axial"``, ``"sagittal"``, ``"coronal"`` or ``"oblique"``."""
+    normal = np.abs(np.cross(orientation[:3], orientation[3:]))
+    axis = int(np.argmax(normal))
+    if normal[axis] < 0.9:
+        return "oblique"
+    return ("sagittal", "coronal", "axial")[axis]
+
+
+def runs_of(mask: npt.NDArray[np.bool_]) -> list[int]:
+    """Encode a mask (row, column) as start, length, start, length … over its pixels in reading order."""
+    flat = np.concatenate([[False], mask.ravel(), [False]])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    starts, ends = edges[::2], edges[1::2]
+    runs: list[int] = np.column_stack([starts, ends - starts]).ravel().tolist()
+    return runs
+
+
+def presets_for(
+    modality: str, proposed: tuple[float, float] | None, automatic: tuple[float, float]
+) -> tuple[WindowPreset, ...]:
+    """Return the windows to offer; the first is shown first.
+
+    Parameters
+    ----------
+    modality
+        ``CT`` has fixed windows in HU; other values have no unit, so they get what the object proposes.
+    proposed
+        Centre and width from the object, or None.
+    automatic
+        Centre and width from the values of the middle picture.
+    """
+    own = [WindowPreset("As stored", *proposed)] if proposed else []
+    if modality == "CT":
+        return (*own, *CT_PRESETS)
+    return (*own, WindowPreset("Automatic", *automatic))
