@@ -22,6 +22,7 @@ from pynetdicom import AE
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.deid.service import Deidentifier
+from racoon.node.intake import spool
 from racoon.node.intake.service import IngestLoop, count_stored, run_listener, spool_folder
 from racoon.node.intake.spool import Spool
 from racoon.node.pseudonyms.service import Pseudonymiser
@@ -161,6 +162,43 @@ def test_noise_on_the_port_ends_that_connection_only(listener: Listener, noise: 
     association = entity.associate("127.0.0.1", listener.port, ae_title="RACOON")
     assert association.send_c_echo().Status == 0
     association.release()
+
+
+def test_full_disk_refuses_each_object_and_the_listener_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(spool, "RESERVE_BYTES", 1 << 60)  # inherited by the listener's process
+        running = start(Settings(tmp_path / "data", Options(free_port())))
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(make_ct(planted=False).data))
+        entity = AE(ae_title="SCANNER")
+        entity.add_requested_context(dataset.SOPClassUID)
+        association = entity.associate("127.0.0.1", running.port, ae_title="RACOON")
+        assert [association.send_c_store(dataset).Status for _ in range(2)] == [0xA700, 0xA700]
+        association.release()
+        assert list(running.spool.iterdir()) == []
+    finally:
+        running.process.terminate()
+        running.process.join(10)
+
+
+def test_object_beyond_the_limit_ends_its_association_only(tmp_path: Path) -> None:
+    running = start(Settings(tmp_path / "data", Options(free_port(), max_object_mb=1)))
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(make_ct(planted=False).data))
+        small = dataset.PixelData
+        entity = AE(ae_title="SCANNER")
+        entity.add_requested_context(dataset.SOPClassUID)
+        for pixels, status in ((small * 4000, None), (small, 0)):
+            dataset.PixelData = pixels
+            association = entity.associate("127.0.0.1", running.port, ae_title="RACOON")
+            assert association.send_c_store(dataset).get("Status") == status
+            association.release()
+        assert len(list(running.spool.iterdir())) == 1
+    finally:
+        running.process.terminate()
+        running.process.join(10)
 
 
 def test_occupied_port_is_said_clearly(listener: Listener) -> None:

@@ -15,6 +15,7 @@ from racoon.node.deid.rules import words
 
 _CHUNK = re.compile(r"[\s_,;()\[\]{}<>:=|^~\"'!?]+")
 _PART = re.compile(r"[-/+&.*\\]+")
+_EDGES = ".-/+*&"
 _DECIMAL = re.compile(r"\d{1,3}\.\d{1,2}")
 _SMALL_NUMBER = re.compile(r"\d{1,2}")
 _WITH_UNIT = re.compile(r"\d{1,4}(?:\.\d{1,3})?(?:mm|cm|ms|s|sec|min|kv|kvp|mas|hu|t|d|%)", re.IGNORECASE)
@@ -73,26 +74,28 @@ def clean_text(text: str, vr: str = "LO") -> str:
     'Thorax 1.0 B31f'
     """
     kept: list[str] = []
-    chunks = [chunk for chunk in _CHUNK.split(text.replace("\\", " ")) if chunk]
+    chunks = [chunk for chunk in _CHUNK.split(text.replace("\\", " ")) if chunk.strip(_EDGES)]
     verdicts = [_clean_chunk(chunk) for chunk in chunks]
     for index, (chunk, clean) in enumerate(zip(chunks, verdicts, strict=True)):
         neighbours = verdicts[max(index - 1, 0) : index] + verdicts[index + 1 : index + 2]
         if clean and not (_SMALL_NUMBER.fullmatch(chunk) and not all(neighbours)):
             kept.append(clean)
-    result = " ".join(kept)
+    is_untouched = kept == [chunk.strip(_EDGES) for chunk in chunks]
+    result = text if is_untouched and text.isprintable() and "\\" not in text else " ".join(kept)
     # What is left has to say something: numbers alone do not.
     result = result if any(character.isalpha() for character in result) else ""
     return result[: LONGEST.get(vr, 64)].strip()
 
 
 def _clean_chunk(chunk: str) -> str:
-    chunk = chunk.strip(".-/+*&")
+    chunk = chunk.strip(_EDGES)
     if _is_measure(chunk) or is_reviewed(chunk):
         return chunk
     parts = [part for part in _PART.split(chunk) if part]
     if sum(any(character.isdigit() for character in part) for part in parts) > 1:
         return ""
-    return "-".join(part for part in parts if is_reviewed(part) or _is_measure(part))
+    good = [part for part in parts if is_reviewed(part) or _is_measure(part)]
+    return chunk if good == parts else "-".join(good)
 
 
 def _is_measure(text: str) -> bool:

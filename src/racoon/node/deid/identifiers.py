@@ -160,7 +160,8 @@ def _counts(token: bytes, lower: bytes) -> bool:
 def confirm(output: bytes, found: list[bytes]) -> list[str]:
     """Say in which elements of the output the tokens stand, leaving out numbers that agree by chance.
 
-    A token of fewer than eight digits inside a number, a time or a UID is chance; in a text it is a leak.
+    A token of digits inside a UID, all of which are hashes or the standard's, is chance; so is one of fewer
+    than eight digits inside a number or a time.  In a text each is a leak.
     """
     places: list[str] = []
     file = read_file(output)
@@ -168,14 +169,14 @@ def confirm(output: bytes, found: list[bytes]) -> list[str]:
         for element in _walk(dataset):
             value = bytes(element.value).lower()
             hits = [token for token in found if token in value]
-            serious = [token for token in hits if element.vr not in _NUMERIC_VR or not _is_chance(token)]
+            serious = [token for token in hits if not _is_chance(token, element.vr)]
             if serious:
                 places.append(name_of(element.tag))
     return sorted(set(places))
 
 
-def _is_chance(token: bytes) -> bool:
-    return token.isdigit() and len(token) < LONG_TOKEN
+def _is_chance(token: bytes, vr: str) -> bool:
+    return token.isdigit() and (vr == "UI" or (vr in _NUMERIC_VR and len(token) < LONG_TOKEN))
 
 
 def _walk(dataset: Dataset) -> Iterator[Element]:

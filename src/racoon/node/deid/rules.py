@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class RuleSet:
     Parameters
     ----------
     version
-        Edition of the table, versions of allow-list, profiles and engine.
+        See :func:`rule_set_version`.
     top, nested
         Steps by tag, for the main data set and for everything inside sequences.
     """
@@ -131,13 +132,14 @@ def supported_sop_classes() -> Mapping[str, str]:
     return {uid: entry["name"] for uid, entry in _json("allow_list.json")["sop_classes"].items()}
 
 
+@cache
 def rule_set_version() -> str:
-    """One text that names every table used."""
-    parts = [f"PS3.15-{edition()}", *(_json(name)["version"] for name in _TABLES), ENGINE_VERSION]
-    return "/".join(parts)
+    """Name the rules by the table's edition, the engine's version and a fingerprint of all tables."""
+    digest = sha256("\0".join(_resource(name) for name in _TABLES).encode()).hexdigest()
+    return f"PS3.15-{edition()}/{ENGINE_VERSION}/{digest[:12]}"
 
 
-_TABLES = ("allow_list.json", "profiles.json", "pixel_risk.json")
+_TABLES = ("allow_list.json", "confidentiality.csv", "pixel_risk.json", "profiles.json", "words.txt")
 
 
 def resolve(code: str, dicom_type: str) -> Action:

@@ -300,7 +300,7 @@ class _FolderRun:
         write_atomically(folder / "reason.json", json.dumps(reason, indent=1, ensure_ascii=False).encode())
         self._reasons[error.reason.value] += 1
         self.objects.append({"outcome": "quarantined", "code": error.reason.value, "quarantine": folder.name})
-        LOG.warning("object quarantined", extra={"reason": error.reason.value})
+        LOG.info("object quarantined", extra={"reason": error.reason.value})
 
     def summary(self, profile: Profile, total: int) -> dict[str, Any]:
         """Count what happened."""

@@ -298,6 +298,11 @@ def test_short_number_that_agrees_by_chance_does_not_stop_an_image() -> None:
     assert result.evidence["self_scan"]["survivors"] == 0
 
 
+def test_digits_inside_a_replaced_uid_are_chance() -> None:
+    uid = deidentify(make_ct(planted=False)).sop_instance_uid
+    assert deidentify(edited(make_ct(planted=False), AccessionNumber=uid[10:20])).sop_instance_uid == uid
+
+
 def test_name_of_a_patient_that_is_also_an_organ_does_not_stop_an_image() -> None:
     assert (
         read(deidentify(edited(make_ct(planted=False), PatientName="CHEST^Lung"))).BodyPartExamined == "CHEST"
