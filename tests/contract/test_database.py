@@ -138,6 +138,17 @@ def test_locked_sqlite_is_unavailable(tmp_path: Path, monkeypatch: pytest.Monkey
     second.dispose()
 
 
+def test_writing_inside_writing_fails_at_once(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/nested.sqlite")
+    with database.begin(), pytest.raises(RuntimeError, match="inside another"), database.begin():
+        pass
+    with database.begin():
+        pass
+    with database.connect(), database.begin():
+        pass
+    database.dispose()
+
+
 def test_absent_server_is_unavailable(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     database = Database(f"postgresql://nobody@/nothing?host={tmp_path}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import threading
 import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -121,6 +122,7 @@ class Database:
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         self.url = parsed
+        self._writing: set[int] = set()
         self.engine = sa.create_engine(parsed, **options)
         if self.dialect == "sqlite":
             self._prepare_sqlite(synchronous)
@@ -145,8 +147,16 @@ class Database:
         DatabaseUnavailable
             The server is away, the file stayed locked, or the transaction has to be tried again.
         """
+        thread = threading.get_ident()
+        if self.dialect == "sqlite" and thread in self._writing:
+            # It would wait for itself until the busy timeout, and look like a slow disk.
+            raise RuntimeError("a writing transaction inside another: pass the connection on instead")
         with translated_errors(), self.engine.begin() as connection:
-            yield connection
+            self._writing.add(thread)
+            try:
+                yield connection
+            finally:
+                self._writing.discard(thread)
 
     @contextlib.contextmanager
     def connect(self) -> Iterator[sa.Connection]:
@@ -192,6 +202,7 @@ def _before_fork() -> None:
 def _after_fork_in_child() -> None:
     for database in list(_DATABASES):
         database.engine.dispose(close=False)
+        database._writing.clear()  # noqa: SLF001 -- our own class
 
 
 os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
