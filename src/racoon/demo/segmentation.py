@@ -52,11 +52,10 @@ def build_segmentation(
     keys = [key for key, mask in masks.items() if mask.any()]
     if not keys:
         return None
-    used = np.flatnonzero(np.any([masks[key].any(axis=(1, 2)) for key in keys], axis=0))
-    pixels = np.stack([masks[key][used] for key in keys], axis=-1).astype(np.uint8)
+    pixels = np.stack([masks[key] for key in keys], axis=-1).astype(np.uint8)
     first = sources[0]
     segmentation = hd.seg.Segmentation(
-        source_images=[sources[int(index)] for index in used],
+        source_images=list(sources),
         pixel_array=pixels,
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_describe(number, labels[key]) for number, key in enumerate(keys, start=1)],
@@ -82,6 +81,9 @@ def build_segmentation(
         for prefix in ("InstanceCreation", "Content", "Series"):
             if f"{prefix}{keyword}" in segmentation or prefix != "InstanceCreation":
                 setattr(segmentation, f"{prefix}{keyword}", value)
+    for item in segmentation.get("ContributingEquipmentSequence", []):
+        if "ContributionDateTime" in item:
+            item.ContributionDateTime = f"{first.StudyDate}{first.StudyTime}"
     for keyword in ("InstitutionName", "InstitutionAddress", "PatientAddress"):
         if keyword in first:
             setattr(segmentation, keyword, first.get(keyword))
