@@ -25,6 +25,8 @@ from racoon.central.monitoring import http as monitoring_http
 from racoon.central.monitoring import worker as monitoring_worker
 from racoon.central.orchestration import http as orchestration_http
 from racoon.central.orchestration import worker as orchestration_worker
+from racoon.central.portal import http as portal_http
+from racoon.central.results import http as results_http
 from racoon.central.settings import CentralSettings
 from racoon.central.sites import http as sites_http
 from racoon.central.studies import http as studies_http
@@ -102,11 +104,28 @@ def people_app(central: Central) -> FastAPI:
         orchestration_http.people_routes(central.database, central.runs, summaries),
         cohorts_http.routes(central.database, central.cohorts),
         analyses_http.routes(central.database, central.cohorts, central.analyses),
+        results_http.routes(central.database, central.results),
         monitoring_http.routes(
             central.database, central.sites, central.mail, central.runs, central.monitoring
         ),
     ):
         app.include_router(routes)
+    portal_http.install_pages(
+        app,
+        portal_http.Rooms(
+            database=central.database,
+            audit=central.audit,
+            network=central.settings.network,
+            language=central.settings.language,
+            sites=central.sites,
+            studies=central.studies,
+            runs=central.runs,
+            cohorts=central.cohorts,
+            analyses=central.analyses,
+            results=central.results,
+            monitoring=central.monitoring,
+        ),
+    )
     _register_health(app, central)
     return app
 
@@ -279,8 +298,7 @@ def _run_all(steps: Iterable[Callable[[], None]]) -> None:
             step()
         except Unavailable as error:
             _log.warning("worker step postponed", extra={"code": error.error_code})
-        except Exception:
-            # One step that fails must not keep the others from their work.
+        except Exception:  # noqa: BLE001 -- one step that fails must not keep the others from their work
             _log.exception("worker step failed")
 
 

@@ -120,7 +120,7 @@ class Comparisons:
         except RacoonError as error:
             if not self._stop.is_set():
                 self._fail(run_id, error.public_message)
-        except Exception:
+        except Exception:  # noqa: BLE001 -- whatever it is, the comparison must learn of it
             _log.exception("federated training failed", extra={"run_id": run_id})
             if not self._stop.is_set():
                 self._fail(run_id, "CENTRAL's program failed while it trained; its log names the place.")

@@ -45,6 +45,13 @@ def routes(database: Database, results: Results) -> APIRouter:
         """Show the report: one file without scripts that needs nothing beside it."""
         with database.connect() as connection:
             result = results.result(connection, study_id)
-        return HTMLResponse(render_report(result, lang))
+            definition = results.definition(connection, study_id)
+        return HTMLResponse(
+            render_report(result, definition, lang),
+            # A report opened on its own must not fetch or run anything either.
+            headers={
+                "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+            },
+        )
 
     return routes

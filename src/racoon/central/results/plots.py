@@ -10,7 +10,10 @@ from xml.sax.saxutils import escape
 WIDTH = 640
 ROW = 26
 LEFT, RIGHT = 190, 90
-_SERIES = ("#1f5f8b", "#c46a1b", "#4c8a4a", "#7a4f9a", "#8a6d3b", "#3b8686", "#a23b4a", "#5b6b7a")
+_QUIET = 'fill="currentColor" fill-opacity="0.7"'
+_GRID = 'stroke="currentColor" stroke-opacity="0.15"'
+_POOLED = "#c4561b"
+_SERIES = ("#2f7fb5", "#c4561b", "#4c8a4a", "#7a4f9a", "#8a6d3b", "#3b8686", "#a23b4a", "#5b6b7a")
 
 
 def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
@@ -47,11 +50,9 @@ def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
             f'<text x="{LEFT - 12}" y="{y + 4:.1f}" text-anchor="end"{strong}>{escape(row["name"])}</text>'
         )
         if row["mean"] is None:
-            parts.append(
-                f'<text x="{LEFT}" y="{y + 4:.1f}" fill="#777">{escape(row.get("note", "–"))}</text>'
-            )
+            parts.append(f'<text x="{LEFT}" y="{y + 4:.1f}" {_QUIET}>{escape(row.get("note", "–"))}</text>')
             continue
-        colour = "#0d2c40" if row.get("is_pooled") else _SERIES[0]
+        colour = _POOLED if row.get("is_pooled") else _SERIES[0]
         sd = row["sd"] or 0.0
         parts.append(
             f'<line x1="{x(row["mean"] - sd):.1f}" x2="{x(row["mean"] + sd):.1f}" y1="{y:.1f}" y2="{y:.1f}" '
@@ -65,7 +66,7 @@ def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
             )
         else:
             parts.append(f'<circle cx="{x(row["mean"]):.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
-        parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{y + 4:.1f}" fill="#555">n = {row["n"]}</text>')
+        parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{y + 4:.1f}" {_QUIET}>n = {row["n"]}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -101,7 +102,7 @@ def histogram(title: str, document: Mapping[str, Any] | None, unit: str) -> str:
 
     parts = [_open(title, height), _HATCH]
     parts += _axis(nice_ticks(lower, upper, inside=True), x, floor, unit)
-    parts.append(f'<text x="{left - 6}" y="22" text-anchor="end" fill="#555">{most}</text>')
+    parts.append(f'<text x="{left - 6}" y="22" text-anchor="end" {_QUIET}>{most}</text>')
     for index, cell in enumerate(inner):
         place = f'x="{left + index * bar:.2f}" width="{max(bar - 0.6, 0.4):.2f}"'
         if cell is None:
@@ -136,13 +137,15 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
         y = ROW * index + 6
         parts.append(f'<text x="{LEFT - 12}" y="{y + 14}" text-anchor="end">{escape(row["name"])}</text>')
         if row["value"] is None:
-            parts.append(f'<text x="{LEFT}" y="{y + 14}" fill="#777">–</text>')
+            parts.append(f'<text x="{LEFT}" y="{y + 14}" {_QUIET}>–</text>')
             continue
         colour = _SERIES[kinds.index(row["kind"]) % len(_SERIES)]
         value = min(max(row["value"], 0.0), 1.0)
         size = f'width="{max(x(value) - LEFT, 1):.1f}" height="{ROW - 10}"'
         parts.append(f'<rect x="{LEFT}" y="{y}" {size} rx="2" fill="{colour}"/>')
-        parts.append(f'<text x="{x(value) + 8:.1f}" y="{y + 13}" fill="#333">{row["value"]:.3f}</text>')
+        parts.append(
+            f'<text x="{x(value) + 8:.1f}" y="{y + 13}" fill="currentColor">{row["value"]:.3f}</text>'
+        )
     return "".join([*parts, "</svg>"])
 
 
@@ -177,7 +180,7 @@ def _occupied(cells: Sequence[int | None]) -> tuple[int, int]:
 def _open(title: str, height: float) -> str:
     return (
         f'<svg viewBox="0 0 {WIDTH} {height:g}" width="100%" role="img" class="plot" '
-        f'font-family="inherit" font-size="13"><title>{escape(title)}</title>'
+        f'font-family="inherit" font-size="13" fill="currentColor"><title>{escape(title)}</title>'
     )
 
 
@@ -186,17 +189,15 @@ def _axis(ticks: Sequence[float], x: Callable[[float], float], y: float, unit: s
     for tick in ticks:
         at = f"{x(tick):.1f}"
         label = number_text(tick)
-        parts.append(f'<line x1="{at}" x2="{at}" y1="4" y2="{y}" stroke="#dde3e8"/>')
-        parts.append(f'<text x="{at}" y="{y + 16}" text-anchor="middle" fill="#555">{label}</text>')
+        parts.append(f'<line x1="{at}" x2="{at}" y1="4" y2="{y}" {_GRID}/>')
+        parts.append(f'<text x="{at}" y="{y + 16}" text-anchor="middle" {_QUIET}>{label}</text>')
     centre = (x(ticks[0]) + x(ticks[-1])) / 2
-    parts.append(
-        f'<text x="{centre:.1f}" y="{y + 32}" text-anchor="middle" fill="#555">{escape(unit)}</text>'
-    )
+    parts.append(f'<text x="{centre:.1f}" y="{y + 32}" text-anchor="middle" {_QUIET}>{escape(unit)}</text>')
     return parts
 
 
 _HATCH = (
     '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" '
-    'patternTransform="rotate(45)"><rect width="6" height="6" fill="#eef1f4"/>'
-    '<line x1="0" y1="0" x2="0" y2="6" stroke="#b5bec7" stroke-width="2"/></pattern></defs>'
+    'patternTransform="rotate(45)"><rect width="6" height="6" fill="none"/>'
+    '<line x1="0" y1="0" x2="0" y2="6" stroke="#8796a3" stroke-width="2"/></pattern></defs>'
 )

@@ -67,6 +67,10 @@ class Results:
             "sites": self._sites(connection, study_id),
         }
 
+    def definition(self, connection: sa.Connection, study_id: str) -> dict[str, Any]:
+        """Return the study's definition document: the protocol of the result."""
+        return self._studies.study(connection, study_id).definition.to_dict()
+
     def csv(self, connection: sa.Connection, study_id: str) -> str:
         """Return the result as CSV (RFC 4180, UTF-8, decimal points)."""
         stream = io.StringIO()

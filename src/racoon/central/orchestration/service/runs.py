@@ -86,7 +86,7 @@ class Runs:
 
     # ------------------------------------------------------------------------------------------------ start
 
-    def start(
+    def start(  # noqa: PLR0913 -- one run is that many facts, all by name
         self,
         connection: sa.Connection,
         *,

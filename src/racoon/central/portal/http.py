@@ -1,0 +1,362 @@
+"""Routes of the pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, FastAPI, Form, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+
+from racoon.central.access import actor_role
+from racoon.central.analyses.service import Analyses
+from racoon.central.cohorts.service import Cohorts
+from racoon.central.monitoring.service import Monitoring
+from racoon.central.orchestration.service import Runs
+from racoon.central.portal.model import STUDY_PATH, artefacts_of, study_tasks
+from racoon.central.results.report import number_text, view
+from racoon.central.results.service import Results
+from racoon.central.sites.service import Sites
+from racoon.central.studies.service import Studies
+from racoon.domain.governance.study import STUDY_TABLE
+from racoon.domain.permission import is_permitted
+from racoon.errors import Defect, RacoonError, Refused
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import Forbidden, User, require
+from racoon.platform.database import Database
+from racoon.web.pages import NavigationItem, Site, render
+from racoon.web.pages import install_pages as install_site_pages
+from racoon.web.translation import language_of, translations
+
+NAVIGATION = (
+    NavigationItem("/", "Overview", "overview.read"),
+    NavigationItem("/studies", "Studies", "study.read"),
+    NavigationItem("/sites", "Sites", "site.read"),
+    NavigationItem("/monitoring", "Monitoring", "monitoring.read"),
+    NavigationItem("/audit", "Audit", "audit.read"),
+)
+
+AUDIT_PAGE = 100
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """The services that pages ask."""
+
+    database: Database
+    audit: AuditLog
+    network: str
+    language: Literal["en", "de"]
+    sites: Sites
+    studies: Studies
+    runs: Runs
+    cohorts: Cohorts
+    analyses: Analyses
+    results: Results
+    monitoring: Monitoring
+
+
+def install_pages(app: FastAPI, rooms: Rooms) -> None:
+    """Give people's application its pages."""
+    install_site_pages(
+        app, site=Site("CENTRAL", rooms.network), navigation=NAVIGATION, language=rooms.language
+    )
+    for routes in (_overview_routes, _study_routes, _study_forms, _site_routes, _network_routes):
+        app.include_router(routes(rooms))
+
+
+def _overview_routes(rooms: Rooms) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/")
+    def overview(request: Request, user: Annotated[User, Depends(require("overview.read"))]) -> Response:
+        """Show what waits for this person, and where everything stands."""
+        with rooms.database.connect() as connection:
+            studies = rooms.studies.studies(connection)
+            steps = [
+                (
+                    study.study_id,
+                    study.definition.title,
+                    rooms.studies.next_steps(connection, study, user.name, user.roles),
+                )
+                for study in studies
+            ]
+            statuses = rooms.monitoring.statuses(connection)
+            running = [run for run in rooms.runs.runs(connection) if run["state"] == "running"]
+        return _page(
+            request,
+            "overview.html",
+            tasks=study_tasks(steps) if is_permitted("central", user.roles, "study.transition") else [],
+            studies=studies,
+            alerts=[status for status in statuses if status.alerts],
+            statuses=statuses,
+            running=[run for run in running if run["parent"] is None],
+        )
+
+    return routes
+
+
+def _study_routes(rooms: Rooms) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/studies")
+    def list_studies(request: Request, _user: Annotated[User, Depends(require("study.read"))]) -> Response:
+        """List all studies."""
+        with rooms.database.connect() as connection:
+            studies = rooms.studies.studies(connection)
+        return _page(request, "studies.html", studies=studies, failure=None, draft="")
+
+    @routes.post("/studies")
+    def create_study(
+        request: Request,
+        user: Annotated[User, Depends(require("study.create"))],
+        definition: Annotated[str, Form(max_length=200_000)],
+    ) -> Response:
+        """Create a study from its JSON document; show it again with the reason when it is wrong."""
+        try:
+            document = json.loads(definition)
+            if not isinstance(document, dict):
+                raise ValueError("not an object")
+            with rooms.database.begin() as connection:
+                study = rooms.studies.create(
+                    connection, document, user.name, actor_role(user, "study.create")
+                )
+            return RedirectResponse(f"/studies/{study.study_id}", status_code=303)
+        except (ValueError, Defect) as error:
+            failure = error.public_message if isinstance(error, Defect) else "This is not a JSON document."
+        with rooms.database.connect() as connection:
+            studies = rooms.studies.studies(connection)
+        return _page(
+            request,
+            "studies.html",
+            status_code=422,
+            studies=studies,
+            failure=failure,
+            draft=definition,
+        )
+
+    @routes.get("/studies/{study_id}")
+    def show_study(
+        study_id: str, request: Request, user: Annotated[User, Depends(require("study.read"))]
+    ) -> Response:
+        """Show a study: definition, state with next steps, sites, runs, result."""
+        return _study_page(rooms, request, user, study_id)
+
+    return routes
+
+
+def _study_forms(rooms: Rooms) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.post("/studies/{study_id}/steps")
+    async def take_step(
+        study_id: str, request: Request, user: Annotated[User, Depends(require("study.transition"))]
+    ) -> Response:
+        """Take a step with the artefacts of the form."""
+        form = {key: str(value) for key, value in (await request.form()).items()}
+        target = form.get("target", "")
+
+        def act() -> None:
+            try:
+                with rooms.database.begin() as connection:
+                    study = rooms.studies.study(connection, study_id)
+                    row = STUDY_TABLE.find(study.state, target)
+                    rooms.studies.transition(
+                        connection,
+                        study_id,
+                        target,
+                        artefacts=artefacts_of(form, row.artefacts if row else ()),
+                        version=int(form["version"]) if form.get("version", "").isdigit() else None,
+                        actor=user.name,
+                        roles=user.roles,
+                    )
+            except Refused as refusal:
+                with rooms.database.begin() as connection:
+                    rooms.studies.record_refusal(
+                        connection, study_id, target, user.name, user.main_role, refusal.error_code
+                    )
+                raise
+
+        return await run_in_threadpool(_then_show, rooms, request, user, study_id, act)
+
+    @routes.post("/studies/{study_id}/requests")
+    async def request_sites(
+        study_id: str, request: Request, user: Annotated[User, Depends(require("study.request_sites"))]
+    ) -> Response:
+        """Ask the chosen sites."""
+        chosen = [str(value) for value in (await request.form()).getlist("site")]
+
+        def act() -> None:
+            with rooms.database.begin() as connection:
+                role = actor_role(user, "study.request_sites")
+                rooms.studies.request_sites(connection, study_id, chosen, user.name, role)
+
+        return await run_in_threadpool(_then_show, rooms, request, user, study_id, act)
+
+    @routes.post("/studies/{study_id}/start")
+    def start_run(
+        study_id: str,
+        request: Request,
+        user: Annotated[User, Depends(require("cohort.count"))],
+        kind: Annotated[str, Form(max_length=20)],
+    ) -> Response:
+        """Start a run."""
+
+        def act() -> None:
+            action = "cohort.count" if kind == "count" else "run.start"
+            if not is_permitted("central", user.roles, action):
+                raise Forbidden("Your roles do not allow this.")
+            role = actor_role(user, action)
+            with rooms.database.begin() as connection:
+                if kind == "count":
+                    rooms.cohorts.start_count(connection, study_id, user.name, role)
+                elif kind in ("freeze", "measure", "training"):
+                    rooms.analyses.start(connection, study_id, kind, user.name, role)  # type: ignore[arg-type]
+
+        return _then_show(rooms, request, user, study_id, act)
+
+    return routes
+
+
+def _site_routes(rooms: Rooms) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    def show(request: Request, status_code: int = 200, **context: Any) -> Response:
+        with rooms.database.connect() as connection:
+            sites = rooms.sites.sites(connection)
+        shown = {"issued": None, "failure": None, **context}
+        return _page(request, "sites.html", status_code=status_code, sites=sites, **shown)
+
+    @routes.get("/sites")
+    def list_sites(request: Request, _user: Annotated[User, Depends(require("site.read"))]) -> Response:
+        """List the network's sites."""
+        return show(request)
+
+    @routes.post("/sites")
+    def add_site(
+        request: Request,
+        user: Annotated[User, Depends(require("site.manage"))],
+        code: Annotated[str, Form(max_length=16)],
+        name: Annotated[str, Form(max_length=200)] = "",
+        city: Annotated[str, Form(max_length=200)] = "",
+    ) -> Response:
+        """Invite a site."""
+        try:
+            with rooms.database.begin() as connection:
+                role = actor_role(user, "site.manage")
+                rooms.sites.add(connection, code.strip().upper(), name, city, user.name, role)
+        except Defect as error:
+            return show(request, 422, failure=error.public_message)
+        return RedirectResponse("/sites", status_code=303)
+
+    @routes.post("/sites/{code}/join-code")
+    def issue_join_code(
+        code: str, request: Request, user: Annotated[User, Depends(require("site.manage"))]
+    ) -> Response:
+        """Show a new join code, once."""
+        try:
+            with rooms.database.begin() as connection:
+                role = actor_role(user, "site.manage")
+                issued = rooms.sites.issue_join_code(connection, code, user.name, role)
+        except Defect as error:
+            return show(request, 422, failure=error.public_message)
+        return show(request, issued=(code, issued.to_text()))
+
+    return routes
+
+
+def _network_routes(rooms: Rooms) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/monitoring")
+    def show_network(
+        request: Request, _user: Annotated[User, Depends(require("monitoring.read"))]
+    ) -> Response:
+        """Show how each site's node is."""
+        with rooms.database.connect() as connection:
+            sites = {site.code: site for site in rooms.sites.sites(connection)}
+            statuses = rooms.monitoring.statuses(connection)
+            open_jobs = rooms.runs.open_jobs(connection)
+        return _page(request, "monitoring.html", sites=sites, statuses=statuses, open_jobs=open_jobs)
+
+    @routes.get("/audit")
+    def show_audit(
+        request: Request,
+        _user: Annotated[User, Depends(require("audit.read"))],
+        before: int | None = None,
+    ) -> Response:
+        """Show the audit log, newest first, and whether its chain is whole."""
+        with rooms.database.connect() as connection:
+            entries = rooms.audit.entries(connection, AUDIT_PAGE, before)
+            verdict = rooms.audit.verify(connection)
+        return _page(request, "audit.html", entries=entries, verdict=verdict)
+
+    return routes
+
+
+def _study_page(
+    rooms: Rooms, request: Request, user: User, study_id: str, failure: str | None = None
+) -> Response:
+    with rooms.database.connect() as connection:
+        study = rooms.studies.study(connection, study_id)
+        steps = rooms.studies.next_steps(connection, study, user.name, user.roles)
+        matrix = rooms.studies.matrix(connection, study_id)
+        runs = rooms.runs.runs(connection, study_id=study_id)
+        enrolled = rooms.sites.enrolled(connection)
+        history = rooms.studies.history(connection, study_id)
+        feasibility = rooms.cohorts.newest(connection, study_id)
+        result = (
+            rooms.results.result(connection, study_id)
+            if is_permitted("central", user.roles, "result.read")
+            else None
+        )
+    shown = {run["run_id"]: run for run in runs if run["parent"] is None}
+    for run in runs:
+        if run["parent"] in shown:
+            parent = shown[run["parent"]]
+            shown[run["parent"]] = {**parent, "jobs": [*run["jobs"], *parent["jobs"]]}
+    return _page(
+        request,
+        "study.html",
+        status_code=200 if failure is None else 409,
+        study=study,
+        steps=steps,
+        matrix=matrix,
+        runs=list(shown.values()),
+        is_running=any(run["state"] == "running" for run in runs),
+        unasked=[code for code in enrolled if code not in {row.site for row in matrix}],
+        history=history,
+        feasibility=feasibility,
+        definition=json.dumps(study.definition.to_dict(), indent=2, ensure_ascii=False),
+        path=STUDY_PATH,
+        failure=failure,
+        view=view(result, language_of(request)) if result else None,
+    )
+
+
+def _then_show(
+    rooms: Rooms, request: Request, user: User, study_id: str, act: Callable[[], None]
+) -> Response:
+    try:
+        act()
+    except RacoonError as error:
+        if error.status in (401, 404):
+            raise
+        return _study_page(rooms, request, user, study_id, error.public_message)
+    return RedirectResponse(f"/studies/{study_id}", status_code=303)
+
+
+def _page(request: Request, template: str, *, status_code: int = 200, **context: Any) -> Response:
+    language = language_of(request)
+    translate = translations(language).gettext
+    return render(
+        request,
+        f"central/{template}",
+        status_code=status_code,
+        words=lambda text: translate(text) if text else "",
+        figure=lambda value, digits=4: number_text(value, language, digits),
+        **context,
+    )

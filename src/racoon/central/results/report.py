@@ -1,0 +1,117 @@
+"""The report: one HTML file that needs nothing beside it, and the figures it shares with the page."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from racoon.central.results.model import BASELINE_PREFIX, LOCAL_PREFIX
+from racoon.central.results.plots import bars, forest, histogram
+from racoon.web.pages import environment
+from racoon.web.translation import translations
+
+Translate = Callable[[str], str]
+
+
+def render_report(result: Mapping[str, Any], definition: Mapping[str, Any], language: str) -> str:
+    """Render the report.
+
+    Parameters
+    ----------
+    result
+        The study's result document.
+    definition
+        The study's definition document: the protocol.
+    language
+        ``"de"`` or ``"en"``.
+    """
+    template = environment(language).get_template("central/report.html")
+    return template.render(
+        language=language,
+        definition=json.dumps(definition, indent=2, ensure_ascii=False, sort_keys=True),
+        **view(result, language),
+    )
+
+
+def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Prepare a result for people: figures, names and numbers in their language."""
+    translate: Translate = translations(language).gettext
+
+    def figure(value: float | None, digits: int = 4) -> str:
+        return number_text(value, language, digits)
+
+    def words(text: str | None) -> str:
+        # Never gettext inside a template for text from elsewhere: there it would count as safe HTML.
+        return translate(text) if text else ""
+
+    return {
+        "words": words,
+        "result": result,
+        "measurements": [_measurement(row, translate) for row in result["measuring"]],
+        "suppressed": [
+            {**entry, "measurement": title_of(row, translate)}
+            for row in result["measuring"]
+            for entry in row["suppressed"]
+        ],
+        "training": _training(result["training"], translate) if result["training"] else None,
+        "figure": figure,
+    }
+
+
+def number_text(value: float | None, language: str, digits: int = 4) -> str:
+    """Write a number with the given significant digits and the language's separators; a dash for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    places = 0 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{min(places, 6)}f}"
+    if language == "de":
+        text = text.translate(str.maketrans(",.", ".,"))
+    return text.replace("-", "−")
+
+
+def title_of(row: Mapping[str, Any], translate: Translate) -> str:
+    """Name a measurement: ``"Volume: Liver"``."""
+    label = row["label"]
+    words = translate(str(row["biomarker"]).replace("_", " ").capitalize())
+    return f"{words}: {label['meaning'] or label['value']}" if label else words
+
+
+def model_name(name: str, translate: Translate) -> str:
+    """Name a model for people."""
+    if name.startswith(LOCAL_PREFIX):
+        return translate("Local only: %s") % name.removeprefix(LOCAL_PREFIX)
+    if name.startswith(BASELINE_PREFIX):
+        return translate("Trivial baseline: %s") % name.removeprefix(BASELINE_PREFIX)
+    return {"federated": translate("Federated"), "pooled": translate("Pooled")}.get(name, name)
+
+
+def _measurement(row: Mapping[str, Any], translate: Translate) -> dict[str, Any]:
+    title = title_of(row, translate)
+    lines = [
+        {"name": entry["site"], "mean": entry["mean"], "sd": entry["sd"], "n": entry["n"],
+         "note": translate("suppressed") if entry["n"] is None else translate("no values")}
+        for entry in row["per_site"]
+    ]  # fmt: skip
+    pooled = {"name": translate("Pooled"), "mean": row["mean"], "sd": row["sd"], "n": row["n"],
+              "is_pooled": True, "note": "–"}  # fmt: skip
+    return {
+        **row,
+        "title": title,
+        "forest": forest(translate("%s, mean ± SD per site") % title, [*lines, pooled], row["unit"]),
+        "histogram": histogram(translate("%s, pooled histogram") % title, row["histogram"], row["unit"]),
+    }
+
+
+def _training(training: Mapping[str, Any], translate: Translate) -> dict[str, Any]:
+    models = [{**model, "title": model_name(model["name"], translate)} for model in training["models"]]
+    rows = [
+        {"name": model["title"], "value": model["dice"], "kind": model["name"].partition(":")[0]}
+        for model in models
+    ]
+    return {
+        **training,
+        "models": models,
+        "bars": bars(translate("Dice on cases that no site trained on"), rows),
+    }
