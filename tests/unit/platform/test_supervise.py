@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -47,6 +48,10 @@ def family():
     (run / "grandchild").write_text(str(child.pid))
     mark_ready()
     threading.Event().wait()
+
+def http():
+    from racoon.platform.http import serve
+    serve([listener], mark_ready)
 
 def misconfigured():
     raise ConfigurationError("Key 'port' is wrong. Write 8080.")
@@ -121,6 +126,25 @@ def test_killed_child_is_started_again(start: Callable[[str], Tree]) -> None:
     eventually(lambda: tree.pid("simple") != before)
     tree.wait_until_ready()
     assert tree.pid("patient") == other
+    assert tree.stop() == 0
+
+
+def test_killed_http_process_keeps_its_port(start: Callable[[str], Tree], tmp_path: Path) -> None:
+    """The supervisor holds the listening socket, so that clients wait instead of being refused."""
+    tree = start("""
+        from racoon.platform.http import Listener, create_app
+        listener = Listener(create_app("Test", "1"), "127.0.0.1", 0)
+        (run / "port").write_text(str(listener.bind()))
+        sys.exit(Supervisor("test", {"http": http, "patient": patient}, run).run())
+    """)
+    tree.wait_until_ready()
+    address = f"http://127.0.0.1:{(tmp_path / 'port').read_text()}/health/live"
+    for _ in range(3):
+        before = tree.pid("http")
+        assert httpx.get(address, trust_env=False, timeout=20).json() == {"status": "alive"}
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda before=before: tree.pid("http") != before)
+    tree.wait_until_ready()
     assert tree.stop() == 0
 
 

@@ -216,7 +216,8 @@ class DbosJobQueue(JobClient):
     backoff
         Pauses after Unavailable.
     poll_s
-        How often each queue looks for work.
+        How often each queue looks for work; half a second costs 2 % of a core for two idle queues, and many
+        nodes of a demonstration share two cores.
     prefetch
         Jobs of a queue taken in advance, so that short jobs do not wait for the next look; by default 8 on
         SQLite, and none on PostgreSQL, where another worker may have a free place for them.
@@ -229,7 +230,7 @@ class DbosJobQueue(JobClient):
         concurrency: Mapping[str, int] | None = None,
         *,
         backoff: Backoff | None = None,
-        poll_s: float = 0.3,
+        poll_s: float = 0.5,
         prefetch: int | None = None,
     ) -> None:
         super().__init__(system_database_url, backoff=backoff)
