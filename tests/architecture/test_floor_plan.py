@@ -69,7 +69,7 @@ def test_no_file_is_too_long() -> None:
 def test_every_folder_has_a_first_sentence(package: Path) -> None:
     docstring = ast.get_docstring(ast.parse(package.read_text(encoding="utf-8")))
     assert docstring, "a folder begins with five lines: what it is for, what it is not"
-    assert docstring.splitlines()[0].endswith((".", ":")), "the first line is one sentence"
+    assert docstring.split("\n\n")[0].endswith((".", ":")), "the first paragraph is one sentence"
     assert len(docstring.splitlines()) >= 3, "say also what the folder is not, and where it stands"
 
 
