@@ -121,7 +121,7 @@ class DicomListener:
         self._entity = entity
         self._thread = threading.Thread(
             target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.1},
+            kwargs={"poll_interval": 0.5},
             name="dicom-listener",
             daemon=True,
         )
