@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import (
+    correct_ambiguous_vr_element,
+    write_data_element,
+    write_file_meta_info,
+)
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from pydicom.valuerep import DSfloat
 
@@ -222,9 +229,13 @@ def _describe_mr(shared: Dataset) -> None:
 
 
 def write_datasets(folder: Path, datasets: Sequence[Dataset], stem: str) -> list[Path]:
-    """Write datasets as DICOM files in explicit VR little endian, named stem-0001.dcm and so on."""
+    """Write datasets as DICOM files in explicit VR little endian, named stem-0001.dcm and so on.
+
+    Elements that several datasets share are encoded once: the slices of a series differ in six of fifty.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
+    encoded: dict[int, bytes] = {}
     for dataset in datasets:
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID = dataset.SOPClassUID
@@ -233,7 +244,25 @@ def write_datasets(folder: Path, datasets: Sequence[Dataset], stem: str) -> list
         meta.ImplementationClassUID = IMPLEMENTATION_UID
         meta.ImplementationVersionName = "RACOON_DEMO"
         dataset.file_meta = meta
+        head = DicomBytesIO(bytes(128) + b"DICM")
+        head.seek(0, 2)
+        write_file_meta_info(head, meta)
         path = folder / f"{stem}-{int(dataset.get('InstanceNumber', 1)):04d}.dcm"
-        dataset.save_as(path, enforce_file_format=True)
+        path.write_bytes(head.getvalue() + b"".join(_encode(dataset, encoded)))
         paths.append(path)
     return paths
+
+
+def _encode(dataset: Dataset, encoded: dict[int, bytes]) -> Iterator[bytes]:
+    """Encode a dataset's elements in the order of their tags; known element objects come from the store."""
+    character_sets = convert_encodings(dataset.get("SpecificCharacterSet", "ISO_IR 192"))
+    for tag in sorted(dataset.keys()):
+        element = dataset[tag]
+        data = encoded.get(id(element))
+        if data is None:
+            buffer = DicomBytesIO()
+            buffer.is_little_endian = True
+            buffer.is_implicit_VR = False
+            write_data_element(buffer, correct_ambiguous_vr_element(element, dataset, True), character_sets)
+            data = encoded[id(element)] = buffer.getvalue()
+        yield data
