@@ -18,13 +18,13 @@ from pydicom.filewriter import (
     write_data_element,
     write_file_meta_info,
 )
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from pydicom.valuerep import DSfloat
 
 from racoon.demo.patients import Patient
 from racoon.errors import Defect
 
-IMPLEMENTATION_UID = "2.25.216812937711209847126504215063415312877"
+IMPLEMENTATION_UID = UID("2.25.216812937711209847126504215063415312877")
 """Of the demonstration's writer, from a random UUID (PS3.5 B.2)."""
 
 Affine = npt.NDArray[np.float64]
