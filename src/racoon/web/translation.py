@@ -1,7 +1,7 @@
 """German and English: which one a request wants, and the words.
 
-Sources are English; ``locale/<language>/LC_MESSAGES/racoon.po`` holds the translations.  They are read as
-they are, so that a clone needs no compile step.
+Sources are English; ``locale/<language>/LC_MESSAGES/*.po`` hold the translations, one file per place.
+They are read as they are, so that a clone needs no compile step.
 """
 
 from __future__ import annotations
@@ -35,11 +35,17 @@ def language_of(request: Request) -> str:
 @functools.cache
 def translations(language: str) -> gettext.NullTranslations:
     """Return the words of a language; English has none beyond the sources."""
-    catalogue = files("racoon.web").joinpath("locale", language, "LC_MESSAGES", "racoon.po")
-    if language not in LANGUAGES or not catalogue.is_file():
-        return gettext.NullTranslations()
-    compiled = io.BytesIO()
-    with catalogue.open("rb") as stream:
-        write_mo(compiled, read_po(stream, locale=language))
-    compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+    folder = files("racoon.web").joinpath("locale", language, "LC_MESSAGES")
+    found = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    words: gettext.NullTranslations = gettext.NullTranslations()
+    if language not in LANGUAGES:
+        return words
+    for name in (entry for entry in found if entry.endswith(".po")):
+        compiled = io.BytesIO()
+        with folder.joinpath(name).open("rb") as stream:
+            write_mo(compiled, read_po(stream, locale=language))
+        compiled.seek(0)
+        catalogue = gettext.GNUTranslations(compiled)
+        catalogue.add_fallback(words)
+        words = catalogue
+    return words

@@ -17,10 +17,11 @@ from racoon.central.cohorts.service import Cohorts
 from racoon.central.monitoring.service import Monitoring
 from racoon.central.orchestration.service import Runs
 from racoon.central.portal.model import STUDY_PATH, artefacts_of, study_tasks
-from racoon.central.results.report import number_text, view
+from racoon.central.results.report import view
 from racoon.central.results.service import Results
 from racoon.central.sites.service import Sites
 from racoon.central.studies.service import Studies
+from racoon.central.words import number_text, words_of
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.permission import is_permitted
 from racoon.errors import Defect, RacoonError, Refused
@@ -29,7 +30,7 @@ from racoon.platform.auth import Forbidden, User, require
 from racoon.platform.database import Database
 from racoon.web.pages import NavigationItem, Site, render
 from racoon.web.pages import install_pages as install_site_pages
-from racoon.web.translation import language_of, translations
+from racoon.web.translation import language_of
 
 NAVIGATION = (
     NavigationItem("/", "Overview", "overview.read"),
@@ -351,12 +352,11 @@ def _then_show(
 
 def _page(request: Request, template: str, *, status_code: int = 200, **context: Any) -> Response:
     language = language_of(request)
-    translate = translations(language).gettext
     return render(
         request,
         f"central/{template}",
         status_code=status_code,
-        words=lambda text: translate(text) if text else "",
+        words=words_of(language),
         figure=lambda value, digits=4: number_text(value, language, digits),
         **context,
     )

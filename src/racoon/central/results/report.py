@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from racoon.central.results.model import BASELINE_PREFIX, LOCAL_PREFIX
 from racoon.central.results.plots import bars, forest, histogram
+from racoon.central.words import number_text, words_of
 from racoon.web.pages import environment
 from racoon.web.translation import translations
 
@@ -42,12 +42,8 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
     def figure(value: float | None, digits: int = 4) -> str:
         return number_text(value, language, digits)
 
-    def words(text: str | None) -> str:
-        # Never gettext inside a template for text from elsewhere: there it would count as safe HTML.
-        return translate(text) if text else ""
-
     return {
-        "words": words,
+        "words": words_of(language),
         "result": result,
         "measurements": [_measurement(row, translate) for row in result["measuring"]],
         "suppressed": [
@@ -58,17 +54,6 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
         "training": _training(result["training"], translate) if result["training"] else None,
         "figure": figure,
     }
-
-
-def number_text(value: float | None, language: str, digits: int = 4) -> str:
-    """Write a number with the given significant digits and the language's separators; a dash for none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    places = 0 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    text = f"{value:,.{min(places, 6)}f}"
-    if language == "de":
-        text = text.translate(str.maketrans(",.", ".,"))
-    return text.replace("-", "−")
 
 
 def title_of(row: Mapping[str, Any], translate: Translate) -> str:
