@@ -215,7 +215,8 @@ from racoon.domain.plan import TrainingPlan
 from racoon.learning.flare.central_side import FlareEngine
 root = pathlib.Path(sys.argv[1]) / "central"
 training = Training(FlareEngine(root / "engine", "127.0.0.1", int(sys.argv[2])), root / "runs")
-training.run_federated(sys.argv[3], TrainingPlan.from_dict(json.loads(sys.argv[4])), ("ALPHA", "BRAVO", "CHARLIE"))
+plan = TrainingPlan.from_dict(json.loads(sys.argv[4]))
+training.run_federated(sys.argv[3], plan, ("ALPHA", "BRAVO", "CHARLIE"))
 """
 
 

@@ -25,16 +25,17 @@ from racoon.learning.weights import Weights
 class Block(nn.Module):  # type: ignore[misc]
     """Two 3 × 3 convolutions, each followed by instance normalisation and a leaky rectifier.
 
-    Instance normalisation has no running statistics, which averaging over sites would spoil, and on the small
-    real data set it scored 0.80 where group normalisation scored 0.74 after the same 160 steps.
+    One group per channel is instance normalisation, in torch's faster kernel.  It has no running statistics,
+    which averaging over sites would spoil, and on the small real data set it scored 0.80 where normalisation of
+    four groups scored 0.74 after the same 160 steps.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        self.norm1 = nn.InstanceNorm2d(outputs, affine=True)
+        self.norm1 = nn.GroupNorm(outputs, outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = nn.InstanceNorm2d(outputs, affine=True)
+        self.norm2 = nn.GroupNorm(outputs, outputs)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map ``(batch, inputs, row, column)`` to ``(batch, outputs, row, column)``."""

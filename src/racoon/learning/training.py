@@ -31,7 +31,7 @@ FINAL_RATE = 0.05
 GRADIENT_NORM = 5.0
 """Longer gradients are clipped: one odd slice must not throw a small network away."""
 
-SLICES_AT_ONCE = 32
+SLICES_AT_ONCE = 8
 """Slices per forward pass in evaluation; bounds memory."""
 
 
@@ -86,7 +86,7 @@ class Trainer:
         self._plan = plan
         self._cases = cases
         self._sampler = SliceSampler(plan, cases)
-        self._network = build_network(plan).to(memory_format=torch.channels_last)
+        self._network = build_network(plan)
         self._shapes = tensor_shapes(plan)
 
     def train_round(self, weights: Weights, round_index: int) -> tuple[Weights, RoundFacts]:
@@ -109,7 +109,7 @@ class Trainer:
             rate = self._rate(round_index * self._plan.local_steps + step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            scores = self._network(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
+            scores = self._network(torch.from_numpy(images))
             loss = segmentation_loss(scores, torch.from_numpy(classes))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -196,7 +196,7 @@ def segment(network: nn.Module, case: Case) -> np.ndarray[tuple[int, ...], np.dt
         for start in range(0, len(case.image), SLICES_AT_ONCE):
             indices = range(start, min(start + SLICES_AT_ONCE, len(case.image)))
             images = torch.from_numpy(np.stack([slab(case, index) for index in indices]))
-            scores = network(images.contiguous(memory_format=torch.channels_last))
+            scores = network(images)
             parts.append(scores.argmax(dim=1).to(torch.uint8).numpy())
     return np.concatenate(parts)
 
@@ -206,7 +206,7 @@ def evaluate(plan: TrainingPlan, weights: Weights, cases: Sequence[Case]) -> Sco
     check_plan(plan)
     check_weights(weights, tensor_shapes(plan))
     torch.set_num_threads(1)
-    network = build_network(plan).to(memory_format=torch.channels_last)
+    network = build_network(plan)
     load_into(network, weights)
     network.eval()
     labels = len(plan.labels)

@@ -45,7 +45,7 @@ def test_initial_weights_repeat_and_depend_on_the_seed() -> None:
 
 def test_initial_weights_keep_the_variance_of_their_input() -> None:
     weights = initial_weights(PLAN)["encoder.3.conv2.weight"]
-    assert weights.std() == pytest.approx((2 / (96 * 9)) ** 0.5, rel=0.02)
+    assert weights.std() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
 
 
 @pytest.mark.parametrize(

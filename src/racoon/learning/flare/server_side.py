@@ -29,8 +29,8 @@ from racoon.learning.flare.job import FACTS
 from racoon.learning.lifeline import watch_parent
 from racoon.learning.weights import BadWeights, load_weights, save_weights
 
-# At the end of a job FLARE imports its torch part to clean up what we never use: where torch is installed that
-# costs this process 160 MB and several seconds.  CENTRAL has no torch, so it must do without.
+# At the end of a job FLARE imports its torch part to clean up what we never use: where torch is installed
+# that costs this process 160 MB and several seconds.  CENTRAL has no torch, so it must do without.
 cast("dict[str, Any]", sys.modules).setdefault("nvflare.app_opt.pt.tensor_downloader", None)
 
 KEPT_ROUNDS = 2
