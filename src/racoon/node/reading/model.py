@@ -32,8 +32,8 @@ class WindowPreset:
 
 
 CT_PRESETS = (
-    WindowPreset("Lung", -600.0, 1500.0),
     WindowPreset("Soft tissue", 40.0, 400.0),
+    WindowPreset("Lung", -600.0, 1500.0),
     WindowPreset("Bone", 450.0, 1800.0),
     WindowPreset("Brain", 40.0, 80.0),
     WindowPreset("Liver", 80.0, 150.0),
@@ -74,6 +74,22 @@ class SegmentEntry:
     colour: str
 
 
+FINDING_LABELS = {
+    "no_geometry": "No place in space",
+    "mixed_orientation": "Mixed orientations",
+    "mixed_size": "Mixed matrix sizes",
+    "mixed_spacing": "Mixed pixel spacings",
+    "duplicate": "Duplicate slices",
+    "multi_stack": "Several stacks",
+    "missing": "Missing slices",
+    "nonuniform": "Uneven slice distances",
+    "tilt": "Gantry tilt",
+    "jitter": "Small deviations of position",
+    "single_slice": "Single slice",
+}
+"""Short names of geometry findings, translated on the page; the sentence with the numbers follows them."""
+
+
 @dataclass(frozen=True)
 class SeriesView:
     """Everything the viewer page shows besides pixels."""
@@ -92,7 +108,7 @@ class SeriesView:
     edges: tuple[str, str, str, str] | None
     planes: tuple[Plane, ...]
     presets: tuple[WindowPreset, ...]
-    findings: tuple[str, ...]
+    findings: tuple[tuple[str, str], ...]
     segments: tuple[SegmentEntry, ...]
     has_overlays: bool
 

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from racoon.node.archive.model import InstanceRow, SeriesFilter, SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.model import (
+    FINDING_LABELS,
     PALETTE,
     Plane,
     SegmentEntry,
@@ -141,12 +142,14 @@ class Reading:
             has_overlays=arrangement is not None and arrangement.is_regular,
         )
 
-    def _arrange(self, series_uid: str) -> tuple[Arrangement | None, tuple[str, ...]]:
+    def _arrange(self, series_uid: str) -> tuple[Arrangement | None, tuple[tuple[str, str], ...]]:
         try:
             arrangement = self._archive.arrange(series_uid)
         except UnsuitableObject as error:
-            return None, (error.public_message,)
-        messages = tuple(finding.message for finding in arrangement.findings)
+            return None, ((FINDING_LABELS["no_geometry"], error.public_message),)
+        messages = tuple(
+            (FINDING_LABELS[finding.code.value], finding.message) for finding in arrangement.findings
+        )
         return (arrangement if arrangement.frames else None), messages
 
     def _presets(self, modality: str, middle: Plane) -> tuple[WindowPreset, ...]:

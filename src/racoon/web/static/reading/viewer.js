@@ -214,11 +214,11 @@ const label = () => {
     byId("centre").value = round(state.window[0]);
     byId("width").value = round(state.window[1]);
   }
-  for (const button of document.querySelectorAll("#presets button")) {
-    const preset = data.presets[Number(/** @type {any} */ (button).dataset.preset)];
-    const isOn = state.window !== null && preset[1] === state.window[0] && preset[2] === state.window[1];
-    button.setAttribute("aria-pressed", `${isOn}`);
-  }
+  // Two presets may be the same window; only the first lights up.
+  const chosen = data.presets.findIndex(([, centre, width]) => centre === state.window?.[0] && width === state.window?.[1]);
+  document.querySelectorAll("#presets button").forEach((button, at) => {
+    button.setAttribute("aria-pressed", `${at === chosen}`);
+  });
   remember(sop, frame);
 };
 
