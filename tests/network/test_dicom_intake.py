@@ -265,6 +265,7 @@ def test_real_series_sent_by_dcmtk_is_archived_without_a_trace(
     counts = archive.counts()
     assert (counts.subjects, counts.series, counts.instances) == (1, 1, len(files))
     assert list(listener.spool.iterdir()) == []
+    names.close()
     database.dispose()
     originals = {value for path in files for value in originals_of(path)}
     assert len(originals) > len(files)

@@ -12,8 +12,9 @@ from pydicom.datadict import private_dictionary_VR
 
 from racoon.domain.identity import PatientId, Pseudonym
 from racoon.node.deid import cleaning
+from racoon.node.deid._marks import marks
 from racoon.node.deid.identifiers import KnownIdentifiers
-from racoon.node.deid.model import BASIC_PROFILE_CODE, OPTIONS, SAFE_PRIVATE_CODE, Profile
+from racoon.node.deid.model import Profile
 from racoon.node.deid.rules import Action, RuleSet, Step
 from racoon.standards.dicom import dates
 from racoon.standards.dicom.elements import (
@@ -83,7 +84,7 @@ def encode_header(job: Job, dataset: Dataset) -> bytes:
             parts[tag] = encoded
     _add_private(job, dataset, parts)
     _add_subject(job, dataset, parts)
-    parts |= _marks(job.profile)
+    parts |= marks(job.profile)
     return b"".join(parts[tag] for tag in sorted(parts))
 
 
@@ -364,27 +365,6 @@ def _add_subject(job: Job, dataset: Dataset, parts: dict[int, bytes]) -> None:
         parts[_AGE] = encode_text(_AGE, "AS", age)
     if age == f"{dates.OLDEST_AGE_YEARS:03d}Y" and _BIRTH_DATE in parts:
         parts[_BIRTH_DATE] = encode_element(_BIRTH_DATE, "DA", b"")
-
-
-def _marks(profile: Profile) -> dict[int, bytes]:
-    """Say what was done (PS3.15 section E.1.1; PS3.16 CID 7050; PS3.3 C.7.1.1, C.12.1.1.1)."""
-    codes = [BASIC_PROFILE_CODE, *(OPTIONS[option] for option in sorted(profile.options))]
-    if profile.safe_private:
-        codes.append(SAFE_PRIVATE_CODE)
-    items = [
-        encode_text(_CODE_VALUE, "SH", value)
-        + encode_text(_SCHEME, "SH", "DCM")
-        + encode_text(_MEANING, "LO", meaning)
-        for value, meaning in codes
-    ]
-    temporal = "MODIFIED" if "modified_dates" in profile.options else "REMOVED"
-    return {
-        0x00080005: encode_text(0x00080005, "CS", "ISO_IR 192"),
-        0x00120062: encode_text(0x00120062, "CS", "YES"),
-        0x00120063: encode_text(0x00120063, "LO", f"RACOON {profile.name}"[:64]),
-        0x00120064: encode_sequence(0x00120064, items),
-        0x00280303: encode_text(0x00280303, "CS", temporal),
-    }
 
 
 def _add_private(job: Job, dataset: Dataset, parts: dict[int, bytes]) -> None:

@@ -31,6 +31,10 @@ class MappingTable:
         with database.begin() as connection:
             _METADATA.create_all(connection)
 
+    def close(self) -> None:
+        """Close idle connections."""
+        self._database.dispose()
+
     def remember(self, domain: str, pseudonym: str, patient_id: str) -> None:
         """Record a patient once; another call with the same pseudonym changes nothing."""
         sealed = self._cipher.encrypt(patient_id.encode(), [domain.encode(), pseudonym.encode()])

@@ -76,6 +76,11 @@ class Pseudonymiser:
             raise TypeError("an ephemeral key does not leave its process")
         return (Pseudonymiser, self._made_from)
 
+    def close(self) -> None:
+        """Close the connections to the mapping's database; the next use opens new ones."""
+        if self._table is not None:
+            self._table.close()
+
     @property
     def _oldest(self) -> int:
         return self._key.versions[0][0]

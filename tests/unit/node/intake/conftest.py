@@ -48,4 +48,5 @@ def node(tmp_path: Path) -> Iterator[Node]:
     names = Pseudonymiser(tmp_path / "keys" / "pseudonyms.json", f"sqlite:///{tmp_path}/mapping.sqlite")
     intake = Intake(database, spool, tmp_path / "quarantine", AuditLog("node"))
     yield Node(tmp_path, database, spool, archive, Deidentifier("basic", names), intake)
+    names.close()
     database.dispose()

@@ -130,6 +130,7 @@ def test_lost_database_leaves_the_originals(node: Node, monkeypatch: pytest.Monk
     assert node.loop().run_once().archived == 1
 
 
+@pytest.mark.slow
 def test_many_waiting_objects_use_further_processes(node: Node) -> None:
     for number in range(130):
         node.spool.put([make_ct(number + 1, planted=False).data])

@@ -4,6 +4,7 @@ text."""
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,10 @@ REQUEST = ReidentificationRequest(
 
 
 @pytest.fixture
-def names(tmp_path: Path) -> Pseudonymiser:
-    return Pseudonymiser(tmp_path / "keys" / "pseudonyms.json", f"sqlite:///{tmp_path}/mapping.sqlite")
+def names(tmp_path: Path) -> Iterator[Pseudonymiser]:
+    names = Pseudonymiser(tmp_path / "keys" / "pseudonyms.json", f"sqlite:///{tmp_path}/mapping.sqlite")
+    yield names
+    names.close()
 
 
 @given(st.text(min_size=1, max_size=64), st.text(min_size=1, max_size=64))
@@ -88,6 +91,7 @@ def test_number_under_the_standard_s_root_is_not_the_standard_s() -> None:
 def test_key_outlives_the_process(names: Pseudonymiser, tmp_path: Path) -> None:
     again = Pseudonymiser(tmp_path / "keys" / "pseudonyms.json", f"sqlite:///{tmp_path}/mapping.sqlite")
     assert again.pseudonym(PatientId("4711")) == names.pseudonym(PatientId("4711"))
+    again.close()
     assert stat.S_IMODE((tmp_path / "keys" / "pseudonyms.json").stat().st_mode) == 0o600
 
 
@@ -113,10 +117,11 @@ def test_mapping_holds_no_plain_text(names: Pseudonymiser, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
+def database(tmp_path: Path) -> Iterator[Database]:
     database = Database(f"sqlite:///{tmp_path}/node.sqlite")
     create_all(database, "node")
-    return database
+    yield database
+    database.dispose()
 
 
 def test_two_people_with_a_reason_reidentify_and_leave_a_trace(
