@@ -83,4 +83,5 @@ def fill_polygon(points: npt.NDArray[np.float64], shape: tuple[int, int]) -> npt
         rows = np.arange(max(int(np.ceil(low)), 0), min(int(np.ceil(high)), shape[0]))
         columns = c0 + (rows - r0) * (c1 - c0) / (r1 - r0)
         np.add.at(crossings, (rows, np.clip(np.ceil(columns), 0, shape[1]).astype(int)), 1)
-    return np.cumsum(crossings, axis=1)[:, :-1] % 2 == 1
+    inside: npt.NDArray[np.bool_] = np.cumsum(crossings, axis=1)[:, :-1] % 2 == 1
+    return inside

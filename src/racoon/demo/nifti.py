@@ -48,7 +48,7 @@ def load_nifti(path: Path) -> Volume:
     they were. NIfTI's world is RAS, DICOM's LPS: x and y change sign (DICOM PS3.3 C.7.6.2.1.1).
     """
     try:
-        image = nib.load(path)  # type: ignore[attr-defined]
+        image = nib.load(path)
     except Exception as error:
         raise NiftiDefect("A file is not a NIfTI image.", details={"path": str(path)}) from error
     if not isinstance(image, nib.spatialimages.SpatialImage) or len(image.shape) != 3:
@@ -67,15 +67,23 @@ def load_nifti(path: Path) -> Volume:
 
 def turn_to_axial(data: npt.NDArray[np.generic], lps: Affine) -> tuple[npt.NDArray[np.generic], Affine]:
     """Swap and flip axes so that they run as nearly as possible along +z, +y, +x (slice, row, column)."""
-    # Works for any world: column 0 names the world axis closest to an array axis, column 1 its sign.
-    orientation = nib.orientations.io_orientation(lps)
-    wanted = np.array([[axis, 1] for axis in range(3)])
-    transform = nib.orientations.ornt_transform(orientation, wanted)
-    turned = nib.orientations.apply_orientation(data, transform)
-    affine = lps @ nib.orientations.inv_ornt_aff(transform, data.shape)
-    reverse = np.zeros((4, 4))
-    reverse[[0, 1, 2, 3], [2, 1, 0, 3]] = 1
-    return np.ascontiguousarray(np.transpose(turned, (2, 1, 0))), affine @ reverse
+    cosines = np.abs(lps[:3, :3] / np.linalg.norm(lps[:3, :3], axis=0))
+    array_axis = [0, 0, 0]
+    for _ in range(3):
+        # The best fit first: an oblique scan has ties of its second and third axis, never of all.
+        world, best = np.unravel_index(int(np.argmax(cosines)), (3, 3))
+        array_axis[int(world)] = int(best)
+        cosines[world, :] = cosines[:, best] = -1
+    order = array_axis[::-1]
+    turned = np.transpose(data, order)
+    affine = np.eye(4)
+    affine[:, :3], affine[:, 3] = lps[:, order], lps[:, 3]
+    for axis in range(3):
+        if affine[2 - axis, axis] < 0:
+            turned = np.flip(turned, axis)
+            affine[:3, 3] += affine[:3, axis] * (turned.shape[axis] - 1)
+            affine[:3, axis] *= -1
+    return np.ascontiguousarray(turned), affine
 
 
 def match_labels(labels: Volume, shape: tuple[int, int, int], affine: Affine) -> npt.NDArray[np.generic]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from racoon.demo.anatomy.grid import Bool, Float, Grid, Labels
 
@@ -65,7 +67,7 @@ class Canvas:
     hu: Float = field(init=False)
     tissue: Labels = field(init=False)
     _axes: tuple[Float, Float, Float] = field(init=False, repr=False)
-    _height: np.ndarray = field(init=False, repr=False)  # type: ignore[type-arg]
+    _height: npt.NDArray[np.intp] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Start with air everywhere."""
@@ -91,12 +93,13 @@ class Canvas:
             slices.append(slice(int(start), max(int(stop), int(start))))
         return (slices[0], slices[1], slices[2])
 
-    def along_z(self, table: dict[float, float], box: Box | None = None) -> Float:
+    def along_z(self, table: Mapping[int, float], box: Box | None = None) -> Float:
         """Evaluate a profile given at a few heights (template z in mm) at every voxel of a box."""
         heights = sorted(table)
         knots = TABLE_START_MM + TABLE_STEP_MM * np.arange(TABLE_LENGTH)
         values = np.interp(knots, heights, [table[h] for h in heights]).astype(np.float32)
-        return values[self._height[box or self.everywhere]]
+        found: Float = values[self._height[box or self.everywhere]]
+        return found
 
     def paint(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,19 @@ DESCENDING: tuple[Point, ...] = (
     (4, 18, -330),
 )
 
-CORE_X = {-330: 20, -120: 20, -60: 20, 0: 22, 25: 27, 50: 25, 80: 31, 110: 33, 140: 37, 165: 44, 190: 50}
+CORE_X: Mapping[int, float] = {
+    -330: 20,
+    -120: 20,
+    -60: 20,
+    0: 22,
+    25: 27,
+    50: 25,
+    80: 31,
+    110: 33,
+    140: 37,
+    165: 44,
+    190: 50,
+}
 """Half width of the mediastinum between the lungs by height (mm)."""
 
 
@@ -74,7 +87,8 @@ def compute_diaphragm(canvas: Canvas, space: WallSpace) -> Float:
         - 12 * np.exp(-((x / 34) ** 2))
         - 8 * np.clip(-y / 60, 0, 1)
     )
-    return canvas.z - (sulcus + (top - sulcus) * np.clip(hollow * 1.18, 0, 1))
+    height: Float = canvas.z - (sulcus + (top - sulcus) * np.clip(hollow * 1.18, 0, 1))
+    return height
 
 
 def paint_chest(canvas: Canvas, space: WallSpace, contrast: Contrast, soft: Float, lung_hu: Float) -> Chest:
@@ -84,13 +98,13 @@ def paint_chest(canvas: Canvas, space: WallSpace, contrast: Contrast, soft: Floa
     is_left = x > 0
     cavity = space.cage + 1.0
     neck = np.clip((z - 118) / 26, 0, 1)
-    canvas.paint(cavity, -98 + 8 * soft + neck * (120 + 25 * soft), Tissue.VISCERAL_FAT)
+    filling = np.asarray(-98 + 8 * soft + neck * (120 + 25 * soft), dtype=np.float32)
+    canvas.paint(cavity, filling, Tissue.VISCERAL_FAT)
     heart = compute_heart(canvas)
     aorta = compute_aorta(canvas)
     front = np.clip((-34 - y) / 30, 0, 1)
-    core = (
-        np.abs(x - 4) - canvas.along_z(CORE_X) * (1 - 0.80 * front * np.clip((118 - z) / 20, 0, 1)) + 3 * soft
-    )
+    narrowing = 1 - 0.80 * front * np.clip((118 - z) / 20, 0, 1)
+    core: Float = np.asarray(np.abs(x - 4) - canvas.along_z(CORE_X) * narrowing + 3 * soft, dtype=np.float32)
     keep_out = blend(blend(core, heart - 4, 12), blend(aorta - 3, compute_spine(canvas), 6), 5)
     box = canvas.get_box((-60, -20, -10), (60, 45, 75))
     hilum = ellipsoid(np.abs(x[box]), y[box], z[box], (30, 12, 32), (21, 17, 30)) + 3 * soft[box]

@@ -86,11 +86,12 @@ def _paint_opacities(rng: np.random.Generator, painter: Painter, mixture: Mixtur
             if is_glass:
                 # Interlobular septa inside ground glass ("crazy paving").
                 septa = 90 * np.clip(1 - np.abs(network[box]) / 0.22, 0, 1)
-                return np.float32(level - 40) + 70 * texture[box] + septa
+                return np.asarray(level - 40 + 70 * texture[box] + septa, dtype=np.float32)
             # Air stays in the bronchi that run through a consolidation.
             bronchi = np.clip((-930 - present) / 40, 0, 1)
             patchy = 260 * np.clip(texture[box] - 0.75, 0, 1.3)
-            return np.float32(level) + 10 * texture[box] - patchy - (level + 850) * bronchi
+            solid = level + 10 * texture[box] - patchy - (level + 850) * bronchi
+            return np.asarray(solid, dtype=np.float32)
 
         pattern = "ground-glass" if is_glass else "consolidation"
         painter.add(

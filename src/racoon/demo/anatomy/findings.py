@@ -182,13 +182,11 @@ def compute_fraction(shape: Shape, grid: Grid, box: Box) -> Float:
     hits = np.zeros(len(edge[0]), dtype=np.float32)
     dz, dy, dx = (np.float32(step) for step in grid.spacing_mm)
     ez, ey, ex = z[edge[0]], y[edge[1]], x[edge[2]]
+    px: Float = np.asarray(ex[None, :] + dx * offsets[:, None], dtype=np.float32)
     for oz in offsets:
         for oy in offsets:
-            inside = (
-                shape(ex[None, :] + dx * offsets[:, None], (ey + dy * oy)[None, :], (ez + dz * oz)[None, :])
-                < 0
-            )
-            hits += inside.sum(axis=0, dtype=np.float32)
+            points = shape(px, (ey + dy * oy)[None, :], (ez + dz * oz)[None, :])
+            hits += (points < 0).sum(axis=0, dtype=np.float32)
     fraction[edge] = hits / SUPERSAMPLING**3
     return fraction
 

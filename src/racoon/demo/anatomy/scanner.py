@@ -88,7 +88,8 @@ def scan(
         _, y, x = grid.axes()
         radius = max(float(x[-1]), float(y[-1])) + pixel / 2
         image[:, (y[:, None] ** 2 + x[None, :] ** 2) > radius**2] = LOWEST_HU
-    return np.clip(np.rint(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)
+    stored: npt.NDArray[np.int16] = np.clip(np.rint(image), LOWEST_HU, HIGHEST_HU).astype(np.int16)
+    return stored
 
 
 def paint_table(hu: Float, grid: Grid, top_mm: float) -> None:

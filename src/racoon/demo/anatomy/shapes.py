@@ -31,7 +31,8 @@ def ellipsoid(
     k0 = np.sqrt(qx * qx + qy * qy + qz * qz)
     gx, gy, gz = qx / np.float32(radii[0]), qy / np.float32(radii[1]), qz / np.float32(radii[2])
     k1 = np.sqrt(gx * gx + gy * gy + gz * gz) + np.float32(1e-6)
-    return k0 * (k0 - 1) / k1
+    distance: Float = k0 * (k0 - 1) / k1
+    return distance
 
 
 def squircle(x: Float, y: Float, half_x: Float, half_y: Float, squareness: float) -> Float:
@@ -41,7 +42,8 @@ def squircle(x: Float, y: Float, half_x: Float, half_y: Float, squareness: float
     rho = np.sqrt(
         0.5 * (total + np.sqrt(np.maximum(total * total - np.float32(4 * squareness) * ex * ey, 0)))
     )
-    return np.sqrt(x * x + y * y) * (1 - 1 / np.maximum(rho, np.float32(0.05)))
+    distance: Float = np.sqrt(x * x + y * y) * (1 - 1 / np.maximum(rho, np.float32(0.05)))
+    return distance
 
 
 def tube(
@@ -75,4 +77,5 @@ def tube(
 def blend(a: Float, b: Float, width_mm: float) -> Float:
     """Union of two shapes with a fillet of the given width (polynomial smooth minimum)."""
     h = np.clip(np.float32(0.5) + np.float32(0.5 / width_mm) * (b - a), 0, 1)
-    return b + h * (a - b) - np.float32(width_mm) * h * (1 - h)
+    distance: Float = b + h * (a - b) - np.float32(width_mm) * h * (1 - h)
+    return distance

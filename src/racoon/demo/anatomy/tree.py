@@ -116,7 +116,9 @@ def _scatter(points: Points, share: Points, grid: Grid) -> Points:
         for axis in range(3):
             weight = weight * (rest[:, axis] if corner[axis] else 1 - rest[:, axis])
         weights.append(weight)
-    total = np.bincount(np.concatenate(cells), np.concatenate(weights), minlength=slices * rows * columns)
+    total: Points = np.bincount(
+        np.concatenate(cells), np.concatenate(weights), minlength=slices * rows * columns
+    ).astype(np.float64, copy=False)
     return total.reshape(grid.shape)
 
 

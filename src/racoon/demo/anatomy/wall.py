@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ FAT_HU = -102.0
 MUSCLE_HU = 54.0
 SKIN_MM = 2.0
 
-CAGE_X = {
+CAGE_X: Mapping[int, float] = {
     -330: 112,
     -240: 126,
     -180: 131,
@@ -28,7 +29,7 @@ CAGE_X = {
     165: 30,
     180: 20,
 }
-CAGE_Y = {
+CAGE_Y: Mapping[int, float] = {
     -330: 78,
     -240: 82,
     -180: 86,
@@ -42,8 +43,18 @@ CAGE_Y = {
     165: 24,
     180: 18,
 }
-CAGE_CENTRE_Y = {-330: 0, -240: 0, -120: 0, 0: 1, 60: 6, 100: 15, 130: 25, 150: 31, 180: 33}
-MUSCLE_X = {
+CAGE_CENTRE_Y: Mapping[int, float] = {
+    -330: 0,
+    -240: 0,
+    -120: 0,
+    0: 1,
+    60: 6,
+    100: 15,
+    130: 25,
+    150: 31,
+    180: 33,
+}
+MUSCLE_X: Mapping[int, float] = {
     -330: 136,
     -240: 139,
     -180: 142,
@@ -56,7 +67,7 @@ MUSCLE_X = {
     160: 172,
     190: 150,
 }
-MUSCLE_Y = {
+MUSCLE_Y: Mapping[int, float] = {
     -330: 100,
     -240: 103,
     -180: 107,
@@ -69,12 +80,33 @@ MUSCLE_Y = {
     160: 76,
     190: 68,
 }
-MUSCLE_CENTRE_Y = {-330: 11, -240: 10, -120: 10, 0: 10, 60: 12, 100: 16, 130: 23, 160: 28, 190: 30}
+MUSCLE_CENTRE_Y: Mapping[int, float] = {
+    -330: 11,
+    -240: 10,
+    -120: 10,
+    0: 10,
+    60: 12,
+    100: 16,
+    130: 23,
+    160: 28,
+    190: 30,
+}
 """Half axes and centre of the inner chest wall and of the muscle layer's outer face by height (mm)."""
 
-SPINE_Y = {-330: 44, -240: 42, -180: 47, -120: 56, -60: 63, 0: 67, 60: 67, 110: 60, 150: 50, 190: 40}
-BODY_X = {-330: 26, -240: 24.5, -120: 20, 0: 16.5, 80: 15, 150: 14, 190: 13}
-BODY_Y = {-330: 18, -240: 17, -120: 15.5, 0: 14.5, 80: 12, 150: 9, 190: 8.5}
+SPINE_Y: Mapping[int, float] = {
+    -330: 44,
+    -240: 42,
+    -180: 47,
+    -120: 56,
+    -60: 63,
+    0: 67,
+    60: 67,
+    110: 60,
+    150: 50,
+    190: 40,
+}
+BODY_X: Mapping[int, float] = {-330: 26, -240: 24.5, -120: 20, 0: 16.5, 80: 15, 150: 14, 190: 13}
+BODY_Y: Mapping[int, float] = {-330: 18, -240: 17, -120: 15.5, 0: 14.5, 80: 12, 150: 9, 190: 8.5}
 """Centre and half axes of the vertebral bodies by height (mm)."""
 
 RIB_PITCH_MM = 24.0
@@ -189,7 +221,7 @@ def _paint_sternum(canvas: Canvas, space: WallSpace, soft: Float) -> None:
     plate = np.maximum(np.abs(x) - half, np.abs(space.cage[box] - 8.5) - 5.5)
     plate = np.maximum(plate, np.abs(z - 22) - 84)
     plate = np.where(space.angle[box] > 2.0, plate, np.float32(50))
-    value = 130 + 260 * np.clip(1 + plate / 2.2, 0, 1) + 25 * soft[box]
+    value = np.asarray(130 + 260 * np.clip(1 + plate / 2.2, 0, 1) + 25 * soft[box], dtype=np.float32)
     canvas.paint(plate.astype(np.float32), value, Tissue.OTHER_BONE, box)
 
 
@@ -238,7 +270,7 @@ def paint_spine(canvas: Canvas, build: Build, soft: Float, fine: Float) -> None:
     body = np.maximum(column + waist, (np.abs(phase) - 9.6) * 1.0)
     trabecular = build.bone_hu + 26 * fine[box] + 18 * soft[box]
     shell = np.clip(1 + body / 2.4, 0, 1)
-    canvas.paint(body, trabecular + 250 * shell, Tissue.VERTEBRA, box)
+    canvas.paint(body, np.asarray(trabecular + 250 * shell, dtype=np.float32), Tissue.VERTEBRA, box)
     canal_y = half_y + 8.5
     arch = np.abs(np.sqrt((x / 1.2) ** 2 + (y - canal_y) ** 2) - 11.5) - 3.4
     arch = np.maximum(arch, np.abs(phase + 1) - 9.5)

@@ -59,7 +59,8 @@ def exponentiate(velocity: Float, steps: int = 6) -> Float:
         displacement = displacement + np.stack(
             [ndimage.map_coordinates(part, target, order=1, mode="constant") for part in displacement]
         )
-    return (displacement * KNOT_MM).astype(np.float32)
+    found: Float = (displacement * KNOT_MM).astype(np.float32)
+    return found
 
 
 def draw_displacement(
@@ -78,6 +79,7 @@ def draw_displacement(
 
 def compute_jacobian(displacement: tuple[Float, Float, Float], grid: Grid) -> Float:
     """Determinant of the Jacobian of ``p + u(p)`` at every voxel; positive means invertible."""
-    rows = [np.gradient(part.astype(np.float64), *grid.spacing_mm) for part in displacement]
+    rows = [list(np.gradient(part.astype(np.float64), *grid.spacing_mm)) for part in displacement]
     matrix = np.stack([np.stack(row, axis=-1) for row in rows], axis=-2) + np.eye(3)
-    return np.linalg.det(matrix).astype(np.float32)
+    determinant: Float = np.linalg.det(matrix).astype(np.float32)
+    return determinant
