@@ -7,7 +7,6 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,14 +56,20 @@ class PostgresqlServer:
     def url(self, name: str) -> str:
         return f"postgresql://racoon@/{name}?host={self.folder}"
 
-    def create_database(self) -> str:
-        name = f"test_{uuid.uuid4().hex[:12]}"
-        url = sa.make_url(self.url("postgres")).set(drivername="postgresql+psycopg")
-        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    def empty_database(self) -> str:
+        """Return the URL of a database without a table; emptying one is cheaper than making many."""
+        url = self.url("postgres")
+        engine = sa.create_engine(
+            sa.make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+        )
         with engine.connect() as connection:
-            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+            # Connections of processes that a test killed may still be open.
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            connection.execute(sa.text(others + " AND datname = current_database()"))
+            connection.execute(sa.text("DROP SCHEMA IF EXISTS dbos, public CASCADE"))
+            connection.execute(sa.text("CREATE SCHEMA public"))
         engine.dispose()
-        return self.url(name)
+        return url
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
@@ -85,4 +90,4 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
 @pytest.fixture
 def postgresql_url(postgresql_server: PostgresqlServer) -> str:
     """Return the URL of a fresh, empty database."""
-    return postgresql_server.create_database()
+    return postgresql_server.empty_database()
