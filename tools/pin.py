@@ -9,8 +9,11 @@ suffix: the file says which release, the machine's own pip configuration says fr
 from __future__ import annotations
 
 import re
+import sys
 from importlib.metadata import distributions
 from pathlib import Path
+
+from packaging.specifiers import SpecifierSet
 
 HEAD = """\
 # Pinned versions of everything that `make demo`, `make check` and `make test` install.
@@ -18,6 +21,9 @@ HEAD = """\
 """
 
 OURS = {"racoon", "setuptools", "wheel"}
+
+OLDEST_PYTHON = "3.11.2"
+"""Debian 12's; a release that wants a newer one cannot be pinned, however well it works here."""
 
 
 def canonical(name: str) -> str:
@@ -31,7 +37,19 @@ def pins() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(found.items()) if name not in OURS]
 
 
+def too_new() -> list[str]:
+    """Installed packages that refuse the oldest Python."""
+    return [
+        f"{item.metadata['Name']} {item.version} wants Python {wanted}"
+        for item in distributions()
+        if (wanted := item.metadata.get("Requires-Python"))
+        and not SpecifierSet(wanted).contains(OLDEST_PYTHON)
+    ]
+
+
 if __name__ == "__main__":
+    if refused := too_new():
+        sys.exit("✗ install older releases of these first:\n  " + "\n  ".join(refused))
     target = Path(__file__).resolve().parent.parent / "constraints.txt"
     target.write_text(HEAD + "\n".join(pins()) + "\n", encoding="utf-8")
     print(f"{target.name}: {len(pins())} packages")
