@@ -23,6 +23,25 @@ NAMES: Mapping[str, str] = {
 """Stable codes whose English words are not just the code with spaces."""
 
 
+TONES: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("released", "opted_in", "data_ready", "succeeded", "completed", "enrolled", "success", "active"),
+        "good",
+    ),
+    **dict.fromkeys(("refused", "failed", "failure", "declined", "stopped", "suspended", "rejected"), "bad"),
+    **dict.fromkeys(("cancelled", "invited", "data_hold", "withdrawn", "rework", "conditions_open"), "warn"),
+    "condition.well": "good",
+    "condition.attention": "warn",
+    "condition.silent": "bad",
+}
+"""Colour of a state's label; the words say the same, so that nobody depends on colour."""
+
+
+def tone(state: str) -> str:
+    """Return ``good``, ``warn``, ``bad`` or nothing."""
+    return TONES.get(state, "")
+
+
 def words_of(language: str) -> Callable[[str | None], str]:
     """Return the function that says a code or a public reason in a language.
 

@@ -48,7 +48,8 @@ class Cohorts:
             raise Refused(f"No counts while the study is {study.state}.", code="cohort.study_state")
         cohort = parse_cohort(study.definition.cohort)
         parameters = {"cohort": cohort.to_dict(), "cohort_hash": cohort.hash}
-        asked = self._sites.enrolled(connection)
+        # The pool holds copies of other sites' cases: it would count them twice.
+        asked = [site for site in self._sites.enrolled(connection) if site != study.definition.pool_site]
         earlier = len(self._runs.runs(connection, study_id=study_id, kinds=("count",)))
         return self._runs.start(
             connection,

@@ -21,7 +21,7 @@ from racoon.central.results.report import view
 from racoon.central.results.service import Results
 from racoon.central.sites.service import Sites
 from racoon.central.studies.service import Studies
-from racoon.central.words import number_text, words_of
+from racoon.central.words import number_text, tone, words_of
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.permission import is_permitted
 from racoon.errors import Defect, RacoonError, Refused
@@ -357,6 +357,7 @@ def _page(request: Request, template: str, *, status_code: int = 200, **context:
         f"central/{template}",
         status_code=status_code,
         words=words_of(language),
+        tone=tone,
         figure=lambda value, digits=4: number_text(value, language, digits),
         **context,
     )

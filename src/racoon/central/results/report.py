@@ -14,6 +14,9 @@ from racoon.web.translation import translations
 
 Translate = Callable[[str], str]
 
+UNITS = {"[hnsf'U]": "HU", "{HU}": "HU", "[hu]": "HU", "ml": "mL", "1": ""}
+"""UCUM codes that people write otherwise; all others are shown as they are."""
+
 
 def render_report(result: Mapping[str, Any], definition: Mapping[str, Any], language: str) -> str:
     """Render the report.
@@ -81,11 +84,13 @@ def _measurement(row: Mapping[str, Any], translate: Translate) -> dict[str, Any]
     ]  # fmt: skip
     pooled = {"name": translate("Pooled"), "mean": row["mean"], "sd": row["sd"], "n": row["n"],
               "is_pooled": True, "note": "–"}  # fmt: skip
+    unit = UNITS.get(row["unit"], row["unit"])
     return {
         **row,
         "title": title,
-        "forest": forest(translate("%s, mean ± SD per site") % title, [*lines, pooled], row["unit"]),
-        "histogram": histogram(translate("%s, pooled histogram") % title, row["histogram"], row["unit"]),
+        "unit_text": unit,
+        "forest": forest(translate("%s, mean ± SD per site") % title, [*lines, pooled], unit),
+        "histogram": histogram(translate("%s, pooled histogram") % title, row["histogram"], unit),
     }
 
 
