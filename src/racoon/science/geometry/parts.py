@@ -65,9 +65,10 @@ def find_parts(
     box = bounding_box(mask)
     if box is None:
         return Parts(None, np.zeros((0, 0, 0), np.uint32), ())
-    labels = np.asarray(
-        cc3d.connected_components(np.ascontiguousarray(mask[box.slices]), connectivity=connectivity)
-    )
+    # As bytes, not as booleans: for booleans cc3d 4.1.1 fails at 26-connectivity on some thin masks, e.g. on
+    # (1, 3, 1) with a gap in it.
+    crop = np.ascontiguousarray(mask[box.slices]).view(np.uint8)
+    labels = np.asarray(cc3d.connected_components(crop, connectivity=connectivity))
     counts = np.bincount(labels.ravel())
     counts[0] = 0
     order = [

@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, generate_binary_structure, label
 from scipy.spatial.distance import cdist
 
 from racoon.science.geometry import (
@@ -119,9 +119,14 @@ def test_box_holds_every_voxel_and_touches_each_side(mask):
     assert box.stop == tuple(where.max(0) + 1)
 
 
+@example(np.array([[[True], [False], [True]]]), 26)
 @given(masks, st.sampled_from([6, 18, 26]))
-def test_parts_are_disjoint_sorted_and_complete(mask, connectivity):
+def test_parts_are_disjoint_sorted_complete_and_those_of_another_library(mask, connectivity):
     parts = find_parts(mask, connectivity=connectivity)
+    steps = {6: 1, 18: 2, 26: 3}[connectivity]
+    labels, count = label(mask, generate_binary_structure(3, steps))
+    assert sorted(parts.voxel_counts) == sorted(np.bincount(labels.ravel())[1:])
+    assert parts.count == count
     assert sum(parts.voxel_counts) == mask.sum()
     assert list(parts.voxel_counts) == sorted(parts.voxel_counts, reverse=True)
     for number, count in enumerate(parts.voxel_counts, start=1):
