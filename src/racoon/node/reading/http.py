@@ -1,6 +1,6 @@
 """The viewer page at its stable address, and the masks of a slice.
 
-``/reading/series/{series}?instance={sop}&frame=1&segment={seg}:{number}`` is where every number of a result leads.
+Every number of a result leads to ``/reading/series/{series}?instance={sop}&frame=1&segment={seg}:{number}``.
 Pixels come from the archive's DICOMweb routes.
 """
 
@@ -68,7 +68,7 @@ def show_series(
 
 @router.get("/series/{series}/overlays/{index}")
 def read_overlays(request: Request, series: Uid, index: Annotated[int, Path(ge=0)], user: Viewer) -> Response:
-    """Return the masks on one slice as runs (start, length, …) over its pixels in reading order, by segment."""
+    """Return the masks on one slice by segment: start, length, … over its pixels in reading order."""
     reading = _reading(request)
     view = reading.view(series)
     record_image_read(request, user, series, view.pseudonym)
