@@ -261,11 +261,11 @@ def test_comparison_walks_through_local_federated_and_evaluation(network: Networ
         assert engine.asked == []
         nodes[code].accept(offer)
     _tick_until_idle(comparisons)
-    assert engine.asked == [(run_id, ["ALPHA", "BRAVO"])]
+    assert engine.asked == [(f"{run_id}.federated", ["ALPHA", "BRAVO"])]
     network.restart()  # the process dies while the engine is wanted: the next one asks it again
     comparisons = Comparisons(network.central.database, network.central.analyses, engine)
     _tick_until_idle(comparisons)
-    assert engine.asked == [(run_id, ["ALPHA", "BRAVO"])] * 2
+    assert engine.asked == [(f"{run_id}.federated", ["ALPHA", "BRAVO"])] * 2
     models = _evaluate(nodes["HOLDOUT"], {"federated", "pooled", "local:ALPHA", "local:BRAVO"})
     assert models["local:ALPHA"] == weights["ALPHA"]
     assert models["pooled"] == weights["POOL"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from racoon.central.analyses.model import Phase
 from racoon.central.analyses.service import Analyses
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import RacoonError, Unavailable
@@ -109,8 +110,13 @@ class Comparisons:
             return
         plan = TrainingPlan.from_dict(row["plan"])
         try:
+            # The sites approved the federated step's own run id, so the engine has to name that one.
             model = self._train(
-                run_id, plan, row["engine_sites"], row["setup"]["min_sites"], lambda: self._is_wanted(run_id)
+                f"{run_id}.{Phase.FEDERATED}",
+                plan,
+                row["engine_sites"],
+                row["setup"]["min_sites"],
+                lambda: self._is_wanted(run_id),
             )
             with self._database.begin() as connection:
                 self._analyses.engine_finished(connection, run_id, model.weights, model.rounds)

@@ -237,8 +237,8 @@ def step(run: Run, happening: Happening) -> tuple[Run, list[Instruction]]:
 
 def _carried(job: Job, happening: Happening) -> dict[str, Any]:
     if happening.event is JobEvent.PROGRESS:
-        # Progress may arrive again or late; it only ever grows.
-        return {"done": max(job.done, happening.done), "total": max(job.total, happening.total)}
+        # Messages of a site arrive in order and once; a job counts anew in each of its phases.
+        return {"done": happening.done, "total": happening.total}
     if happening.event in (JobEvent.REFUSED, JobEvent.FAILED, JobEvent.CANCEL):
         return {"reason_code": happening.code, "public_reason": happening.public_reason}
     if happening.event is JobEvent.TIME_OVER:
