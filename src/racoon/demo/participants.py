@@ -75,7 +75,10 @@ def plan_participants(folder: Path, sites: list[str]) -> list[Participant]:
     taken: set[int] = set()
     participants = []
     for index, name in enumerate([CENTRAL, *sites]):
-        wanted = known.get(name) or [_free(FIRST_PORT + 10 * index, taken), _free(FIRST_PORT + 10 * index + 1, taken)]
+        wanted = known.get(name)
+        if wanted is None:
+            first = _free(FIRST_PORT + 10 * index, taken)
+            wanted = [first, _free(FIRST_PORT + 10 * index + 1, taken | {first})]
         taken.update(wanted)
         known[name] = wanted
         role: Literal["central", "node"] = "central" if name == CENTRAL else "node"
@@ -107,11 +110,16 @@ def write_configuration(participant: Participant, site_name: str, engine_port: i
             "dicom": {"port": participant.second_port, "ae_title": participant.name},
             # Invented patients: the demo's network trains on fewer cases than a real one would allow.
             "release": {
-                "network_policy": {"version": "demo-1", "training_minimum_cases": 5, "training_minimum_sites": 2}
+                "network_policy": {
+                    "version": "demo-1",
+                    "training_minimum_cases": 5,
+                    "training_minimum_sites": 2,
+                }
             },
         }
     participant.config.write_text(
-        "# Written by the demo; the same keys an operator would set.\n" + tomli_w.dumps(document), encoding="utf-8"
+        "# Written by the demo; the same keys an operator would set.\n" + tomli_w.dumps(document),
+        encoding="utf-8",
     )
 
 
