@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,7 +78,9 @@ def stop_demo(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def wait_for_summary(folder: Path, process: subprocess.Popen[bytes], limit_s: float = START_LIMIT_S) -> dict[str, Any]:
+def wait_for_summary(
+    folder: Path, process: subprocess.Popen[bytes], limit_s: float = START_LIMIT_S
+) -> dict[str, Any]:
     """Wait until the demo has written its summary."""
     path = folder / "summary.json"
     deadline = time.monotonic() + limit_s
@@ -86,7 +89,7 @@ def wait_for_summary(folder: Path, process: subprocess.Popen[bytes], limit_s: fl
             log = (folder.parent / f"{folder.name}.log").read_text(errors="replace")
             stop_demo(process)
             pytest.fail(f"the demo ended without a summary:\n{log[-4000:]}")
-        time.sleep(0.2)
+        threading.Event().wait(0.2)
     summary: dict[str, Any] = json.loads(path.read_text())
     return summary
 

@@ -15,8 +15,6 @@ import pytest
 from racoon.client import ServerProblem
 from racoon.node.approvals.model import job_content_hash
 from racoon.platform import clock
-from racoon.platform.certificates import load_or_create_signing_key
-from racoon.protocol.envelope import seal, to_wire
 from tests.network.conftest import LiveDemo
 
 pytestmark = pytest.mark.slow
@@ -73,14 +71,23 @@ def identifiers(demo: LiveDemo) -> set[bytes]:
     words: set[str] = set()
     for case in country["cases"]:
         words.update(str(word) for word in case["identifiers"])
-    return {encoded for word in words if len(word) >= 5 for encoded in (word.encode(), word.encode("latin-1", "replace"))}
+    return {
+        encoded
+        for word in words
+        if len(word) >= 5
+        for encoded in (word.encode(), word.encode("latin-1", "replace"))
+    }
 
 
 def test_no_identifier_is_anywhere_but_with_the_pacs(light_demo: LiveDemo) -> None:
     planted = identifiers(light_demo)
     assert len(planted) > 50
     found = []
-    for folder in [light_demo.data(site) for site in sites(light_demo)] + [light_demo.folder / "central", light_demo.folder / "logs", light_demo.folder / "report"]:
+    for folder in [light_demo.data(site) for site in sites(light_demo)] + [
+        light_demo.folder / "central",
+        light_demo.folder / "logs",
+        light_demo.folder / "report",
+    ]:
         for path in folder.rglob("*"):
             if path.is_file() and "quarantine" not in path.parts and not path.name.startswith("pacs-"):
                 content = path.read_bytes()
@@ -88,7 +95,9 @@ def test_no_identifier_is_anywhere_but_with_the_pacs(light_demo: LiveDemo) -> No
     assert found == []
 
 
-def test_every_value_opens_its_pixels_for_a_reader_of_that_site_and_for_nobody_else(light_demo: LiveDemo) -> None:
+def test_every_value_opens_its_pixels_for_a_reader_of_that_site_and_for_nobody_else(
+    light_demo: LiveDemo,
+) -> None:
     site = sites(light_demo)[0]
     rows = light_demo.node(site, "radiologist").measurements(light_demo.summary["study_id"])
     assert rows

@@ -10,7 +10,7 @@ from racoon.demo.hospitals import HOLDOUT, POOL
 from racoon.demo.labels import LABELS
 from racoon.domain.coding import Code
 from racoon.domain.cohort import CohortDefinition, ImagingCriterion
-from racoon.domain.plan import Bins, MeasuringPlan, Measurement, TrainingPlan
+from racoon.domain.plan import Bins, Measurement, MeasuringPlan, TrainingPlan
 from racoon.domain.study import StudyDefinition
 
 ORGAN_VOLUME_BINS = {
@@ -77,15 +77,15 @@ def study_definition(country: Country, *, with_training: bool) -> dict[str, Any]
 
 def _cohort(country: Country) -> CohortDefinition:
     modalities = sorted({case.modality for case in country.cases})
-    return CohortDefinition(inclusion=(tuple(ImagingCriterion(modality=modality) for modality in modalities),))
+    return CohortDefinition(
+        inclusion=(tuple(ImagingCriterion(modality=modality) for modality in modalities),)
+    )
 
 
 def _measuring(country: Country) -> MeasuringPlan:
     if country.kind == "real":
         return MeasuringPlan("structures of real images", tuple(_real_measurements(country)))
-    items = [
-        Measurement("volume", "1", LABELS[key].code, bins) for key, bins in ORGAN_VOLUME_BINS.items()
-    ]
+    items = [Measurement("volume", "1", LABELS[key].code, bins) for key, bins in ORGAN_VOLUME_BINS.items()]
     items += [Measurement("mean_density", "1", LABELS[key].code, DENSITY) for key in DENSITY_OF]
     items += [Measurement(biomarker, "1", None, BODY_BINS) for biomarker in BODY]
     return MeasuringPlan("organs, findings and tissue", tuple(items))

@@ -51,7 +51,9 @@ class Processes:
             self._commands[name] = arguments
             self._running[name] = self._spawn(name, arguments)
 
-    def call(self, name: str, arguments: list[str], *, text: str | None = None, timeout_s: float = 300) -> str:
+    def call(
+        self, name: str, arguments: list[str], *, text: str | None = None, timeout_s: float = 300
+    ) -> str:
         """Run a tool to its end and return what it printed.
 
         Raises
@@ -59,7 +61,7 @@ class Processes:
         RoleFailed
             With the tool's last line.
         """
-        done = subprocess.run(  # noqa: S603  our own commands only
+        done = subprocess.run(
             [sys.executable, "-m", *arguments],
             input=text,
             capture_output=True,
@@ -107,7 +109,7 @@ class Processes:
 
     def _spawn(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
         with (self._logs / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(  # noqa: S603  our own commands only
+            return subprocess.Popen(
                 [sys.executable, "-m", *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -165,7 +167,11 @@ def environment() -> dict[str, str]:
     """Environment of the demo's children: one thread per numerical library, no proxy to this machine."""
     variables = dict(os.environ)
     variables.update(
-        OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1", MALLOC_ARENA_MAX="2", PYTHONUNBUFFERED="1"
+        OMP_NUM_THREADS="1",
+        OPENBLAS_NUM_THREADS="1",
+        MKL_NUM_THREADS="1",
+        MALLOC_ARENA_MAX="2",
+        PYTHONUNBUFFERED="1",
     )
     hosts = {host for host in variables.get("NO_PROXY", "").split(",") if host} | {"127.0.0.1", "localhost"}
     variables["NO_PROXY"] = variables["no_proxy"] = ",".join(sorted(hosts))

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from racoon.demo.walk import SITE_STEPS, Walk, wait_for
 from racoon.errors import Refused
 
 MOST_SITES = 38
+_PAUSE = threading.Event()
+
 SENDERS = 2
 """PACS that send at the same time: as many as this machine is assumed to have cores."""
 
@@ -131,7 +134,9 @@ def clean(folder: Path) -> dict[str, Any]:
 class _Network:
     """The servers of one demo run and the people who use them."""
 
-    def __init__(self, options: Options, folder: Path, processes: Processes, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, options: Options, folder: Path, processes: Processes, say: Callable[[str], None]
+    ) -> None:
         self._options = options
         self._folder = folder
         self._processes = processes
@@ -198,7 +203,9 @@ class _Network:
         console.print(f"  3. A hospital's own pages     {node.url}   ({node.name})")
         console.print(f"     sign in as                 informatician / {self._passwords['informatician']}")
         console.print(f"     or as                      radiologist / {self._passwords['radiologist']}")
-        console.print(f"\n  All servers: {', '.join(f'{p.name} {p.url}' for p in (self._central, *self._nodes))}")
+        console.print(
+            f"\n  All servers: {', '.join(f'{p.name} {p.url}' for p in (self._central, *self._nodes))}"
+        )
         console.print(f"  All logins:  {self._folder / 'logins.json'}")
         console.print("\n  Ctrl-C stops everything; racoon demo clean removes it.")
 
@@ -246,24 +253,28 @@ class _Network:
         while waiting or running:
             while waiting and len(running) < SENDERS:
                 node = waiting.pop(0)
-                running[node.name] = self._processes.start_tool(f"pacs-{node.name.lower()}", self._pacs_arguments(node))
+                running[node.name] = self._processes.start_tool(
+                    f"pacs-{node.name.lower()}", self._pacs_arguments(node)
+                )
             for name, process in list(running.items()):
                 if (code := process.poll()) is not None:
                     del running[name]
                     if code != 0:
                         # The PACS is a process like any other: killed, it begins where it stopped.
                         waiting.append(next(node for node in self._nodes if node.name == name))
-            time.sleep(0.1)
+            _PAUSE.wait(0.1)
         self._say("all PACS have sent everything")
         sent = sum(self._sent(node) for node in self._nodes)
         for node in self._nodes:
-            wait_for(
-                lambda node=node: self._walk.node(node.name, "informatician").intake()["waiting"] == 0,
-                f"{node.name} has processed what it received",
-                600,
-            )
+            self._wait_processed(node)
         self._say(f"{sent} instances sent, de-identified, archived or set aside")
         return sent
+
+    def _wait_processed(self, node: Participant) -> None:
+        def is_done() -> bool:
+            return bool(self._walk.node(node.name, "informatician").intake()["waiting"] == 0)
+
+        wait_for(is_done, f"{node.name} has processed what it received", 600)
 
     def _pacs_arguments(self, node: Participant) -> list[str]:
         return [
@@ -297,7 +308,9 @@ class _Network:
         reports = self._folder / "report"
         reports.mkdir(exist_ok=True)
         for language in ("en", "de"):
-            (reports / f"report.{language}.html").write_bytes(self._walk.central("pi").report(study_id, language))
+            (reports / f"report.{language}.html").write_bytes(
+                self._walk.central("pi").report(study_id, language)
+            )
         (reports / "results.csv").write_bytes(self._walk.central("pi").results_csv(study_id))
         intake = {node.name: self._walk.node(node.name, "informatician").intake() for node in self._nodes}
         training = results.get("training")
@@ -323,7 +336,8 @@ class _Network:
                 }
                 for row in results["measuring"]
             ],
-            "training": training and {
+            "training": training
+            and {
                 key: training[key]
                 for key in ("federated_dice", "pooled_dice", "local_dice", "baseline_dice", "rounds")
             },

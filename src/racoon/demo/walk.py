@@ -5,6 +5,7 @@ Every step looks at the state first and does only what is missing, so the walk g
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from racoon.demo.participants import Participant
 from racoon.errors import Defect
 
 POLL_S = 0.25
+
+_PAUSE = threading.Event()
 
 SITE_STEPS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("diz_check", "diz", {"legal_basis": "invented patients; demonstration only", "effort": "none"}),
@@ -58,7 +61,11 @@ class Walk:
     """
 
     def __init__(
-        self, central: Participant, nodes: list[Participant], passwords: dict[str, str], say: Callable[[str], None]
+        self,
+        central: Participant,
+        nodes: list[Participant],
+        passwords: dict[str, str],
+        say: Callable[[str], None],
     ) -> None:
         self._central = central
         self._nodes = {node.name: node for node in nodes}
@@ -98,10 +105,18 @@ class Walk:
         study = self._call(lambda: self.central("office").study(study_id))
         if study["state"] == "ethics":
             self._call(lambda: self.central("office").request_sites(study_id, sites))
-            vote = {"ethics_vote": {"number": "DEMO-2026-001", "committee": "Demo committee", "date": "2026-01-15"}}
+            vote = {
+                "ethics_vote": {
+                    "number": "DEMO-2026-001",
+                    "committee": "Demo committee",
+                    "date": "2026-01-15",
+                }
+            }
             self._study_step(study_id, "site_voting", "office", vote)
 
-    def decide_at_sites(self, study_id: str, sites: list[str], steps: tuple[tuple[str, str, dict[str, Any]], ...]) -> None:
+    def decide_at_sites(
+        self, study_id: str, sites: list[str], steps: tuple[tuple[str, str, dict[str, Any]], ...]
+    ) -> None:
         """Let each site's own people take their steps."""
         for site in sites:
             for target, login, artefacts in steps:
@@ -111,8 +126,12 @@ class Walk:
     def to_active(self, study_id: str, sites: list[str]) -> None:
         """Contracts, preparation, start; waits until CENTRAL has stored every site's signed decision."""
         wait_for(
-            lambda: self._tracks(study_id, sites) >= {"opted_in"}
-            and all(state in ("opted_in", "data_ready", "released") for state in self._tracks(study_id, sites)),
+            lambda: (
+                self._tracks(study_id, sites) >= {"opted_in"}
+                and all(
+                    state in ("opted_in", "data_ready", "released") for state in self._tracks(study_id, sites)
+                )
+            ),
             "every site's signed decision is stored at CENTRAL",
         )
         self._study_step(study_id, "contracting", "office", {"contract_draft": "DEMO-CONTRACT-1"})
@@ -147,7 +166,8 @@ class Walk:
                 self._say(f"{kind}: {line}")
             return run if run["state"] not in ("open", "running", "created", "offered") else None
 
-        return wait_for(ended, f"the run '{kind}' ends", timeout_s)
+        finished: dict[str, Any] = wait_for(ended, f"the run '{kind}' ends", timeout_s)
+        return finished
 
     def _tracks(self, study_id: str, sites: list[str]) -> set[str]:
         study = self.central("office").study(study_id)
@@ -159,13 +179,17 @@ class Walk:
             self._call(lambda: self.central(login).transition(study_id, target, study["version"], artefacts))
             self._say(f"study: {target}")
 
-    def _site_step(self, site: str, study_id: str, target: str, login: str, artefacts: dict[str, Any]) -> None:
+    def _site_step(
+        self, site: str, study_id: str, target: str, login: str, artefacts: dict[str, Any]
+    ) -> None:
         def known() -> dict[str, Any] | None:
             return next((s for s in self.node(site, login).studies() if s["study_id"] == study_id), None)
 
         study = wait_for(known, f"the study reaches {site}")
         if target == "data_ready":
-            study = wait_for(lambda: (s := known()) and (s if s["dataset_hash"] else None), f"{site} froze its dataset")
+            study = wait_for(
+                lambda: (s := known()) and (s if s["dataset_hash"] else None), f"{site} froze its dataset"
+            )
         if target in study["next_states"]:
             self._call(lambda: self.node(site, login).decide(study_id, target, study["version"], artefacts))
 
@@ -178,7 +202,7 @@ class Walk:
                 self._connections.clear()
                 if attempt == 119:
                     raise
-                time.sleep(POLL_S * 2)
+                _PAUSE.wait(POLL_S * 2)
             except ServerProblem as problem:
                 if problem.http_status == 401 and attempt < 119:
                     self._connections.clear()
@@ -216,7 +240,7 @@ def wait_for(condition: Callable[[], Any], goal: str, timeout_s: float = 120.0) 
             pass
         if time.monotonic() > deadline:
             raise StepFailed(f"Waited {timeout_s:.0f} s in vain until {goal}. The logs folder tells more.")
-        time.sleep(POLL_S)
+        _PAUSE.wait(POLL_S)
 
 
 @contextmanager

@@ -159,7 +159,8 @@ def _groups(value: Any, where: str) -> tuple[tuple[Criterion, ...], ...]:
     if not isinstance(value, list) or not all(isinstance(group, list) and group for group in value):
         raise CohortDefect(f"{where} must be a list of non-empty lists of criteria.")
     return tuple(
-        tuple(_criterion(item, f"{where}[{i}][{j}]") for j, item in enumerate(group)) for i, group in enumerate(value)
+        tuple(_criterion(item, f"{where}[{i}][{j}]") for j, item in enumerate(group))
+        for i, group in enumerate(value)
     )
 
 
@@ -178,7 +179,9 @@ def _criterion(item: Any, where: str) -> Criterion:
     if codes == {(AGE_CODE, SNOMED)} and value_filter.get("type") == "quantity-comparator":
         comparator, years = value_filter.get("comparator"), value_filter.get("value")
         if comparator not in COMPARATORS or not isinstance(years, (int, float)) or isinstance(years, bool):
-            raise CohortDefect(f"{where}: age needs a comparator ({', '.join(COMPARATORS)}) and a number of years.")
+            raise CohortDefect(
+                f"{where}: age needs a comparator ({', '.join(COMPARATORS)}) and a number of years."
+            )
         return AgeCriterion(comparator, float(years))
     raise CohortDefect(f"{where}: this criterion is not supported at the nodes yet.")
 
@@ -194,10 +197,14 @@ _IMAGING_FIELDS: dict[str, tuple[type, ...]] = {
 def _imaging(item: dict[str, Any], where: str) -> ImagingCriterion:
     fields = item["x-imaging"]
     if set(item) != {"x-imaging"} or not isinstance(fields, dict) or not fields:
-        raise CohortDefect(f"{where}: an x-imaging criterion holds only x-imaging, with at least one condition.")
+        raise CohortDefect(
+            f"{where}: an x-imaging criterion holds only x-imaging, with at least one condition."
+        )
     for key, value in fields.items():
         if key not in _IMAGING_FIELDS:
-            raise CohortDefect(f"{where}: x-imaging has no condition {key!r}; it has {', '.join(_IMAGING_FIELDS)}.")
+            raise CohortDefect(
+                f"{where}: x-imaging has no condition {key!r}; it has {', '.join(_IMAGING_FIELDS)}."
+            )
         if not isinstance(value, _IMAGING_FIELDS[key]) or isinstance(value, bool):
             raise CohortDefect(f"{where}: x-imaging {key} has the wrong type.")
     thickness = fields.get("maxSliceThicknessMm")

@@ -13,7 +13,9 @@ from racoon.domain.identity import Role
 
 Place = Literal["node", "central"]
 
-_SITE_STAFF = frozenset({Role.SITE_INFORMATICIAN, Role.DIZ, Role.DATA_MANAGER, Role.DPO, Role.UAC_MEMBER, Role.UAC_CHAIR})
+_SITE_STAFF = frozenset(
+    {Role.SITE_INFORMATICIAN, Role.DIZ, Role.DATA_MANAGER, Role.DPO, Role.UAC_MEMBER, Role.UAC_CHAIR}
+)
 _STUDY_LEADS = frozenset({Role.PRINCIPAL_INVESTIGATOR, Role.DEPUTY})
 _NETWORK = frozenset({Role.COORDINATOR, Role.ADMIN_CENTRAL, Role.AUDITOR, Role.ETHICS_OFFICE})
 _EVERYONE = frozenset(Role)
@@ -27,7 +29,9 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "image.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "measurement.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "study.read": _SITE_STAFF | {Role.READER},
-        "track.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DIZ, Role.UAC_MEMBER, Role.UAC_CHAIR, Role.DPO}),
+        "track.decide": frozenset(
+            {Role.SITE_INFORMATICIAN, Role.DIZ, Role.UAC_MEMBER, Role.UAC_CHAIR, Role.DPO}
+        ),
         "dataset.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "job.read": _SITE_STAFF,
         "job.cancel": frozenset({Role.SITE_INFORMATICIAN, Role.DPO}),

@@ -182,5 +182,7 @@ def load_node_settings(path: Path | None, **flags: object) -> NodeSettings:
     """
     settings = load_settings(NodeSettings, path, ENVIRONMENT_PREFIX, flags=flags)
     if path is not None and not settings.data_directory.is_absolute():
-        settings = settings.model_copy(update={"data_directory": (path.parent / settings.data_directory).resolve()})
+        settings = settings.model_copy(
+            update={"data_directory": (path.parent / settings.data_directory).resolve()}
+        )
     return settings

@@ -129,11 +129,15 @@ def verify(envelope: Envelope, key: Ed25519PublicKey, *, sender: str, recipient:
     if int(envelope.protocol.split(".")[0]) > PROTOCOL_VERSION[0]:
         raise EnvelopeRefused("The message needs a newer RACOON at this site.", code="protocol.newer_version")
     if (envelope.sender, envelope.recipient) != (sender, recipient):
-        raise EnvelopeRefused("The message is not addressed to this recipient.", code="protocol.wrong_address")
+        raise EnvelopeRefused(
+            "The message is not addressed to this recipient.", code="protocol.wrong_address"
+        )
     try:
         key.verify(_bytes(envelope.signature), _DOMAIN + canonical_json(signed_fields(envelope)))
     except (InvalidSignature, ValueError) as error:
-        raise EnvelopeRefused("The message's signature does not fit its content.", code="protocol.tampered") from error
+        raise EnvelopeRefused(
+            "The message's signature does not fit its content.", code="protocol.tampered"
+        ) from error
     if envelope.issued_at > now + _CLOCK_TOLERANCE:
         raise EnvelopeRefused("The message comes from the future; check both clocks.", code="protocol.clock")
     if envelope.expires_at < now:

@@ -139,7 +139,9 @@ class JoinCode:
 
     def to_text(self) -> str:
         """Return the text a person copies, with a check sum against typing errors."""
-        body = json.dumps({"u": self.url, "s": self.site, "k": base64.b64encode(self.secret).decode()}).encode()
+        body = json.dumps(
+            {"u": self.url, "s": self.site, "k": base64.b64encode(self.secret).decode()}
+        ).encode()
         text = base64.urlsafe_b64encode(body + hashlib.sha256(body).digest()[:4]).rstrip(b"=").decode()
         return f"racoon-join-{text}"
 

@@ -234,7 +234,9 @@ def parse_payload(message_type: str, payload: dict[str, Any], direction: Directi
     """
     known = MESSAGES.get(message_type)
     if known is None or known.direction is not direction:
-        raise MessageDefect("Message of a type that this recipient does not know.", code="protocol.unknown_type")
+        raise MessageDefect(
+            "Message of a type that this recipient does not know.", code="protocol.unknown_type"
+        )
     try:
         return known.form.model_validate(payload)
     except ValidationError as error:

@@ -54,7 +54,10 @@ def test_order_does_not_change_the_hash(definition: CohortDefinition, rng: rando
         ({"version": "2", "inclusionCriteria": [[{"x-imaging": {"colour": "red"}}]]}, "no condition"),
         ({"version": "2", "inclusionCriteria": [[{"x-imaging": {"modality": 3}}]]}, "wrong type"),
         ({"version": "2", "inclusionCriteria": [[{"termCodes": [{"code": "I10"}]}]]}, "not supported"),
-        ({"version": "2", "inclusionCriteria": [[{"x-imaging": {"modality": "CT"}}]], "extra": 1}, "unknown parts"),
+        (
+            {"version": "2", "inclusionCriteria": [[{"x-imaging": {"modality": "CT"}}]], "extra": 1},
+            "unknown parts",
+        ),
         ({"inclusionCriteria": [[{"x-imaging": {"modality": "CT"}}]]}, "version"),
     ],
 )

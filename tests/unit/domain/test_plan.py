@@ -11,7 +11,7 @@ from racoon.domain.coding import Code
 from racoon.domain.dataset import DatasetManifest, DatasetSeries
 from racoon.domain.identity import Pseudonym, Role
 from racoon.domain.permission import PERMISSIONS, is_permitted
-from racoon.domain.plan import Bins, MeasuringPlan, Measurement, TrainingPlan
+from racoon.domain.plan import Bins, Measurement, MeasuringPlan, TrainingPlan
 from racoon.domain.study import StudyDefinition
 
 LIVER = Code("10200004", "SCT", "Liver")
@@ -51,7 +51,9 @@ def test_manifest_hash_does_not_depend_on_the_order_of_series() -> None:
 
 def test_canonical_json_is_the_standard_s_example() -> None:
     # RFC 8785 section 3.2.2: numbers in ECMAScript form, keys sorted by UTF-16 code units.
-    assert canonical_json({"b": 1e30, "a": [4.50, 2e-3, True, None]}) == b'{"a":[4.5,0.002,true,null],"b":1e+30}'
+    assert (
+        canonical_json({"b": 1e30, "a": [4.50, 2e-3, True, None]}) == b'{"a":[4.5,0.002,true,null],"b":1e+30}'
+    )
     assert content_hash({"a": 1}) == content_hash({"a": 1.0})
 
 

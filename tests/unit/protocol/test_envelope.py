@@ -21,7 +21,9 @@ NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def sealed(payload: dict[str, Any] | None = None) -> Envelope:
-    return seal(KEY, type="job.cancel", sender="CENTRAL", recipient="ALPHA", payload=payload or {}, issued_at=NOW)
+    return seal(
+        KEY, type="job.cancel", sender="CENTRAL", recipient="ALPHA", payload=payload or {}, issued_at=NOW
+    )
 
 
 def check(envelope: Envelope, *, now: datetime = NOW) -> None:
@@ -29,7 +31,11 @@ def check(envelope: Envelope, *, now: datetime = NOW) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
@@ -92,7 +98,12 @@ def test_join_code_survives_copying_and_shows_typing_errors() -> None:
     code = JoinCode("https://central.example", "ALPHA", b"s" * 32)
     text = code.to_text()
     assert JoinCode.from_text(f"  {text}\n") == code
-    for broken in (text[:-3], text.replace(text[30], "A" if text[30] != "A" else "B", 1), "racoon-join-", "hello"):
+    for broken in (
+        text[:-3],
+        text.replace(text[30], "A" if text[30] != "A" else "B", 1),
+        "racoon-join-",
+        "hello",
+    ):
         with pytest.raises(JoinCodeRefused):
             JoinCode.from_text(broken)
 

@@ -125,5 +125,7 @@ def rows(
     """Build the rows of one step that may start from several states."""
     sources = (source,) if isinstance(source, str) else tuple(source)
     return tuple(
-        Transition(state, target, frozenset(roles), artefacts, four_eyes, guard) for state in sources if state != target
+        Transition(state, target, frozenset(roles), artefacts, four_eyes, guard)
+        for state in sources
+        if state != target
     )

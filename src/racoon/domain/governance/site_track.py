@@ -62,14 +62,30 @@ SITE_TRACK_TABLE = StateTable(
     transitions=(
         *rows("not_requested", "requested", (Role.COORDINATOR,)),
         *rows("requested", "diz_check", (Role.DIZ, Role.SITE_INFORMATICIAN), artefacts=("legal_basis",)),
-        *rows("diz_check", "uac_vote", (Role.UAC_MEMBER, Role.UAC_CHAIR), artefacts=("vote",), four_eyes=True),
+        *rows(
+            "diz_check", "uac_vote", (Role.UAC_MEMBER, Role.UAC_CHAIR), artefacts=("vote",), four_eyes=True
+        ),
         *rows("uac_vote", "conditions_open", (Role.UAC_MEMBER, Role.UAC_CHAIR), guard=_vote_has_conditions),
         *rows("uac_vote", "declined", (Role.UAC_MEMBER, Role.UAC_CHAIR), guard=_vote_is_no),
         *rows("conditions_open", "conditions_met", (Role.UAC_CHAIR, Role.UAC_MEMBER), artefacts=("comment",)),
-        *rows("uac_vote", "local_ethics", (Role.DIZ, Role.SITE_INFORMATICIAN), artefacts=("ethics_vote",), guard=_vote_is_yes),
-        *rows("conditions_met", "local_ethics", (Role.DIZ, Role.SITE_INFORMATICIAN), artefacts=("ethics_vote",)),
+        *rows(
+            "uac_vote",
+            "local_ethics",
+            (Role.DIZ, Role.SITE_INFORMATICIAN),
+            artefacts=("ethics_vote",),
+            guard=_vote_is_yes,
+        ),
+        *rows(
+            "conditions_met", "local_ethics", (Role.DIZ, Role.SITE_INFORMATICIAN), artefacts=("ethics_vote",)
+        ),
         *rows("local_ethics", "dpo_ok", (Role.DPO,), artefacts=("data_protection",), four_eyes=True),
-        *rows("dpo_ok", "contract_signed", (Role.SITE_INFORMATICIAN, Role.DIZ), artefacts=("contract",), four_eyes=True),
+        *rows(
+            "dpo_ok",
+            "contract_signed",
+            (Role.SITE_INFORMATICIAN, Role.DIZ),
+            artefacts=("contract",),
+            four_eyes=True,
+        ),
         *rows("contract_signed", "opted_in", _INFORMATICIAN),
         *rows("opted_in", "data_ready", _INFORMATICIAN, guard=_dataset_frozen),
         *rows("data_ready", "released", (Role.SITE_INFORMATICIAN, Role.DIZ), guard=_dataset_frozen),

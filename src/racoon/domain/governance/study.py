@@ -91,7 +91,9 @@ STUDY_TABLE = StateTable(
         *rows("site_voting", "contracting", _OFFICE, artefacts=("contract_draft",), guard=_one_site_positive),
         *rows("contracting", "preparing", _OFFICE, artefacts=("contract",), four_eyes=False),
         *rows("preparing", "active", _OFFICE, artefacts=("protocol_version",), guard=_one_site_opted_in),
-        *rows(("active", "analysis"), "data_hold", (Role.COORDINATOR, Role.DPO, *_LEADS), artefacts=("comment",)),
+        *rows(
+            ("active", "analysis"), "data_hold", (Role.COORDINATOR, Role.DPO, *_LEADS), artefacts=("comment",)
+        ),
         *rows("data_hold", "active", _OFFICE, artefacts=("comment",), four_eyes=True),
         *rows("active", "analysis", _LEADS, artefacts=("freeze",)),
         *rows("analysis", "closed", (*_LEADS, *_OFFICE), artefacts=("final_report",)),

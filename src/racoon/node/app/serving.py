@@ -36,7 +36,8 @@ from racoon.platform.audit import AuditLog
 from racoon.platform.auth import AccountExists, AccountStore, install_accounts
 from racoon.platform.certificates import TlsFiles
 from racoon.platform.database import Database
-from racoon.platform.http import Listener, create_app, serve as serve_http
+from racoon.platform.http import Listener, create_app
+from racoon.platform.http import serve as serve_http
 from racoon.platform.jobs import DbosJobQueue, prepare_jobs
 from racoon.platform.logs import configure_logging
 from racoon.platform.migration import upgrade
@@ -90,8 +91,11 @@ def serve(config: Path, only: str | None = None) -> int:
     settings = load_node_settings(config)
     node_identity.load_identity(settings.identity_folder, settings.site)
     prepare(settings)
+    people = people_listener(settings)
+    if only in (None, "http"):
+        people.bind()
     children: dict[str, Callable[[], None]] = {
-        "http": lambda: run_http(settings),
+        "http": lambda: run_http(settings, people),
         "worker": lambda: run_worker(settings),
         "dicom": lambda: run_listener(settings),
     }
@@ -187,7 +191,9 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.release = rooms.gate
     app.state.last_contact = last_contact
     app.state.certificate_expires_at = lambda: rooms.identity.expires_at
-    install_accounts(app, "node", rooms.database, audit=rooms.audit, cookie=f"racoon_{rooms.settings.site.lower()}")
+    install_accounts(
+        app, "node", rooms.database, audit=rooms.audit, cookie=f"racoon_{rooms.settings.site.lower()}"
+    )
     install_pages(app, site=Site(rooms.settings.site, rooms.settings.display_name), navigation=NAVIGATION)
     for module in (
         approvals_http,
@@ -204,12 +210,17 @@ def build_app(rooms: Rooms) -> FastAPI:
     return app
 
 
-def run_http(settings: NodeSettings) -> None:
-    """Be the http process."""
+def people_listener(settings: NodeSettings) -> Listener:
+    """Make the listener for browsers; bound before the fork it keeps its port while the http process restarts."""
     http = settings.http
     tls = TlsFiles(http.certificate, http.key) if http.certificate and http.key else None
-    listener = Listener(build_app(Rooms(settings)), http.host, http.port, tls, name="people")
-    serve_http([listener], mark_ready)
+    return Listener(FastAPI(), http.host, http.port, tls, name="people")
+
+
+def run_http(settings: NodeSettings, people: Listener) -> None:
+    """Be the http process."""
+    people.app = build_app(Rooms(settings))
+    serve_http([people], mark_ready)
 
 
 def run_worker(settings: NodeSettings) -> None:
@@ -293,5 +304,7 @@ def _watch(app: FastAPI, rooms: Rooms) -> None:
         "racoon_central_contact_age_seconds", "Seconds since CENTRAL last answered", seconds_since_contact
     )
     app.state.metrics.gauge(
-        "racoon_intake_waiting_objects", "Received objects not yet processed", lambda: rooms.intake.status(1).waiting
+        "racoon_intake_waiting_objects",
+        "Received objects not yet processed",
+        lambda: rooms.intake.status(1).waiting,
     )

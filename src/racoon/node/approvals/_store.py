@@ -77,7 +77,9 @@ def insert(connection: sa.Connection, study: StudyAtSite, requested_by: str) -> 
     )
 
 
-def update(connection: sa.Connection, study: StudyAtSite, expected_version: int | None, **values: Any) -> bool:
+def update(
+    connection: sa.Connection, study: StudyAtSite, expected_version: int | None, **values: Any
+) -> bool:
     """Change a study's row; with an expected version only if nobody changed it meanwhile."""
     statement = study_at_site.update().where(
         study_at_site.c.study_id == study.study_id, study_at_site.c.study_hash == study.study_hash
@@ -113,7 +115,9 @@ def add_event(
 
 def load_events(connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
     """Load a study's history, oldest first."""
-    statement = sa.select(track_event).where(track_event.c.study_id == study_id).order_by(track_event.c.sequence)
+    statement = (
+        sa.select(track_event).where(track_event.c.study_id == study_id).order_by(track_event.c.sequence)
+    )
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 

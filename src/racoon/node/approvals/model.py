@@ -61,7 +61,9 @@ FREEZE_STATES = frozenset({"preparing", *LIVE_STATES})
 """Study states in which a dataset may be frozen."""
 
 
-def check_job(offer: JobOffer, study: StudyAtSite | None, *, feasibility_enabled: bool, now: datetime) -> None:
+def check_job(
+    offer: JobOffer, study: StudyAtSite | None, *, feasibility_enabled: bool, now: datetime
+) -> None:
     """Check that this site allows a job, from its own records alone.
 
     Parameters
@@ -86,17 +88,23 @@ def check_job(offer: JobOffer, study: StudyAtSite | None, *, feasibility_enabled
         raise NotApproved("The job's time has passed.", code="approvals.expired")
     if offer.kind == "count":
         if not feasibility_enabled:
-            raise NotApproved("This site does not answer feasibility counts.", code="approvals.feasibility_off")
+            raise NotApproved(
+                "This site does not answer feasibility counts.", code="approvals.feasibility_off"
+            )
         return
     if study is None:
-        raise NotApproved("This site does not know this version of the study.", code="approvals.unknown_study")
+        raise NotApproved(
+            "This site does not know this version of the study.", code="approvals.unknown_study"
+        )
     _check_plan(offer, study)
     allowed_tracks = OPTED_IN_STATES if offer.kind == "freeze" else RELEASED_STATES
     allowed_states = FREEZE_STATES if offer.kind == "freeze" else LIVE_STATES
     if study.track_state not in allowed_tracks:
         raise NotApproved(f"This site has not released the study (its state here is {study.track_state}).")
     if study.central_state not in allowed_states:
-        raise NotApproved(f"The study is {study.central_state}; no work on data now.", code="approvals.study_state")
+        raise NotApproved(
+            f"The study is {study.central_state}; no work on data now.", code="approvals.study_state"
+        )
     if offer.kind != "freeze" and offer.parameters.get("dataset_hash") != study.dataset_hash:
         raise NotApproved("The job names another dataset than the one frozen here.", code="approvals.dataset")
 
@@ -105,9 +113,15 @@ def _check_plan(offer: JobOffer, study: StudyAtSite) -> None:
     plan = offer.parameters.get("plan")
     if offer.kind == "freeze":
         if offer.parameters.get("cohort") != study.definition.cohort:
-            raise NotApproved("The job freezes another cohort than the approved one.", code="approvals.cohort")
+            raise NotApproved(
+                "The job freezes another cohort than the approved one.", code="approvals.cohort"
+            )
         return
-    if plan is None or offer.plan_hash != content_hash(plan) or offer.plan_hash not in study.definition.plan_hashes:
+    if (
+        plan is None
+        or offer.plan_hash != content_hash(plan)
+        or offer.plan_hash not in study.definition.plan_hashes
+    ):
         raise NotApproved("The job's plan is not part of the approved study.", code="approvals.plan")
 
 

@@ -84,7 +84,9 @@ class Approvals:
         if study is None or study.central_state == state.state:
             return
         _store.update(connection, study, None, central_state=state.state)
-        self._write_audit(connection, "CENTRAL", "central", "study.state", study, "success", state=state.state)
+        self._write_audit(
+            connection, "CENTRAL", "central", "study.state", study, "success", state=state.state
+        )
 
     def studies(self, connection: sa.Connection) -> list[StudyAtSite]:
         """Return all studies this site was asked for, newest first."""
@@ -153,7 +155,9 @@ class Approvals:
             previous_actor=study.last_actor,
         )
         if version is not None and version != study.version:
-            raise TransitionRefused("Somebody else changed this study meanwhile; look again.", code="track.stale")
+            raise TransitionRefused(
+                "Somebody else changed this study meanwhile; look again.", code="track.stale"
+            )
         role = _first(row.roles & set(roles))
         now = clock.now()
         vote = str(artefacts["vote"]) if target == "uac_vote" else study.vote
@@ -161,20 +165,32 @@ class Approvals:
             raise TransitionRefused("The vote is yes, conditional or no.", code="track.vote")
         _store.add_event(connection, study, target, actor, role, artefacts, now)
         if not _store.update(
-            connection, study, study.version, track_state=target, version=study.version + 1, last_actor=actor, vote=vote
+            connection,
+            study,
+            study.version,
+            track_state=target,
+            version=study.version + 1,
+            last_actor=actor,
+            vote=vote,
         ):
-            raise TransitionRefused("Somebody else changed this study meanwhile; look again.", code="track.stale")
+            raise TransitionRefused(
+                "Somebody else changed this study meanwhile; look again.", code="track.stale"
+            )
         self._write_audit(connection, actor, role, "track.decide", study, "success", target=target)
         self._announce(connection, _message(study, target, role, now, artefacts))
         changed = _store.load(connection, study.study_id, study.study_hash)
         assert changed is not None
         return changed
 
-    def dataset_frozen(self, connection: sa.Connection, study_id: str, study_hash: str, dataset_hash: str) -> None:
+    def dataset_frozen(
+        self, connection: sa.Connection, study_id: str, study_hash: str, dataset_hash: str
+    ) -> None:
         """Record the dataset that was frozen for a study version."""
         study = _store.load(connection, study_id, study_hash)
         if study is None:
-            raise NotApproved("This site does not know this version of the study.", code="approvals.unknown_study")
+            raise NotApproved(
+                "This site does not know this version of the study.", code="approvals.unknown_study"
+            )
         _store.update(connection, study, None, dataset_hash=dataset_hash)
 
     def record_refusal(
@@ -218,7 +234,7 @@ class Approvals:
 
 
 def _first(roles: Collection[Role]) -> str:
-    return sorted(roles)[0] if roles else "none"
+    return min(roles, default="none")
 
 
 def _message(

@@ -39,7 +39,10 @@ def subjects_of(definition: CohortDefinition, series: sa.Table, mask: sa.Table) 
     """
     subject = series.alias("subject")
     condition = sa.and_(
-        *(sa.or_(*(_holds(criterion, subject, series, mask) for criterion in group)) for group in definition.inclusion)
+        *(
+            sa.or_(*(_holds(criterion, subject, series, mask) for criterion in group))
+            for group in definition.inclusion
+        )
     )
     if definition.exclusion:
         excluded = sa.or_(
@@ -90,7 +93,9 @@ def _age_condition(criterion: AgeCriterion, fact: sa.FromClause) -> sa.ColumnEle
     return sa.and_(fact.c.age_years.is_not(None), compared)
 
 
-def _series_condition(criterion: ImagingCriterion, fact: sa.FromClause, mask: sa.Table) -> sa.ColumnElement[bool]:
+def _series_condition(
+    criterion: ImagingCriterion, fact: sa.FromClause, mask: sa.Table
+) -> sa.ColumnElement[bool]:
     conditions: list[sa.ColumnElement[bool]] = []
     if criterion.modality is not None:
         conditions.append(fact.c.modality == criterion.modality)

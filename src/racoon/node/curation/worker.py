@@ -18,7 +18,9 @@ def freeze_handler(database: Database, archive: Archive, approvals: Approvals) -
     def handle(offer: JobOffer, _study: StudyAtSite | None, report: Progress) -> Outcome:
         definition = parse_cohort(offer.parameters["cohort"])
         with database.begin() as connection:
-            manifest = service.freeze(connection, archive, offer.study_id, offer.parameters["name"], definition)
+            manifest = service.freeze(
+                connection, archive, offer.study_id, offer.parameters["name"], definition
+            )
             approvals.dataset_frozen(connection, offer.study_id, offer.study_hash, manifest.hash)
         report(1, 1, "")
         return Outcome(

@@ -29,7 +29,7 @@ def cancel_job(job_id: str, request: Request, user: Stopper) -> dict[str, str]:
     """Stop a job of this site at once; CENTRAL is told."""
     jobs: Jobs = request.app.state.jobs
     with request.app.state.database.begin() as connection:
-        jobs.cancel(connection, job_id, user.name, sorted(user.roles)[0])
+        jobs.cancel(connection, job_id, user.name, user.main_role)
     return {"job_id": job_id, "state": "cancelled"}
 
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from racoon.domain.identity import Role
 from racoon.errors import RacoonError, Refused, Unavailable
 from racoon.node.approvals.service import Approvals
 from racoon.node.jobs import _store
@@ -88,7 +87,9 @@ class Jobs:
             return
         try:
             if offer.kind not in self._handlers:
-                raise Refused("This site has not installed what the job needs.", code="jobs.kind_not_installed")
+                raise Refused(
+                    "This site has not installed what the job needs.", code="jobs.kind_not_installed"
+                )
             self._approvals.authorise(connection, offer)
         except Refused as error:
             _store.insert(connection, offer, JobState.REFUSED, error.error_code, error.public_message)
@@ -105,12 +106,14 @@ class Jobs:
         if job is not None and _store.update(connection, cancel.job_id, JobState.CANCELLED, "jobs.cancelled"):
             self._write_audit(connection, job.offer, "job.cancel", "success")
 
-    def cancel(self, connection: sa.Connection, job_id: str, actor: str, role: Role) -> None:
+    def cancel(self, connection: sa.Connection, job_id: str, actor: str, role: str) -> None:
         """Somebody at this site stops a job; it works in every state and at once."""
         job = _store.load(connection, job_id)
         if job is None:
             raise Refused("There is no such job at this site.", code="jobs.unknown")
-        if not _store.update(connection, job_id, JobState.CANCELLED, "jobs.stopped_by_site", "The site stopped it."):
+        if not _store.update(
+            connection, job_id, JobState.CANCELLED, "jobs.stopped_by_site", "The site stopped it."
+        ):
             return
         refusal = JobRefused(
             job_id=job_id,
@@ -119,7 +122,7 @@ class Jobs:
             public_reason="The site stopped this job.",
         )
         self._announce(connection, "job.refused", refusal)
-        self._write_audit(connection, job.offer, "job.cancel", "success", actor=actor, role=role.value)
+        self._write_audit(connection, job.offer, "job.cancel", "success", actor=actor, role=role)
 
     def is_ended(self, job_id: str) -> bool:
         """Tell whether a job was cancelled or has ended; long work asks now and then."""
@@ -172,7 +175,9 @@ class Jobs:
                 self._end(connection, offer, JobState.REFUSED if refused else JobState.FAILED, error)
         except Exception as error:
             _log.exception("job failed", extra={"job_id": job_id})
-            unknown = RacoonError("The site's program failed on this job; its log names the place.", code="jobs.defect")
+            unknown = RacoonError(
+                "The site's program failed on this job; its log names the place.", code="jobs.defect"
+            )
             with self._database.begin() as connection:
                 self._end(connection, offer, JobState.FAILED, unknown)
             raise unknown from error
@@ -189,7 +194,9 @@ class Jobs:
             if job is None or job.state in FINAL:
                 raise JobCancelled("The job was cancelled.")
             _store.save_progress(connection, offer.job_id, done, total)
-            progress = JobProgress(job_id=offer.job_id, run_id=offer.run_id, done=done, total=total, note=note[:500])
+            progress = JobProgress(
+                job_id=offer.job_id, run_id=offer.run_id, done=done, total=total, note=note[:500]
+            )
             self._announce(connection, "job.progress", progress)
 
     def _end(self, connection: sa.Connection, offer: JobOffer, state: JobState, error: RacoonError) -> None:

@@ -76,7 +76,9 @@ def waiting(connection: sa.Connection, limit: int) -> list[tuple[str, dict[str, 
 def mark_sent(connection: sa.Connection, envelope_id: str, answer: str) -> None:
     """Record that CENTRAL has stored, or for good rejected, an envelope."""
     connection.execute(
-        outbox.update().where(outbox.c.envelope_id == envelope_id).values(sent_at=clock.now(), answer=answer[:200])
+        outbox.update()
+        .where(outbox.c.envelope_id == envelope_id)
+        .values(sent_at=clock.now(), answer=answer[:200])
     )
 
 
@@ -117,7 +119,9 @@ def last_contact(connection: sa.Connection) -> datetime | None:
 
 def put_artifact(connection: sa.Connection, sha256: str) -> None:
     """Note a file that has to be sent before the messages that name it."""
-    known = connection.execute(sa.select(artifact_outbox.c.sha256).where(artifact_outbox.c.sha256 == sha256)).first()
+    known = connection.execute(
+        sa.select(artifact_outbox.c.sha256).where(artifact_outbox.c.sha256 == sha256)
+    ).first()
     if known is None:
         connection.execute(artifact_outbox.insert().values(sha256=sha256, written_at=clock.now()))
 
@@ -138,5 +142,7 @@ def mark_artifact_sent(connection: sa.Connection, sha256: str) -> None:
 def prune(connection: sa.Connection, before: datetime) -> int:
     """Forget sent envelopes older than a time; ids of received ones are kept for ever (replays)."""
     return int(
-        connection.execute(outbox.delete().where(outbox.c.sent_at.is_not(None), outbox.c.sent_at < before)).rowcount
+        connection.execute(
+            outbox.delete().where(outbox.c.sent_at.is_not(None), outbox.c.sent_at < before)
+        ).rowcount
     )

@@ -17,7 +17,14 @@ from racoon.errors import Refused
 from racoon.node.link.model import CentralUnreachable
 from racoon.platform import certificates
 from racoon.platform.files import write_atomically
-from racoon.protocol.exchange import Certificate, EnrolmentAnswer, EnrolmentRequest, JoinCode, is_proven, prove
+from racoon.protocol.exchange import (
+    Certificate,
+    EnrolmentAnswer,
+    EnrolmentRequest,
+    JoinCode,
+    is_proven,
+    prove,
+)
 
 TIMEOUT_S = 20.0
 

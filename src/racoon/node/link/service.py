@@ -178,7 +178,8 @@ class Line:
         try:
             with self.client() as client:
                 response = client.post(
-                    f"{self._identity.nodes_url}/node/v1/engine/certificate", json={"request_pem": request_pem}
+                    f"{self._identity.nodes_url}/node/v1/engine/certificate",
+                    json={"request_pem": request_pem},
                 )
                 response.raise_for_status()
         except httpx.HTTPError as error:
@@ -186,7 +187,7 @@ class Line:
         return EngineMembership.model_validate(response.json())
 
     def _loop(self, step: Callable[[httpx.Client], None]) -> None:
-        jitter = random.Random()  # noqa: S311  spreads retries, protects nothing
+        jitter = random.Random()
         failures = 0
         client = self.client()
         while not self._stop.is_set():
@@ -197,12 +198,13 @@ class Line:
                 failures += 1
                 if failures in (1, 5) or failures % 30 == 0:
                     _log.warning(
-                        "central does not answer", extra={"failures": failures, "reason": type(error).__name__}
+                        "central does not answer",
+                        extra={"failures": failures, "reason": type(error).__name__},
                     )
                 self._stop.wait(next_delay_s(failures, jitter))
                 client.close()
                 client = self.client()
-            except Exception:
+            except Exception:  # noqa: BLE001  the line must outlive whatever one message does to it
                 failures += 1
                 _log.exception("the line stumbled and goes on")
                 self._stop.wait(next_delay_s(failures, jitter))
@@ -218,7 +220,9 @@ class Line:
             envelopes = _store.waiting(connection, BATCH)
         for digest in artifacts:
             data = (self._artifacts / digest).read_bytes()
-            client.put(f"{self._identity.nodes_url}/node/v1/artifacts/{digest}", content=data).raise_for_status()
+            client.put(
+                f"{self._identity.nodes_url}/node/v1/artifacts/{digest}", content=data
+            ).raise_for_status()
             with self._database.begin() as connection:
                 _store.mark_artifact_sent(connection, digest)
         if not envelopes:
@@ -261,7 +265,7 @@ class Line:
         document
             JSON form as it came over the wire.
         """
-        envelope_id = str(document.get("id", ""))[:36] if isinstance(document, dict) else ""
+        envelope_id = str(document.get("id", ""))[:36]
         try:
             try:
                 envelope = Envelope.model_validate(document)
@@ -277,7 +281,9 @@ class Line:
             message = parse_payload(envelope.type, envelope.payload, Direction.TO_NODE)
             with self._database.begin() as connection:
                 if _store.is_known(connection, envelope.id):
-                    self._refuse(connection, envelope.id, "protocol.replayed", "The message was received before.")
+                    self._refuse(
+                        connection, envelope.id, "protocol.replayed", "The message was received before."
+                    )
                     return
                 _store.remember(connection, envelope.id, envelope.type, "handled")
                 self._dispatch[envelope.type](connection, message)
@@ -293,7 +299,9 @@ class Line:
                 raise
             _log.exception("a message was given up")
             with self._database.begin() as connection:
-                self._refuse(connection, envelope_id, "link.defect", "The site's program failed on this message.")
+                self._refuse(
+                    connection, envelope_id, "link.defect", "The site's program failed on this message."
+                )
 
     def _refuse(self, connection: sa.Connection, envelope_id: str, code: str, reason: str) -> None:
         self._audit.append(

@@ -103,7 +103,13 @@ async def decide(study_id: str, request: Request, user: Decider) -> Response:
         with database.begin() as connection:
             study = approvals.current(connection, study_id)
             approvals.decide(
-                connection, study, target, actor=user.name, roles=user.roles, artefacts=artefacts, version=version
+                connection,
+                study,
+                target,
+                actor=user.name,
+                roles=user.roles,
+                artefacts=artefacts,
+                version=version,
             )
     except TransitionRefused as refusal:
         with database.begin() as connection:
@@ -137,7 +143,7 @@ def decide_quarantined(
 ) -> Response:
     """Release or delete a quarantined object."""
     intake: Intake = request.app.state.intake
-    intake.decide(quarantine_id, decision, actor=user.name, actor_role=sorted(user.roles)[0], note=note)
+    intake.decide(quarantine_id, decision, actor=user.name, actor_role=user.main_role, note=note)
     return RedirectResponse("/intake", status_code=303)
 
 
@@ -155,7 +161,7 @@ def stop_job(job_id: str, request: Request, user: JobStopper) -> Response:
     """Stop a job of this site at once."""
     jobs: Jobs = request.app.state.jobs
     with request.app.state.database.begin() as connection:
-        jobs.cancel(connection, job_id, user.name, sorted(user.roles)[0])
+        jobs.cancel(connection, job_id, user.name, user.main_role)
     return RedirectResponse("/jobs", status_code=303)
 
 
@@ -198,5 +204,3 @@ def show_audit(request: Request, user: AuditReader, before: int | None = None) -
     with request.app.state.database.connect() as connection:
         entries = audit.entries(connection, 100, before)
     return render(request, "node/portal/audit.html", entries=entries)
-
-

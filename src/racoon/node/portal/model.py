@@ -94,7 +94,13 @@ def _health(facts: Facts) -> list[Task]:
     if facts.disk_free_bytes < SMALL_DISK_BYTES:
         gigabytes = f"{facts.disk_free_bytes / 1e9:.1f}"
         tasks.append(
-            Task("bad", "Only %(free)s GB are free.", {"free": gigabytes}, "Free space or enlarge the disk.", "/")
+            Task(
+                "bad",
+                "Only %(free)s GB are free.",
+                {"free": gigabytes},
+                "Free space or enlarge the disk.",
+                "/",
+            )
         )
     if facts.certificate_expires_at - facts.now < CERTIFICATE_WARNING:
         tasks.append(

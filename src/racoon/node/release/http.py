@@ -21,5 +21,6 @@ def list_releases(
     gate: ReleaseGate = request.app.state.release
     with request.app.state.database.connect() as connection:
         return [
-            {**release, "released_at": release["released_at"].isoformat()} for release in gate.releases(connection)
+            {**release, "released_at": release["released_at"].isoformat()}
+            for release in gate.releases(connection)
         ]

@@ -43,7 +43,11 @@ def protect_measuring(aggregate: Mapping[str, Any], policy: DisclosurePolicy) ->
     Keys: ``dataset_hash``, ``aggregates`` (sequence of ``MeasuredAggregate``), ``software``.
     """
     released = apply_rules_to_all(aggregate["aggregates"], policy)
-    payload = {**released.payload, "dataset_hash": aggregate["dataset_hash"], "software": aggregate["software"]}
+    payload = {
+        **released.payload,
+        "dataset_hash": aggregate["dataset_hash"],
+        "software": aggregate["software"],
+    }
     return Released(payload, released.suppressed)
 
 
@@ -54,10 +58,17 @@ def protect_training(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> 
     (sequence of ``TensorFacts``) and ``expected_shapes``.  The file leaves only if nothing is held back.
     """
     name = "training"
-    reasons = check_training(name, sites=policy.training_minimum_sites, cases=aggregate["cases"], policy=policy)
+    reasons = check_training(
+        name, sites=policy.training_minimum_sites, cases=aggregate["cases"], policy=policy
+    )
     if aggregate.get("tensors") is not None:
         reasons += check_update(name, aggregate["tensors"], aggregate["expected_shapes"], policy)
-    payload: dict[str, Any] = {"plan_hash": aggregate["plan_hash"], "cases": None, "rounds": [], "is_released": False}
+    payload: dict[str, Any] = {
+        "plan_hash": aggregate["plan_hash"],
+        "cases": None,
+        "rounds": [],
+        "is_released": False,
+    }
     if reasons:
         return Released(payload, reasons)
     rounds = [
@@ -88,7 +99,10 @@ def protect_evaluation(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -
         if None in labels:
             reasons.append(Suppression.because("release.minimum_cell", model, "moments"))
         # The mean over labels would give a held-back label away.
-        payload["models"][model] = {"mean_dice": None if None in labels else score["mean_dice"], "labels": labels}
+        payload["models"][model] = {
+            "mean_dice": None if None in labels else score["mean_dice"],
+            "labels": labels,
+        }
     return Released(payload, tuple(reasons))
 
 

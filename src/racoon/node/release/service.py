@@ -112,7 +112,9 @@ class ReleaseGate:
         protect = PROTECT.get(offer.kind)
         if protect is None:
             raise ReleaseRefused("No disclosure rules exist for this kind of job; nothing leaves.")
-        released = self._answer(connection, aggregate) if offer.kind == "count" else protect(aggregate, self.policy)
+        released = (
+            self._answer(connection, aggregate) if offer.kind == "count" else protect(aggregate, self.policy)
+        )
         may_files_leave = released.payload.get("is_released", not files)
         artifacts = (
             {name: self._outbox.put_artifact(connection, data) for name, data in files.items()}
@@ -155,7 +157,9 @@ class ReleaseGate:
             payload=released.payload,
             suppressed=[
                 Suppression(
-                    part=f"{item.item}: {item.part}"[:200], code=item.reason_code, public_reason=item.public_reason
+                    part=f"{item.item}: {item.part}"[:200],
+                    code=item.reason_code,
+                    public_reason=item.public_reason,
                 )
                 for item in released.suppressed
             ],

@@ -13,7 +13,7 @@ from racoon.domain.canonical import content_hash
 from racoon.domain.coding import Code
 from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.identity import Role
-from racoon.domain.plan import Bins, MeasuringPlan, Measurement
+from racoon.domain.plan import Bins, Measurement, MeasuringPlan
 from racoon.domain.study import StudyDefinition
 from racoon.errors import Defect, Unavailable
 from racoon.node.approvals.model import StudyAtSite, job_content_hash
@@ -88,7 +88,9 @@ class Site:
         for target, actor, role, artefacts in steps:
             with self.database.begin() as connection:
                 study = self.approvals.current(connection, "S1")
-                self.approvals.decide(connection, study, target, actor=actor, roles={role}, artefacts=artefacts)
+                self.approvals.decide(
+                    connection, study, target, actor=actor, roles={role}, artefacts=artefacts
+                )
 
     def announce_state(self, state: str) -> None:
         with self.database.begin() as connection:

@@ -34,16 +34,27 @@ class Node:
         create_all(self.database, "node")
         self.audit = AuditLog("node")
         identity = Identity(
-            folder, "ALPHA", "https://127.0.0.1:1", "test", Ed25519PrivateKey.generate(), CENTRAL_KEY.public_key()
+            folder,
+            "ALPHA",
+            "https://127.0.0.1:1",
+            "test",
+            Ed25519PrivateKey.generate(),
+            CENTRAL_KEY.public_key(),
         )
         self.outbox = Outbox(identity, folder)
         self.handled: list[Any] = []
         self.failure: Exception | None = None
         self.line = Line(
-            self.database, identity, self.outbox, self.audit, {"job.cancel": self.handle}, folder, lambda: None
+            self.database,
+            identity,
+            self.outbox,
+            self.audit,
+            {"job.cancel": self.handle},
+            folder,
+            lambda: None,
         )
 
-    def handle(self, connection: sa.Connection, message: Any) -> None:  # noqa: ARG002
+    def handle(self, connection: sa.Connection, message: Any) -> None:
         if self.failure is not None:
             raise self.failure
         self.handled.append(message)
