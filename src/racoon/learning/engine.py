@@ -182,6 +182,9 @@ class FederatedEngine(Protocol):
     def stop_server(self) -> None:
         """Stop the server; idempotent."""
 
+    def close(self) -> None:
+        """Let go of the server because this process ends; idempotent."""
+
     def is_server_alive(self) -> bool:
         """Tell whether the server's process lives."""
 

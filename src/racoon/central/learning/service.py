@@ -43,6 +43,9 @@ ABORT_WAIT_S = 20.0
 
 DEFAULT_PATIENCE = Patience()
 
+MAXIMUM_STARTS = 3
+"""Failed starts of the engine's server in a row after which the caller is told, who tries again later."""
+
 Report = Callable[[int, int, str], None]
 """``(rounds done, rounds, public note)``."""
 
@@ -118,6 +121,10 @@ class Training:
     def sign_site(self, site: str, request_pem: str) -> EngineIdentity:
         """Sign the engine request of an enrolled site, whose identity mutual TLS has shown."""
         return self._engine.sign_site(site, request_pem)
+
+    def close(self) -> None:
+        """End with this process: running trainings stop with ``Unavailable`` and go on after a restart."""
+        self._engine.close()
 
     def run_folder(self, run_id: str) -> Path:
         """Return the folder of a run."""
@@ -265,6 +272,7 @@ class _Driver:
         self._reported = -1
         self._refusals: tuple[tuple[str, str], ...] = ()
         self._pause = threading.Event()
+        self._failed_starts = 0
 
     def drive(self, is_cancelled: Callable[[], bool]) -> None:
         """Go on until all rounds are aggregated."""
@@ -328,7 +336,11 @@ class _Driver:
     def _start_server(self) -> None:
         try:
             self._engine.start_server()
+            self._failed_starts = 0
         except Unavailable as error:
+            self._failed_starts += 1
+            if self._failed_starts >= MAXIMUM_STARTS:
+                raise
             _log.warning("the engine's server does not start yet", extra={"reason": str(error.details)})
             self._engine.stop_server()
             self._pause.wait(LOOK_S)

@@ -68,6 +68,8 @@ class FlareEngine:
         self._session: Any = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
+        self._closes_at_exit = False
+        self._is_closed = False
 
     def provision(self) -> None:
         """Make root, server and signer once; later calls only rewrite the policies."""
@@ -108,6 +110,8 @@ class FlareEngine:
     def start_server(self) -> None:
         """Start the server, or adopt the one recorded in this folder; return when the signer is signed in."""
         with self._lock:
+            if self._is_closed:
+                raise EngineUnavailable("The training engine is being closed.")
             self.provision()
             if not self.is_server_alive():
                 self._close_session()
@@ -202,13 +206,25 @@ class FlareEngine:
                 except Exception as error:
                     # FLARE raises plain RuntimeError and OSError, among others, when it loses its server.
                     self._close_session()
-                    if time.monotonic() > deadline or not self.is_server_alive():
+                    if time.monotonic() > deadline or self._is_closed or not self.is_server_alive():
                         raise EngineUnavailable(
                             "The training engine's server does not answer.", details={"error": str(error)}
                         ) from error
                     threading.Event().wait(0.3)
 
+    def close(self) -> None:
+        """Sign out for good; the server ends with this process."""
+        self._is_closed = True
+        self._close_session()
+
     def _sign_in(self, timeout_s: float) -> Any:
+        if self._is_closed:
+            raise EngineUnavailable("The training engine is being closed.")
+        if not self._closes_at_exit:
+            # FLARE's session works in thread pools, which Python joins before anything `atexit` runs: without
+            # signing out first, a process that signed in once never ends.
+            threading._register_atexit(self.close)  # type: ignore[attr-defined]  # noqa: SLF001
+            self._closes_at_exit = True
         from nvflare.fuel.flare_api.flare_api import new_secure_session
 
         return new_secure_session(
