@@ -62,7 +62,7 @@ def test_writers_of_the_same_object_do_not_disturb_each_other(store: ObjectStore
         thread.start()
     for thread in threads:
         thread.join()
-    assert {key: store.read(key) for key in store.keys()} == dict(items)
+    assert {key: store.read(key) for key in list(store.keys())} == dict(items)
 
 
 def test_key_of_an_instance_spreads_series_and_tells_contents_apart() -> None:

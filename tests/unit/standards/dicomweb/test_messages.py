@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,10 +26,8 @@ def test_multipart_survives_the_round_trip(contents: list[bytes]) -> None:
 
 @given(st.binary(max_size=300))
 def test_foreign_bytes_are_read_or_refused(body: bytes) -> None:
-    try:
+    with contextlib.suppress(multipart.BadMultipart):
         list(multipart.read(body, "b"))
-    except multipart.BadMultipart:
-        pass
 
 
 def test_truncated_body_is_refused() -> None:
@@ -38,7 +38,8 @@ def test_truncated_body_is_refused() -> None:
 
 def test_accept_reads_weights_types_and_quotes() -> None:
     ranges = media.parse_accept(
-        'image/png;q=0.5, multipart/related; type="application/octet-stream"; transfer-syntax=*, text/html;q=0'
+        "image/png;q=0.5, multipart/related; "
+        'type="application/octet-stream"; transfer-syntax=*, text/html;q=0'
     )
     assert ranges == (
         media.MediaRange("application/octet-stream", True, "*", 1.0),

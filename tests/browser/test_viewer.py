@@ -1,0 +1,149 @@
+"""The viewer in a real Chromium: first image, scrolling, windows, masks, and nothing asked from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from racoon.domain.identity import Role
+from racoon.node.archive.http import router as archive_router
+from racoon.node.archive.objects import LocalFolder
+from racoon.node.archive.service import Archive
+from racoon.node.reading.http import router as reading_router
+from racoon.platform.auth import install_accounts
+from racoon.platform.database import Database, create_all
+from racoon.platform.http import Listener, create_app, serve_in_thread
+from racoon.web.pages import NavigationItem, Site, install_pages
+from tests.dicom_objects import ct_series, deidentified, segmentation, uid
+
+pytestmark = [pytest.mark.external, pytest.mark.slow]
+
+PASSWORD = "a long enough password"
+SERIES = f"/reading/series/{uid(1, 1)}"
+
+
+def cube() -> np.ndarray:  # type: ignore[type-arg]
+    """Air with a bright block that moves by one column per slice."""
+    voxels = np.full((12, 64, 48), -1000, np.int16)
+    for index in range(12):
+        voxels[index, 20:40, 10 + index : 20 + index] = 200
+    return voxels
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("viewer")
+    database = Database(f"sqlite:///{folder}/node.sqlite")
+    create_all(database, "node")
+    archive = Archive(database, LocalFolder(folder / "objects"))
+    slices = ct_series(cube())
+    masks = np.stack([cube() > 0, np.zeros((12, 64, 48), bool)], axis=-1)
+    masks[3:9, 50:60, 5:40, 1] = True
+    codes = [("52988006", "SCT", "Lesion"), ("55603005", "SCT", "Adipose tissue")]
+    archive.store([deidentified(item) for item in [*slices, segmentation(slices, masks, codes)]])
+    app = create_app("node", "0", login_path="/login")
+    install_accounts(app, "node", database).create(database, "reader", PASSWORD, [Role.READER])
+    app.state.archive = archive
+    app.include_router(archive_router)
+    app.include_router(reading_router)
+    install_pages(
+        app,
+        site=Site("ALPHA", "Node ALPHA"),
+        navigation=[NavigationItem("/archive", "Archive", "archive.read")],
+    )
+    with serve_in_thread([Listener(app, "127.0.0.1", 0)]) as (listener,):
+        yield f"http://127.0.0.1:{listener.port}"
+    database.dispose()
+
+
+@pytest.fixture
+def page(address: str, needs_program: Callable[[str, str], str]) -> Iterator[Page]:
+    chromium = needs_program("chromium", "chromium")
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_context(viewport={"width": 1100, "height": 700}, locale="en-GB").new_page()
+        page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda sent: (
+                complaints.append(sent.url) if not sent.url.startswith((address, "blob:", "data:")) else None
+            ),
+        )
+        page.goto(f"{address}{SERIES}?instance={uid(1, 1, 3)}")
+        page.fill("[name=username]", "reader")
+        page.fill("[name=password]", PASSWORD)
+        page.click("main button")
+        page.wait_for_selector("#stage[data-masks='2']")
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def pixel(page: Page, canvas: str, row: int, column: int) -> list[int]:
+    script = "(node, at) => [...node.getContext('2d').getImageData(at[1], at[0], 1, 1).data]"
+    found: list[int] = page.locator(canvas).evaluate(script, [row, column])
+    return found
+
+
+def test_address_survives_the_login_and_shows_the_slice(page: Page) -> None:
+    assert page.inner_text("#slice-label") == "3"
+    assert pixel(page, "#image", 30, 12)[0] > 200
+    assert pixel(page, "#image", 30, 11)[0] < 10
+    assert page.inner_text(".research-mark") == "For research use only. Not for diagnosis."
+
+
+def test_keys_wheel_and_slider_change_the_slice(page: Page) -> None:
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#stage[data-masks='3']")
+    assert (pixel(page, "#image", 30, 12)[0], pixel(page, "#image", 30, 13)[0] > 200) == (0, True)
+    page.keyboard.press("End")
+    page.wait_for_selector("#stage[data-masks='11']")
+    page.keyboard.press("PageUp")
+    page.wait_for_selector("#stage[data-masks='1']")
+    page.mouse.move(300, 300)
+    page.mouse.wheel(0, 120)
+    page.wait_for_selector("#stage[data-masks='2']")
+    page.locator("#slice").fill("7")
+    page.wait_for_selector("#stage[data-masks='7']")
+    page.wait_for_url(f"**{SERIES}?instance={uid(1, 1, 8)}*")
+
+
+def test_window_keys_change_the_grey_levels(page: Page) -> None:
+    page.keyboard.press("4")
+    page.wait_for_selector("#presets button[data-preset='3'][aria-pressed='true']")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_selector("#stage[data-masks='2']")
+    grey = 255 * ((200 - 449.5) / 1799 + 0.5)
+    for _ in range(50):
+        if abs(pixel(page, "#image", 30, 12)[0] - grey) < 2:
+            break
+        page.wait_for_timeout(50)
+    assert abs(pixel(page, "#image", 30, 12)[0] - grey) < 2
+
+
+def test_masks_lie_on_their_voxels_and_can_be_hidden(page: Page) -> None:
+    assert pixel(page, "#overlay", 30, 12)[3] > 0
+    assert pixel(page, "#overlay", 30, 11)[3] == 0
+    page.keyboard.press("m")
+    assert pixel(page, "#overlay", 30, 12)[3] == 0
+    page.keyboard.press("m")
+    page.uncheck(f"[data-segment='{uid(1, 50, 1)}:1']")
+    assert pixel(page, "#overlay", 30, 12)[3] == 0
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#stage[data-masks='3']")
+    assert pixel(page, "#overlay", 55, 20)[3] > 0
+
+
+def test_archive_leads_to_the_viewer(page: Page, address: str, tmp_path: Path) -> None:
+    page.goto(f"{address}/archive")
+    page.click(f"a[href='{SERIES}'] >> nth=0")
+    page.wait_for_selector("#stage[data-masks]")
+    page.screenshot(path=str(tmp_path / "viewer.png"))
+    page.click("text=Deutsch")
+    page.wait_for_selector("text=Schichtabstand")
