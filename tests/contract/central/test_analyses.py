@@ -110,14 +110,18 @@ def test_pooled_statistics_equal_those_over_all_released_values(network: Network
     assert row["mean"] == pytest.approx(mean, abs=1e-9)
     assert row["sd"] == pytest.approx(sd, abs=1e-9)
     assert (row["sites"], row["suppressed_sites"]) == (["ALPHA", "BRAVO"], ["CHARLIE"])
-    table = list(csv.reader(io.StringIO(network.person("pi").get(f"/api/studies/{study_id}/results.csv").text)))
+    table = list(
+        csv.reader(io.StringIO(network.person("pi").get(f"/api/studies/{study_id}/results.csv").text))
+    )
     assert table[1][5:10] == ["(pooled)", "11", repr(row["mean"]), repr(row["sd"]), "mL"]
     for language, word in (("en", "Measurements"), ("de", "Messungen")):
         report = network.person("pi").get(f"/api/studies/{study_id}/report.html", params={"lang": language})
         assert report.status_code == 200
         assert word in report.text
         assert "<script" not in report.text
-        assert "http://" not in report.text.replace("http://to_be_decided.com", "").replace("http://snomed", "")
+        assert "http://" not in report.text.replace("http://to_be_decided.com", "").replace(
+            "http://snomed", ""
+        )
     page = network.person("pi").get(f"/studies/{study_id}")
     assert page.status_code == 200
     assert "CHARLIE" in page.text
@@ -167,7 +171,11 @@ def test_rejected_envelope_is_shown_as_the_sites_refusal(network: Network) -> No
     replayed = {"envelope_id": envelope.id, "code": "protocol.replayed", "public_reason": "Seen before."}
     nodes["ALPHA"].say("envelope.rejected", replayed)
     assert network.get("pi", f"/api/runs/{run_id}")["jobs"][0]["state"] == "offered"
-    tampered = {"envelope_id": envelope.id, "code": "protocol.tampered", "public_reason": "Signature does not fit."}
+    tampered = {
+        "envelope_id": envelope.id,
+        "code": "protocol.tampered",
+        "public_reason": "Signature does not fit.",
+    }
     nodes["ALPHA"].say("envelope.rejected", tampered)
     (job,) = network.get("pi", f"/api/runs/{run_id}")["jobs"]
     assert (job["state"], job["public_reason"]) == ("refused", "Signature does not fit.")
@@ -182,7 +190,10 @@ def test_central_may_ask_a_site_that_did_not_approve_and_shows_its_answer(networ
     reason = {"code": "approvals.unknown_study", "public_reason": "This site does not know this study."}
     bravo.say("job.refused", {"job_id": offer["job_id"], "run_id": run_id, **reason})
     run = network.get("pi", f"/api/runs/{run_id}")
-    assert (run["state"], run["jobs"][0]["public_reason"]) == ("failed", "This site does not know this study.")
+    assert (run["state"], run["jobs"][0]["public_reason"]) == (
+        "failed",
+        "This site does not know this study.",
+    )
 
 
 def test_hold_takes_back_running_work(network: Network) -> None:
@@ -284,7 +295,7 @@ def test_comparison_walks_through_local_federated_and_evaluation(network: Networ
 
 
 def test_comparison_goes_on_without_a_federated_model(network: Network) -> None:
-    study_id, run_id, nodes, _ = _train_up_to_federated(network)
+    study_id, _run_id, nodes, _ = _train_up_to_federated(network)
     engine = _Engine(Refused("the engine gave up"))
     comparisons = Comparisons(network.central.database, network.central.analyses, engine)
     _tick_until_idle(comparisons)
@@ -301,7 +312,7 @@ def test_comparison_goes_on_without_a_federated_model(network: Network) -> None:
 
 
 def test_too_few_sites_end_the_federated_step(network: Network) -> None:
-    study_id, run_id, nodes, _ = _train_up_to_federated(network)
+    _study_id, run_id, nodes, _ = _train_up_to_federated(network)
     comparisons = Comparisons(network.central.database, network.central.analyses, _Engine())
     _tick_until_idle(comparisons)
     (offer,) = nodes["ALPHA"].offers()

@@ -221,7 +221,7 @@ def step(run: Run, happening: Happening) -> tuple[Run, list[Instruction]]:
         target = JOB_TABLE.get((job.state, happening.event)) if job else None
         if job is None or target is None:
             continue
-        changed = replace(job, state=target, **_carried(job, happening))
+        changed = replace(job, state=target, **_carried(happening))
         if changed == job:
             continue
         jobs[job_id] = changed
@@ -235,7 +235,7 @@ def step(run: Run, happening: Happening) -> tuple[Run, list[Instruction]]:
     return replace(changed_run, state=state), instructions
 
 
-def _carried(job: Job, happening: Happening) -> dict[str, Any]:
+def _carried(happening: Happening) -> dict[str, Any]:
     if happening.event is JobEvent.PROGRESS:
         # Messages of a site arrive in order and once; a job counts anew in each of its phases.
         return {"done": happening.done, "total": happening.total}

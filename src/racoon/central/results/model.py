@@ -63,11 +63,15 @@ def pool_measurements(plan: Mapping[str, Any], releases: Sequence[SiteRelease]) 
                 {"site": release.site, **_shown(entry)}
                 for release in releases
                 for entry in release.suppressed
-                if str(entry.get("part", "")).startswith(measurement["key"])
+                if _concerns(str(entry.get("part", "")), measurement["key"])
             ],
         )
         for measurement in plan["measurements"]
     ]
+
+
+def _concerns(part: str, key: str) -> bool:
+    return part == key or part.startswith(f"{key}:")
 
 
 def pool_one(
@@ -95,6 +99,7 @@ def pool_one(
         Numbers are ``None`` where nothing was released.
     """
     units = sorted({str(item["unit"]) for item in items.values() if item.get("unit")})
+    words = next((item for _, item in sorted(items.items()) if item.get("title")), {})
     problems: list[dict[str, str]] = []
     summaries = []
     for site, item in sorted(items.items()):
@@ -119,6 +124,7 @@ def pool_one(
         "version": measurement["version"],
         "label": measurement["label"],
         "unit": units[0] if units else "",
+        **{name: str(words.get(name, "")) for name in ("title", "title_de", "formula", "source")},
         **_numbers(pooled.moments),
         "quantiles": _quantiles(pooled),
         "histogram": pooled.histogram.to_dict() if pooled.histogram else None,

@@ -48,9 +48,9 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
     return {
         "words": words_of(language),
         "result": result,
-        "measurements": [_measurement(row, translate) for row in result["measuring"]],
+        "measurements": [_measurement(row, language, translate) for row in result["measuring"]],
         "suppressed": [
-            {**entry, "measurement": title_of(row, translate)}
+            {**entry, "measurement": title_of(row, language)}
             for row in result["measuring"]
             for entry in row["suppressed"]
         ],
@@ -59,10 +59,11 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
     }
 
 
-def title_of(row: Mapping[str, Any], translate: Translate) -> str:
+def title_of(row: Mapping[str, Any], language: str) -> str:
     """Name a measurement: ``"Volume: Liver"``."""
     label = row["label"]
-    words = translate(str(row["biomarker"]).replace("_", " ").capitalize())
+    title = row["title_de"] if language == "de" else row["title"]
+    words = title or str(row["biomarker"]).replace("_", " ").capitalize()
     return f"{words}: {label['meaning'] or label['value']}" if label else words
 
 
@@ -75,8 +76,8 @@ def model_name(name: str, translate: Translate) -> str:
     return {"federated": translate("Federated"), "pooled": translate("Pooled")}.get(name, name)
 
 
-def _measurement(row: Mapping[str, Any], translate: Translate) -> dict[str, Any]:
-    title = title_of(row, translate)
+def _measurement(row: Mapping[str, Any], language: str, translate: Translate) -> dict[str, Any]:
+    title = title_of(row, language)
     lines = [
         {"name": entry["site"], "mean": entry["mean"], "sd": entry["sd"], "n": entry["n"],
          "note": translate("suppressed") if entry["n"] is None else translate("no values")}
