@@ -34,7 +34,7 @@ DEBIAN_12_PYTHON = "3.11.2"
 
 def test_pins_are_names_and_versions_only() -> None:
     assert [line for line in LINES if not re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []
-    assert LINES == sorted(LINES, key=lambda line: line.split("==")[0])
+    assert sorted(LINES, key=lambda line: line.split("==")[0]) == LINES
 
 
 @pytest.mark.parametrize("requirement", WANTED, ids=str)
