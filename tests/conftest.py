@@ -19,11 +19,14 @@ for _name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_pro
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Property tests: `fast` while writing, `ci` for every change, `deep` for `make acceptance`.
+# Property tests: `fast` (random) while writing, `ci` (the same seeded sample each time) for every change, `deep`
+# for `make acceptance`.
 # A fixed number of examples and no deadline: two shared cores make single examples slow now and then.
 _QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("fast", max_examples=20, deadline=None, suppress_health_check=_QUIET)
-settings.register_profile("ci", max_examples=60, deadline=None, suppress_health_check=_QUIET, print_blob=True)
+settings.register_profile(
+    "ci", max_examples=60, deadline=None, suppress_health_check=_QUIET, print_blob=True, derandomize=True
+)
 settings.register_profile(
     "deep",
     max_examples=2000,
