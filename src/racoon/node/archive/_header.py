@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pydicom
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from racoon.domain.coding import Code
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect
 from racoon.node.archive.model import DeidentifiedInstance, check_uid
+from racoon.standards.dicom.elements import Dataset, MalformedDicom
+from racoon.standards.dicom.reading import read_file
+from racoon.standards.dicom.text import text_of
 from racoon.standards.dicomweb import dicom_json
+from racoon.standards.dicomweb.dicom_json import JsonDataset, first, tag_key, values, without
+from racoon.standards.dicomweb.encoding import encode
 
-LARGE_SEQUENCES = ("PerFrameFunctionalGroupsSequence",)
+LARGE_SEQUENCES = {0x52009230: "PerFrameFunctionalGroupsSequence"}
 """Left out of the stored metadata of many-frame objects: 30 000 items would take longer to encode than to
 read again."""
 
 MANY_FRAMES = 200
+
+NUMBER_OF_FRAMES = 0x00280008
 
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
@@ -72,7 +77,7 @@ def read_header(instance: DeidentifiedInstance) -> Header:
     NotTheSameObject
         If a UID or the pseudonym in the file differs from the declared one.
     """
-    dataset = read_dataset(instance.bytes)
+    document, header = _parse(instance.bytes)
     declared = {
         "SOPInstanceUID": instance.sop_instance_uid,
         "SOPClassUID": instance.sop_class_uid,
@@ -81,169 +86,160 @@ def read_header(instance: DeidentifiedInstance) -> Header:
         "PatientID": instance.pseudonym,
     }
     for keyword, value in declared.items():
-        if _text(dataset, keyword) != value:
+        if _text(document, keyword) != value:
             raise NotTheSameObject(
                 f"The object's {keyword} is not the one it was handed over with.",
                 details={"keyword": keyword},
             )
-    return _header_of(dataset, instance.bytes)
+    return header
 
 
 def read_header_of_object(data: bytes) -> Header:
     """Parse an object that comes from the store itself, for the rebuild of the index."""
-    return _header_of(read_dataset(data), data)
+    return _parse(data)[1]
 
 
-def read_dataset(data: bytes) -> Dataset:
-    """Read a PS3.10 file without its pixel data.
-
-    Raises
-    ------
-    UnreadableObject
-        If it is none.
-    """
+def _parse(data: bytes) -> tuple[JsonDataset, Header]:
     try:
-        return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
-    except (InvalidDicomError, OSError, ValueError, KeyError, AttributeError, NotImplementedError) as error:
+        file = read_file(data)
+    except MalformedDicom as error:
         raise UnreadableObject("The object is no readable DICOM file.") from error
+    frames = _frame_count(file.dataset)
+    omitted = LARGE_SEQUENCES if frames > MANY_FRAMES else {}
+    if file.is_big_endian:
+        header = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+        document = without(dicom_json.to_json(header), [f"{tag:08X}" for tag in omitted])
+    else:
+        document = encode(file.dataset, leave_out=frozenset(omitted))
+    names = [name for tag, name in omitted.items() if tag in file.dataset]
+    return document, _header_of(document, data, file.transfer_syntax_uid, frames, names)
 
 
-def _header_of(dataset: Dataset, data: bytes) -> Header:
-    frames = _integer(dataset, "NumberOfFrames") or 1
+def _frame_count(dataset: Dataset) -> int:
+    text = text_of(dataset.get(NUMBER_OF_FRAMES))
+    return max(1, int(text)) if text.isdigit() else 1
+
+
+def _header_of(
+    document: JsonDataset, data: bytes, transfer_syntax_uid: str, frames: int, omitted: Sequence[str]
+) -> Header:
     return Header(
-        sop_instance_uid=check_uid(_text(dataset, "SOPInstanceUID")),
-        sop_class_uid=check_uid(_text(dataset, "SOPClassUID")),
-        series_uid=check_uid(_text(dataset, "SeriesInstanceUID")),
-        imaging_study_uid=check_uid(_text(dataset, "StudyInstanceUID")),
-        pseudonym=Pseudonym(_text(dataset, "PatientID")),
-        transfer_syntax_uid=str(dataset.file_meta.get("TransferSyntaxUID", "")),
+        sop_instance_uid=check_uid(_text(document, "SOPInstanceUID")),
+        sop_class_uid=check_uid(_text(document, "SOPClassUID")),
+        series_uid=check_uid(_text(document, "SeriesInstanceUID")),
+        imaging_study_uid=check_uid(_text(document, "StudyInstanceUID")),
+        pseudonym=Pseudonym(_text(document, "PatientID")),
+        transfer_syntax_uid=transfer_syntax_uid,
         sha256=hashlib.sha256(data).hexdigest(),
         size_bytes=len(data),
         instance={
-            "instance_number": _integer(dataset, "InstanceNumber"),
-            "rows": _integer(dataset, "Rows"),
-            "columns": _integer(dataset, "Columns"),
+            "instance_number": _integer(document, "InstanceNumber"),
+            "rows": _integer(document, "Rows"),
+            "columns": _integer(document, "Columns"),
             "frame_count": frames,
         },
-        series=_series(dataset),
-        study=_study(dataset),
-        segment_labels=_segment_labels(dataset),
-        referenced_series_uid=_referenced_series(dataset),
-        metadata_line=_metadata_line(dataset, frames),
+        series=_series(document),
+        study=_study(document),
+        segment_labels=_segment_labels(document),
+        referenced_series_uid=_referenced_series(document),
+        metadata_line=_metadata_line(document, omitted),
     )
 
 
-def _study(dataset: Dataset) -> dict[str, Any]:
+def _study(document: JsonDataset) -> dict[str, Any]:
     return {
-        "study_date": _text(dataset, "StudyDate")[:8],
-        "study_time": _text(dataset, "StudyTime")[:16],
-        "accession_number": _text(dataset, "AccessionNumber")[:64],
-        "study_identifier": _text(dataset, "StudyID")[:64],
-        "description": _text(dataset, "StudyDescription")[:256],
-        "patient_name": _text(dataset, "PatientName")[:256],
-        "patient_birth_date": _text(dataset, "PatientBirthDate")[:8],
-        "sex": _text(dataset, "PatientSex")[:1],
+        "study_date": _text(document, "StudyDate")[:8],
+        "study_time": _text(document, "StudyTime")[:16],
+        "accession_number": _text(document, "AccessionNumber")[:64],
+        "study_identifier": _text(document, "StudyID")[:64],
+        "description": _text(document, "StudyDescription")[:256],
+        "patient_name": _text(document, "PatientName")[:256],
+        "patient_birth_date": _text(document, "PatientBirthDate")[:8],
+        "sex": _text(document, "PatientSex")[:1],
     }
 
 
-def _series(dataset: Dataset) -> dict[str, Any]:
-    shared = _shared_groups(dataset)
+def _series(document: JsonDataset) -> dict[str, Any]:
+    shared = _shared_measures(document)
     return {
-        "modality": _text(dataset, "Modality")[:16],
-        "series_number": _integer(dataset, "SeriesNumber"),
-        "description": _text(dataset, "SeriesDescription")[:256],
-        "body_part": _text(dataset, "BodyPartExamined").upper()[:64],
-        "laterality": _text(dataset, "Laterality")[:16],
-        "series_date": _text(dataset, "SeriesDate")[:8],
-        "series_time": _text(dataset, "SeriesTime")[:16],
-        "protocol_name": _text(dataset, "ProtocolName")[:256],
-        "manufacturer": _text(dataset, "Manufacturer")[:128],
-        "model": _text(dataset, "ManufacturerModelName")[:128],
-        "kernel": _kernel(dataset),
-        "kvp": _number(dataset, "KVP"),
-        "slice_thickness_mm": _number(dataset, "SliceThickness") or _number(shared, "SliceThickness"),
-        "rows": _integer(dataset, "Rows"),
-        "columns": _integer(dataset, "Columns"),
-        "age_years": _age_years(_text(dataset, "PatientAge")),
-        "has_contrast": _has_contrast(dataset),
+        "modality": _text(document, "Modality")[:16],
+        "series_number": _integer(document, "SeriesNumber"),
+        "description": _text(document, "SeriesDescription")[:256],
+        "body_part": _text(document, "BodyPartExamined").upper()[:64],
+        "laterality": _text(document, "Laterality")[:16],
+        "series_date": _text(document, "SeriesDate")[:8],
+        "series_time": _text(document, "SeriesTime")[:16],
+        "protocol_name": _text(document, "ProtocolName")[:256],
+        "manufacturer": _text(document, "Manufacturer")[:128],
+        "model": _text(document, "ManufacturerModelName")[:128],
+        "kernel": _text(document, "ConvolutionKernel")[:64],
+        "kvp": _number(document, "KVP"),
+        "slice_thickness_mm": _number(document, "SliceThickness") or _number(shared, "SliceThickness"),
+        "rows": _integer(document, "Rows"),
+        "columns": _integer(document, "Columns"),
+        "age_years": _age_years(_text(document, "PatientAge")),
+        "has_contrast": _has_contrast(document),
     }
 
 
-def _shared_groups(dataset: Dataset) -> Dataset:
+def _shared_measures(document: JsonDataset) -> JsonDataset:
     """Pixel measures of an enhanced object (PS3.3 C.7.6.16.2.1), where the slice thickness lives."""
-    with contextlib.suppress(AttributeError, IndexError, TypeError):
-        found: Dataset = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-        return found
-    return Dataset()
+    for group in values(document, "SharedFunctionalGroupsSequence"):
+        for measures in values(group, "PixelMeasuresSequence"):
+            found: JsonDataset = measures
+            return found
+    return {}
 
 
-def _kernel(dataset: Dataset) -> str:
-    value = dataset.get("ConvolutionKernel")
-    if value is None:
-        return ""
-    return ("\\".join(value) if not isinstance(value, str) else value)[:64]
-
-
-def _has_contrast(dataset: Dataset) -> bool | None:
-    if "ContrastBolusAgent" in dataset:
-        return bool(_text(dataset, "ContrastBolusAgent"))
-    if "ContrastBolusAgentSequence" in dataset:
-        return bool(dataset.ContrastBolusAgentSequence)
+def _has_contrast(document: JsonDataset) -> bool | None:
+    for keyword in ("ContrastBolusAgent", "ContrastBolusAgentSequence"):
+        if tag_key(keyword) in document:
+            return bool(values(document, keyword))
     return None
 
 
-def _segment_labels(dataset: Dataset) -> tuple[Code, ...]:
+def _segment_labels(document: JsonDataset) -> tuple[Code, ...]:
     labels = []
-    for segment in dataset.get("SegmentSequence") or ():
-        codes = segment.get("SegmentedPropertyTypeCodeSequence") or ()
-        if codes:
-            labels.append(code_of(codes[0]))
-        else:
-            labels.append(Code("", "", _text(segment, "SegmentLabel")))
+    for segment in values(document, "SegmentSequence"):
+        codes = values(segment, "SegmentedPropertyTypeCodeSequence")
+        labels.append(_code(codes[0]) if codes else Code("", "", _text(segment, "SegmentLabel")))
     return tuple(labels)
 
 
-def code_of(item: Dataset) -> Code:
+def _code(item: JsonDataset) -> Code:
     """Read a code sequence item (PS3.3 section 8)."""
     value = _text(item, "CodeValue") or _text(item, "LongCodeValue") or _text(item, "URNCodeValue")
     return Code(value, _text(item, "CodingSchemeDesignator"), _text(item, "CodeMeaning"))
 
 
-def _referenced_series(dataset: Dataset) -> str:
-    if "SegmentSequence" not in dataset:
+def _referenced_series(document: JsonDataset) -> str:
+    if tag_key("SegmentSequence") not in document:
         return ""
-    for item in dataset.get("ReferencedSeriesSequence") or ():
-        uid = _text(item, "SeriesInstanceUID")
-        if uid:
-            return uid
-    return ""
+    found = (_text(item, "SeriesInstanceUID") for item in values(document, "ReferencedSeriesSequence"))
+    return next((uid for uid in found if uid), "")
 
 
-def _metadata_line(dataset: Dataset, frames: int) -> bytes:
-    """One line of the series' metadata blob: DICOM JSON, and whether something was left out."""
-    omitted = [name for name in LARGE_SEQUENCES if frames > MANY_FRAMES and name in dataset]
-    for name in omitted:
-        del dataset[name]
-    document = dicom_json.to_json(dataset)
-    line = {"uid": _text(dataset, "SOPInstanceUID"), "omitted": omitted, "metadata": document}
+def _metadata_line(document: JsonDataset, omitted: Sequence[str]) -> bytes:
+    """One line of the series' metadata blob: DICOM JSON, and what was left out."""
+    line = {"uid": _text(document, "SOPInstanceUID"), "omitted": list(omitted), "metadata": document}
     return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
-    return "" if value is None else str(value).strip()
+def _text(document: JsonDataset, keyword: str) -> str:
+    """All values as DICOM writes them, separated by backslashes; of a name its alphabetic form."""
+    texts = [
+        item.get("Alphabetic", "") if isinstance(item, dict) else item for item in values(document, keyword)
+    ]
+    return "\\".join("" if item is None else str(item) for item in texts)
 
 
-def _number(dataset: Dataset, keyword: str) -> float | None:
-    value = dataset.get(keyword)
-    try:
-        return None if value in (None, "") else float(value)
-    except (TypeError, ValueError):
-        return None
+def _number(document: JsonDataset, keyword: str) -> float | None:
+    found = first(document, keyword)
+    return float(found) if isinstance(found, (int, float)) else None
 
 
-def _integer(dataset: Dataset, keyword: str) -> int | None:
-    number = _number(dataset, keyword)
+def _integer(document: JsonDataset, keyword: str) -> int | None:
+    number = _number(document, keyword)
     return None if number is None else int(number)
 
 

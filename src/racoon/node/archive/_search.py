@@ -6,6 +6,7 @@ asks for them.  A page never has more than :data:`MAXIMUM_RESULTS` results, what
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -215,6 +216,12 @@ def _is_integer(text: str) -> bool:
     return digits.isascii() and digits.isdigit() and len(digits) <= 12
 
 
+@functools.cache
+def _key_and_vr(keyword: str) -> tuple[str, str]:
+    """Look an attribute up once: the data dictionary would cost more than the whole statement."""
+    return tag_key(keyword), dictionary_VR(keyword)
+
+
 def _document(
     row: sa.Row[Any], level: Level, returned: Mapping[str, sa.Column[Any]], base_url: str
 ) -> JsonDataset:
@@ -224,17 +231,18 @@ def _document(
         value = values[keyword]
         if keyword == "NumberOfFrames" and value == 1:
             continue
-        document[tag_key(keyword)] = element(dictionary_VR(keyword), value)
+        key, vr = _key_and_vr(keyword)
+        document[key] = element(vr, value)
     address = f"{base_url}/studies/{row.scope_study_uid}"
     if "StudyInstanceUID" in returned:
         found = [item for item in row.scope_modalities.split(SEGMENT_SEPARATOR) if item]
-        document[tag_key("ModalitiesInStudy")] = element("CS", *found)
+        document[_key_and_vr("ModalitiesInStudy")[0]] = element("CS", *found)
     if level is not Level.STUDY:
         address += f"/series/{row.scope_series_uid}"
     if level is Level.INSTANCE:
         address += f"/instances/{row.scope_instance_uid}"
-    document[tag_key("RetrieveURL")] = element("UR", address)
-    document[tag_key("InstanceAvailability")] = element("CS", "ONLINE")
+    document[_key_and_vr("RetrieveURL")[0]] = element("UR", address)
+    document[_key_and_vr("InstanceAvailability")[0]] = element("CS", "ONLINE")
     return dict(sorted(document.items()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ BULK_DATA_THRESHOLD = 1024
 PIXEL_DATA_KEYS = frozenset({"7FE00010", "7FE00008", "7FE00009"})
 
 
+@functools.cache
 def tag_key(keyword: str) -> str:
     """Return the eight-digit key of an attribute, e.g. ``"00100020"`` for ``PatientID``.
 
