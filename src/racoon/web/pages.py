@@ -134,18 +134,22 @@ def render(request: Request, template: str, *, status_code: int = 200, **context
     ]
     theme = request.cookies.get(THEME_COOKIE, "auto")
     address = urlsplit(str(request.url))
-    text = environment(language).get_template(template).render(
-        request=request,
-        language=language,
-        theme=theme if theme in THEMES else "auto",
-        user=user,
-        place=place,
-        site=getattr(state, "site", None),
-        home=getattr(state, "home", "/"),
-        navigation=menu,
-        here=address.path + (f"?{address.query}" if address.query else ""),
-        may=lambda action: user is not None and is_permitted(place, user.roles, action),
-        **context,
+    text = (
+        environment(language)
+        .get_template(template)
+        .render(
+            request=request,
+            language=language,
+            theme=theme if theme in THEMES else "auto",
+            user=user,
+            place=place,
+            site=getattr(state, "site", None),
+            home=getattr(state, "home", "/"),
+            navigation=menu,
+            here=address.path + (f"?{address.query}" if address.query else ""),
+            may=lambda action: user is not None and is_permitted(place, user.roles, action),
+            **context,
+        )
     )
     return HTMLResponse(text, status_code=status_code)
 
