@@ -338,6 +338,23 @@ def _renew_server_certificate(central: Central) -> None:
         _issue_server_certificate(central)
 
 
+def audit_verify(config_path: Path | None) -> dict[str, object]:
+    """Check CENTRAL's whole audit chain; ``valid`` says whether it is whole."""
+    central = _open(config_path)
+    try:
+        with central.database.connect() as connection:
+            verdict = central.audit.verify(connection)
+    finally:
+        central.database.dispose()
+    return {
+        "valid": verdict.valid,
+        "entries": verdict.entries,
+        "head": verdict.head_hash,
+        "bad_sequence": verdict.bad_seq,
+        "reason": verdict.reason,
+    }
+
+
 # ------------------------------------------------------------------------------------------------------
 # accounts
 

@@ -24,4 +24,5 @@ def role_of(config: Path) -> Literal["node", "central"]:
         return "node"
     only_central = set(CentralSettings.model_fields) - set(NodeSettings.model_fields)
     only_node = set(NodeSettings.model_fields) - set(CentralSettings.model_fields)
-    return "central" if len(keys & only_central) > len(keys & only_node) else "node"
+    # A node cannot be without `site`, so a file with no key of either role's own is CENTRAL's.
+    return "central" if len(keys & only_central) >= len(keys & only_node) else "node"

@@ -15,6 +15,7 @@ from racoon.cli.role import role_of
         ('site = "ALPHA"\ndata_directory = "x"\n[dicom]\nport = 11112\n', "node"),
         ('data_directory = "x"\n[people]\nport = 8500\n', "central"),
         ('data_directory = "x"\nnetwork = "ours"\n', "central"),
+        ('data_directory = "x"\n', "central"),
         ("this is not TOML", "node"),
     ],
 )
