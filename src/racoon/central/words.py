@@ -59,6 +59,14 @@ def words_of(language: str) -> Callable[[str | None], str]:
     return words
 
 
+def score_text(value: float | None, language: str, places: int = 3) -> str:
+    """Write a score between 0 and 1 with fixed decimals; a dash for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:.{places}f}"
+    return text.replace(".", ",") if language == "de" else text
+
+
 def number_text(value: float | None, language: str, digits: int = 4) -> str:
     """Write a number with the given significant digits and the language's separators; a dash for none."""
     if value is None or not math.isfinite(value):

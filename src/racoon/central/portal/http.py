@@ -21,7 +21,7 @@ from racoon.central.results.report import view
 from racoon.central.results.service import Results
 from racoon.central.sites.service import Sites
 from racoon.central.studies.service import Studies
-from racoon.central.words import number_text, tone, words_of
+from racoon.central.words import number_text, score_text, tone, words_of
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.permission import is_permitted
 from racoon.errors import Defect, RacoonError, Refused
@@ -359,5 +359,6 @@ def _page(request: Request, template: str, *, status_code: int = 200, **context:
         words=words_of(language),
         tone=tone,
         figure=lambda value, digits=4: number_text(value, language, digits),
+        score=lambda value, places=3: score_text(value, language, places),
         **context,
     )

@@ -14,6 +14,7 @@ _QUIET = 'fill="currentColor" fill-opacity="0.7"'
 _GRID = 'stroke="currentColor" stroke-opacity="0.15"'
 _POOLED = "#c4561b"
 _SERIES = ("#2f7fb5", "#c4561b", "#4c8a4a", "#7a4f9a", "#8a6d3b", "#3b8686", "#a23b4a", "#5b6b7a")
+_KIND_COLOURS = {"federated": _SERIES[0], "pooled": _SERIES[1], "local": _SERIES[2], "baseline": "#7d8a96"}
 
 
 def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
@@ -121,11 +122,10 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
     title
         Read out by screen readers.
     rows
-        ``name``, ``value`` (``None`` draws a dash), ``kind`` (colour by kind, in order of appearance).
+        ``name``, ``value`` (``None`` draws a dash), ``kind`` (federated, pooled, local, baseline: the colour).
     """
     if not rows:
         return ""
-    kinds = list(dict.fromkeys(row["kind"] for row in rows))
     height = ROW * len(rows) + 44
 
     def x(value: float) -> float:
@@ -139,7 +139,7 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
         if row["value"] is None:
             parts.append(f'<text x="{LEFT}" y="{y + 14}" {_QUIET}>–</text>')
             continue
-        colour = _SERIES[kinds.index(row["kind"]) % len(_SERIES)]
+        colour = _KIND_COLOURS.get(row["kind"], _SERIES[4])
         value = min(max(row["value"], 0.0), 1.0)
         size = f'width="{max(x(value) - LEFT, 1):.1f}" height="{ROW - 10}"'
         parts.append(f'<rect x="{LEFT}" y="{y}" {size} rx="2" fill="{colour}"/>')

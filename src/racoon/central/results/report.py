@@ -8,7 +8,7 @@ from typing import Any
 
 from racoon.central.results.model import BASELINE_PREFIX, LOCAL_PREFIX
 from racoon.central.results.plots import bars, forest, histogram
-from racoon.central.words import number_text, words_of
+from racoon.central.words import number_text, score_text, words_of
 from racoon.web.pages import environment
 from racoon.web.translation import translations
 
@@ -52,10 +52,11 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
         "suppressed": [
             {**entry, "measurement": title_of(row, language)}
             for row in result["measuring"]
-            for entry in row["suppressed"]
+            for entry in _grouped(row)
         ],
         "training": _training(result["training"], translate) if result["training"] else None,
         "figure": figure,
+        "score": lambda value, places=3: score_text(value, language, places),
     }
 
 
@@ -65,6 +66,18 @@ def title_of(row: Mapping[str, Any], language: str) -> str:
     title = row["title_de"] if language == "de" else row["title"]
     words = title or str(row["biomarker"]).replace("_", " ").capitalize()
     return f"{words}: {label['meaning'] or label['value']}" if label else words
+
+
+def _grouped(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Bring together the sites that held back the same part for the same reason."""
+    sites: dict[tuple[str, str, str], list[str]] = {}
+    for entry in row["suppressed"]:
+        part = entry["part"].removeprefix(row["key"]).removeprefix(":").strip() or "all"
+        sites.setdefault((part, entry["code"], entry["public_reason"]), []).append(entry["site"])
+    return [
+        {"part": part, "code": code, "public_reason": reason, "sites": sorted(found)}
+        for (part, code, reason), found in sorted(sites.items())
+    ]
 
 
 def model_name(name: str, translate: Translate) -> str:
