@@ -148,10 +148,10 @@ class TrainingPlan:
     labels: tuple[Code, ...]
     architecture: str = "unet2d-small"
     rounds: int = 5
-    local_steps: int = 12
-    batch_size: int = 8
-    learning_rate: float = 2e-3
-    size: tuple[int, int] = (128, 128)
+    local_steps: int = 24
+    batch_size: int = 4
+    learning_rate: float = 5e-3
+    size: tuple[int, int] = (96, 96)
     window_hu: tuple[float, float] | None = (-1000.0, 200.0)
     seed: int = 1
     min_sites: int = 3
