@@ -14,7 +14,7 @@ def canonical_json(document: Any) -> bytes:
     Parameters
     ----------
     document
-        Mappings with string keys, sequences, strings, finite floats, integers within ±2**53, booleans, ``None``.
+        Mappings with string keys, sequences, strings, finite floats, integers within ±(2**53 - 1), booleans, ``None``.
 
     Returns
     -------
@@ -24,7 +24,7 @@ def canonical_json(document: Any) -> bytes:
     Raises
     ------
     ValueError
-        For NaN, infinities, integers beyond 2**53 or values JSON has no word for.
+        For NaN, infinities, integers beyond 2**53 - 1 or values JSON has no word for.
     """
     try:
         return rfc8785.dumps(_plain(document))
