@@ -266,10 +266,10 @@ def test_audit_is_append_only(database: Database, statement: str) -> None:
 def test_audit_cannot_be_replaced_or_truncated(database: Database) -> None:
     log = AuditLog("node")
     _append(log, database, 1)
-    if database.dialect == "sqlite":
-        statement = "INSERT OR REPLACE INTO audit SELECT * FROM audit"
-    else:
-        statement = "TRUNCATE audit"
+    statement = {
+        "sqlite": "INSERT OR REPLACE INTO audit SELECT * FROM audit",
+        "postgresql": "TRUNCATE audit",
+    }[database.dialect]
     with pytest.raises(sa.exc.DBAPIError, match="append-only"), database.begin() as connection:
         connection.execute(sa.text(statement))
 

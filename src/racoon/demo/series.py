@@ -147,10 +147,8 @@ def build_series(plan: SeriesPlan, voxels: npt.NDArray[np.integer], affine: Affi
 
 
 def _set_pixels(dataset: Dataset, plan: SeriesPlan, plane: npt.NDArray[np.integer]) -> None:
-    if plan.modality == "CT":
-        stored = (plane.astype(np.int32) - plan.intercept).astype("<i2")
-    else:
-        stored = plane.astype("<u2")
+    is_ct = plan.modality == "CT"
+    stored = (plane.astype(np.int32) - plan.intercept).astype("<i2") if is_ct else plane.astype("<u2")
     dataset.PixelData = stored.tobytes()
     dataset["PixelData"].VR = "OW"
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
-from tests.dicom_objects import ct_series, segmentation
 
 from racoon.standards.dicom.segmentation import (
     SegmentationMismatch,
@@ -19,6 +18,7 @@ from racoon.standards.dicom.segmentation import (
     segments_of,
 )
 from racoon.standards.dicom.volume import arrange, frames_of
+from tests.dicom_objects import ct_series, segmentation
 
 LUNG, LIVER = ("39607008", "SCT", "Lung"), ("10200004", "SCT", "Liver")
 

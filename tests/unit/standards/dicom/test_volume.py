@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from tests.dicom_objects import AXIAL, ct_series, ct_slice
 
 from racoon.standards.dicom.pixels import decode_frame
 from racoon.standards.dicom.volume import (
@@ -25,6 +24,7 @@ from racoon.standards.dicom.volume import (
     frames_of,
     stored_range_of,
 )
+from tests.dicom_objects import AXIAL, ct_series, ct_slice
 
 VOXELS = np.random.default_rng(3).integers(-1000, 1500, (20, 8, 6)).astype(np.int16)
 
