@@ -6,15 +6,14 @@ import json
 import math
 import sqlite3
 import statistics
+import subprocess
+import sys
 from collections import defaultdict
-from datetime import timedelta
-from typing import Any
 
+import pydicom
 import pytest
 
 from racoon.client import ServerProblem
-from racoon.node.approvals.model import job_content_hash
-from racoon.platform import clock
 from tests.network.conftest import LiveDemo
 
 pytestmark = pytest.mark.slow
@@ -66,15 +65,18 @@ def test_pooled_numbers_equal_those_over_all_values_of_the_sites_that_were_not_s
 
 
 def identifiers(demo: LiveDemo) -> set[bytes]:
-    """Every invented patient's own words, as the PACS sent them."""
-    country = json.loads((demo.folder / "country" / "country.json").read_text())
+    """Every invented patient's own words, as the PACS sent them: read from the files themselves."""
     words: set[str] = set()
-    for case in country["cases"]:
-        words.update(str(word) for word in case["identifiers"])
+    for case in (demo.folder / "country" / "pacs").glob("*/*"):
+        dataset = pydicom.dcmread(next(case.glob("*.dcm")), stop_before_pixels=True)
+        words |= {str(dataset.PatientName.family_name), str(dataset.PatientName.given_name)}
+        words |= {str(dataset.get(name, "")) for name in ("PatientID", "AccessionNumber", "PatientBirthDate")}
+        words |= {str(dataset.StudyInstanceUID), str(dataset.SeriesInstanceUID), str(dataset.SOPInstanceUID)}
+        words |= {str(dataset.ReferringPhysicianName), str(dataset.get("PatientAddress", ""))}
     return {
         encoded
         for word in words
-        if len(word) >= 5
+        if len(word) >= 6
         for encoded in (word.encode(), word.encode("latin-1", "replace"))
     }
 
@@ -109,26 +111,7 @@ def test_every_value_opens_its_pixels_for_a_reader_of_that_site_and_for_nobody_e
         assert refusal.value.http_status == 403
 
 
-def forged_job(demo: LiveDemo, **changes: Any) -> dict[str, Any]:
-    parameters: dict[str, Any] = {"plan": {"kind": "measuring"}, "dataset_hash": "0" * 64}
-    payload = {
-        "job_id": "forged",
-        "run_id": "forged",
-        "study_id": demo.summary["study_id"],
-        "study_hash": "0" * 64,
-        "kind": "measure",
-        "plan_hash": "0" * 64,
-        "content_hash": job_content_hash("measure", parameters),
-        "parameters": parameters,
-        "not_after": (clock.now() + timedelta(days=1)).isoformat(),
-    }
-    return {**payload, **changes}
-
-
 def test_audit_chains_hold_at_every_participant(light_demo: LiveDemo) -> None:
-    import subprocess
-    import sys
-
     for name in ("CENTRAL", *sites(light_demo)):
         role = "central" if name == "CENTRAL" else "node"
         config = light_demo.folder / name.lower() / f"{role}.toml"
