@@ -55,17 +55,29 @@ def test_help_imports_nothing_heavy() -> None:
     assert run_python(code).stdout.splitlines()[-1] == "HEAVY []"
 
 
-@pytest.mark.parametrize("module", ["racoon.node.app", "racoon.central.app", "racoon.demo.scenario"])
+NODE = ["racoon.node.app.serving", "racoon.node.app.pages", "racoon.node.app.background"]
+"""What a node's processes load: the supervisor, http and the worker."""
+
+
+@pytest.mark.parametrize("module", [*NODE, "racoon.central.app", "racoon.demo.scenario"])
 def test_base_runs_without_extras(module: str) -> None:
     optional = set(EXTRA_OF) - {"psycopg"}  # the job engine brings its own, whatever the database
     done = run_python(BLOCK.format(blocked=optional) + f"import {module}; print('imported')")
     assert done.stdout.strip() == "imported", done.stderr
 
 
-@pytest.mark.parametrize("module", ["racoon.node.app", "racoon.central.app"])
+@pytest.mark.parametrize("module", [*NODE, "racoon.central.app"])
 def test_idle_roles_do_not_load_torch(module: str) -> None:
     done = run_python(f"import sys, {module}; print('torch' in sys.modules, 'nvflare' in sys.modules)")
     assert done.stdout.strip() == "False False", done.stderr
+
+
+def test_making_an_account_loads_neither_images_nor_pages() -> None:
+    code = (
+        "import sys, racoon.node.app.administration;"
+        "print('HEAVY', sorted({'numpy', 'pydicom', 'fastapi', 'alembic', 'dbos', 'httpx'} & set(sys.modules)))"
+    )
+    assert run_python(code).stdout.strip() == "HEAVY []"
 
 
 def test_doctor_and_command_line_agree_on_the_extras() -> None:

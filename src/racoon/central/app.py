@@ -41,7 +41,7 @@ from racoon.platform.database import Database
 from racoon.platform.http import Listener, create_app, peer_certificate
 from racoon.platform.http import serve as serve_http
 from racoon.platform.logs import configure_logging
-from racoon.platform.migration import upgrade
+from racoon.platform.revision import bring_up_to_date
 from racoon.platform.settings import load_settings
 from racoon.platform.supervise import Supervisor, mark_ready, stopping
 from racoon.protocol.exchange import MAX_BODY_BYTES, EngineMembership
@@ -82,7 +82,7 @@ def open_database(settings: CentralSettings) -> Database:
     """Open CENTRAL's database and bring it to the newest revision."""
     settings.data_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.database)
-    upgrade(database, MIGRATIONS)
+    bring_up_to_date(database, MIGRATIONS)
     return database
 
 

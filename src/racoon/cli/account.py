@@ -35,7 +35,7 @@ def build_app(role: Literal["node", "central"]) -> App:
         """
         accounts = _read(sys.stdin.read())
         if role == "node":
-            from racoon.node.app import import_accounts as import_at_node
+            from racoon.node.app.administration import import_accounts as import_at_node
 
             facts = import_at_node(config, accounts)
         else:

@@ -25,7 +25,7 @@ def verify(*, config: Path, json: JsonFlag = False) -> int:
         Print one JSON document.
     """
     if role_of(config) == "node":
-        from racoon.node.app import audit_verify as verify_node
+        from racoon.node.app.administration import audit_verify as verify_node
 
         verdict = verify_node(config)
     else:

@@ -28,7 +28,10 @@ def serve(*, config: Path, only: Literal["http", "worker"] | None = None, json: 
     json
         Print one JSON document when it has stopped.
     """
-    from racoon.central.app import serve as serve_central
+    from racoon.platform.loading import collector_paused
+
+    with collector_paused():
+        from racoon.central.app import serve as serve_central
 
     exit_code = serve_central(config, only)
     if json:

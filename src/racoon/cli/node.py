@@ -30,7 +30,10 @@ def serve(
     json
         Print one JSON document when it has stopped.
     """
-    from racoon.node.app import serve as serve_node
+    from racoon.platform.loading import collector_paused
+
+    with collector_paused():
+        from racoon.node.app.serving import serve as serve_node
 
     exit_code = serve_node(config, only)
     if json:
@@ -53,7 +56,7 @@ def enrol(*, config: Path, join_code: str, json: JsonFlag = False) -> None:
     json
         Print one JSON document.
     """
-    from racoon.node.app import enrol as enrol_node
+    from racoon.node.app.administration import enrol as enrol_node
 
     facts = enrol_node(config, join_code)
     if json:

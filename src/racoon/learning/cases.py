@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Defect
@@ -150,6 +149,8 @@ def write_manifest(folder: Path, facts: dict[str, object]) -> None:
 def _shrink(
     array: npt.NDArray[np.generic], factor: float, size: tuple[int, int], order: int
 ) -> npt.NDArray[np.generic]:
+    from scipy import ndimage
+
     rows, columns = (
         min(limit, max(1, round(side * factor))) for side, limit in zip(array.shape[1:], size, strict=True)
     )

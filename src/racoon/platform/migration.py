@@ -1,8 +1,8 @@
 """Run a role's migration history and prove that the database is what the code says.
 
 Only the supervisor migrates, before it starts children; a lock keeps two supervisors apart all the same. The
-history lives with the role (``racoon.node.migrations``); its ``env.py`` imports the role's ``app`` so that
-every table is registered, and calls :func:`racoon.platform.migration_env.run`.
+history lives with the role (``racoon.node.migrations``); its ``env.py`` calls
+:func:`racoon.platform.migration_env.run`, after it has registered every table when a revision is to be written.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def make_revision(migrations: str, message: str) -> Path | None:
             upgrade(database, migrations)
             number = f"{len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1:04d}"
             with database.engine.begin() as connection:
-                config.attributes["connection"] = connection
+                config.attributes |= {"connection": connection, "comparing": True}
                 script = command.revision(
                     config, message, autogenerate=True, rev_id=number, process_revision_directives=drop_empty
                 )

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
 
 
+def is_comparing() -> bool:
+    """Tell whether the registered tables are needed: only to write a revision, not to apply one."""
+    return bool(context.config.attributes.get("comparing", False))
+
+
 def run(tables: sa.MetaData) -> None:
     """Apply the requested revisions to the connection in ``config.attributes["connection"]``.
 

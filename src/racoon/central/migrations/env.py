@@ -1,7 +1,10 @@
-"""What Alembic runs: CENTRAL's tables are all registered once ``app`` is imported."""
+"""What Alembic runs: applying revisions needs no room; comparing them with the code needs every table registered."""
 
-import racoon.central.app  # noqa: F401  registers every table
+import importlib
+
 from racoon.platform.database import metadata
-from racoon.platform.migration_env import run
+from racoon.platform.migration_env import is_comparing, run
 
+if is_comparing():
+    importlib.import_module("racoon.central.app")
 run(metadata("central"))

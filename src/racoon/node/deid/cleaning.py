@@ -9,8 +9,6 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from pydicom.sr._concepts_dict import concepts  # the only place where pydicom keeps code meanings
-
 from racoon.node.deid.rules import words
 
 _CHUNK = re.compile(r"[\s_,;()\[\]{}<>:=|^~\"'!?]+")
@@ -148,6 +146,9 @@ def clean_meaning(scheme: str, value: str, meaning: str) -> str:
 
 @lru_cache(maxsize=1)
 def _public_meanings() -> dict[tuple[str, str], str]:
+    # The only place where pydicom keeps code meanings; large, and most objects need none of them.
+    from pydicom.sr._concepts_dict import concepts  # noqa: PLC0415
+
     dictionary: Any = concepts  # scheme to keyword to code to (meaning, context groups)
     return {
         (scheme, code): meaning

@@ -7,9 +7,8 @@ import ssl
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from racoon import __version__
@@ -25,6 +24,9 @@ from racoon.protocol.exchange import (
     is_proven,
     prove,
 )
+
+if TYPE_CHECKING:
+    import httpx
 
 TIMEOUT_S = 20.0
 
@@ -121,6 +123,8 @@ def enrol(folder: Path, site: str, join_code: str) -> Identity:
     ------
     EnrolmentRefused, CentralUnreachable, JoinCodeRefused
     """
+    import httpx  # noqa: PLC0415 - only the worker and the enrolment speak to CENTRAL
+
     code = JoinCode.from_text(join_code)
     if code.site != site:
         raise EnrolmentRefused(

@@ -9,9 +9,8 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import sqlalchemy as sa
 from pydantic import ValidationError
 
@@ -26,6 +25,9 @@ from racoon.platform.files import write_atomically
 from racoon.protocol.envelope import CENTRAL, Envelope, seal, to_wire, verify
 from racoon.protocol.exchange import Delivery, EngineMembership, Receipt
 from racoon.protocol.messages import Direction, EnvelopeRejected, Message, MessageDefect, parse_payload
+
+if TYPE_CHECKING:
+    import httpx
 
 _log = logging.getLogger(__name__)
 
@@ -145,6 +147,8 @@ class Line:
 
     def client(self) -> httpx.Client:
         """Open a client with the node's certificate; ``HTTPS_PROXY`` and ``NO_PROXY`` are honoured."""
+        import httpx  # noqa: PLC0415 - the worker alone speaks
+
         return httpx.Client(
             verify=self._identity.ssl_context(),
             timeout=httpx.Timeout(30.0, read=WAIT_S + 15.0),
@@ -159,6 +163,8 @@ class Line:
         CentralUnreachable
             When CENTRAL does not answer, does not have it, or sends other bytes.
         """
+        import httpx  # noqa: PLC0415 - the worker alone speaks
+
         path = self._artifacts / sha256
         if path.exists():
             return path.read_bytes()
@@ -175,6 +181,8 @@ class Line:
 
     def request_engine_membership(self, request_pem: str) -> EngineMembership:
         """Ask CENTRAL to sign this site's certificate for the training engine."""
+        import httpx  # noqa: PLC0415 - the worker alone speaks
+
         try:
             with self.client() as client:
                 response = client.post(
@@ -187,6 +195,8 @@ class Line:
         return EngineMembership.model_validate(response.json())
 
     def _loop(self, step: Callable[[httpx.Client], None]) -> None:
+        import httpx  # noqa: PLC0415 - the worker alone speaks
+
         jitter = random.Random()
         failures = 0
         client = self.client()

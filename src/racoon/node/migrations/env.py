@@ -1,7 +1,11 @@
-"""What Alembic runs: the node's tables are all registered once ``app`` is imported."""
+"""What Alembic runs: applying revisions needs no room; comparing them with the code needs every table registered."""
 
-import racoon.node.app  # noqa: F401  registers every table
+import importlib
+
 from racoon.platform.database import metadata
-from racoon.platform.migration_env import run
+from racoon.platform.migration_env import is_comparing, run
 
+if is_comparing():
+    for part in ("background", "pages"):
+        importlib.import_module(f"racoon.node.app.{part}")
 run(metadata("node"))

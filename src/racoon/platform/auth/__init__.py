@@ -5,7 +5,11 @@ routes. What a role's people may do is written in ``domain.permission``, not her
 are not accounts.
 """
 
-from racoon.platform.auth.access import current_user, optional_user, require
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from racoon.platform.auth.accounts import AccountStore
 from racoon.platform.auth.model import (
     Account,
@@ -19,7 +23,18 @@ from racoon.platform.auth.model import (
     WeakPassword,
     WrongCredentials,
 )
-from racoon.platform.auth.routes import install_accounts
+
+if TYPE_CHECKING:
+    from racoon.platform.auth.access import current_user, optional_user, require
+    from racoon.platform.auth.routes import install_accounts
+
+_NEEDS_WEB = {
+    "current_user": "racoon.platform.auth.access",
+    "install_accounts": "racoon.platform.auth.routes",
+    "optional_user": "racoon.platform.auth.access",
+    "require": "racoon.platform.auth.access",
+}
+"""Where the parts for routes live; loaded when asked for, so that making an account loads no web server."""
 
 __all__ = [
     "Account",
@@ -38,3 +53,9 @@ __all__ = [
     "optional_user",
     "require",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEEDS_WEB:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_NEEDS_WEB[name]), name)

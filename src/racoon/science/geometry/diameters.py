@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull
-from scipy.spatial.distance import cdist
 
 from racoon.science.geometry.box import bounding_box, shifted_affine
 
@@ -61,6 +59,8 @@ def max_diameter_mm(mask: NDArray[np.bool_], affine: NDArray[Any]) -> float:
     float
         mm; NaN for an empty mask.
     """
+    from scipy.spatial import ConvexHull  # noqa: PLC0415 - a tenth of a second that only measuring needs
+
     box = bounding_box(mask)
     if box is None:
         return math.nan
@@ -91,6 +91,8 @@ def axial_diameters(mask: NDArray[np.bool_], affine: NDArray[Any]) -> AxialDiame
     The short axis is the longest chord of the hull that is perpendicular to the long axis.
     Eisenhauer et al. 2009, doi:10.1016/j.ejca.2008.10.026.
     """
+    from scipy.spatial import ConvexHull  # noqa: PLC0415 - a tenth of a second that only measuring needs
+
     box = bounding_box(mask)
     if box is None:
         return AxialDiameters(math.nan, math.nan, -1, None)
@@ -173,6 +175,8 @@ def _slice_bounds(mask: NDArray[np.bool_], to_plane: Floats) -> Floats:
 
 def _largest_distance(points: Floats) -> tuple[float, int, int]:
     """Largest distance between two points, and their indices."""
+    from scipy.spatial.distance import cdist  # noqa: PLC0415 - only measuring needs it
+
     best, first, second = -1.0, 0, 0
     # In stripes, so that a hull of ten thousand corners needs megabytes and not gigabytes.
     for start in range(0, len(points), 512):

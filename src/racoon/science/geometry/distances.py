@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from racoon.science.geometry.box import bounding_box, union
 
@@ -121,6 +120,8 @@ def surface_voxels(mask: BoolVolume) -> BoolVolume:
 
 
 def _nearest(tree: NDArray[np.float64], queries: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.spatial import cKDTree  # noqa: PLC0415 - only measuring needs it
+
     # Unbalanced sliding-midpoint trees build several times faster on voxel grids and query as fast.
     distances, _ = cKDTree(tree, balanced_tree=False, compact_nodes=False).query(queries, workers=2)
     found: NDArray[np.float64] = distances

@@ -1,0 +1,84 @@
+"""What an operator does at a node that does not run: enrol it, make accounts, check the audit chain.
+
+Small on purpose: a command that only writes a row loads neither images nor pages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from racoon.node.link import identity as node_identity
+from racoon.node.settings import NodeSettings, load_node_settings
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import AccountExists, AccountStore
+from racoon.platform.database import Database
+from racoon.platform.revision import bring_up_to_date
+
+MIGRATIONS = "racoon.node.migrations"
+
+
+def enrol(config: Path, join_code: str) -> dict[str, Any]:
+    """Join a network with a one-time code; keys are made here and stay here."""
+    settings = load_node_settings(config)
+    identity = node_identity.enrol(settings.identity_folder, settings.site, join_code)
+    prepare(settings)
+    return {
+        "site": identity.site,
+        "network": identity.network,
+        "central": identity.nodes_url,
+        "certificate_expires_at": identity.expires_at.isoformat(),
+    }
+
+
+def prepare(settings: NodeSettings) -> None:
+    """Make the data directory and bring the databases to their newest revision."""
+    settings.data_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database)
+    try:
+        bring_up_to_date(database, MIGRATIONS)
+    finally:
+        database.dispose()
+
+
+def import_accounts(config: Path, accounts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Create accounts; one that exists keeps its password and gets the given roles.
+
+    Parameters
+    ----------
+    config
+        The node's TOML file.
+    accounts
+        ``username``, ``password`` and ``roles`` of each.
+    """
+    settings = load_node_settings(config)
+    prepare(settings)
+    database, store = Database(settings.database), AccountStore("node")
+    try:
+        for account in accounts:
+            try:
+                store.create(
+                    database, account["username"], account["password"], account["roles"], settings.site
+                )
+            except AccountExists:
+                store.set_roles(database, account["username"], account["roles"])
+    finally:
+        database.dispose()
+    return {"accounts": [account["username"] for account in accounts]}
+
+
+def audit_verify(config: Path) -> dict[str, Any]:
+    """Check the whole audit chain."""
+    database = Database(load_node_settings(config).database)
+    try:
+        with database.connect() as connection:
+            verdict = AuditLog("node").verify(connection)
+    finally:
+        database.dispose()
+    return {
+        "valid": verdict.valid,
+        "entries": verdict.entries,
+        "head": verdict.head_hash,
+        "bad_sequence": verdict.bad_seq,
+        "reason": verdict.reason,
+    }

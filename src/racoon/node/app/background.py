@@ -1,0 +1,92 @@
+"""The worker process: intake, jobs and the outgoing line; no pages."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import sqlalchemy as sa
+
+from racoon.errors import RacoonError
+from racoon.node.app.handlers import register_handlers
+from racoon.node.app.rooms import Rooms
+from racoon.node.link.service import Line
+from racoon.node.settings import NodeSettings
+from racoon.platform.audit import AuditLog
+from racoon.platform.jobs import DbosJobQueue
+from racoon.platform.supervise import mark_ready, stopping
+
+_log = logging.getLogger(__name__)
+
+QUICK, HEAVY = "quick", "heavy"
+QUEUES = {QUICK: 2, HEAVY: 2}
+"""Counts and freezes must not wait behind a training; two heavy jobs, because a federation mostly waits."""
+
+QUICK_KINDS = frozenset({"count", "freeze"})
+
+LOOK_FOR_JOBS_S = 1.0
+"""A job that was accepted just before a crash is found and queued again within this time."""
+
+
+def run_worker(settings: NodeSettings) -> None:
+    """Be the worker process: intake, jobs and the outgoing line."""
+    stop = stopping()
+    rooms = Rooms(settings)
+    queue = DbosJobQueue(settings.system_database, "worker", QUEUES)
+    queue.register("site_job", lambda job_id, _payload: rooms.jobs.run(job_id))
+
+    def enqueue_pending() -> None:
+        for job in rooms.jobs.pending():
+            queue_name = QUICK if job.offer.kind in QUICK_KINDS else HEAVY
+            queue.enqueue("site_job", job.offer.job_id, {}, queue_name)
+
+    line = Line(
+        rooms.database,
+        rooms.identity,
+        rooms.outbox,
+        rooms.audit,
+        {
+            "study.offer": rooms.approvals.receive_offer,
+            "study.state": rooms.approvals.receive_state,
+            "job.offer": rooms.jobs.receive,
+            "job.cancel": rooms.jobs.receive_cancel,
+            "audit.anchor.central": lambda connection, anchor: _keep_anchor(connection, rooms.audit, anchor),
+        },
+        settings.artifacts_folder,
+        enqueue_pending,
+    )
+    register_handlers(rooms, line)
+    queue.launch()
+    loop = rooms.ingest_loop()
+    ingest = threading.Thread(target=loop.run, args=(stop,), name="ingest", daemon=True)
+    ingest.start()
+    line.start()
+    mark_ready()
+    next_beat = 0.0
+    waited_s = 0.0
+    while not stop.wait(LOOK_FOR_JOBS_S):
+        waited_s += LOOK_FOR_JOBS_S
+        try:
+            enqueue_pending()
+            if waited_s >= next_beat:
+                with rooms.database.begin() as connection:
+                    rooms.gate.announce(connection, "heartbeat", rooms.heartbeat())
+                next_beat = waited_s + settings.heartbeat_s
+        except RacoonError as error:
+            _log.warning("the worker waits", extra={"code": error.error_code})
+    line.stop()
+    ingest.join(5)
+    queue.shutdown()
+
+
+def _keep_anchor(connection: sa.Connection, audit: AuditLog, anchor: Any) -> None:
+    """Keep the head of CENTRAL's audit chain in ours: neither side can rewrite its past unseen."""
+    audit.append(
+        connection,
+        actor="CENTRAL",
+        actor_role="central",
+        action="audit.anchor",
+        target="audit/central",
+        details={"sequence": anchor.sequence, "hash": anchor.hash},
+    )

@@ -1,0 +1,98 @@
+"""The http process: pages and API for people at the site, every room's routes plugged in."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+
+from racoon import __version__
+from racoon.node.app.rooms import Rooms
+from racoon.node.approvals import http as approvals_http
+from racoon.node.archive import http as archive_http
+from racoon.node.intake import http as intake_http
+from racoon.node.jobs import http as jobs_http
+from racoon.node.link.service import last_contact
+from racoon.node.measuring import http as measuring_http
+from racoon.node.portal import http as portal_http
+from racoon.node.reading import http as reading_http
+from racoon.node.release import http as release_http
+from racoon.node.settings import NodeSettings
+from racoon.platform import clock
+from racoon.platform.auth import install_accounts
+from racoon.platform.http import Listener, create_app
+from racoon.platform.http import serve as serve_http
+from racoon.platform.supervise import mark_ready
+from racoon.web.pages import NavigationItem, Site, install_pages
+
+NAVIGATION = (
+    NavigationItem("/", "Today", "overview.read"),
+    NavigationItem("/studies", "Studies", "study.read"),
+    NavigationItem("/archive", "Archive", "archive.read"),
+    NavigationItem("/values", "Values", "measurement.read"),
+    NavigationItem("/intake", "Intake", "intake.read"),
+    NavigationItem("/jobs", "Jobs", "job.read"),
+    NavigationItem("/releases", "Releases", "release.read"),
+    NavigationItem("/audit", "Audit", "audit.read"),
+)
+
+
+def run_http(settings: NodeSettings, people: Listener) -> None:
+    """Be the http process."""
+    people.app = build_app(Rooms(settings))
+    serve_http([people], mark_ready)
+
+
+def build_app(rooms: Rooms) -> FastAPI:
+    """Build the application of pages and API for people at the site."""
+    app = create_app(f"RACOON node {rooms.settings.site}", __version__, login_path="/login")
+    app.state.settings = rooms.settings
+    app.state.database = rooms.database
+    app.state.audit = rooms.audit
+    app.state.approvals = rooms.approvals
+    app.state.archive = rooms.archive
+    app.state.intake = rooms.intake
+    app.state.jobs = rooms.jobs
+    app.state.release = rooms.gate
+    app.state.last_contact = last_contact
+    app.state.certificate_expires_at = lambda: rooms.identity.expires_at
+    install_accounts(
+        app, "node", rooms.database, audit=rooms.audit, cookie=f"racoon_{rooms.settings.site.lower()}"
+    )
+    install_pages(app, site=Site(rooms.settings.site, rooms.settings.display_name), navigation=NAVIGATION)
+    for module in (
+        approvals_http,
+        archive_http,
+        intake_http,
+        jobs_http,
+        measuring_http,
+        portal_http,
+        reading_http,
+        release_http,
+    ):
+        app.include_router(module.router)
+    _watch(app, rooms)
+    return app
+
+
+def _watch(app: FastAPI, rooms: Rooms) -> None:
+    """Register health checks and gauges."""
+
+    def database_answers() -> None:
+        with rooms.database.connect() as connection:
+            connection.execute(sa.text("SELECT 1"))
+
+    app.state.health.register("database", database_answers)
+
+    def seconds_since_contact() -> float:
+        with rooms.database.connect() as connection:
+            contact = last_contact(connection)
+        return (clock.now() - contact).total_seconds() if contact else float("inf")
+
+    app.state.metrics.gauge(
+        "racoon_central_contact_age_seconds", "Seconds since CENTRAL last answered", seconds_since_contact
+    )
+    app.state.metrics.gauge(
+        "racoon_intake_waiting_objects",
+        "Received objects not yet processed",
+        lambda: rooms.intake.status(1).waiting,
+    )
