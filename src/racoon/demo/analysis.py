@@ -14,25 +14,27 @@ from racoon.domain.plan import Bins, Measurement, MeasuringPlan, TrainingPlan
 from racoon.domain.study import StudyDefinition
 
 ORGAN_VOLUME_BINS = {
-    "right_lung": Bins(0, 5000, 250),
-    "left_lung": Bins(0, 5000, 250),
-    "heart": Bins(0, 1500, 75),
-    "aorta": Bins(0, 400, 20),
-    "liver": Bins(0, 3000, 150),
-    "spleen": Bins(0, 600, 30),
-    "right_kidney": Bins(0, 400, 20),
-    "left_kidney": Bins(0, 400, 20),
-    "skeletal_muscle": Bins(0, 10_000, 500),
-    "subcutaneous_fat": Bins(0, 20_000, 1000),
-    "lung_opacity": Bins(0, 2000, 100),
-    "pleural_effusion": Bins(0, 1500, 75),
+    "right_lung": Bins(0, 4800, 200),
+    "left_lung": Bins(0, 4800, 200),
+    "heart": Bins(0, 1200, 50),
+    "aorta": Bins(0, 480, 20),
+    "liver": Bins(0, 2880, 120),
+    "spleen": Bins(0, 480, 20),
+    "right_kidney": Bins(0, 360, 15),
+    "left_kidney": Bins(0, 360, 15),
+    "skeletal_muscle": Bins(0, 9600, 400),
+    "subcutaneous_fat": Bins(0, 19_200, 800),
+    "lung_opacity": Bins(0, 1920, 80),
+    "pleural_effusion": Bins(0, 1440, 60),
 }
-"""Fixed before any value is known: bins that follow the data would tell about single patients."""
+"""Ranges of adult anatomy, fixed before any value is known: bins that follow the data would tell about patients.
 
-DENSITY = Bins(-1000, 400, 50)
+Twenty-four bins, because the release gate merges whole divisors: 2, 3, 4, 6, 8 or 12 bins into one."""
+
+DENSITY = Bins(-1000, 440, 60)
 DENSITY_OF = ("right_lung", "left_lung", "liver", "spleen", "skeletal_muscle", "lung_opacity")
 BODY = ("fat_volume", "muscle_range_volume")
-BODY_BINS = Bins(0, 40_000, 2000)
+BODY_BINS = Bins(0, 38_400, 1600)
 
 SYNTHETIC_TRAINING = TrainingPlan(name="lung opacity", modality="CT", labels=(LABELS["lung_opacity"].code,))
 
@@ -96,7 +98,7 @@ def _real_measurements(country: Country) -> list[Measurement]:
     for label in country.labels:
         code = Code.from_dict(label["code"])
         upper = float(label.get("largest_ml") or 3000)
-        items.append(Measurement("volume", "1", code, Bins(0, upper, upper / 20)))
+        items.append(Measurement("volume", "1", code, Bins(0, upper, upper / 24)))
         if label.get("modality") == "CT":
             items.append(Measurement("mean_density", "1", code, DENSITY))
     return items

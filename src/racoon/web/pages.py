@@ -9,7 +9,7 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from babel import dates, numbers
 from fastapi import FastAPI, Query, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -25,6 +26,7 @@ from racoon.domain.permission import is_permitted
 from racoon.platform.auth import optional_user
 from racoon.platform.http import Problem
 from racoon.web.translation import LANGUAGE_COOKIE, LANGUAGES, language_of, translations
+from racoon.web.words import tone, unit_text, words_of
 
 STATIC_PATH = "/static"
 THEMES = ("auto", "dark", "light")
@@ -167,8 +169,14 @@ def environment(language: str) -> Environment:
     )
     env.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
     env.globals["asset"] = asset
+    env.globals["words"] = words_of(language)
+    env.globals["tone"] = tone
+    env.globals["unit_text"] = unit_text
+    env.globals["say"] = functools.partial(_say, language)
     env.filters["number"] = functools.partial(_number, language)
     env.filters["time"] = functools.partial(_time, language)
+    env.filters["size"] = functools.partial(_size, language)
+    env.filters["span"] = functools.partial(_span, language)
     return env
 
 
@@ -206,11 +214,38 @@ def _number(language: str, value: float | None, digits: int = 0) -> str:
     return str(numbers.format_decimal(value, format=pattern, locale=language))
 
 
+def _say(language: str, sentence: str, **values: str) -> str:
+    """Say a sentence that Python chose; plain text, so that the template escapes it and its values."""
+    return words_of(language)(sentence) % values if values else words_of(language)(sentence)
+
+
+def _size(language: str, count: float) -> str:
+    """Write a number of bytes in the unit that fits."""
+    unit, scale = next((pair for pair in SIZES if count >= pair[1]), SIZES[-1])
+    return f"{_number(language, count / scale, 0 if count / scale >= 100 else 1)} {unit}"
+
+
+SIZES = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+
+
+def _span(language: str, days: float) -> str:
+    """Write how long something took, in the unit that fits."""
+    return str(dates.format_timedelta(timedelta(days=days), threshold=1.0, format="short", locale=language))
+
+
+DATE_TIME = {"de": "dd.MM.y, HH:mm", "en": "d MMM y, HH:mm"}
+DATE = {"de": "dd.MM.y", "en": "d MMM y"}
+
+
 def _time(language: str, value: datetime | date | str | None) -> str:
+    """Write a moment in this server's time zone; its exact time stands in the element."""
     if not value:
         return "–"
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
-    if isinstance(value, datetime):
-        return str(dates.format_datetime(value, "short", locale=language))
-    return str(dates.format_date(value, "medium", locale=language))
+    if not isinstance(value, datetime):
+        return str(dates.format_date(value, DATE[language], locale=language))
+    local = value.astimezone() if value.tzinfo else value
+    text = dates.format_datetime(local, DATE_TIME[language], tzinfo=local.tzinfo, locale=language)
+    exact = local.isoformat(timespec="seconds")
+    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, text)

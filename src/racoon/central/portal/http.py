@@ -16,12 +16,13 @@ from racoon.central.analyses.service import Analyses
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.monitoring.service import Monitoring
 from racoon.central.orchestration.service import Runs
-from racoon.central.portal.model import STUDY_PATH, artefacts_of, study_tasks
+from racoon.central.portal.model import SIDE_STEPS, STUDY_PATH, artefacts_of, study_tasks
 from racoon.central.results.report import view
 from racoon.central.results.service import Results
 from racoon.central.sites.service import Sites
 from racoon.central.studies.service import Studies
-from racoon.central.words import number_text, score_text, tone, words_of
+from racoon.central.words import number_text, score_text
+from racoon.domain.governance.site_track import SITE_TRACK_PATH
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.permission import is_permitted
 from racoon.errors import Defect, RacoonError, Refused
@@ -333,6 +334,8 @@ def _study_page(
         feasibility=feasibility,
         definition=json.dumps(study.definition.to_dict(), indent=2, ensure_ascii=False),
         path=STUDY_PATH,
+        side_steps=SIDE_STEPS,
+        site_path=SITE_TRACK_PATH,
         failure=failure,
         view=view(result, language_of(request)) if result else None,
     )
@@ -356,8 +359,6 @@ def _page(request: Request, template: str, *, status_code: int = 200, **context:
         request,
         f"central/{template}",
         status_code=status_code,
-        words=words_of(language),
-        tone=tone,
         figure=lambda value, digits=4: number_text(value, language, digits),
         score=lambda value, places=3: score_text(value, language, places),
         **context,

@@ -8,14 +8,15 @@ from typing import Any
 
 from racoon.central.results.model import BASELINE_PREFIX, LOCAL_PREFIX
 from racoon.central.results.plots import bars, forest, histogram
-from racoon.central.words import number_text, score_text, words_of
+from racoon.central.words import number_text, score_text
 from racoon.web.pages import environment
 from racoon.web.translation import translations
+from racoon.web.words import unit_text, words_of
 
 Translate = Callable[[str], str]
 
-UNITS = {"[hnsf'U]": "HU", "{HU}": "HU", "[hu]": "HU", "ml": "mL", "1": ""}
-"""UCUM codes that people write otherwise; all others are shown as they are."""
+SHOWN_CELLS = 3
+"""Fewer cells than this make no shape that is worth a picture, and quantiles as wide as the whole range."""
 
 
 def render_report(result: Mapping[str, Any], definition: Mapping[str, Any], language: str) -> str:
@@ -46,7 +47,6 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
         return number_text(value, language, digits)
 
     return {
-        "words": words_of(language),
         "result": result,
         "measurements": [_measurement(row, language, translate) for row in result["measuring"]],
         "suppressed": [
@@ -65,7 +65,7 @@ def title_of(row: Mapping[str, Any], language: str) -> str:
     label = row["label"]
     title = row["title_de"] if language == "de" else row["title"]
     words = title or str(row["biomarker"]).replace("_", " ").capitalize()
-    return f"{words}: {label['meaning'] or label['value']}" if label else words
+    return f"{words}: {words_of(language)(label['meaning'] or label['value'])}" if label else words
 
 
 def _grouped(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -98,13 +98,18 @@ def _measurement(row: Mapping[str, Any], language: str, translate: Translate) ->
     ]  # fmt: skip
     pooled = {"name": translate("Pooled"), "mean": row["mean"], "sd": row["sd"], "n": row["n"],
               "is_pooled": True, "note": "–"}  # fmt: skip
-    unit = UNITS.get(row["unit"], row["unit"])
+    unit = unit_text(row["unit"])
+    # The gate merges bins until enough subjects stand in each; one or two broad bars show nothing.
+    has_shape = row["histogram"] is not None and sum(map(bool, row["histogram"]["cells"])) >= SHOWN_CELLS
     return {
         **row,
         "title": title,
         "unit_text": unit,
         "forest": forest(translate("%s, mean ± SD per site") % title, [*lines, pooled], unit),
-        "histogram": histogram(translate("%s, pooled histogram") % title, row["histogram"], unit),
+        "histogram": histogram(
+            translate("%s, pooled histogram") % title, row["histogram"] if has_shape else None, unit
+        ),
+        "has_shape": has_shape,
     }
 
 

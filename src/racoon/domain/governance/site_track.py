@@ -25,6 +25,19 @@ SITE_TRACK_STATES = (
     "stopped",
 )
 
+SITE_TRACK_PATH = (
+    "requested",
+    "diz_check",
+    "uac_vote",
+    "local_ethics",
+    "dpo_ok",
+    "contract_signed",
+    "opted_in",
+    "data_ready",
+    "released",
+)
+"""The usual way of a study through a site; the other states are side steps."""
+
 POSITIVE_STATES = frozenset(
     {"conditions_met", "local_ethics", "dpo_ok", "contract_signed", "opted_in", "data_ready", "released"}
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.governance.machine import TransitionRefused
-from racoon.domain.governance.site_track import SITE_TRACK_TABLE
+from racoon.domain.governance.site_track import SITE_TRACK_PATH, SITE_TRACK_TABLE
 from racoon.node.approvals.service import Approvals
 from racoon.node.intake.model import Decision
 from racoon.node.intake.service import Intake
@@ -19,6 +20,8 @@ from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
+from racoon.web.translation import language_of
+from racoon.web.words import words_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -87,6 +90,8 @@ def show_study(study_id: str, request: Request, user: StudyReader, problem: str 
         study=study,
         history=history,
         steps=[(row, row.target in open_steps) for row in steps],
+        was_me=study.last_actor == user.name,
+        path=SITE_TRACK_PATH,
         problem=problem,
     )
 
@@ -183,18 +188,23 @@ def show_values(request: Request, user: ValueReader, study: str = "", measuremen
         chosen = study or (studies[0].study_id if studies else "")
         loaded = measuring.load_values(connection, study_id=chosen, limit=VALUES_SHOWN) if chosen else []
     rows = [measuring.describe(value) for _, value in loaded]
-    names = sorted({row["measurement"] for row in rows})
+    titles = {row["measurement"]: _title(row, language_of(request)) for row in rows}
     shown = [row for row in rows if not measurement or row["measurement"] == measurement]
     return render(
         request,
         "node/portal/values.html",
         studies=studies,
         chosen=chosen,
-        names=names,
+        titles=titles,
         measurement=measurement,
         rows=shown,
         total=len(shown),
     )
+
+
+def _title(row: Mapping[str, Any], language: str) -> str:
+    title = str(row["title_de"] if language == "de" else row["title"])
+    return f"{title}: {words_of(language)(row['label']['meaning'])}" if row["label"] else title
 
 
 @router.get("/audit")

@@ -62,6 +62,11 @@ class Facts:
     studies: tuple[StudyAtSite, ...]
     jobs: tuple[JobRecord, ...]
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether CENTRAL has answered lately."""
+        return self.last_contact is not None and self.now - self.last_contact <= SILENCE
+
 
 def tasks_for(facts: Facts, roles: Iterable[Role]) -> list[Task]:
     """List what needs these roles today, most pressing first."""
@@ -81,7 +86,7 @@ def steps_open_to(study: StudyAtSite, roles: Iterable[Role]) -> list[str]:
 
 def _health(facts: Facts) -> list[Task]:
     tasks = []
-    if facts.last_contact is None or facts.now - facts.last_contact > SILENCE:
+    if not facts.is_connected:
         tasks.append(
             Task(
                 "bad",

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from racoon.central.results.model import SiteRelease, pool_measurements, summarise_training
 from racoon.central.results.plots import bars, forest, histogram, nice_ticks
-from racoon.central.words import number_text, tone, words_of
+from racoon.central.words import number_text
 from racoon.science.statistics import FixedBins, Moments
+from racoon.web.words import tone, words_of
 
 LABEL = {"value": "1", "scheme": "SCT", "meaning": "Liver <&>"}
 PLAN = {"measurements": [{"key": "volume@1 SCT:1", "biomarker": "volume", "version": "1", "label": LABEL}]}
@@ -136,4 +137,4 @@ def test_numbers_and_words_in_both_languages() -> None:
     assert number_text(None, "en") == "–"
     assert (words_of("en")("site_voting"), words_of("de")("site_voting")) == ("site voting", "Standortvotum")
     assert words_of("de")("") == ""
-    assert (tone("released"), tone("refused"), tone("concept")) == ("good", "bad", "")
+    assert (tone("released"), tone("failed"), tone("concept")) == ("good", "bad", "")

@@ -1,0 +1,122 @@
+"""Codes in words: states, roles, kinds of work and reasons, in the reader's language.
+
+Codes are stable and stand in databases and messages; people read words.  English words come from the code
+itself or from :data:`NAMES`, German ones from the catalogues.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+
+from racoon.web.translation import translations
+
+NAMES: Mapping[str, str] = {
+    "alert.silent": "No sign of life",
+    "alert.disk": "Little disk space",
+    "alert.certificate": "Certificate ends soon",
+    "alert.quarantine": "Objects in quarantine",
+    "alert.version": "Old version",
+    "condition.well": "well",
+    "condition.attention": "needs attention",
+    "condition.silent": "silent",
+    "condition.never_seen": "not connected yet",
+    "level.bad": "broken",
+    "level.warn": "soon",
+    "level.todo": "your turn",
+    "vote.yes": "yes",
+    "vote.conditional": "yes, with conditions",
+    "vote.no": "no",
+    "diz_check": "DIC check",
+    "uac_vote": "committee vote",
+    "dpo_ok": "data protection agreed",
+    "local_ethics": "local ethics vote",
+    "diz": "data integration centre",
+    "dpo": "data protection officer",
+    "uac_member": "committee member",
+    "uac_chair": "committee chair",
+    "admin_central": "administrator of CENTRAL",
+    "legal_basis": "legal basis",
+    "train.local": "local training",
+    "train.federated": "federated training",
+}
+"""Stable codes whose English words are not just the code with spaces."""
+
+
+TONES: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "released",
+            "opted_in",
+            "data_ready",
+            "succeeded",
+            "completed",
+            "enrolled",
+            "success",
+            "active",
+            "valid",
+        ),
+        "good",
+    ),
+    **dict.fromkeys(("failed", "failure", "declined", "stopped", "suspended", "rejected"), "bad"),
+    **dict.fromkeys(
+        (
+            "refused",
+            "cancelled",
+            "invited",
+            "data_hold",
+            "withdrawn",
+            "rework",
+            "conditions_open",
+            "not valid",
+        ),
+        "warn",
+    ),
+    "condition.well": "good",
+    "condition.attention": "warn",
+    "condition.silent": "bad",
+    "level.bad": "bad",
+    "level.warn": "warn",
+}
+"""Colour of a state's label; the words say the same, so that nobody depends on colour."""
+
+
+def tone(state: str) -> str:
+    """Return ``good``, ``warn``, ``bad`` or nothing."""
+    return TONES.get(state, "")
+
+
+UNITS: Mapping[str, str] = {"[hnsf'U]": "HU", "{HU}": "HU", "[hu]": "HU", "ml": "mL", "1": ""}
+"""UCUM codes that people write otherwise; all others are shown as they are."""
+
+
+def unit_text(code: str) -> str:
+    """Write a unit as people do."""
+    return UNITS.get(code, code)
+
+
+@functools.cache
+def words_of(language: str) -> Callable[[str | None], str]:
+    """Return the function that says a code or a public reason in a language.
+
+    Its answer is plain text, so templates escape it.  Inside a template ``_()`` is for the template's own
+    sentences only: what it returns counts as safe HTML there.
+    """
+    translate = translations(language).gettext
+
+    def words(text: str | None) -> str:
+        if not text:
+            return ""
+        english = english_of(text)
+        said = translate(english)
+        first, colon, rest = english.partition(": ")
+        if said == english and colon:
+            return f"{translate(first)}: {translate(rest)}"
+        return said
+
+    return words
+
+
+def english_of(text: str) -> str:
+    """Return the English words of a code; a sentence is its own."""
+    return NAMES.get(text, text if " " in text else text.replace("_", " "))

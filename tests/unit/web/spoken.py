@@ -1,0 +1,131 @@
+"""Everything the pages may say: texts of templates, codes of state tables, sentences of errors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+from jinja2.ext import babel_extract
+
+from racoon.central.monitoring.model import Condition
+from racoon.central.orchestration.model import JobState as OfferState
+from racoon.central.orchestration.model import RunState
+from racoon.central.portal.http import NAVIGATION as CENTRAL_NAVIGATION
+from racoon.central.sites.model import SiteState
+from racoon.domain.governance.site_track import SITE_TRACK_TABLE
+from racoon.domain.governance.study import STUDY_TABLE
+from racoon.domain.identity import Role
+from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
+from racoon.node.jobs.model import JobState
+from racoon.node.reading.model import CT_PRESETS, FINDING_LABELS
+from racoon.node.release.jobs import PROTECT
+from racoon.node.release.model import REASONS
+from racoon.web.words import NAMES, TONES, english_of
+
+PACKAGE = Path(__file__).resolve().parents[3] / "src" / "racoon"
+TEMPLATES = PACKAGE / "web" / "templates"
+
+SPEAKING = (
+    "central",
+    "domain/governance",
+    "node/approvals",
+    "node/compute",
+    "node/curation",
+    "node/intake/service.py",
+    "node/jobs",
+    "node/portal",
+    "node/reading",
+    "node/release/service.py",
+    "platform/auth",
+    "platform/http",
+    "protocol/envelope.py",
+)
+"""Where sentences are made that a browser shows; those of the command line and of protocols stay English."""
+
+NO_SENTENCES = {"AssertionError", "KeyError", "LookupError", "RuntimeError", "TypeError", "ValueError"}
+
+TITLES = (400, 401, 403, 404, 405, 406, 409, 413, 422, 429, 500, 502, 503, 507)
+
+RUNS = ("count", "freeze", "measure", "training", "federated", "local", "evaluate", "pooled")
+PARTS = ("moments", "histogram", "cells", "all", "subjects", "not_valid", "model")
+ACTORS = ("central", "system", "site", "node", "person")
+
+
+def template_texts() -> Iterator[tuple[str, str]]:
+    """Yield file name and English text of every ``_()`` and ``ngettext()`` in the templates."""
+    options = {"silent": "0", "newstyle_gettext": "1", "trim_blocks": "1"}
+    for path in sorted(TEMPLATES.rglob("*.html")):
+        with path.open("rb") as stream:
+            for _, _, message, _ in babel_extract(stream, ["_", "gettext", "ngettext"], [], options):
+                text = message if isinstance(message, str) else message[0]
+                if text:
+                    yield path.name, text
+
+
+def codes() -> Iterator[str]:
+    """Yield every code that ``words()`` is asked for."""
+    for table in (SITE_TRACK_TABLE, STUDY_TABLE):
+        yield from table.states
+        for row in table.transitions:
+            yield from row.artefacts
+    for states in (JobState, OfferState, RunState, SiteState, Condition, Role):
+        for state in states:
+            yield f"condition.{state.value}" if states is Condition else state.value
+    yield from (*NAMES, *TONES, *RUNS, *PARTS, *PROTECT)
+    yield from ("manual", "assisted", "automatic", "semiautomatic", "axial", "coronal", "sagittal", "oblique")
+    yield from (preset.name for preset in CT_PRESETS)
+    yield from FINDING_LABELS.values()
+    yield from (english for _, english in REASONS.values())
+    yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
+    yield from (HTTPStatus(status).phrase for status in TITLES)
+
+
+def sentences() -> Iterator[tuple[str, str]]:
+    """Yield file name and sentence of every literal that Python hands to a page."""
+    for place in SPEAKING:
+        root = PACKAGE / place
+        for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                for text in _spoken_by(node):
+                    yield path.name, text
+
+
+def _spoken_by(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        name = ast.unparse(node.exc.func).rpartition(".")[2]
+        if name not in NO_SENTENCES and node.exc.args:
+            yield from _literal(node.exc.args[0])
+    elif isinstance(node, ast.Call):
+        if ast.unparse(node.func) == "Task" and len(node.args) == 5:
+            yield from _literal(node.args[1])
+            yield from _literal(node.args[3])
+        if ast.unparse(node.func).endswith("translate") and node.args:
+            yield from _literal(node.args[0])
+        for keyword in node.keywords:
+            if keyword.arg == "public_reason":
+                yield from _literal(keyword.value)
+    elif isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and key.value == "public_reason":
+                yield from _literal(value)
+    elif isinstance(node, ast.Return) and isinstance(node.value, ast.IfExp):
+        yield from _literal(node.value.orelse)  # guards: ``return None if … else "the reason."``
+
+
+def _literal(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+        yield node.value
+
+
+def everything() -> dict[str, set[str]]:
+    """Return every English text with the places that say it."""
+    found: dict[str, set[str]] = {}
+    for place, text in (
+        *template_texts(),
+        *sentences(),
+        *(("codes", english_of(code)) for code in codes() if code),
+    ):
+        found.setdefault(text, set()).add(place)
+    return found
