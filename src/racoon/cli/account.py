@@ -33,7 +33,7 @@ def build_app(role: Literal["node", "central"]) -> App:
         json
             Print one JSON document.
         """
-        accounts = _read(sys.stdin.read())
+        accounts = read_accounts(sys.stdin.read())
         if role == "node":
             from racoon.node.app.administration import import_accounts as import_at_node
 
@@ -50,7 +50,13 @@ def build_app(role: Literal["node", "central"]) -> App:
     return app
 
 
-def _read(text: str) -> list[dict[str, Any]]:
+def read_accounts(text: str) -> list[dict[str, Any]]:
+    """Read a JSON list of accounts.
+
+    Raises
+    ------
+    AccountsUnreadable
+    """
     try:
         accounts = json_format.loads(text)
     except json_format.JSONDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -42,7 +43,7 @@ def serve(
 
 
 @app.command
-def enrol(*, config: Path, join_code: str, json: JsonFlag = False) -> None:
+def enrol(*, config: Path, join_code: str, accounts_from_stdin: bool = False, json: JsonFlag = False) -> None:
     """Enrol this node at CENTRAL with the one-time code that CENTRAL gave out for the site.
 
     The node makes its own keys; they never leave this machine.
@@ -53,12 +54,15 @@ def enrol(*, config: Path, join_code: str, json: JsonFlag = False) -> None:
         TOML file of this node.
     join_code
         One-time join code from CENTRAL.
+    accounts_from_stdin
+        Also create accounts from a JSON list on standard input, as `racoon node account import` does.
     json
         Print one JSON document.
     """
     from racoon.node.app.administration import enrol as enrol_node
 
-    facts = enrol_node(config, join_code)
+    accounts = account.read_accounts(sys.stdin.read()) if accounts_from_stdin else []
+    facts = enrol_node(config, join_code, accounts)
     if json:
         print_json(facts)
     else:

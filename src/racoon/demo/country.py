@@ -35,7 +35,7 @@ from racoon.demo.hospitals import (
 )
 from racoon.demo.labels import FINDINGS, LABELS, LIGHT_ORGANS, ORGANS
 from racoon.demo.patients import Patient, draw_patient
-from racoon.demo.real_data import write_real_country
+from racoon.demo.real_data import plan_real_institutions, write_real_country
 from racoon.demo.records import (
     CaseRecord,
     Country,
@@ -49,7 +49,7 @@ from racoon.demo.segmentation import build_segmentation
 from racoon.demo.series import Affine, SeriesPlan, build_series, write_datasets
 from racoon.errors import Refused
 
-__all__ = ["CaseRecord", "Country", "SiteRecord", "load_country", "write_country"]
+__all__ = ["CaseRecord", "Country", "SiteRecord", "load_country", "plan_institutions", "write_country"]
 
 SMALLEST_SITE = 5
 """Fewest cases of an ordinary site: the release gate's smallest cell."""
@@ -133,16 +133,12 @@ def write_country(  # noqa: PLR0913  one keyword per thing a user can choose on 
             processes=processes,
         )
     else:
-        if not 1 <= sites <= len(HOSPITALS):
-            raise CountryRefused(
-                f"The country has 1 to {len(HOSPITALS)} hospitals; choose --sites in that range."
-            )
+        hospitals = _choose_hospitals(sites, with_holdout=with_holdout)
         tasks = plan_cases(sites, cases_per_site or (6 if light else 8), small_site)
         if with_holdout:
             tasks += [(HOLDOUT, number % sites, number) for number in range(holdout_cases)]
         jobs = [CaseJob(folder, seed, code, style, number, light) for code, style, number in tasks]
         records = run_jobs(write_case, jobs, processes, say)
-        hospitals = [*HOSPITALS[:sites], *([HOLDOUT_HOSPITAL] if with_holdout else [])]
         country = Country(
             folder=folder,
             kind="synthetic",
@@ -164,6 +160,30 @@ def write_country(  # noqa: PLR0913  one keyword per thing a user can choose on 
         country = add_pool(country)
     country.save()
     return country
+
+
+def plan_institutions(
+    *, sites: int = 3, light: bool = False, source: Path | None = None
+) -> tuple[SiteRecord, ...]:
+    """List the institutions that :func:`write_country` will write for the same arguments, without their cases.
+
+    Raises
+    ------
+    CountryRefused, racoon.demo.manifest.ManifestRefused
+    """
+    if source is not None:
+        places = plan_real_institutions(source, sites=sites, holdout=not light)
+    else:
+        places = describe_sites(_choose_hospitals(sites, with_holdout=not light), [])
+    return places if light else (*places, _describe_pool(()))
+
+
+def _choose_hospitals(sites: int, *, with_holdout: bool) -> list[Hospital]:
+    if not 1 <= sites <= len(HOSPITALS):
+        raise CountryRefused(
+            f"The country has 1 to {len(HOSPITALS)} hospitals; choose --sites in that range."
+        )
+    return [*HOSPITALS[:sites], *([HOLDOUT_HOSPITAL] if with_holdout else [])]
 
 
 def plan_cases(sites: int, mean: int, small_site: int | None) -> list[tuple[str, int, int]]:
@@ -307,11 +327,14 @@ def add_pool(country: Country) -> Country:
             except OSError:
                 shutil.copyfile(path, target / path.name)
         copies.append(CaseRecord(case.case, POOL, "train", case.modality, case.files, case.truth))
-    hospital = POOL_HOSPITAL
-    site = SiteRecord(
-        hospital.code, hospital.name, hospital.city, "pool", tuple(copy.case for copy in copies)
-    )
+    site = _describe_pool(copies)
     return replace(country, sites=(*country.sites, site), cases=(*country.cases, *copies))
+
+
+def _describe_pool(copies: Iterable[CaseRecord]) -> SiteRecord:
+    hospital = POOL_HOSPITAL
+    cases = tuple(copy.case for copy in copies)
+    return SiteRecord(hospital.code, hospital.name, hospital.city, "pool", cases)
 
 
 def _say_nothing(done: int, total: int, case: str) -> None:

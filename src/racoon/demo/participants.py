@@ -63,9 +63,29 @@ class Participant:
         return self.folder / f"{self.role}.toml"
 
     @property
+    def is_enrolled(self) -> bool:
+        """Whether this node has joined the network; it then has its people too."""
+        return (self.folder / "data" / "identity" / "network.json").exists()
+
+    @property
     def url(self) -> str:
         """Base URL of its pages."""
         return f"http://127.0.0.1:{self.http_port}"
+
+
+def accounts(participant: Participant, passwords_by_login: dict[str, str]) -> str:
+    """List a participant's people as the command line takes them: JSON for standard input."""
+    people = LOGINS[participant.role]
+    return json.dumps(
+        [
+            {
+                "username": login,
+                "password": passwords_by_login[login],
+                "roles": [role.value for role in roles],
+            }
+            for login, roles in people.items()
+        ]
+    )
 
 
 def plan_participants(folder: Path, sites: list[str]) -> list[Participant]:

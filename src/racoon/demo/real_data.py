@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +77,6 @@ def write_real_country(
     if not jobs:
         raise ManifestRefused("The manifest matches no image; check 'root' and the 'images' patterns.")
     records = run_jobs(write_image, jobs, processes, progress)
-    hospitals = {hospital.code: hospital for hospital in (*HOSPITALS, HOLDOUT_HOSPITAL)}
-    present = [*codes, *([HOLDOUT] if any(r.site == HOLDOUT for r in records) else [])]
     return Country(
         folder=folder,
         kind="real",
@@ -95,9 +93,25 @@ def write_real_country(
             for t in manifest.labels
         ),
         training=_describe_training(manifest),
-        sites=tuple(_describe_site(code, hospitals.get(code), records) for code in present),
+        sites=_describe_institutions(manifest, codes, records, holdout=holdout),
         cases=tuple(records),
     )
+
+
+def plan_real_institutions(source: Path, *, sites: int, holdout: bool) -> tuple[SiteRecord, ...]:
+    """List a manifest's institutions, without their cases."""
+    manifest = load_manifest(source)
+    return _describe_institutions(manifest, manifest.site_codes[:sites], [], holdout=holdout)
+
+
+def _describe_institutions(
+    manifest: Manifest, codes: Sequence[str], records: Sequence[CaseRecord], *, holdout: bool
+) -> tuple[SiteRecord, ...]:
+    hospitals = {hospital.code: hospital for hospital in (*HOSPITALS, HOLDOUT_HOSPITAL)}
+    # A share of unseen cases is at least one case, so this is known before any image is read.
+    has_unseen = holdout and any(group.holdout_share for group in manifest.images)
+    present = [*codes, *([HOLDOUT] if has_unseen else [])]
+    return tuple(_describe_site(code, hospitals.get(code), records) for code in present)
 
 
 def _describe_training(manifest: Manifest) -> dict[str, object]:

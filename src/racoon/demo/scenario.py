@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,25 +22,27 @@ from rich.console import Console
 
 from racoon.client import CentralClient, NodeClient
 from racoon.demo.analysis import study_definition
-from racoon.demo.country import Country, load_country, write_country
+from racoon.demo.country import Country, load_country, plan_institutions, write_country
 from racoon.demo.participants import (
     CENTRAL,
-    LOGINS,
     Participant,
+    accounts,
     free_port,
     passwords,
     plan_participants,
     write_configuration,
 )
 from racoon.demo.processes import MemoryMeter, Processes, proportional_bytes
+from racoon.demo.records import Progress
 from racoon.demo.walk import SITE_STEPS, Walk, wait_for
+from racoon.demo.writing import CountryWriter
 from racoon.errors import Refused
 
 MOST_SITES = 38
 _PAUSE = threading.Event()
 
-SENDERS = 2
-"""PACS that send at the same time: as many as this machine is assumed to have cores."""
+AT_ONCE = 2
+"""Nodes that enrol, or PACS that send, at the same time: as many as this machine is assumed to have cores."""
 
 
 class DemoRefused(Refused):
@@ -90,6 +93,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     processes = Processes(folder / "logs")
     _write_pid(folder)
     previous = signal.signal(signal.SIGTERM, _interrupt)
+    network: _Network | None = None
     try:
         network = _Network(chosen, folder, processes, say)
         network.start()
@@ -103,6 +107,8 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         return summary
     finally:
         processes.stop()
+        if network is not None:
+            network.abandon()
         meter.stop()
         signal.signal(signal.SIGTERM, previous)
         (folder / "demo.pid").unlink(missing_ok=True)
@@ -142,16 +148,28 @@ class _Network:
         self._processes = processes
         self._say = say
         self._passwords = passwords(folder)
-        self._country = self._write_country()
-        self._sites = [site.code for site in self._country.sites]
+        self._institutions = (
+            load_country(folder / "country").sites
+            if self._is_written()
+            else plan_institutions(sites=options.sites, light=options.light, source=options.data)
+        )
+        self._sites = [site.code for site in self._institutions]
+        self._writer = CountryWriter(
+            self._write_country, lambda done, total, case: say(f"{case}: {done} of {total}")
+        )
         participants = plan_participants(folder, self._sites)
         self._central, self._nodes = participants[0], participants[1:]
         self._walk = Walk(self._central, self._nodes, self._passwords, say)
 
+    @property
+    def _country(self) -> Country:
+        return self._writer.result()
+
     def start(self) -> None:
-        """Write configurations, start CENTRAL, enrol and start the nodes."""
+        """Write configurations, start CENTRAL, enrol and start the nodes; meanwhile the country is written."""
+        self._writer.start()
         engine_port = free_port(9500)
-        names = {site.code: site.name for site in self._country.sites}
+        names = {site.code: site.name for site in self._institutions}
         for participant in (self._central, *self._nodes):
             if not participant.config.exists():
                 write_configuration(participant, names.get(participant.name, ""), engine_port)
@@ -161,18 +179,19 @@ class _Network:
         self._wait_ready([self._central])
         admin = self._walk.central("admin")
         known = {site["code"]: site for site in admin.sites()}
-        for site in self._country.sites:
+        for site in self._institutions:
             if site.code not in known:
                 admin.add_site(site.code, site.name, site.city)
-        for node in self._nodes:
-            if not (node.folder / "data" / "identity" / "network.json").exists():
-                self._make_accounts(node)
-                self._enrol(node, admin.join_code(node.name))
-        self._say(f"{len(self._nodes)} nodes start")
-        for node in self._nodes:
-            self._serve(node)
+        self._say(f"{len(self._nodes)} nodes enrol and start")
+        codes = {node.name: admin.join_code(node.name) for node in self._nodes if not node.is_enrolled}
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda node: self._open(node, codes.get(node.name)), self._nodes))
         self._wait_ready(self._nodes)
         self._say("all servers are ready: mutual TLS, one outgoing line per node")
+
+    def abandon(self) -> None:
+        """Stop writing the country if it still is."""
+        self._writer.stop()
 
     def walk_study(self, begun: float, meter: MemoryMeter) -> dict[str, Any]:
         """Send the images, then take the study from concept to result."""
@@ -209,9 +228,12 @@ class _Network:
         console.print(f"  All logins:  {self._folder / 'logins.json'}")
         console.print("\n  Ctrl-C stops everything; racoon demo clean removes it.")
 
-    def _write_country(self) -> Country:
+    def _is_written(self) -> bool:
+        return (self._folder / "country" / "country.json").exists()
+
+    def _write_country(self, progress: Progress) -> Country:
         options = self._options
-        if (self._folder / "country" / "country.json").exists():
+        if self._is_written():
             return load_country(self._folder / "country")
         source = "your images" if options.data else "an invented country"
         self._say(f"writing {source}")
@@ -221,20 +243,24 @@ class _Network:
             seed=options.seed,
             light=options.light,
             source=options.data,
-            progress=lambda done, total, note: self._say(f"{note}: {done} of {total}"),
+            progress=progress,
         )
 
     def _make_accounts(self, participant: Participant) -> None:
-        people = [
-            {"username": login, "password": self._passwords[login], "roles": [role.value for role in roles]}
-            for login, roles in LOGINS[participant.role].items()
-        ]
         arguments = ["racoon", participant.role, "account", "import", "--config", str(participant.config)]
-        self._processes.call(f"{participant.name} accounts", arguments, text=json.dumps(people))
+        people = accounts(participant, self._passwords)
+        self._processes.call(f"{participant.name} accounts", arguments, text=people)
 
-    def _enrol(self, node: Participant, join_code: str) -> None:
-        arguments = ["racoon", "node", "enrol", "--config", str(node.config), "--join-code", join_code]
-        self._processes.call(f"{node.name} enrolment", arguments)
+    def _open(self, node: Participant, join_code: str | None) -> None:
+        """Enrol a node with its people, unless it is enrolled, and start it."""
+        if join_code is not None:
+            arguments = ["racoon", "node", "enrol", "--config", str(node.config), "--join-code", join_code]
+            self._processes.call(
+                f"{node.name} enrolment",
+                [*arguments, "--accounts-from-stdin"],
+                text=accounts(node, self._passwords),
+            )
+        self._serve(node)
 
     def _serve(self, participant: Participant) -> None:
         arguments = ["racoon", participant.role, "serve", "--config", str(participant.config)]
@@ -251,7 +277,7 @@ class _Network:
         waiting = list(self._nodes)
         running: dict[str, Any] = {}
         while waiting or running:
-            while waiting and len(running) < SENDERS:
+            while waiting and len(running) < AT_ONCE:
                 node = waiting.pop(0)
                 running[node.name] = self._processes.start_tool(
                     f"pacs-{node.name.lower()}", self._pacs_arguments(node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from racoon import __version__
 from racoon.cli import main
+from racoon.platform.auth import AccountStore
+from racoon.platform.database import Database
 
 NODE = 'site = "ALPHA"\ndata_directory = "{folder}"\n[http]\nport = {http}\n[dicom]\nport = {dicom}\n'
 
@@ -66,3 +69,28 @@ def test_doctor_prints_a_next_step_below_a_problem(
     lines = capsys.readouterr().out.splitlines()
     problem = next(number for number, line in enumerate(lines) if line.startswith("✗"))
     assert any(line.strip().startswith("→") for line in lines[problem:])
+
+
+def test_enrolment_makes_the_accounts_before_it_uses_the_code(
+    node_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["node", "enrol", "--config", str(node_config), "--join-code", "x", "--accounts-from-stdin"]
+    people = [{"username": "ada", "password": "correct horse battery", "roles": ["reader"]}]
+    for _ in range(2):  # a second attempt finds them there
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(people)))
+        assert main([*words, "--json"]) != 0
+        assert json.loads(capsys.readouterr().out)["error"]["code"] == "enrolment.join_code"
+    database = Database(f"sqlite:///{next((tmp_path / 'data').glob('node*.sqlite'))}")
+    try:
+        assert [account.user.name for account in AccountStore("node").accounts(database)] == ["ada"]
+    finally:
+        database.dispose()
+
+
+def test_enrolment_with_unreadable_accounts_does_not_use_the_code(
+    node_config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("ada"))
+    words = ["node", "enrol", "--config", str(node_config), "--join-code", "x", "--accounts-from-stdin"]
+    assert main(words) != 0
+    assert "not JSON" in capsys.readouterr().err

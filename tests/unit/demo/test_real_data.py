@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 
 from racoon.demo.contours import fill_polygon, rasterise
-from racoon.demo.country import write_country
+from racoon.demo.country import plan_institutions, write_country
 from racoon.demo.manifest import ManifestRefused, load_manifest
 from racoon.demo.nifti import NiftiDefect, Volume, load_nifti, match_labels, turn_to_axial
 from racoon.demo.real_data import compute_geometry, read_datasets, sort_slices, store_values
@@ -115,6 +115,8 @@ def test_folder_of_nifti_images_becomes_a_country(tmp_path: Path) -> None:
     country = write_country(tmp_path / "out", source=tmp_path / "in", holdout=False, pool=False, processes=1)
     assert country.kind == "real"
     assert [len(site.cases) for site in country.sites] == [2, 1, 1]
+    planned = plan_institutions(source=tmp_path / "in", light=True)
+    assert [site.code for site in planned] == [site.code for site in country.sites]
 
 
 def test_example_describes_the_shared_images(shared_data: Path, tmp_path: Path) -> None:

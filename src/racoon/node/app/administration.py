@@ -5,6 +5,7 @@ Small on purpose: a command that only writes a row loads neither images nor page
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,31 @@ from racoon.platform.revision import bring_up_to_date
 MIGRATIONS = "racoon.node.migrations"
 
 
-def enrol(config: Path, join_code: str) -> dict[str, Any]:
-    """Join a network with a one-time code; keys are made here and stay here."""
+def enrol(config: Path, join_code: str, accounts: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Join a network with a one-time code; keys are made here and stay here.
+
+    Parameters
+    ----------
+    config
+        The node's TOML file.
+    join_code
+        From CENTRAL.
+    accounts
+        Made before the code is used, so that a node that is enrolled has its people; as in
+        :func:`import_accounts`.
+    """
     settings = load_node_settings(config)
+    if accounts:
+        _create_accounts(settings, accounts)
     identity = node_identity.enrol(settings.identity_folder, settings.site, join_code)
     prepare(settings)
-    return {
+    facts = {
         "site": identity.site,
         "network": identity.network,
         "central": identity.nodes_url,
         "certificate_expires_at": identity.expires_at.isoformat(),
     }
+    return facts | ({"accounts": [account["username"] for account in accounts]} if accounts else {})
 
 
 def prepare(settings: NodeSettings) -> None:
@@ -41,7 +56,7 @@ def prepare(settings: NodeSettings) -> None:
         database.dispose()
 
 
-def import_accounts(config: Path, accounts: list[dict[str, Any]]) -> dict[str, Any]:
+def import_accounts(config: Path, accounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Create accounts; one that exists keeps its password and gets the given roles.
 
     Parameters
@@ -51,7 +66,11 @@ def import_accounts(config: Path, accounts: list[dict[str, Any]]) -> dict[str, A
     accounts
         ``username``, ``password`` and ``roles`` of each.
     """
-    settings = load_node_settings(config)
+    _create_accounts(load_node_settings(config), accounts)
+    return {"accounts": [account["username"] for account in accounts]}
+
+
+def _create_accounts(settings: NodeSettings, accounts: Sequence[Mapping[str, Any]]) -> None:
     prepare(settings)
     database, store = Database(settings.database), AccountStore("node")
     try:
@@ -64,7 +83,6 @@ def import_accounts(config: Path, accounts: list[dict[str, Any]]) -> dict[str, A
                 store.set_roles(database, account["username"], account["roles"])
     finally:
         database.dispose()
-    return {"accounts": [account["username"] for account in accounts]}
 
 
 def audit_verify(config: Path) -> dict[str, Any]:
