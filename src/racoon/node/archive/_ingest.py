@@ -71,7 +71,7 @@ def _insert_series_batch(
         series, is_new = _store.ensure_series(connection, first.series_uid, study, first.series)
     else:
         is_new = False
-    fitting = []
+    fitting: list[Header] = []
     for header in headers:
         if (
             series is None
@@ -79,24 +79,43 @@ def _insert_series_batch(
             or header.pseudonym != series.pseudonym
         ):
             outcomes[header.sop_instance_uid] = (StoreResult.CONFLICT, DIFFERENT_PARENT)
-        elif _insert_instance(connection, header, series.id, evidence.get(header.sop_instance_uid, {})):
-            fitting.append(header)
-            outcomes[header.sop_instance_uid] = (StoreResult.STORED, "")
         else:
-            # Another writer was faster between our look and our insert; only PostgreSQL lets this happen.
-            now_known = _store.known_contents(connection, [header.sop_instance_uid])
-            same = now_known.get(header.sop_instance_uid) == header.sha256
-            outcomes[header.sop_instance_uid] = (
-                (StoreResult.DUPLICATE, "") if same else (StoreResult.CONFLICT, DIFFERENT_CONTENT)
-            )
+            fitting.append(header)
     if series is None or not fitting:
+        return None
+    fitting = _insert_instances(connection, fitting, series.id, evidence, outcomes)
+    if not fitting:
         return None
     _store.append_metadata(connection, series.id, b"".join(header.metadata_line for header in fitting))
     return _update_counts(connection, series, study, fitting, is_new=is_new)
 
 
-def _insert_instance(connection: sa.Connection, header: Header, series_id: int, evidence: Any) -> bool:
-    row = header.instance | {
+def _insert_instances(
+    connection: sa.Connection,
+    headers: Sequence[Header],
+    series_id: int,
+    evidence: Mapping[str, Any],
+    outcomes: dict[str, tuple[StoreResult, str]],
+) -> list[Header]:
+    """Insert instances in one statement, note their outcomes and return those that are new."""
+    rows = [_row_of(header, series_id, evidence.get(header.sop_instance_uid, {})) for header in headers]
+    new = _store.insert_new_instances(connection, rows)
+    late = [header.sop_instance_uid for header in headers if header.sop_instance_uid not in new]
+    # Another writer was faster between our look and our insert; only PostgreSQL lets this happen.
+    now_known = _store.known_contents(connection, late) if late else {}
+    for header in headers:
+        uid = header.sop_instance_uid
+        if uid in new:
+            outcomes[uid] = (StoreResult.STORED, "")
+        elif now_known.get(uid) == header.sha256:
+            outcomes[uid] = (StoreResult.DUPLICATE, "")
+        else:
+            outcomes[uid] = (StoreResult.CONFLICT, DIFFERENT_CONTENT)
+    return [header for header in headers if header.sop_instance_uid in new]
+
+
+def _row_of(header: Header, series_id: int, evidence: Any) -> dict[str, Any]:
+    return header.instance | {
         "sop_instance_uid": header.sop_instance_uid,
         "series_id": series_id,
         "sop_class_uid": header.sop_class_uid,
@@ -107,7 +126,6 @@ def _insert_instance(connection: sa.Connection, header: Header, series_id: int, 
         "referenced_series_uid": header.referenced_series_uid,
         "evidence": dict(evidence),
     }
-    return _store.insert_new(connection, _store.instances, row) is not None
 
 
 def _update_counts(

@@ -123,6 +123,13 @@ def insert_new(connection: sa.Connection, table: sa.Table, row: dict[str, Any]) 
     return found
 
 
+def insert_new_instances(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> set[str]:
+    """Insert those instances whose SOP Instance UID is not there; return the UIDs of the new ones."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(instances).on_conflict_do_nothing().returning(instances.c.sop_instance_uid)
+    return set(connection.execute(statement, rows).scalars())
+
+
 def known_contents(connection: sa.Connection, uids: Sequence[str]) -> dict[str, str]:
     """SHA-256 by SOP Instance UID of those that are in the index."""
     query = sa.select(instances.c.sop_instance_uid, instances.c.sha256).where(
