@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from racoon.central.app import import_accounts, load_central_settings, nodes_app, open_database, people_app
+from racoon.central.app import load_central_settings, nodes_app, open_database, people_app
 from racoon.central.composition import Central, build
 from racoon.domain.canonical import content_hash
 from racoon.platform import clock
+from racoon.platform.auth import AccountStore
 from racoon.platform.certificates import (
     decode_text,
     load_certificate,
@@ -116,37 +117,36 @@ class Network:
 
     def __init__(self, folder: Path, database_url: str = "") -> None:
         self.config = folder / "central.toml"
-        lines = [f'data_directory = "{folder / "data"}"', "long_poll_s = 2", "heartbeat_s = 5"]
+        lines = [f'data_directory = "{folder / "data"}"', "long_poll_s = 20", "heartbeat_s = 5"]
         if database_url:
             lines.append(f'database_url = "{database_url}"')
         self.config.write_text("\n".join(lines), encoding="utf-8")
-        import_accounts(
-            self.config,
-            [{"username": name, "password": PASSWORD, "roles": roles} for name, roles in PEOPLE.items()],
-        )
         self.settings = load_central_settings(self.config)
-        self.restart()
-        self._sessions: dict[str, TestClient] = {}
+        self._tokens: dict[str, str] = {}
+        self.start()
 
     def restart(self) -> None:
         """Build everything anew from what lies on disk, as after a crash."""
+        self.close()
+        self.start()
+
+    def start(self) -> None:
         self.central: Central = build(self.settings, open_database(self.settings))
         self.people = people_app(self.central)
         self.nodes = nodes_app(self.central)
-        self._sessions = {}
 
     def close(self) -> None:
         self.central.database.dispose()
 
     def person(self, name: str) -> TestClient:
-        if name not in self._sessions:
-            client = TestClient(self.people, base_url="http://127.0.0.1:8500")
-            answer = client.post("/api/session", json={"username": name, "password": PASSWORD})
-            assert answer.status_code == 200, answer.text
-            client.headers["authorization"] = f"Bearer {answer.json()['token']}"
-            client.cookies.clear()
-            self._sessions[name] = client
-        return self._sessions[name]
+        """Return a browser of somebody who is signed in; passwords are slow on purpose, so each is made once."""
+        if name not in self._tokens:
+            accounts = AccountStore("central")
+            user = accounts.create(self.central.database, name, PASSWORD, PEOPLE[name])
+            self._tokens[name] = accounts.open_session(self.central.database, user).token
+        client = TestClient(self.people, base_url="http://127.0.0.1:8500")
+        client.headers["authorization"] = f"Bearer {self._tokens[name]}"
+        return client
 
     def get(self, name: str, path: str) -> Any:
         answer = self.person(name).get(path)

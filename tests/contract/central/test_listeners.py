@@ -9,8 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from fastapi.testclient import TestClient
 
-from racoon.central.app import _listeners
+from racoon.central.app import _listeners, import_accounts
 from racoon.domain.permission import PERMISSIONS
 from racoon.platform.certificates import key_pem
 from racoon.platform.http import serve_in_thread
@@ -143,3 +144,17 @@ def test_nodes_listener_demands_a_certificate_of_this_network(network: Network, 
             httpx.get(url, verify=ssl.create_default_context())
         network.post("admin", "/api/sites/ALPHA/suspension", {"reason": "key lost"})
         assert httpx.get(url, verify=trusting).status_code == 403
+
+
+def test_people_sign_in_with_accounts_the_operator_made(network: Network) -> None:
+    people = [{"username": "ada", "password": "correct horse battery", "roles": ["auditor"]}]
+    assert import_accounts(network.config, people) == ["ada"]
+    assert import_accounts(network.config, people) == []
+    client = TestClient(network.people, base_url="http://127.0.0.1:8500")
+    assert client.get("/api/sites").status_code == 401
+    wrong = client.post("/api/session", json={"username": "ada", "password": "wrong horse battery"})
+    assert wrong.status_code == 401
+    form = {"username": "ada", "password": "correct horse battery", "next": "/audit"}
+    page = client.post("/login", data=form)
+    assert (page.status_code, page.url.path) == (200, "/audit")
+    assert "account.create" in page.text

