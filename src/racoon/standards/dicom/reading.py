@@ -45,6 +45,10 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LITTLE_TAG, _BIG_TAG = Struct("<HH"), Struct(">HH")
 _SHORT, _BIG_SHORT = Struct("<H"), Struct(">H")
 _LONG, _BIG_LONG = Struct("<L"), Struct(">L")
+_EXPLICIT = Struct("<HH2sH")
+_SHORT_VR = {code: code.decode("ascii") for code in SHORT_FORM}
+_SHORT_NAMES = frozenset(_SHORT_VR.values())
+_LONG_VR = {code: code.decode("ascii") for code in LONG_FORM if code != b"UN"}
 
 
 @dataclass(frozen=True)
@@ -196,9 +200,15 @@ def _read_dataset(
         raise TooLarge("Sequences are nested deeper than any honest object.")
     dataset = Dataset()
     previous = -1
+    is_plain = not cursor.is_implicit and not cursor.is_big
     while at < end:
         if end - at < 8:
             return dataset, _accept_padding(cursor, at, end)
+        if is_plain and (element := _read_plain(cursor, at, end, previous, only_group)) is not None:
+            previous = element.tag
+            dataset.setdefault(previous, element)
+            at += (8 if element.vr in _SHORT_NAMES else 12) + len(element.value)
+            continue
         tag = cursor.tag(at)
         if only_group is not None and tag >> 16 != only_group:
             break
@@ -215,6 +225,31 @@ def _read_dataset(
         previous = tag
         dataset.setdefault(tag, element)
     return dataset, at
+
+
+def _read_plain(cursor: _Cursor, at: int, end: int, previous: int, only_group: int | None) -> Element | None:
+    """Read an element that is as it should be in explicit little endian; ``None`` for what needs a closer look."""
+    group, number, code, length = _EXPLICIT.unpack_from(cursor.data, at)
+    tag = group << 16 | number
+    start = at + 8
+    vr = _SHORT_VR.get(code)
+    if vr is None:
+        vr = _LONG_VR.get(code)
+        if vr is None or end - at < 12:
+            return None
+        start = at + 12
+        length = _LONG.unpack_from(cursor.data, at + 8)[0]
+    is_wanted = only_group is None or group == only_group
+    if (
+        tag <= max(previous, 0)
+        or length > end - start
+        or group == 0xFFFE
+        or not is_wanted
+        or cursor.budget < 1
+    ):
+        return None
+    cursor.budget -= 1
+    return Element(tag, vr, cursor.data[start : start + length], None, False)
 
 
 def _accept_padding(cursor: _Cursor, at: int, end: int) -> int:
