@@ -13,6 +13,8 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.live import light_demo  # noqa: F401 -- one running network for all folders of tests
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy and torch are imported: two cores are shared
 for _name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
     os.environ.pop(_name, None)  # tests speak to loopback only; those about proxies start their own

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.live import LiveDemo, start_demo, stop_demo, wait_for_summary
 from tests.network.chaos import Blow, Chaos, draw_blows, numbers_of
-from tests.network.conftest import LiveDemo, start_demo, stop_demo, wait_for_summary
 
 pytestmark = pytest.mark.slow
 

@@ -15,7 +15,7 @@ from racoon.node.approvals.model import job_content_hash
 from racoon.platform import clock
 from racoon.platform.certificates import load_or_create_signing_key
 from racoon.protocol.envelope import seal, to_wire
-from tests.network.conftest import LiveDemo
+from tests.live import LiveDemo
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow

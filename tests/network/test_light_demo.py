@@ -14,7 +14,7 @@ import pydicom
 import pytest
 
 from racoon.client import ServerProblem
-from tests.network.conftest import LiveDemo
+from tests.live import LiveDemo
 
 pytestmark = pytest.mark.slow
 

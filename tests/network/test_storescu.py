@@ -12,7 +12,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from tests.network.conftest import LiveDemo
+from tests.live import LiveDemo
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow

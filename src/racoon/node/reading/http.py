@@ -41,10 +41,15 @@ def show_series(
     user: Viewer,
     instance: Text = "",
     frame: Annotated[int, Query(ge=1)] = 1,
+    segmentation: Text = "",
     segment: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
-    """Show a series, at a slice and with a segment when the address names them."""
+    """Show a series, at a slice and with a segment when the address names them.
+
+    The segment is ``segmentation=<SOP Instance UID>&segment=<number>``, or both in one with a colon.
+    """
     reading = _reading(request)
+    segment = f"{segmentation}:{segment}" if segmentation and segment else segment
     view = reading.view(series)
     record_image_read(request, user, series, view.pseudonym)
     start = view.index_of(instance, frame)

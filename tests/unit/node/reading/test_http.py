@@ -97,6 +97,8 @@ def test_address_leads_to_the_instance_and_the_segment(client: TestClient) -> No
 
 def test_segment_alone_leads_to_its_largest_slice(client: TestClient) -> None:
     assert page_data(client, f"/reading/series/{uid(1, 1)}?segment={SEGMENT}")["start"] == 4
+    parts = "segmentation={}&segment={}".format(*SEGMENT.split(":"))
+    assert page_data(client, f"/reading/series/{uid(1, 1)}?{parts}")["segment"] == SEGMENT
 
 
 def test_unknown_instance_and_segment_are_said(client: TestClient) -> None:
