@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -128,11 +129,20 @@ def run_jobs(
             progress(len(records), len(todo), record.case)
         return records
     # spawn: the caller may hold threads and sockets that a forked child must not inherit.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=_settle, initargs=(work,)
+    )
+    with pool:
         for record in pool.map(work, todo):
             records.append(record)
             progress(len(records), len(todo), record.case)
     return records
+
+
+def _settle(work: Callable[[Any], CaseRecord]) -> None:
+    """Begin a worker process: its modules are loaded with its argument, and never collected."""
+    del work
+    gc.freeze()
 
 
 def _write_json(path: Path, document: object) -> None:

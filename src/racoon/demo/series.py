@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from struct import Struct, pack
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydicom.charset import convert_encodings
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import (
@@ -18,6 +20,7 @@ from pydicom.filewriter import (
     write_data_element,
     write_file_meta_info,
 )
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 from pydicom.valuerep import DSfloat
 
@@ -26,6 +29,9 @@ from racoon.errors import Defect
 
 IMPLEMENTATION_UID = UID("2.25.216812937711209847126504215063415312877")
 """Of the demonstration's writer, from a random UUID (PS3.5 B.2)."""
+
+_NUMBERS = {"US": Struct("<H"), "UL": Struct("<L")}
+_PLAIN_TEXT = frozenset({"CS", "DS", "SH", "UI"})
 
 Affine = npt.NDArray[np.float64]
 
@@ -258,9 +264,35 @@ def _encode(dataset: Dataset, encoded: dict[int, bytes]) -> Iterator[bytes]:
         element = dataset[tag]
         data = encoded.get(id(element))
         if data is None:
-            buffer = DicomBytesIO()
-            buffer.is_little_endian = True
-            buffer.is_implicit_VR = False
-            write_data_element(buffer, correct_ambiguous_vr_element(element, dataset, True), character_sets)
-            data = encoded[id(element)] = buffer.getvalue()
+            data = encoded[id(element)] = _encode_element(element, dataset, character_sets)
         yield data
+
+
+def _encode_element(element: DataElement, dataset: Dataset, character_sets: list[str]) -> bytes:
+    """Encode an element; what fills a segmentation's thousand frames (codes, UIDs, numbers) the short way."""
+    vr, value = str(element.VR), element.value
+    content: bytes | None = None
+    if vr == "SQ":
+        content = b"".join(_encode_item(item, character_sets) for item in value)
+    elif vr in _NUMBERS:
+        numbers = value if isinstance(value, MultiValue) else [value]
+        content = b"".join(_NUMBERS[vr].pack(number) for number in numbers if number is not None)
+    elif vr in _PLAIN_TEXT and isinstance(value, str | float | MultiValue):
+        text = "\\".join(map(str, value)) if isinstance(value, MultiValue) else str(value)
+        if text.isascii():
+            content = text.encode() + (b"\0" if vr == "UI" else b" ") * (len(text) % 2)
+    if content is None:
+        buffer = DicomBytesIO()
+        buffer.is_little_endian = True
+        buffer.is_implicit_VR = False
+        write_data_element(buffer, correct_ambiguous_vr_element(element, dataset, True), character_sets)
+        return buffer.getvalue()
+    tag = element.tag
+    if vr == "SQ":
+        return pack("<HH4sL", tag.group, tag.element, b"SQ\0\0", len(content)) + content
+    return pack("<HH2sH", tag.group, tag.element, vr.encode(), len(content)) + content
+
+
+def _encode_item(item: Dataset, character_sets: list[str]) -> bytes:
+    content = b"".join(_encode_element(item[tag], item, character_sets) for tag in sorted(item.keys()))
+    return pack("<HHL", 0xFFFE, 0xE000, len(content)) + content
