@@ -46,7 +46,7 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "site.manage": frozenset({Role.ADMIN_CENTRAL}),
         "study.read": _NETWORK | _STUDY_LEADS | {Role.RESEARCHER, Role.DATA_SCIENTIST, Role.MONITOR},
         "study.create": _STUDY_LEADS | {Role.RESEARCHER},
-        "study.transition": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR, Role.ETHICS_OFFICE},
+        "study.transition": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR, Role.ETHICS_OFFICE, Role.DPO},
         "study.request_sites": frozenset({Role.COORDINATOR}),
         "cohort.count": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR},
         "run.start": _STUDY_LEADS | {Role.COORDINATOR},
