@@ -48,7 +48,8 @@ def figures_of(summary: dict[str, Any]) -> Figures:
         figures[row["biomarker"]] = value
     for name, value in (summary.get("training") or {}).items():
         figures[name] = value if isinstance(value, int | float | str) else json.dumps(value)
-    assert summary["instances_sent"] == summary["instances_archived"], "an image was lost or counted twice"
+    outcome = summary["instances_archived"] + summary["instances_quarantined"]
+    assert summary["instances_sent"] == outcome, "an image was lost or counted twice"
     return figures
 
 

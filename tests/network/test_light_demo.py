@@ -125,6 +125,6 @@ def test_audit_chains_hold_at_every_participant(light_demo: LiveDemo) -> None:
         assert json.loads(done.stdout)["valid"] is True
 
 
-def test_a_node_uses_less_than_250_mb(light_demo: LiveDemo) -> None:
-    memory = light_demo.summary["node_pss_mb"]
+def test_an_idle_node_uses_less_than_250_mb(light_demo: LiveDemo) -> None:
+    memory = light_demo.summary["node_idle_pss_mb"]
     assert all(megabytes <= 250 for name, megabytes in memory.items() if name != "CENTRAL"), memory

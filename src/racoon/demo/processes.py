@@ -163,6 +163,17 @@ def proportional_bytes(pid: int) -> int:
     return 0
 
 
+def tree_memory_mb(pids: dict[str, int]) -> dict[str, int]:
+    """Measure the proportional memory of each named process with all its children now, in MB."""
+    memory = {}
+    for name, pid in pids.items():
+        with contextlib.suppress(psutil.Error, OSError):
+            root = psutil.Process(pid)
+            tree = [root, *root.children(recursive=True)]
+            memory[name] = round(sum(proportional_bytes(process.pid) for process in tree) / 2**20)
+    return memory
+
+
 def environment() -> dict[str, str]:
     """Environment of the demo's children: one thread per numerical library, no proxy to this machine."""
     variables = dict(os.environ)

@@ -32,7 +32,7 @@ from racoon.demo.participants import (
     plan_participants,
     write_configuration,
 )
-from racoon.demo.processes import MemoryMeter, Processes, proportional_bytes
+from racoon.demo.processes import MemoryMeter, Processes, tree_memory_mb
 from racoon.demo.records import Progress
 from racoon.demo.walk import SITE_STEPS, Walk, wait_for
 from racoon.demo.writing import CountryWriter
@@ -160,6 +160,7 @@ class _Network:
         participants = plan_participants(folder, self._sites)
         self._central, self._nodes = participants[0], participants[1:]
         self._walk = Walk(self._central, self._nodes, self._passwords, say)
+        self._idle_memory: dict[str, int] = {}
 
     @property
     def _country(self) -> Country:
@@ -187,6 +188,7 @@ class _Network:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda node: self._open(node, codes.get(node.name)), self._nodes))
         self._wait_ready(self._nodes)
+        self._idle_memory = tree_memory_mb(self._processes.pids())
         self._say("all servers are ready: mutual TLS, one outgoing line per node")
 
     def abandon(self) -> None:
@@ -345,7 +347,8 @@ class _Network:
             "seconds": round(time.monotonic() - begun, 1),
             "peak_rss_mb": round(meter.peak_rss_mb),
             "peak_pss_mb": round(meter.peak_pss_mb),
-            "node_pss_mb": self._node_memory(),
+            "node_idle_pss_mb": self._idle_memory,
+            "node_pss_mb": tree_memory_mb(self._processes.pids()),
             "restarts": self._processes.restarts,
             "instances_sent": sent,
             "instances_archived": sum(_total(item, "archived") for item in intake.values()),
@@ -373,16 +376,6 @@ class _Network:
             "csv": str(reports / "results.csv"),
             "research_use_only": True,
         }
-
-    def _node_memory(self) -> dict[str, int]:
-        """Proportional memory of each server's process tree now, in MB."""
-        memory = {}
-        for name, pid in self._processes.pids().items():
-            with contextlib.suppress(psutil.Error, OSError):
-                root = psutil.Process(pid)
-                tree = [root, *root.children(recursive=True)]
-                memory[name] = round(sum(proportional_bytes(process.pid) for process in tree) / 2**20)
-        return memory
 
 
 def _total(intake: dict[str, Any], count: str) -> int:
