@@ -244,7 +244,8 @@ def _time(language: str, value: datetime | date | str | None) -> str:
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if not isinstance(value, datetime):
-        return str(dates.format_date(value, DATE[language], locale=language))
+        day = dates.format_date(value, DATE[language], locale=language)
+        return Markup('<time datetime="{0}">{1}</time>').format(value.isoformat(), day)
     local = value.astimezone() if value.tzinfo else value
     text = dates.format_datetime(local, DATE_TIME[language], tzinfo=local.tzinfo, locale=language)
     exact = local.isoformat(timespec="seconds")

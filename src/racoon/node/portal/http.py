@@ -185,8 +185,13 @@ def show_values(request: Request, user: ValueReader, study: str = "", measuremen
     approvals: Approvals = request.app.state.approvals
     with request.app.state.database.connect() as connection:
         studies = approvals.studies(connection)
-        chosen = study or (studies[0].study_id if studies else "")
-        loaded = measuring.load_values(connection, study_id=chosen, limit=VALUES_SHOWN) if chosen else []
+        # Without a choice: the newest study that has values.
+        chosen, loaded = study, []
+        for candidate in [study] if study else [item.study_id for item in studies]:
+            chosen = candidate
+            loaded = list(measuring.load_values(connection, study_id=candidate, limit=VALUES_SHOWN))
+            if loaded:
+                break
     rows = [measuring.describe(value) for _, value in loaded]
     titles = {row["measurement"]: _title(row, language_of(request)) for row in rows}
     shown = [row for row in rows if not measurement or row["measurement"] == measurement]
