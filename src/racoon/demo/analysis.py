@@ -41,12 +41,12 @@ SYNTHETIC_TRAINING = TrainingPlan(
     modality="CT",
     labels=(LABELS["lung_opacity"].code,),
     rounds=6,
-    local_steps=40,
+    local_steps=32,
     batch_size=8,
     learning_rate=1e-2,
     size=(64, 64),
 )
-"""Six millimetre pixels: coarse, but two hundred and forty steps take half a minute of one core."""
+"""Six millimetre pixels: coarse, but two hundred steps take half a minute of one core."""
 
 
 def study_definition(country: Country, *, with_training: bool) -> dict[str, Any]:

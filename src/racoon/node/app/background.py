@@ -23,6 +23,9 @@ QUICK, HEAVY = "quick", "heavy"
 QUEUES = {QUICK: 2, HEAVY: 2}
 """Counts and freezes must not wait behind a training; two heavy jobs, because a federation mostly waits."""
 
+QUEUE_POLL_S = 1.0
+"""Looking for work costs a percent of a core at this interval; a job waits half a second on average."""
+
 QUICK_KINDS = frozenset({"count", "freeze"})
 
 LOOK_FOR_JOBS_S = 1.0
@@ -33,7 +36,7 @@ def run_worker(settings: NodeSettings) -> None:
     """Be the worker process: intake, jobs and the outgoing line."""
     stop = stopping()
     rooms = Rooms(settings)
-    queue = DbosJobQueue(settings.system_database, "worker", QUEUES)
+    queue = DbosJobQueue(settings.system_database, "worker", QUEUES, poll_s=QUEUE_POLL_S)
     queue.register("site_job", lambda job_id, _payload: rooms.jobs.run(job_id))
 
     def enqueue_pending() -> None:
