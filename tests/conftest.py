@@ -60,7 +60,10 @@ def needs_program() -> Callable[[str, str], str]:
     """A function that returns the path of a program from Debian, or skips and says what to install."""
 
     def find(program: str, package: str) -> str:
-        path = shutil.which(program)
+        # Python packages bring programs of the same names; those of the environment are not meant here.
+        own = Path(sys.prefix) / "bin"
+        places = [place for place in os.environ.get("PATH", "").split(os.pathsep) if Path(place) != own]
+        path = shutil.which(program, path=os.pathsep.join(places))
         if path is None:
             pytest.skip(f"{program} is not installed: apt-get install {package}")
         return path

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class LiveDemo:
 
     folder: Path
     summary: dict[str, Any]
+    opened: list[CentralClient | NodeClient] = field(default_factory=list)
 
     def ports(self, name: str) -> tuple[int, int]:
         """HTTP port and second port (DICOM, or the nodes' port of CENTRAL) of a participant."""
@@ -40,12 +41,14 @@ class LiveDemo:
     def central(self, login: str) -> CentralClient:
         """CENTRAL as a person sees it."""
         client = CentralClient(f"http://127.0.0.1:{self.ports('CENTRAL')[0]}")
+        self.opened.append(client)
         client.login(login, self.password(login))
         return client
 
     def node(self, site: str, login: str) -> NodeClient:
         """A node as a person sees it."""
         client = NodeClient(f"http://127.0.0.1:{self.ports(site)[0]}")
+        self.opened.append(client)
         client.login(login, self.password(login))
         return client
 
@@ -100,5 +103,8 @@ def light_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveDemo]:
     folder = tmp_path_factory.mktemp("light") / "demo"
     process = start_demo(folder, "--light", "--seed", "7")
     summary = wait_for_summary(folder, process)
-    yield LiveDemo(folder, summary)
+    demo = LiveDemo(folder, summary)
+    yield demo
+    for client in demo.opened:
+        client.close()
     stop_demo(process)

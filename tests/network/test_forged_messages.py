@@ -39,9 +39,7 @@ class Mailbag:
 
     def take_job(self) -> dict[str, Any]:
         """Return an envelope that BRAVO received and ran."""
-        query = (
-            "SELECT envelope FROM outbox WHERE site = ? AND type = 'job.offer' ORDER BY number DESC LIMIT 1"
-        )
+        query = "SELECT envelope FROM outbox WHERE site = ? AND type = 'job.offer' ORDER BY number LIMIT 1"
         return dict(json.loads(self.read("central", query, SITE)[0][0]))
 
     def post(self, envelope: dict[str, Any]) -> None:

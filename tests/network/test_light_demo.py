@@ -55,7 +55,7 @@ def test_pooled_numbers_equal_those_over_all_values_of_the_sites_that_were_not_s
             if site not in row["suppressed_sites"]
             for value in measured.get(row["biomarker"], [])
         ]
-        if row["n"] is None:
+        if not row["n"]:
             continue
         assert row["n"] == len(values)
         assert math.isclose(row["mean"], math.fsum(values) / len(values), rel_tol=1e-9, abs_tol=1e-9)

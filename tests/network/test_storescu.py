@@ -93,8 +93,8 @@ def test_what_leaves_the_node_is_only_what_the_protocol_names(light_demo: LiveDe
     connection = sqlite3.connect(f"file:{light_demo.data(SITE) / 'node.sqlite'}?mode=ro", uri=True)
     sent = connection.execute("SELECT type, envelope FROM link_outbox").fetchall()
     released = connection.execute("SELECT count(*) FROM release_ledger").fetchone()[0]
-    pseudonyms = {row[0] for row in connection.execute("SELECT DISTINCT pseudonym FROM series")}
-    series = {row[0] for row in connection.execute("SELECT DISTINCT series_uid FROM series")}
+    pseudonyms = {row[0] for row in connection.execute("SELECT DISTINCT pseudonym FROM series_fact")}
+    series = {row[0] for row in connection.execute("SELECT DISTINCT series_uid FROM series_fact")}
     connection.close()
     assert {kind for kind, _ in sent} <= {
         "heartbeat",
