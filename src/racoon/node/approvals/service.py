@@ -16,7 +16,7 @@ from racoon.errors import Defect
 from racoon.node.approvals import _store
 from racoon.node.approvals.model import NotApproved, StudyAtSite, check_job
 from racoon.platform import clock
-from racoon.platform.audit import AuditLog
+from racoon.platform.audit import AuditLog, Outcome
 from racoon.protocol.messages import JobOffer, StudyOffer, StudyState, TrackChanged
 
 Announce = Callable[[sa.Connection, TrackChanged], None]
@@ -218,7 +218,7 @@ class Approvals:
         role: str,
         action: str,
         study: StudyAtSite,
-        outcome: str,
+        outcome: Outcome,
         **details: Any,
     ) -> None:
         self._audit.append(
@@ -228,7 +228,7 @@ class Approvals:
             action=action,
             target=f"study/{study.study_id}",
             purpose=study.study_id,
-            outcome=outcome,  # type: ignore[arg-type]
+            outcome=outcome,
             details={"study_hash": study.study_hash, "from": study.track_state, **details},
         )
 

@@ -14,6 +14,7 @@ from racoon.node.approvals.service import Approvals
 from racoon.node.jobs import _store
 from racoon.node.jobs.model import FINAL, Handler, JobRecord, JobState, Outcome
 from racoon.platform.audit import AuditLog
+from racoon.platform.audit import Outcome as AuditOutcome
 from racoon.platform.database import Database
 from racoon.protocol.messages import (
     JobAccepted,
@@ -202,7 +203,7 @@ class Jobs:
     def _end(self, connection: sa.Connection, offer: JobOffer, state: JobState, error: RacoonError) -> None:
         if not _store.update(connection, offer.job_id, state, error.error_code, error.public_message[:500]):
             return
-        outcome = "refused" if state is JobState.REFUSED else "failure"
+        outcome: AuditOutcome = "refused" if state is JobState.REFUSED else "failure"
         self._write_audit(connection, offer, "job.end", outcome, code=error.error_code)
         if state is JobState.REFUSED:
             self._announce(connection, "job.refused", _refusal(offer, error))
@@ -220,7 +221,7 @@ class Jobs:
         connection: sa.Connection,
         offer: JobOffer,
         action: str,
-        outcome: str,
+        outcome: AuditOutcome,
         *,
         actor: str = "CENTRAL",
         role: str = "central",
@@ -233,7 +234,7 @@ class Jobs:
             action=action,
             target=f"job/{offer.job_id}",
             purpose=offer.study_id,
-            outcome=outcome,  # type: ignore[arg-type]
+            outcome=outcome,
             details={"kind": offer.kind, "content_hash": offer.content_hash, **details},
         )
 
