@@ -177,7 +177,7 @@ class FederatedEngine(Protocol):
         """Sign the request of an enrolled site."""
 
     def start_server(self) -> None:
-        """Start the server or adopt the one that runs; return when it answers."""
+        """Start the server, or keep the one started here; return when it answers."""
 
     def stop_server(self) -> None:
         """Stop the server; idempotent."""

@@ -35,6 +35,9 @@ from racoon.platform.files import write_atomically
 START_TIMEOUT_S = 60.0
 """A server is up in 3 s on an idle machine; a busy small one may need much longer."""
 
+SIGN_IN_TIMEOUT_S = 20.0
+"""One attempt to sign in; FLARE's session does not notice a server that ended meanwhile, a new one does."""
+
 STOP_TIMEOUT_S = 8.0
 
 _STATES = {
@@ -108,16 +111,20 @@ class FlareEngine:
         )
 
     def start_server(self) -> None:
-        """Start the server, or adopt the one recorded in this folder; return when the signer is signed in."""
+        """Start the server, or keep the one started here; return when the signer is signed in.
+
+        A server that another process started has lost its parent and is about to end by its lifeline, so it is
+        ended at once rather than adopted.
+        """
         with self._lock:
             if self._is_closed:
                 raise EngineUnavailable("The training engine is being closed.")
             self.provision()
             if not self.is_server_alive():
                 self._close_session()
+                end_process(self.folder / "server.pid", None)
                 # FLARE leaves jobs RUNNING for ever when its server dies.  Its store is a cache to us: what
-                # counts
-                # is in the run folders, so a new server begins empty and nothing stale can come back.
+                # counts is in the run folders, so a new server begins empty and nothing stale can come back.
                 shutil.rmtree(self._server_kit / "storage", ignore_errors=True)
                 self._process = start_process("server", self._server_kit, self.address.identity)
                 record_process(self.folder / "server.pid", self._process.pid)
@@ -131,10 +138,10 @@ class FlareEngine:
             self._process = None
 
     def is_server_alive(self) -> bool:
-        """Tell whether the recorded process is alive and is ours, not another that got its number."""
+        """Tell whether the server that was started here is alive."""
         if self._process is not None and self._process.poll() is not None:
             self._process = None
-        return recorded_process(self.folder / "server.pid") is not None
+        return self._process is not None
 
     def connected_sites(self) -> frozenset[str]:
         """Return the sites that are signed in."""
@@ -191,7 +198,7 @@ class FlareEngine:
             while True:
                 try:
                     if self._session is None:
-                        self._session = self._sign_in(deadline - time.monotonic())
+                        self._session = self._sign_in(min(deadline - time.monotonic(), SIGN_IN_TIMEOUT_S))
                     return action(self._session)
                 except api_spec.JobNotFound:
                     return None

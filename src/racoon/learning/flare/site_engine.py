@@ -70,19 +70,20 @@ class FlareSite:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
     def start(self) -> None:
-        """Start the site's process, or keep the one that runs."""
+        """Start the site's process, or keep the one started here; one that lost its parent is ended first."""
         if self.is_alive():
             return
+        end_process(self.folder / "site.pid", None)
         self._process = start_process(
             "site", self._kit, self.site, **{APPROVALS_VARIABLE: str(self.approvals.folder)}
         )
         record_process(self.folder / "site.pid", self._process.pid)
 
     def is_alive(self) -> bool:
-        """Tell whether the site's process lives."""
+        """Tell whether the site's process that was started here lives."""
         if self._process is not None and self._process.poll() is not None:
             self._process = None
-        return recorded_process(self.folder / "site.pid") is not None
+        return self._process is not None
 
     def is_working(self) -> bool:
         """Tell whether a job process runs here now."""
