@@ -46,8 +46,14 @@ def figures_of(summary: dict[str, Any]) -> Figures:
             else "suppressed"
         )
         figures[row["biomarker"]] = value
-    for name, value in (summary.get("training") or {}).items():
+    training = summary.get("training") or {}
+    for name, value in training.items():
         figures[name] = value if isinstance(value, int | float | str) else json.dumps(value)
+    if training:
+        local = training["local_dice"].values()
+        figures["mean of local_dice"] = sum(local) / len(local)
+        assert training["federated_dice"] > figures["mean of local_dice"], "local models were as good"
+        assert training["federated_dice"] > training["baseline_dice"], "a trivial segmentation was as good"
     outcome = summary["instances_archived"] + summary["instances_quarantined"]
     assert summary["instances_sent"] == outcome, "an image was lost or counted twice"
     return figures

@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -69,11 +70,16 @@ class Result:
     finished_at: str = ""
 
 
-def sources_fingerprint() -> str:
-    """Hash over the sources that a step's outcome depends on; documentation and news do not count."""
-    digest = hashlib.sha256()
+def sources_fingerprint(step: Step) -> str:
+    """Hash over the files that a step's outcome depends on.
+
+    The package and its pins count for every step; of the tests the folders the step runs and what all tests
+    share.  Documentation and news do not count.
+    """
+    digest = hashlib.sha256(repr((step.name, step.tests, step.times)).encode())
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    command = [*listing, "src", "tests", "acceptance"]
+    folders = {str(Path(word).parent) if word.endswith(".py") else word for word in step.tests[:1]}
+    command = [*listing, "src", "acceptance", "examples", ":(glob)tests/*.py", *sorted(folders)]
     names = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     for name in sorted({*names, "constraints.txt", "pyproject.toml"}):
         path = ROOT / name
@@ -143,6 +149,7 @@ def run_step(step: Step, folder: Path, fingerprint: str) -> Result:
         os.environ["RACOON_ACCEPTANCE_SEED"] = str(seed)
         try:
             if step.action is not None:
+                shutil.rmtree(folder / f"run-{seed}", ignore_errors=True)
                 result.figures.update(step.action(folder / f"run-{seed}"))
             if step.tests:
                 passed, skipped, problem = run_tests(step, folder, seed)
@@ -201,12 +208,12 @@ def write_page(issue: str, title: str, steps: Sequence[Step], results: dict[str,
     return page
 
 
-def load_results(folder: Path, fingerprint: str) -> dict[str, Result]:
-    """Results of earlier runs that passed with the same sources."""
+def load_results(folder: Path, fingerprints: dict[str, str]) -> dict[str, Result]:
+    """Results of earlier runs that passed with the same sources, by step."""
     results = {}
     for file in folder.glob("*.json"):
         result = Result(**json.loads(file.read_text(encoding="utf-8")))
-        if result.state == "passed" and result.fingerprint == fingerprint:
+        if result.state == "passed" and result.fingerprint == fingerprints.get(result.name):
             results[result.name] = result
     return results
 
@@ -228,8 +235,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     steps: list[Step] = list(module.STEPS)
     folder = ROOT / "build" / "acceptance" / issue
     folder.mkdir(parents=True, exist_ok=True)
-    fingerprint = sources_fingerprint()
-    results = {} if options.again else load_results(folder, fingerprint)
+    fingerprints = {step.name: sources_fingerprint(step) for step in steps}
+    results = {} if options.again else load_results(folder, fingerprints)
     for step in steps:
         if options.only and step.name not in options.only:
             continue
@@ -237,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"· {step.name}: passed already ({results[step.name].seconds:.0f} s)")
             continue
         print(f"· {step.name}: {step.proves}", flush=True)
-        result = run_step(step, folder / step.name, fingerprint)
+        result = run_step(step, folder / step.name, fingerprints[step.name])
         results[step.name] = result
         (folder / f"{step.name}.json").write_text(json.dumps(asdict(result), indent=2), encoding="utf-8")
         print(f"  {result.state} after {result.seconds:.0f} s {result.message}", flush=True)

@@ -124,8 +124,10 @@ def _training(country: Country) -> TrainingPlan:
         labels=tuple(Code.from_dict(code) for code in task["labels"]),
         size=(task["size"][0], task["size"][1]),
         window_hu=tuple(task["window_hu"]) if task.get("window_hu") else None,
-        rounds=task.get("rounds", 6),
-        local_steps=task.get("local_steps", 20),
+        rounds=task["rounds"],
+        local_steps=task["local_steps"],
+        batch_size=task["batch_size"],
+        learning_rate=task["learning_rate"],
         min_sites=min(3, _training_sites(country)),
     )
 

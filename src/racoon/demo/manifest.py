@@ -95,8 +95,10 @@ class TrainingTable(_Table):
     labels: tuple[str, ...]
     size: tuple[int, int] = (64, 64)
     window_hu: tuple[float, float] | None = None
-    rounds: int = 6
-    local_steps: int = 20
+    rounds: Annotated[int, Field(ge=1)] = 6
+    local_steps: Annotated[int, Field(ge=1)] = 20
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-2
 
 
 class Manifest(_Table):

@@ -15,6 +15,7 @@ from racoon.node.link.service import Line
 from racoon.node.settings import NodeSettings
 from racoon.platform.audit import AuditLog
 from racoon.platform.jobs import DbosJobQueue
+from racoon.platform.memory import give_back_freed_memory
 from racoon.platform.supervise import mark_ready, stopping
 
 _log = logging.getLogger(__name__)
@@ -73,9 +74,12 @@ def run_worker(settings: NodeSettings) -> None:
         try:
             enqueue_pending()
             if waited_s >= next_beat:
+                beat = rooms.heartbeat()
                 with rooms.database.begin() as connection:
-                    rooms.gate.announce(connection, "heartbeat", rooms.heartbeat())
+                    rooms.gate.announce(connection, "heartbeat", beat)
                 next_beat = waited_s + settings.heartbeat_s
+                if not (beat.jobs_running or beat.intake_waiting):
+                    give_back_freed_memory()
         except RacoonError as error:
             _log.warning("the worker waits", extra={"code": error.error_code})
     line.stop()
