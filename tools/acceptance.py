@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +69,7 @@ class Result:
     message: str = ""
     fingerprint: str = ""
     finished_at: str = ""
+    machine: str = ""
 
 
 def sources_fingerprint(step: Step) -> str:
@@ -103,7 +105,7 @@ def machine() -> str:
     """Size of the machine in one line."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     system = f"{platform.system()}, Python {platform.python_version()}"
-    return f"{os.cpu_count()} cores, {memory_gib:.0f} GiB, {system}"
+    return f"{len(os.sched_getaffinity(0))} cores, {memory_gib:.0f} GiB, {system}"
 
 
 def run_tests(step: Step, folder: Path, seed: int) -> tuple[int, int, str]:
@@ -139,29 +141,40 @@ def run_tests(step: Step, folder: Path, seed: int) -> tuple[int, int, str]:
     return total - skipped, skipped, ""
 
 
-def run_step(step: Step, folder: Path, fingerprint: str) -> Result:
-    """Run a step as often as it asks, and stop at its first failure."""
+def run_once(step: Step, folder: Path, seed: int) -> tuple[Figures, int, int, str]:
+    """Run a step with one seed; return its figures, tests passed and skipped, and what went wrong."""
+    print(f"  {step.name}: run {seed + 1} of {step.times}", flush=True)
+    figures: Figures = {}
+    try:
+        if step.action is not None:
+            shutil.rmtree(folder / f"run-{seed}", ignore_errors=True)
+            figures = step.action(folder / f"run-{seed}")
+        passed, skipped, problem = run_tests(step, folder, seed) if step.tests else (0, 0, "")
+    except Exception as error:  # noqa: BLE001 - any failure of a step is its result
+        return figures, 0, 0, str(error) or repr(error)
+    return figures, passed, skipped, problem
+
+
+def run_step(step: Step, folder: Path, fingerprint: str, at_once: int = 1) -> Result:
+    """Run a step as often as it asks, ``at_once`` runs side by side, and begin none after a failure."""
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    result = Result(step.name, "passed", 0, 0.0, fingerprint=fingerprint)
-    for seed in range(step.times):
-        print(f"  {step.name}: run {seed + 1} of {step.times}", flush=True)
-        os.environ["RACOON_ACCEPTANCE_SEED"] = str(seed)
-        try:
-            if step.action is not None:
-                shutil.rmtree(folder / f"run-{seed}", ignore_errors=True)
-                result.figures.update(step.action(folder / f"run-{seed}"))
-            if step.tests:
-                passed, skipped, problem = run_tests(step, folder, seed)
+    result = Result(step.name, "passed", 0, 0.0, fingerprint=fingerprint, machine=machine())
+    with ThreadPoolExecutor(at_once) as pool:
+        for first in range(0, step.times, at_once):
+            seeds = range(first, min(first + at_once, step.times))
+            outcomes = list(pool.map(lambda seed: run_once(step, folder, seed), seeds))
+            for seed, (figures, passed, skipped, problem) in zip(seeds, outcomes, strict=True):
+                result.figures.update(figures)
                 result.tests += passed
                 result.skipped += skipped
                 if problem:
-                    raise AssertionError(problem)
-        except Exception as error:  # noqa: BLE001 - any failure of a step is its result
-            result.state = "failed"
-            result.message = f"run {seed + 1}: {error}"
-            break
-        result.runs += 1
+                    result.state = "failed"
+                    result.message = f"run {seed + 1}: {problem}"
+                else:
+                    result.runs += 1
+            if result.state == "failed":
+                break
     result.seconds = round(time.monotonic() - started, 1)
     result.finished_at = datetime.now(UTC).isoformat(timespec="seconds")
     return result
@@ -180,21 +193,21 @@ def write_page(issue: str, title: str, steps: Sequence[Step], results: dict[str,
         "| --- | --- |",
         f"| date | {datetime.now(UTC):%Y-%m-%d %H:%M} UTC |",
         f"| commit | {commit()} |",
-        f"| machine | {machine()} |",
+        f"| machine | {'; '.join(sorted({item.machine for item in done if item.machine}) or [machine()])} |",
         f"| steps | {passed} of {len(steps)} passed, {len(steps) - len(done)} not run yet |",
         "",
-        "| step | what it proves | outcome | runs | tests | seconds |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| step | what it proves | outcome | runs | tests | seconds | cores |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for step in steps:
         result = results.get(step.name)
         if result is None:
-            lines.append(f"| {step.name} | {step.proves} | not run yet | 0 of {step.times} | | |")
+            lines.append(f"| {step.name} | {step.proves} | not run yet | 0 of {step.times} | | | |")
             continue
         tests = f"{result.tests}" + (f" ({result.skipped} skipped)" if result.skipped else "")
         lines.append(
             f"| {step.name} | {step.proves} | {result.state} | {result.runs} of {step.times} "
-            f"| {tests if step.tests else ''} | {result.seconds:.0f} |"
+            f"| {tests if step.tests else ''} | {result.seconds:.0f} | {result.machine.split(' ')[0]} |"
         )
     for result in done:
         if result.message:
@@ -224,6 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("issue", help="letter of the issue, for example A")
     parser.add_argument("--only", action="append", default=[], help="run only the steps with these names")
     parser.add_argument("--again", action="store_true", help="run steps again that passed already")
+    parser.add_argument("--at-once", type=int, default=1, help="runs of one step side by side (many cores)")
     options = parser.parse_args(argv)
     sys.path.insert(0, str(ROOT))
     issue = options.issue.upper()
@@ -244,7 +258,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"· {step.name}: passed already ({results[step.name].seconds:.0f} s)")
             continue
         print(f"· {step.name}: {step.proves}", flush=True)
-        result = run_step(step, folder / step.name, fingerprints[step.name])
+        result = run_step(step, folder / step.name, fingerprints[step.name], options.at_once)
         results[step.name] = result
         (folder / f"{step.name}.json").write_text(json.dumps(asdict(result), indent=2), encoding="utf-8")
         print(f"  {result.state} after {result.seconds:.0f} s {result.message}", flush=True)

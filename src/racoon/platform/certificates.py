@@ -202,6 +202,17 @@ def not_after(certificate: Certificate) -> datetime:
     return load_certificate(certificate).not_valid_after_utc
 
 
+def renews_at(certificate: Certificate) -> datetime:
+    """Return when a certificate is to be replaced: at two thirds of its lifetime (aware UTC).
+
+    A share and not a number of days, so that a network with short-lived certificates does not ask for a new one
+    all the time and one with long-lived ones has months to notice.
+    """
+    loaded = load_certificate(certificate)
+    lifetime = loaded.not_valid_after_utc - loaded.not_valid_before_utc - CLOCK_SKEW
+    return loaded.not_valid_after_utc - lifetime / 3
+
+
 def remaining_days(certificate: Certificate) -> float:
     """Return how many days a certificate is still valid; negative when it has expired."""
     return (not_after(certificate) - clock.now()) / timedelta(days=1)

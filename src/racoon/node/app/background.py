@@ -17,6 +17,7 @@ from racoon.platform.audit import AuditLog
 from racoon.platform.jobs import DbosJobQueue
 from racoon.platform.memory import give_back_freed_memory
 from racoon.platform.supervise import mark_ready, stopping
+from racoon.protocol.messages import AuditAnchor
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ QUICK_KINDS = frozenset({"count", "freeze"})
 
 LOOK_FOR_JOBS_S = 1.0
 """A job that was accepted just before a crash is found and queued again within this time."""
+
+ANCHOR_S = 3600.0
+"""How often the head of this node's audit chain goes to CENTRAL, which keeps it as evidence."""
 
 
 def run_worker(settings: NodeSettings) -> None:
@@ -67,7 +71,7 @@ def run_worker(settings: NodeSettings) -> None:
     ingest.start()
     line.start()
     mark_ready()
-    next_beat = 0.0
+    next_beat = next_anchor = 0.0
     waited_s = 0.0
     while not stop.wait(LOOK_FOR_JOBS_S):
         waited_s += LOOK_FOR_JOBS_S
@@ -80,6 +84,11 @@ def run_worker(settings: NodeSettings) -> None:
                 next_beat = waited_s + settings.heartbeat_s
                 if not (beat.jobs_running or beat.intake_waiting):
                     give_back_freed_memory()
+            if waited_s >= next_anchor:
+                with rooms.database.begin() as connection:
+                    sequence, digest = rooms.audit.head(connection)
+                    rooms.gate.announce(connection, "audit.anchor", AuditAnchor(sequence=sequence, hash=digest))
+                next_anchor = waited_s + ANCHOR_S
         except RacoonError as error:
             _log.warning("the worker waits", extra={"code": error.error_code})
     line.stop()

@@ -66,6 +66,11 @@ class Identity:
         """When the node's certificate expires."""
         return certificates.not_after(self.folder / "node.pem")
 
+    @property
+    def renews_at(self) -> datetime:
+        """When the node asks for its next certificate."""
+        return certificates.renews_at(self.folder / "node.pem")
+
     def ssl_context(self) -> ssl.SSLContext:
         """Build the client side of the mutual TLS: trust this network's authority only."""
         context = ssl.create_default_context(cafile=str(self.tls.authority))

@@ -7,7 +7,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,9 +33,6 @@ _log = logging.getLogger(__name__)
 
 WAIT_S = 25
 """Long-poll time: below the 30 s after which many proxies cut an idle connection."""
-
-RENEW_BEFORE = timedelta(days=30)
-"""A node may be away for a month and still renew."""
 
 BATCH = 50
 
@@ -222,7 +219,7 @@ class Line:
 
     def _post_step(self, client: httpx.Client) -> None:
         self._outbox.wake.clear()
-        if self._identity.expires_at - clock.now() < RENEW_BEFORE:
+        if clock.now() >= self._identity.renews_at:
             _log.info("certificate renewed", extra={"expires_at": renew(self._identity, client).isoformat()})
             raise CentralUnreachable("reconnect with the new certificate")
         with self._database.connect() as connection:

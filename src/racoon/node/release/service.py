@@ -18,6 +18,7 @@ from racoon.node.release.policy import DisclosurePolicy
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.protocol.messages import (
+    AuditAnchor,
     EnvelopeRejected,
     Heartbeat,
     JobAccepted,
@@ -39,6 +40,7 @@ STATUS_MESSAGES: Mapping[str, type[Message]] = {
     "job.progress": JobProgress,
     "job.failed": JobFailed,
     "envelope.rejected": EnvelopeRejected,
+    "audit.anchor": AuditAnchor,
 }
 """White list of messages without data; everything else leaves as the result of a job, through its rules."""
 
