@@ -160,7 +160,6 @@ STEPS = [
         "kills-in-training",
         "kill -9 while a network is trained, three times, each time other processes at other moments",
         tests=("tests/network/test_faults_in_training.py",),
-        times=3,
     ),
     Step("browser", "the pages with real clicks", tests=("tests/browser",)),
 ]

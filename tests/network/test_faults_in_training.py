@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.learning,
     pytest.mark.skipif(
         "RACOON_ACCEPTANCE_SEED" not in os.environ,
-        reason="two whole demos with training: run by make acceptance ISSUE=A",
+        reason="four whole demos with training: run by make acceptance ISSUE=A",
     ),
 ]
 
@@ -53,10 +53,13 @@ def copy_pseudonym_keys(source: Path, target: Path) -> None:
 
 
 @pytest.mark.timeout(2400)
-def test_killing_processes_while_training_changes_no_score(undisturbed: Undisturbed, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_killing_processes_while_training_changes_no_score(
+    undisturbed: Undisturbed, tmp_path: Path, seed: int
+) -> None:
     folder = tmp_path / "demo"
     copy_pseudonym_keys(undisturbed.folder, folder)
-    blows = draw_blows(int(os.environ["RACOON_ACCEPTANCE_SEED"]), ("measuring", "training"))
+    blows = draw_blows(int(os.environ["RACOON_ACCEPTANCE_SEED"]) * 3 + seed, ("measuring", "training"))
     process = start_demo(folder, "--headless", "--seed", "11")
     chaos = Chaos(folder, folder.parent / f"{folder.name}.log", blows)
     chaos.start()
