@@ -46,9 +46,9 @@ TRAINING_KINDS = (
 
 _COMMANDS = {
     "pacs": "racoon.demo.pacs",
-    "engine-server": "server_train",
-    "engine-site": "client_train",
-    "trainer": "racoon.learning",
+    "engine-server": "racoon.learning.flare.process server",
+    "engine-site": "racoon.learning.flare.process site",
+    "trainer": "racoon.learning.train_process",
 }
 
 
@@ -76,7 +76,9 @@ def draw_blows(seed: int, phases: tuple[str, ...]) -> list[Blow]:
         kinds = TRAINING_KINDS if phase == "training" else KINDS
         usable = [kind for kind in kinds if phase == "arriving" or kind[1] != "pacs"]
         participant, kind = usable[(seed + number * 3) % len(usable)]
-        blows.append(Blow(phase, participant, kind, rng.uniform(0.0, 2.0)))
+        # A federation needs some seconds to gather; a blow may fall before, in, or between its rounds.
+        longest_s = 20.0 if kind.startswith("engine") else 2.0
+        blows.append(Blow(phase, participant, kind, rng.uniform(0.0, longest_s)))
     return blows
 
 
@@ -97,12 +99,15 @@ class Chaos(threading.Thread):
             while PHASES[blow.phase] not in self._log.read_text(errors="replace"):
                 if self._stop_asked.wait(0.05):
                     return
+            # Some processes begin late in a phase, others live only for moments.
+            while self._find(blow) is None:
+                if self._stop_asked.wait(0.1):
+                    return
             if self._stop_asked.wait(blow.pause_s):
                 return
-            # Some processes live only for moments; look for them a while.
-            for _ in range(100):
-                if self._strike(blow) or self._stop_asked.wait(0.1):
-                    break
+            while not self._strike(blow):
+                if self._stop_asked.wait(0.1):
+                    return
 
     def end(self) -> None:
         """Stop waiting."""

@@ -59,7 +59,9 @@ def test_killing_processes_while_training_changes_no_score(
 ) -> None:
     folder = tmp_path / "demo"
     copy_pseudonym_keys(undisturbed.folder, folder)
-    blows = draw_blows(int(os.environ["RACOON_ACCEPTANCE_SEED"]) * 3 + seed, ("measuring", "training"))
+    blows = draw_blows(
+        int(os.environ["RACOON_ACCEPTANCE_SEED"]) * 3 + seed, ("measuring", "training", "training")
+    )
     process = start_demo(folder, "--headless", "--seed", "11")
     chaos = Chaos(folder, folder.parent / f"{folder.name}.log", blows)
     chaos.start()
