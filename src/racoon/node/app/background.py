@@ -87,7 +87,9 @@ def run_worker(settings: NodeSettings) -> None:
             if waited_s >= next_anchor:
                 with rooms.database.begin() as connection:
                     sequence, digest = rooms.audit.head(connection)
-                    rooms.gate.announce(connection, "audit.anchor", AuditAnchor(sequence=sequence, hash=digest))
+                    rooms.gate.announce(
+                        connection, "audit.anchor", AuditAnchor(sequence=sequence, hash=digest)
+                    )
                 next_anchor = waited_s + ANCHOR_S
         except RacoonError as error:
             _log.warning("the worker waits", extra={"code": error.error_code})
