@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tomli_w
 
+from racoon.demo.ports import Ports
 from racoon.domain.identity import Role
 
 CENTRAL = "CENTRAL"
@@ -88,18 +88,19 @@ def accounts(participant: Participant, passwords_by_login: dict[str, str]) -> st
     )
 
 
-def plan_participants(folder: Path, sites: list[str]) -> list[Participant]:
+def plan_participants(folder: Path, sites: list[str], ports: Ports) -> list[Participant]:
     """Choose folders and free ports; the same folder keeps its ports when it is used again."""
     known_path = folder / "ports.json"
     known = json.loads(known_path.read_text()) if known_path.exists() else {}
-    taken: set[int] = set()
+    for pair in known.values():
+        for port in pair:
+            ports.keep(port)
     participants = []
     for index, name in enumerate([CENTRAL, *sites]):
         wanted = known.get(name)
         if wanted is None:
-            first = _free(FIRST_PORT + 10 * index, taken)
-            wanted = [first, _free(FIRST_PORT + 10 * index + 1, taken | {first})]
-        taken.update(wanted)
+            first = ports.reserve(FIRST_PORT + 10 * index)
+            wanted = [first, ports.reserve(FIRST_PORT + 10 * index + 1)]
         known[name] = wanted
         role: Literal["central", "node"] = "central" if name == CENTRAL else "node"
         participants.append(Participant(name, role, folder / name.lower(), wanted[0], wanted[1]))
@@ -108,7 +109,7 @@ def plan_participants(folder: Path, sites: list[str]) -> list[Participant]:
     return participants
 
 
-def write_configuration(participant: Participant, site_name: str, engine_port: int) -> None:
+def write_configuration(participant: Participant, site_name: str, engine_ports: tuple[int, int]) -> None:
     """Write a participant's TOML file."""
     participant.folder.mkdir(parents=True, exist_ok=True)
     if participant.role == "central":
@@ -118,7 +119,7 @@ def write_configuration(participant: Participant, site_name: str, engine_port: i
             "heartbeat_s": 5,
             "people": {"port": participant.http_port},
             "nodes": {"port": participant.second_port},
-            "engine": {"port": engine_port, "admin_port": engine_port + 1},
+            "engine": {"port": engine_ports[0], "admin_port": engine_ports[1]},
         }
     else:
         document = {
@@ -154,22 +155,3 @@ def passwords(folder: Path) -> dict[str, str]:
     path.touch(mode=0o600)
     path.write_text(json.dumps(invented))
     return invented
-
-
-def free_port(start: int) -> int:
-    """Find a free port on this machine from ``start`` on."""
-    return _free(start, set())
-
-
-def _free(start: int, taken: set[int]) -> int:
-    for port in range(start, start + 2000):
-        if port in taken:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise OSError("no free port found on this machine")

@@ -27,11 +27,11 @@ from racoon.demo.participants import (
     CENTRAL,
     Participant,
     accounts,
-    free_port,
     passwords,
     plan_participants,
     write_configuration,
 )
+from racoon.demo.ports import Ports
 from racoon.demo.processes import MemoryMeter, Processes, tree_memory_mb
 from racoon.demo.records import Progress
 from racoon.demo.walk import SITE_STEPS, Walk, wait_for
@@ -91,11 +91,12 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
 
     meter = MemoryMeter()
     processes = Processes(folder / "logs")
+    ports = Ports()
     _write_pid(folder)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     network: _Network | None = None
     try:
-        network = _Network(chosen, folder, processes, say)
+        network = _Network(chosen, folder, processes, ports, say)
         network.start()
         summary = network.walk_study(begun, meter)
         (folder / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
@@ -110,6 +111,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         if network is not None:
             network.abandon()
         meter.stop()
+        ports.close()
         signal.signal(signal.SIGTERM, previous)
         (folder / "demo.pid").unlink(missing_ok=True)
 
@@ -141,9 +143,10 @@ class _Network:
     """The servers of one demo run and the people who use them."""
 
     def __init__(
-        self, options: Options, folder: Path, processes: Processes, say: Callable[[str], None]
+        self, options: Options, folder: Path, processes: Processes, ports: Ports, say: Callable[[str], None]
     ) -> None:
         self._options = options
+        self._ports = ports
         self._folder = folder
         self._processes = processes
         self._say = say
@@ -157,7 +160,7 @@ class _Network:
         self._writer = CountryWriter(
             self._write_country, lambda done, total, case: say(f"{case}: {done} of {total}")
         )
-        participants = plan_participants(folder, self._sites)
+        participants = plan_participants(folder, self._sites, ports)
         self._central, self._nodes = participants[0], participants[1:]
         self._walk = Walk(self._central, self._nodes, self._passwords, say)
         self._idle_memory: dict[str, int] = {}
@@ -169,11 +172,13 @@ class _Network:
     def start(self) -> None:
         """Write configurations, start CENTRAL, enrol and start the nodes; meanwhile the country is written."""
         self._writer.start()
-        engine_port = free_port(9500)
+        engine_port, engine_admin_port = self._ports.reserve(9500), self._ports.reserve(9501)
         names = {site.code: site.name for site in self._institutions}
         for participant in (self._central, *self._nodes):
             if not participant.config.exists():
-                write_configuration(participant, names.get(participant.name, ""), engine_port)
+                write_configuration(
+                    participant, names.get(participant.name, ""), (engine_port, engine_admin_port)
+                )
         self._say("CENTRAL starts")
         self._make_accounts(self._central)
         self._serve(self._central)
