@@ -95,7 +95,7 @@ def clean_clone(folder: Path) -> Figures:
 def wheel(extra: str, flags: list[str], folder: Path) -> Figures:
     """Install the wheel into an empty environment and run its demo, away from the clone."""
     folder.mkdir(parents=True, exist_ok=True)
-    build = [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(ROOT)]
+    build = [sys.executable, "-m", "build", "--quiet", "--wheel", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     (file,) = folder.glob("*.whl")
     environment = folder / "environment"
@@ -106,7 +106,7 @@ def wheel(extra: str, flags: list[str], folder: Path) -> Figures:
         "-m",
         "pip",
         "install",
-        "-q",
+        "-qq",
         "-c",
         ROOT / "constraints.txt",
         wanted,
