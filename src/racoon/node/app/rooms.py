@@ -37,6 +37,15 @@ PROFILE = "basic"
 """De-identification profile of the archive until a study asks for a stricter one."""
 
 
+def open_archive(settings: NodeSettings, database: Database) -> Archive:
+    """Open the archive with everything that listens to what it stores."""
+    return Archive(
+        database,
+        LocalFolder(settings.data_directory / "archive"),
+        on_stored=[cohorts.record, count_stored],
+    )
+
+
 @dataclass
 class Rooms:
     """Services of one process of the node.
@@ -64,11 +73,7 @@ class Rooms:
             lambda connection, message: self.gate.announce(connection, "track.changed", message),
             feasibility_enabled=settings.release.feasibility,
         )
-        self.archive = Archive(
-            self.database,
-            LocalFolder(settings.data_directory / "archive"),
-            on_stored=[cohorts.record, count_stored],
-        )
+        self.archive = open_archive(settings, self.database)
         self.spool = Spool(spool_folder(settings.data_directory))
         self.quarantine = settings.data_directory / "quarantine"
         self.intake = Intake(self.database, self.spool, self.quarantine, self.audit)

@@ -79,6 +79,78 @@ class QuarantinedObject:
 
 
 @dataclass(frozen=True)
+class ImportProblem:
+    """A file that could not be imported, and why; the import goes on.
+
+    Parameters
+    ----------
+    name
+        Place below the imported path, for the person at the console only.
+    code, message
+        Stable code and plain words.
+    """
+
+    name: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What an import did.  ``seen = taken + taken_before + left_out + problems``.
+
+    Parameters
+    ----------
+    seen
+        Files looked at, members of archives included.
+    taken, taken_bytes
+        Put into the spool by this run.
+    taken_before
+        Put there by an earlier run that was interrupted.
+    left_out
+        Not DICOM, when only DICOM was asked for.
+    problems
+        What could not be taken.
+    """
+
+    seen: int
+    taken: int
+    taken_bytes: int
+    taken_before: int = 0
+    left_out: int = 0
+    problems: tuple[ImportProblem, ...] = ()
+
+
+@dataclass(frozen=True)
+class ObjectSummary:
+    """What a quarantined object says about itself, without anything that identifies a patient.
+
+    Parameters
+    ----------
+    sop_class, transfer_syntax
+        Names of the standard, or the UID where it has none.
+    modality, rows, columns, frames, burned_in_annotation
+        As written in the header; empty or zero where it does not say.
+    tolerated
+        What was wrong with the encoding and read all the same.
+    problem
+        Why the header cannot be read, or empty.
+    """
+
+    sha256: str
+    sop_class: str = ""
+    transfer_syntax: str = ""
+    modality: str = ""
+    image_type: str = ""
+    rows: int = 0
+    columns: int = 0
+    frames: int = 0
+    burned_in_annotation: str = ""
+    tolerated: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class DayCounts:
     """What one day (UTC) brought.  ``received = archived + duplicates + quarantined``."""
 

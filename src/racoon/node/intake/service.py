@@ -1,23 +1,25 @@
-"""What one may ask of intake: listen, work the spool off, see and decide the quarantine, import a folder."""
+"""What one may ask of intake: listen, work the spool off, see and decide the quarantine, import files."""
 
 from __future__ import annotations
 
 import shutil
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from racoon.node.deid.model import RELEASABLE, QuarantineReason
 from racoon.node.intake import _store
+from racoon.node.intake._evidence import summarise
 from racoon.node.intake._loop import IngestLoop, count_stored
+from racoon.node.intake.importing import DEFAULT_LARGEST_BYTES, take_in
 from racoon.node.intake.model import (
     DECIDED_STATE,
     AlreadyDecided,
     Decision,
-    ImportRefused,
+    ImportReport,
     IntakeStatus,
     ListenerSettings,
     NoSuchQuarantinedObject,
+    ObjectSummary,
     QuarantinedObject,
     QuarantineState,
 )
@@ -26,9 +28,6 @@ from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
 
 __all__ = ["IngestLoop", "Intake", "count_stored", "run_listener", "spool_folder"]
-
-LARGEST_MEMBER_BYTES = 4 << 30
-"""A member of a ZIP file may not unpack to more than this."""
 
 
 def spool_folder(data_directory: Path) -> Path:
@@ -116,20 +115,28 @@ class Intake:
         reason = QuarantineReason(item.code)
         self._spool.put([path.read_bytes()], released=reason.value if reason in RELEASABLE else "")
 
-    def import_path(self, path: Path, progress: Callable[[int], None] | None = None) -> int:
-        """Put every file of a folder or a ZIP file into the spool, as if a scanner had sent it.
+    def import_path(
+        self,
+        path: Path,
+        journals: Path,
+        *,
+        actor: str,
+        largest_bytes: int = DEFAULT_LARGEST_BYTES,
+        dicom_only: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> ImportReport:
+        """Put every file of a folder, a ZIP file or a medium into the spool; see :mod:`.importing`.
 
         Parameters
         ----------
         path
-            Folder, ZIP file or single file.
-        progress
-            Called with the number done after each file.
-
-        Returns
-        -------
-        int
-            Files taken; each then ends archived, as a duplicate, or in quarantine with its reason.
+            Folder, ZIP file, DICOMDIR or single file.
+        journals
+            Folder for the journal of an interrupted import.
+        actor
+            Who imports, for the audit; the path itself is not recorded, it may name a patient.
+        largest_bytes, dicom_only, progress
+            As in :func:`racoon.node.intake.importing.take_in`.
 
         Raises
         ------
@@ -138,29 +145,40 @@ class Intake:
         StorageFull
             If the spool's disk is full; what was taken stays taken.
         """
-        if not path.exists():
-            raise ImportRefused("There is no such file or folder.")
-        done = 0
-        for data in _members(path):
-            self._spool.put([data])
-            done += 1
-            if progress is not None:
-                progress(done)
-        return done
+        report = take_in(
+            path,
+            self._spool,
+            journals,
+            largest_bytes=largest_bytes,
+            dicom_only=dicom_only,
+            progress=progress,
+        )
+        with self._database.begin() as connection:
+            self._audit.append(
+                connection,
+                actor=actor,
+                actor_role="operator",
+                action="intake.import",
+                target="intake/spool",
+                details={
+                    "taken": report.taken,
+                    "taken_before": report.taken_before,
+                    "left_out": report.left_out,
+                    "problems": len(report.problems),
+                },
+            )
+        return report
 
+    def quarantined_object(self, quarantine_id: str) -> tuple[QuarantinedObject, ObjectSummary | None]:
+        """Give one quarantined object and, while it is there, what its header says about itself.
 
-def _members(path: Path) -> Iterator[bytes]:
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file() and file.name.upper() != "DICOMDIR":
-                yield from _members(file)
-    elif zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                if member.is_dir() or Path(member.filename).name.upper() == "DICOMDIR":
-                    continue
-                if member.file_size > LARGEST_MEMBER_BYTES:
-                    raise ImportRefused("A file inside the ZIP file is larger than any DICOM object.")
-                yield archive.read(member)
-    else:
-        yield path.read_bytes()
+        Raises
+        ------
+        NoSuchQuarantinedObject
+        """
+        with self._database.connect() as connection:
+            item = _store.load_quarantined(connection, quarantine_id)
+        if item is None:
+            raise NoSuchQuarantinedObject("There is no such object in quarantine.")
+        path = self._quarantine / item.quarantine_id / "object.bin"
+        return item, summarise(path.read_bytes()) if path.is_file() else None

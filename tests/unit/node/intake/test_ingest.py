@@ -181,14 +181,17 @@ def test_import_takes_folders_and_zips(node: Node, tmp_path: Path) -> None:
     source = tmp_path / "import"
     (source / "deep").mkdir(parents=True)
     (source / "deep" / "a.dcm").write_bytes(CT[0])
-    (source / "DICOMDIR").write_bytes(b"index")
     with zipfile.ZipFile(source / "more.zip", "w") as archive:
         archive.writestr("x/b.dcm", CT[1])
         archive.writestr("x/readme.txt", "hello")
     seen: list[int] = []
-    assert node.intake.import_path(source, seen.append) == 3
+    report = node.intake.import_path(source, tmp_path / "imports", actor="anna", progress=seen.append)
+    assert (report.seen, report.taken) == (3, 3)
     assert seen == [1, 2, 3]
     done = node.loop().run_once()
     assert (done.archived, done.reasons) == (2, {"not_dicom": 1})
     with pytest.raises(ImportRefused):
-        node.intake.import_path(tmp_path / "nowhere")
+        node.intake.import_path(tmp_path / "nowhere", tmp_path / "imports", actor="anna")
+    with node.database.connect() as connection:
+        (entry,) = AuditLog("node").entries(connection, 10)
+    assert (entry.actor, entry.action, entry.details["taken"]) == ("anna", "intake.import", 3)
