@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cyclopts import App
 
-from racoon.cli.output import JsonFlag, print_facts, print_json, progress
+from racoon.cli import failures
+from racoon.cli.output import JsonFlag, print_facts, print_json, print_line, print_table, progress
 
 app = App(name="dicom", help="Work on DICOM files without a node.")
 
@@ -49,3 +51,127 @@ def deidentify(
         print_json(summary)
     else:
         print_facts(f"De-identified copies are in {target}", summary)
+
+
+@app.command
+def volume(
+    folder: Path,
+    /,
+    *,
+    out: Path | None = None,
+    series: str = "",
+    stack: int = 0,
+    resample: bool = False,
+    json: JsonFlag = False,
+) -> int:
+    """Say what volume a series of DICOM files is, with everything irregular about it, and write it as NIfTI.
+
+    An irregular series (missing, repeated, uneven, tilted or mixed slices) has no shape and is not written unless
+    you ask for `--resample`; the exit code is then 1.
+
+    Parameters
+    ----------
+    folder
+        Folder of the series, searched with all its subfolders; or one multi-frame file.
+    out
+        NIfTI file to write, `.nii` or `.nii.gz`.
+    series
+        Series Instance UID, when several image series lie in the folder.
+    stack
+        Number of one stack of the series, from 1, where it holds several.
+    resample
+        Interpolate missing, uneven or tilted slices onto an even grid instead of refusing them.
+    json
+        Print one JSON document.
+    """
+    from racoon.standards.dicom import folder_volume
+    from racoon.standards.dicom.stack import IrregularSeries
+
+    with progress(quiet=json) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        geometry = folder_volume.read_geometry(folder, series, advance)
+    chosen = geometry.stack(stack)
+    facts = folder_volume.describe_stack(chosen)
+    written = None
+    if out is not None or (resample and not chosen.is_regular):
+        try:
+            loaded = folder_volume.load_volume(geometry, stack=stack, resample=resample)
+        except IrregularSeries as refusal:
+            facts["findings"] = [folder_volume.describe_finding(finding) for finding in refusal.findings]
+        else:
+            facts = folder_volume.describe_volume(loaded)
+            if out is not None:
+                from racoon.standards.nifti import write_nifti
+
+                write_nifti(loaded.image, out)
+                written = str(out)
+    facts |= {
+        "series_uid": geometry.series.series_uid,
+        "instances": len(geometry.series.files),
+        "out": written,
+        "stacks": [folder_volume.describe_stack(part) for part in geometry.stacks],
+    }
+    if json:
+        print_json(facts)
+    else:
+        _print_volume(facts)
+    return failures.OK if facts["is_regular"] else failures.FAILED
+
+
+def _print_volume(facts: dict[str, Any]) -> None:
+    shown = {name: facts[name] for name in ("instances", "frames", "shape", "spacing_mm", "out")}
+    print_facts("One regular volume." if facts["is_regular"] else "Not one regular volume.", shown)
+    for finding in facts["findings"]:
+        colour = "red" if finding["forbids_stack"] else "yellow"
+        print_line(f"[{colour}]{finding['code']}[/] {finding['message']}")
+    stacks = facts["stacks"]
+    if len(stacks) > 1:
+        rows = [
+            {
+                "stack": number,
+                "frames": part["frames"],
+                "spacing_mm": part["spacing_mm"] or "",
+                "findings": ", ".join(finding["code"] for finding in part["findings"]),
+            }
+            for number, part in enumerate(stacks, start=1)
+        ]
+        print_table("Stacks; choose one with --stack", rows)
+
+
+@app.command
+def classify(folder: Path, /, *, json: JsonFlag = False) -> None:
+    """Say what each series of a folder is: body part, plane, contrast phase, kernel, thickness, localiser, report.
+
+    Parameters
+    ----------
+    folder
+        Folder with DICOM files, searched with all its subfolders.
+    json
+        Print one JSON document.
+    """
+    from racoon.standards.dicom.classification import classify_folder
+
+    with progress(quiet=json) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        document = classify_folder(folder, advance)
+    if json:
+        print_json(document)
+        return
+    names = ("modality", "kind", "body_part", "plane", "contrast", "frames")
+    rows = [
+        {name: item[name] or "" for name in names}
+        | {"findings": ", ".join(f["code"] for f in item["findings"])}
+        for item in document["series"]
+    ]
+    if rows:
+        print_table(f"{document['files']} files", rows)
+    else:
+        print_line("The folder holds no DICOM objects.")

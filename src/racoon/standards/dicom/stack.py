@@ -49,9 +49,10 @@ class FindingCode(StrEnum):
     TILT = "tilt"
     JITTER = "jitter"
     SINGLE_SLICE = "single_slice"
+    RESAMPLED = "resampled"
 
 
-HARMLESS = frozenset({FindingCode.JITTER, FindingCode.SINGLE_SLICE})
+HARMLESS = frozenset({FindingCode.JITTER, FindingCode.SINGLE_SLICE, FindingCode.RESAMPLED})
 """Reported, and the stack is built all the same."""
 
 

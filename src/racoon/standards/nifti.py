@@ -1,0 +1,33 @@
+"""Volumes as NIfTI-1 files (Cox et al. 2004), for programs that do not speak DICOM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from racoon.science.image import Image
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def write_nifti(image: Image, path: Path) -> None:
+    """Write a volume; ``.nii.gz`` is compressed.
+
+    Parameters
+    ----------
+    image
+        Array (slice, row, column) in LPS; the file holds (column, row, slice) in RAS, as NIfTI wants it.
+    path
+        Target; its folder exists.
+    """
+    affine = _LPS_TO_RAS @ image.affine[:, [2, 1, 0, 3]]
+    # nibabel has no types.
+    library: Any = nib
+    volume = library.Nifti1Image(np.ascontiguousarray(image.voxels.transpose(2, 1, 0)), affine)
+    # Both forms say the same, so that no reader prefers the other one; a sheared grid only fits the sform.
+    volume.set_sform(affine, code=1)
+    volume.header.set_xyzt_units("mm", "sec")
+    library.save(volume, path)
