@@ -11,8 +11,8 @@ import socket
 import subprocess
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
@@ -32,6 +32,12 @@ from tests.waiting import eventually
 
 
 @dataclass(frozen=True)
+class Peer:
+    port: int
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True)
 class Options:
     port: int
     host: str = "127.0.0.1"
@@ -39,6 +45,13 @@ class Options:
     calling_ae_titles: tuple[str, ...] = ()
     max_pdu_bytes: int = 262_144
     max_object_mb: int = 64
+    association_timeout_s: float = 30.0
+    idle_timeout_s: float = 300.0
+    max_associations: int = 64
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
+    peers: Mapping[str, Peer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,6 +51,19 @@ class HttpSettings(_Section):
         return self
 
 
+class PeerSettings(_Section):
+    """Another DICOM application, such as the PACS.
+
+    Attributes
+    ----------
+    host, port
+        Where it is reached.
+    """
+
+    host: str
+    port: Port = 104
+
+
 class DicomSettings(_Section):
     """The DICOM listener.
 
@@ -63,6 +77,18 @@ class DicomSettings(_Section):
         Largest PDU.
     max_object_mb
         A larger object is refused while it arrives.
+    association_timeout_s
+        A connection that has not asked for an association by then is closed (ARTIM timer).
+    idle_timeout_s
+        An association that is silent for so long is ended, and so is one whose PDU takes longer to arrive.
+    max_associations
+        Associations at the same time; a further one is rejected for now.
+    certificate, key
+        PEM files; with them the port speaks TLS only, by the BCP 195 profile.
+    authority
+        PEM file of who signs the senders' certificates; with it a sender without one is refused.
+    peers
+        Other applications by AE title; each has a host and a port. Answers to storage commitment go there.
     """
 
     host: str = "127.0.0.1"
@@ -71,6 +97,21 @@ class DicomSettings(_Section):
     calling_ae_titles: tuple[str, ...] = ()
     max_pdu_bytes: Annotated[int, Field(ge=16_384, le=1_048_576)] = 262_144
     max_object_mb: Annotated[int, Field(ge=1, le=16_384)] = 2048
+    association_timeout_s: Annotated[float, Field(ge=1, le=600)] = 30.0
+    idle_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 300.0
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 64
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
+    peers: Mapping[str, PeerSettings] = {}
+
+    @model_validator(mode="after")
+    def _whole_identity(self) -> DicomSettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("'certificate' and 'key' of the DICOM listener belong together")
+        if self.authority is not None and self.certificate is None:
+            raise ValueError("'authority' checks senders over TLS, which needs 'certificate' and 'key'")
+        return self
 
 
 class ReleaseSettings(_Section):

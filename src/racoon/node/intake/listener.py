@@ -1,4 +1,4 @@
-"""C-STORE and C-ECHO provider (PS3.4 annexes A and B): writes to the spool, answers, and does nothing else.
+"""C-STORE, C-ECHO and storage commitment provider (PS3.4 annexes A, B, J): writes to the spool and answers.
 
 Every storage SOP class is accepted in the syntax the sender proposes first, so that what we have no rules for
 arrives and is quarantined with its reason, instead of vanishing as a rejected context in somebody's log.
@@ -9,14 +9,19 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import ssl
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from pynetdicom import AE, _config, evt
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from racoon.node.intake._commitment import PUSH_MODEL, Commitment
+from racoon.node.intake._tls import listening_context
 from racoon.node.intake.model import DicomOptions, ListenerSettings
+from racoon.node.intake.receipts import Receipts
 from racoon.node.intake.spool import Spool
 from racoon.platform.files import StorageFull
 from racoon.platform.settings import ConfigurationError
@@ -33,14 +38,13 @@ VERIFICATION = "1.2.840.10008.1.1"
 LARGEST_PDU_BYTES = 1 << 20
 """A PDU may not announce more than this, whatever the settings say."""
 
-ASSOCIATION_TIMEOUT_S = 30.0
-"""ARTIM: how long a connection may stay silent before it asks for an association (PS3.8 section 9.1.5)."""
-
-IDLE_TIMEOUT_S = 300.0
-MAXIMUM_ASSOCIATIONS = 64
+FLUSH_RECEIPTS_S = 1.0
+"""A request for commitment writes pending receipts itself; this is for those of a day without one."""
 
 _RECEIVE_BYTES = 1 << 18
-_STATE = threading.local()
+
+_WAITING_CONNECTIONS = 32
+"""Connections beyond the associations that may be about to ask for one; more are closed at once."""
 
 
 class ListenerPortInUse(ConfigurationError):
@@ -50,32 +54,88 @@ class ListenerPortInUse(ConfigurationError):
 
 
 class _BoundedSocket(AssociationSocket):
-    """Reads in large pieces and refuses a length that no honest PDU has, before anything is allocated."""
+    """Reads in large pieces, within a time, and refuses a length that no honest PDU has before allocating it."""
+
+    pdu_timeout_s = 300.0
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly so many bytes, or fewer when the peer closed."""
+        """Read exactly so many bytes, or fewer when the peer closed.
+
+        The time counts for all of them: a sender that dribbles one byte a minute would keep its place for ever,
+        because pynetdicom's own timers stand still while it reads.
+        """
         if nr_bytes > LARGEST_PDU_BYTES + 4096:
             raise OSError("the peer announced a PDU beyond every limit")
         if self.socket is None:
             raise OSError("the connection is closed")
         data = bytearray(nr_bytes)
         view, read = memoryview(data), 0
+        deadline = time.monotonic() + self.pdu_timeout_s
         while read < nr_bytes:
+            self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
             count = self.socket.recv_into(view[read:], min(nr_bytes - read, _RECEIVE_BYTES))
             if not count:
                 view.release()
                 return data[:read]
             read += count
+        self.socket.settimeout(self.pdu_timeout_s)
         return data
 
 
+class _Entity(AE):
+    """Counts associations, not connections: who has not asked for one yet must not keep others out."""
+
+    @property
+    def connections(self) -> list[Any]:
+        """Every open connection, whatever its state."""
+        return list(super().active_associations)
+
+    @property
+    def active_associations(self) -> list[Any]:
+        """Those that have asked for an association; what pynetdicom compares with the limit."""
+        return [item for item in self.connections if item.requestor.primitive is not None]
+
+
 class _Acceptor(RequestHandler):
+    """One connection, in a thread of its own: the TLS handshake too, so that a silent peer delays nobody."""
+
+    server: _Server
+
+    def handle(self) -> None:
+        entity = self.ae
+        assert isinstance(entity, _Entity)
+        if len(entity.connections) >= entity.maximum_associations + _WAITING_CONNECTIONS:
+            LOG.warning("too many connections: one is closed")
+            self.request.close()
+            return
+        context = self.server.tls
+        self.request.settimeout(self.server.handshake_timeout_s)
+        if context is not None:
+            try:
+                self.request = context.wrap_socket(self.request, server_side=True)
+            except (OSError, ValueError) as error:
+                LOG.warning("TLS refused", extra={"reason": type(error).__name__})
+                self.request.close()
+                return
+        super().handle()
+
     def _create_association(self) -> Any:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        association = super()._create_association()
+        association: Any = super()._create_association()
         # pynetdicom makes the socket itself; setting a second one would connect twice in its state machine.
         association.dul.socket.__class__ = _BoundedSocket
+        association.dul.socket.pdu_timeout_s = self.server.pdu_timeout_s
+        association.dul.artim_timer.timeout = self.server.handshake_timeout_s
         return association
+
+
+class _Server(ThreadedAssociationServer):
+    """The accepting socket, with what its connections need to know."""
+
+    daemon_threads = True
+    tls: ssl.SSLContext | None = None
+    handshake_timeout_s = 30.0
+    pdu_timeout_s = 300.0
 
 
 class DicomListener:
@@ -87,6 +147,8 @@ class DicomListener:
         Address, titles, limits.
     spool
         Where objects go.
+    receipts
+        Where what was taken is noted for storage commitment.
 
     Raises
     ------
@@ -94,14 +156,17 @@ class DicomListener:
         If the port is taken; says which.
     """
 
-    def __init__(self, options: DicomOptions, spool: Spool) -> None:
+    def __init__(self, options: DicomOptions, spool: Spool, receipts: Receipts) -> None:
         self._spool = spool
+        self._receipts = receipts
+        self._commitment = Commitment(receipts, options.ae_title, options.peers)
         self._limit = options.max_object_mb << 20
         self._received: dict[int, int] = {}
         entity = _application_entity(options)
         handlers = [
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+            (evt.EVT_N_ACTION, self._commitment.handle),
             (evt.EVT_DATA_RECV, self._count),
             (evt.EVT_CONN_CLOSE, self._forget),
         ]
@@ -109,7 +174,7 @@ class DicomListener:
             self._server = entity.make_server(
                 (options.host, options.port),
                 evt_handlers=handlers,
-                server_class=ThreadedAssociationServer,
+                server_class=_Server,
                 request_handler=_Acceptor,
             )
         except OSError as error:
@@ -117,6 +182,10 @@ class DicomListener:
                 f"DICOM port {options.port} cannot be opened: another program may use it. Change dicom.port.",
                 details={"errno": error.errno},
             ) from error
+        if options.certificate is not None and options.key is not None:
+            self._server.tls = listening_context(options.certificate, options.key, options.authority)
+        self._server.handshake_timeout_s = options.association_timeout_s
+        self._server.pdu_timeout_s = options.idle_timeout_s
         entity._servers.append(self._server)  # noqa: SLF001 - the limit on associations counts those of known servers
         self._entity = entity
         self._thread = threading.Thread(
@@ -137,9 +206,10 @@ class DicomListener:
 
     def stop(self) -> None:
         """Close the port and end open associations; what was acknowledged is on disk."""
+        self._commitment.stop()
         self._server.shutdown()
         self._server.server_close()
-        for association in self._entity.active_associations:
+        for association in self._entity.connections:
             association.abort()
         self._thread.join(timeout=5)
 
@@ -160,6 +230,7 @@ class DicomListener:
                 "spool cannot be written: object refused", extra={"reason": os.strerror(error.errno or 0)}
             )
             return OUT_OF_RESOURCES
+        self._receipts.add(str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
         return SUCCESS
 
     def _count(self, event: Any) -> None:
@@ -174,6 +245,9 @@ class DicomListener:
 
     def _forget(self, event: Any) -> None:
         self._received.pop(id(event.assoc), None)
+        if event.assoc.requestor.primitive is None:
+            # A port scan or a health probe: without this its thread waits for the whole ARTIM time.
+            event.assoc.dul.to_user_queue.put(None)
 
 
 def _application_entity(options: DicomOptions) -> Any:
@@ -181,17 +255,18 @@ def _application_entity(options: DicomOptions) -> Any:
     _config.UNRESTRICTED_STORAGE_SERVICE = True
     _config.LOG_HANDLER_LEVEL = "none"
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
-    entity = AE(ae_title=options.ae_title)
+    entity = _Entity(ae_title=options.ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.add_supported_context(VERIFICATION)
+    entity.add_supported_context(PUSH_MODEL)
     entity.require_called_aet = True
     entity.require_calling_aet = list(options.calling_ae_titles)
     entity.maximum_pdu_size = min(options.max_pdu_bytes, LARGEST_PDU_BYTES)
-    entity.maximum_associations = MAXIMUM_ASSOCIATIONS
-    entity.acse_timeout = ASSOCIATION_TIMEOUT_S
-    entity.dimse_timeout = IDLE_TIMEOUT_S
-    entity.network_timeout = IDLE_TIMEOUT_S
+    entity.maximum_associations = options.max_associations
+    entity.acse_timeout = options.association_timeout_s
+    entity.dimse_timeout = options.idle_timeout_s
+    entity.network_timeout = options.idle_timeout_s
     return entity
 
 
@@ -200,9 +275,12 @@ def run(settings: ListenerSettings, spool_folder: Path) -> None:
     stop = stopping()
     spool = Spool(spool_folder)
     spool.sweep()
-    listener = DicomListener(settings.dicom, spool)
+    receipts = Receipts(settings.data_directory / "receipts")
+    listener = DicomListener(settings.dicom, spool, receipts)
     listener.start()
     LOG.info("listening", extra={"port": listener.port})
     mark_ready()
-    stop.wait()
+    while not stop.wait(FLUSH_RECEIPTS_S):
+        receipts.flush()
     listener.stop()
+    receipts.close()

@@ -188,6 +188,18 @@ class RoundCounts:
     reasons: Mapping[str, int] = field(default_factory=dict)
 
 
+class PeerOptions(Protocol):
+    """Where another application entity is reached."""
+
+    @property
+    def host(self) -> str:
+        """Its host."""
+
+    @property
+    def port(self) -> int:
+        """Its DICOM port."""
+
+
 class DicomOptions(Protocol):
     """The section of the settings that the listener reads; the node's settings have it as ``dicom``."""
 
@@ -214,6 +226,34 @@ class DicomOptions(Protocol):
     @property
     def max_object_mb(self) -> int:
         """Largest object that is received."""
+
+    @property
+    def association_timeout_s(self) -> float:
+        """ARTIM: how long a connection may take to ask for an association (PS3.8 section 9.1.5)."""
+
+    @property
+    def idle_timeout_s(self) -> float:
+        """How long an association may be silent, and how long one PDU may take to arrive."""
+
+    @property
+    def max_associations(self) -> int:
+        """Associations at the same time."""
+
+    @property
+    def certificate(self) -> Path | None:
+        """Own certificate; with it only TLS is spoken."""
+
+    @property
+    def key(self) -> Path | None:
+        """Key of the certificate."""
+
+    @property
+    def authority(self) -> Path | None:
+        """Who signs senders; with it each needs a certificate."""
+
+    @property
+    def peers(self) -> Mapping[str, PeerOptions]:
+        """Other application entities by AE title."""
 
 
 class ListenerSettings(Protocol):
