@@ -114,6 +114,21 @@ class DicomSettings(_Section):
         return self
 
 
+class IntakeSettings(_Section):
+    """Other ways in than DICOM.
+
+    Attributes
+    ----------
+    watched_folder
+        Files that others put here are taken and removed; what cannot be taken goes to its subfolder ``refused``.
+    watch_pause_s
+        Seconds between two looks; a file is taken when it did not change in between.
+    """
+
+    watched_folder: Path | None = None
+    watch_pause_s: Annotated[float, Field(ge=0.2, le=3600)] = 5.0
+
+
 class ReleaseSettings(_Section):
     """The disclosure rules in force here.
 
@@ -179,6 +194,7 @@ class NodeSettings(BaseSettings):
     engine_host: str | None = None
     http: HttpSettings = HttpSettings()
     dicom: DicomSettings = DicomSettings()
+    intake: IntakeSettings = IntakeSettings()
     release: ReleaseSettings = ReleaseSettings()
 
     @field_validator("site")

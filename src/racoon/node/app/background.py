@@ -69,6 +69,12 @@ def run_worker(settings: NodeSettings) -> None:
     loop = rooms.ingest_loop()
     ingest = threading.Thread(target=loop.run, args=(stop,), name="ingest", daemon=True)
     ingest.start()
+    watched = rooms.watched_folder()
+    if watched is not None:
+        pause_s = settings.intake.watch_pause_s
+        threading.Thread(
+            target=watched.run, args=(stop,), kwargs={"pause_s": pause_s}, name="watch", daemon=True
+        ).start()
     line.start()
     mark_ready()
     next_beat = next_anchor = 0.0

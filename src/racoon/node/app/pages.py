@@ -36,6 +36,10 @@ NAVIGATION = (
 )
 
 
+LARGEST_UPLOAD_BYTES = 64 << 30
+"""A whole examination in one request; each object in it has its own limit, and none is held together."""
+
+
 def run_http(settings: NodeSettings, people: Listener) -> None:
     """Be the http process."""
     people.app = build_app(Rooms(settings))
@@ -44,7 +48,12 @@ def run_http(settings: NodeSettings, people: Listener) -> None:
 
 def build_app(rooms: Rooms) -> FastAPI:
     """Build the application of pages and API for people at the site."""
-    app = create_app(f"RACOON node {rooms.settings.site}", __version__, login_path="/login")
+    app = create_app(
+        f"RACOON node {rooms.settings.site}",
+        __version__,
+        login_path="/login",
+        body_limits={"/dicom-web/studies": LARGEST_UPLOAD_BYTES},
+    )
     app.state.settings = rooms.settings
     app.state.database = rooms.database
     app.state.audit = rooms.audit
@@ -70,6 +79,7 @@ def build_app(rooms: Rooms) -> FastAPI:
         release_http,
     ):
         app.include_router(module.router)
+    app.include_router(intake_http.dicomweb)
     _watch(app, rooms)
     return app
 

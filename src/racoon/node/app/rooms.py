@@ -20,6 +20,7 @@ from racoon.node.cohorts import service as cohorts
 from racoon.node.deid.service import Deidentifier
 from racoon.node.intake.service import IngestLoop, Intake, count_stored, spool_folder
 from racoon.node.intake.spool import Spool
+from racoon.node.intake.watching import WatchedFolder
 from racoon.node.jobs.model import JobState, Outcome
 from racoon.node.jobs.service import Jobs
 from racoon.node.link.identity import Identity, load_identity
@@ -76,7 +77,13 @@ class Rooms:
         self.archive = open_archive(settings, self.database)
         self.spool = Spool(spool_folder(settings.data_directory))
         self.quarantine = settings.data_directory / "quarantine"
-        self.intake = Intake(self.database, self.spool, self.quarantine, self.audit)
+        self.intake = Intake(
+            self.database,
+            self.spool,
+            self.quarantine,
+            self.audit,
+            largest_bytes=settings.dicom.max_object_mb << 20,
+        )
         self.jobs = Jobs(self.database, self.audit, self.approvals, self.gate.announce, self._submit)
 
     def ingest_loop(self) -> IngestLoop:
@@ -92,6 +99,18 @@ class Rooms:
             self.database,
             quarantine=self.quarantine,
             processes=self.settings.ingest_processes,
+        )
+
+    def watched_folder(self) -> WatchedFolder | None:
+        """Give the folder that others fill, where one is configured."""
+        folder = self.settings.intake.watched_folder
+        if folder is None:
+            return None
+        return WatchedFolder(
+            folder,
+            self.spool,
+            self.settings.data_directory / "imports",
+            largest_bytes=self.settings.dicom.max_object_mb << 20,
         )
 
     def heartbeat(self) -> Heartbeat:

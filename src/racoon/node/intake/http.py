@@ -1,16 +1,23 @@
-"""Routes of intake: today's flow and the quarantine."""
+"""Routes of intake: today's flow, the quarantine, and objects over HTTP (STOW-RS)."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
 
-from racoon.node.intake.model import Decision, QuarantinedObject, QuarantineState
+from racoon.node.intake._stow import StowAnswer
+from racoon.node.intake.model import Decision, QuarantinedObject, QuarantineState, UnsupportedUpload
 from racoon.node.intake.service import Intake
 from racoon.platform.auth import User, require
+from racoon.standards.dicomweb import multipart
+from racoon.standards.dicomweb.media import DICOM_JSON
+from racoon.standards.dicomweb.multipart_stream import MultipartReader
 
 router = APIRouter(prefix="/api/intake", tags=["intake"])
 
@@ -79,6 +86,48 @@ def decide(quarantine_id: str, body: DecisionRequest, request: Request, user: De
     return describe(
         intake.decide(quarantine_id, body.decision, actor=user.name, actor_role=role, note=body.note)
     )
+
+
+dicomweb = APIRouter(prefix="/dicom-web", tags=["dicomweb"])
+
+Sender = Annotated[User, Depends(require("intake.send"))]
+Uid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Taken; identity is removed before anything is archived"},
+    409: {"description": "Nothing was taken; the reasons are in FailedSOPSequence"},
+}
+
+
+@dicomweb.post("/studies", status_code=202, response_class=Response, responses=_ANSWERS)
+async def store_instances(request: Request, user: Sender) -> Response:
+    """Take objects as a scanner sends them (STOW-RS); they are durable when this answers."""
+    return await _store(request, user)
+
+
+@dicomweb.post("/studies/{study}", status_code=202, response_class=Response, responses=_ANSWERS)
+async def store_instances_of_study(request: Request, user: Sender, study: Uid) -> Response:
+    """Take objects of one imaging study (STOW-RS), named by the UID that the objects have outside."""
+    return await _store(request, user, study)
+
+
+async def _store(request: Request, user: User, study: str = "") -> Response:
+    intake: Intake = request.app.state.intake
+    header = request.headers.get("content-type", "")
+    if "application/dicom" not in header.lower() or "json" in header.lower() or "xml" in header.lower():
+        raise UnsupportedUpload('Send multipart/related; type="application/dicom".')
+    reader = MultipartReader(multipart.boundary_of(header), largest_part_bytes=intake.largest_bytes)
+    answer = StowAnswer()
+    async for piece in request.stream():
+        for part in reader.feed(piece):
+            # Parsing and syncing would keep every other request waiting.
+            await run_in_threadpool(
+                intake.take_part, part.content, answer, study, too_large=part.is_too_large
+            )
+    reader.finish()
+    await run_in_threadpool(intake.record_upload, user.name, ",".join(sorted(user.roles)), answer)
+    body = json.dumps(answer.document(), separators=(",", ":"))
+    return Response(body, answer.status, media_type=DICOM_JSON)
 
 
 def describe(item: QuarantinedObject) -> dict[str, Any]:

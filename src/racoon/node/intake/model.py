@@ -33,6 +33,13 @@ class ImportRefused(Refused):
     status = 400
 
 
+class UnsupportedUpload(Refused):
+    """An upload in a media type that is not taken."""
+
+    code = "intake.unsupported_upload"
+    status = 415
+
+
 class QuarantineState(StrEnum):
     """Where a quarantined object stands."""
 

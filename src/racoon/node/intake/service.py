@@ -10,6 +10,7 @@ from racoon.node.deid.model import RELEASABLE, QuarantineReason
 from racoon.node.intake import _store
 from racoon.node.intake._evidence import summarise
 from racoon.node.intake._loop import IngestLoop, count_stored
+from racoon.node.intake._stow import TOO_LARGE, StowAnswer, take
 from racoon.node.intake.importing import DEFAULT_LARGEST_BYTES, take_in
 from racoon.node.intake.model import (
     DECIDED_STATE,
@@ -51,9 +52,20 @@ class Intake:
         The same as those of the loop.
     audit
         Where decisions are written; in the transaction of the decision.
+    largest_bytes
+        Largest object of an upload.
     """
 
-    def __init__(self, database: Database, spool: Spool, quarantine: Path, audit: AuditLog) -> None:
+    def __init__(
+        self,
+        database: Database,
+        spool: Spool,
+        quarantine: Path,
+        audit: AuditLog,
+        *,
+        largest_bytes: int = DEFAULT_LARGEST_BYTES,
+    ) -> None:
+        self.largest_bytes = largest_bytes
         self._database = database
         self._spool = spool
         self._quarantine = quarantine
@@ -168,6 +180,34 @@ class Intake:
                 },
             )
         return report
+
+    def take_part(
+        self, data: bytes, answer: StowAnswer, study_uid: str = "", *, too_large: bool = False
+    ) -> None:
+        """Take one object of an upload; what became of it is noted in the answer.
+
+        Raises
+        ------
+        StorageFull
+            If there is no space.
+        """
+        if too_large:
+            answer.failed.append(("", "", TOO_LARGE))
+        else:
+            take(data, self._spool, answer, study_uid=study_uid)
+
+    def record_upload(self, actor: str, actor_role: str, answer: StowAnswer) -> None:
+        """Write an upload into the audit."""
+        with self._database.begin() as connection:
+            self._audit.append(
+                connection,
+                actor=actor,
+                actor_role=actor_role,
+                action="intake.upload",
+                target="intake/spool",
+                outcome="success" if answer.stored else "failure",
+                details={"taken": len(answer.stored), "failed": len(answer.failed)},
+            )
 
     def quarantined_object(self, quarantine_id: str) -> tuple[QuarantinedObject, ObjectSummary | None]:
         """Give one quarantined object and, while it is there, what its header says about itself.
