@@ -11,8 +11,8 @@ import socket
 import subprocess
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
@@ -33,6 +33,7 @@ from tests.waiting import eventually
 
 @dataclass(frozen=True)
 class Peer:
+    ae_title: str
     port: int
     host: str = "127.0.0.1"
 
@@ -51,7 +52,7 @@ class Options:
     certificate: Path | None = None
     key: Path | None = None
     authority: Path | None = None
-    peers: Mapping[str, Peer] = field(default_factory=dict)
+    peers: tuple[Peer, ...] = ()
 
 
 @dataclass(frozen=True)

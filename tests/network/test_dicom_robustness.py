@@ -358,7 +358,7 @@ def test_commitment_survives_a_restart_and_reaches_a_known_peer_anew(tmp_path: P
     try:
         with running(tmp_path) as listener:
             dataset = stored(listener.port, 1)
-        with running(tmp_path, peers={"SCANNER": Peer(port)}) as listener:
+        with running(tmp_path, peers=(Peer("SCANNER", port),)) as listener:
             elsewhere = Reports()
             assert ask(listener.port, request_for((CT, str(dataset.SOPInstanceUID))), elsewhere) == 0
             eventually(lambda: bool(reports.found), timeout_s=15, what="the report comes on its own")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_settings import BaseSettings
 
 from racoon.domain.identity import is_site_code
+from racoon.node.intake.pull.model import Window
 from racoon.node.release.policy import BadPolicy, DisclosurePolicy, tighten
 from racoon.platform.settings import load_settings
 
@@ -56,12 +56,18 @@ class PeerSettings(_Section):
 
     Attributes
     ----------
+    ae_title
+        Its AE title.
     host, port
         Where it is reached.
+    authority
+        PEM file of who signs its certificate; with it our calls to it are encrypted.
     """
 
+    ae_title: Annotated[str, Field(min_length=1, max_length=16)]
     host: str
     port: Port = 104
+    authority: Path | None = None
 
 
 class DicomSettings(_Section):
@@ -88,7 +94,7 @@ class DicomSettings(_Section):
     authority
         PEM file of who signs the senders' certificates; with it a sender without one is refused.
     peers
-        Other applications by AE title; each has a host and a port. Answers to storage commitment go there.
+        Other applications, each a table ``[[dicom.peers]]``. Answers to storage commitment go there.
     """
 
     host: str = "127.0.0.1"
@@ -103,7 +109,7 @@ class DicomSettings(_Section):
     certificate: Path | None = None
     key: Path | None = None
     authority: Path | None = None
-    peers: Mapping[str, PeerSettings] = {}
+    peers: tuple[PeerSettings, ...] = ()
 
     @model_validator(mode="after")
     def _whole_identity(self) -> DicomSettings:
@@ -127,6 +133,39 @@ class IntakeSettings(_Section):
 
     watched_folder: Path | None = None
     watch_pause_s: Annotated[float, Field(ge=0.2, le=3600)] = 5.0
+
+
+class PullSettings(_Section):
+    """Fetching from a PACS by accession number.
+
+    Attributes
+    ----------
+    peer
+        AE title of the PACS, one of ``dicom.peers``; empty switches fetching off.
+    method
+        ``get`` brings objects on the connection that asks; ``move`` lets the PACS call our DICOM port.
+    window
+        Hours of the day, local time, such as ``20:00-06:00``; empty means always.
+    daily_limit
+        Objects a day; 0 means no limit.
+    pause_s
+        Pause between two examinations.
+    timeout_s
+        How long one answer of the PACS may take.
+    """
+
+    peer: str = ""
+    method: Literal["get", "move"] = "get"
+    window: str = ""
+    daily_limit: Annotated[int, Field(ge=0)] = 0
+    pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    timeout_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+
+    @field_validator("window")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        Window.parse(value)
+        return value
 
 
 class ReleaseSettings(_Section):
@@ -195,7 +234,14 @@ class NodeSettings(BaseSettings):
     http: HttpSettings = HttpSettings()
     dicom: DicomSettings = DicomSettings()
     intake: IntakeSettings = IntakeSettings()
+    pull: PullSettings = PullSettings()
     release: ReleaseSettings = ReleaseSettings()
+
+    @model_validator(mode="after")
+    def _known_peer(self) -> NodeSettings:
+        if self.pull.peer and self.pull.peer not in [peer.ae_title for peer in self.dicom.peers]:
+            raise ValueError(f"pull.peer names {self.pull.peer}, which is not among dicom.peers")
+        return self
 
     @field_validator("site")
     @classmethod

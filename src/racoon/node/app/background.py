@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from racoon.errors import RacoonError
 from racoon.node.app.handlers import register_handlers
+from racoon.node.app.pulling import run_in_background
 from racoon.node.app.rooms import Rooms
 from racoon.node.link.service import Line
 from racoon.node.settings import NodeSettings
@@ -75,6 +76,7 @@ def run_worker(settings: NodeSettings) -> None:
         threading.Thread(
             target=watched.run, args=(stop,), kwargs={"pause_s": pause_s}, name="watch", daemon=True
         ).start()
+    threading.Thread(target=run_in_background, args=(settings, stop), name="pull", daemon=True).start()
     line.start()
     mark_ready()
     next_beat = next_anchor = 0.0

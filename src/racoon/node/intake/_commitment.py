@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -47,10 +47,10 @@ class Commitment:
         Where senders are reached; one that is not listed gets its answer on the association it asked on.
     """
 
-    def __init__(self, receipts: Receipts, ae_title: str, peers: Mapping[str, PeerOptions]) -> None:
+    def __init__(self, receipts: Receipts, ae_title: str, peers: Sequence[PeerOptions]) -> None:
         self._receipts = receipts
         self._ae_title = ae_title
-        self._peers = dict(peers)
+        self._peers = {peer.ae_title: peer for peer in peers}
         self._stop = threading.Event()
 
     def stop(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -199,6 +199,10 @@ class PeerOptions(Protocol):
     """Where another application entity is reached."""
 
     @property
+    def ae_title(self) -> str:
+        """Its AE title."""
+
+    @property
     def host(self) -> str:
         """Its host."""
 
@@ -259,8 +263,8 @@ class DicomOptions(Protocol):
         """Who signs senders; with it each needs a certificate."""
 
     @property
-    def peers(self) -> Mapping[str, PeerOptions]:
-        """Other application entities by AE title."""
+    def peers(self) -> Sequence[PeerOptions]:
+        """Other application entities."""
 
 
 class ListenerSettings(Protocol):
