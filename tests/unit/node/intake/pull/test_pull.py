@@ -6,7 +6,7 @@ import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import pytest
@@ -120,11 +120,11 @@ def test_daily_limit_and_hours_are_kept(work_list: WorkList) -> None:
     limited = puller(work_list, archive, daily_limit=15).run(threading.Event())
     assert (limited.stopped_by, limited.objects, limited.waiting) == ("daily_limit", 20, 3)
     night = Window(time(20), time(6))
-    noon = puller(work_list, archive, window=night, clock=lambda: datetime(2026, 1, 1, 12)).run(
+    noon = puller(work_list, archive, window=night, clock=lambda: datetime(2026, 1, 1, 12, tzinfo=UTC)).run(
         threading.Event()
     )
     assert (noon.stopped_by, noon.objects) == ("window", 0)
-    late = puller(work_list, archive, window=night, clock=lambda: datetime(2026, 1, 1, 23)).run(
+    late = puller(work_list, archive, window=night, clock=lambda: datetime(2026, 1, 1, 23, tzinfo=UTC)).run(
         threading.Event()
     )
     assert (late.stopped_by, late.objects) == ("done", 30)
@@ -181,7 +181,7 @@ def test_only_one_process_fetches(tmp_path: Path) -> None:
 )
 def test_hours(text: str, inside: list[int], outside: list[int]) -> None:
     window = Window.parse(text)
-    holds: Callable[[int], bool] = lambda hour: window.holds(datetime(2026, 5, 1, hour))  # noqa: E731
+    holds: Callable[[int], bool] = lambda hour: window.holds(datetime(2026, 5, 1, hour, tzinfo=UTC))  # noqa: E731
     assert all(holds(hour) for hour in inside)
     assert not any(holds(hour) for hour in outside)
     with pytest.raises(ValueError, match="20:00-06:00"):
