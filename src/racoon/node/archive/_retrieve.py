@@ -16,6 +16,7 @@ from racoon.node.archive.service import Archive
 from racoon.standards.dicom.pixels import decode_colour_frame, decode_frame, frame_count
 from racoon.standards.dicomweb import dicom_json, media
 from racoon.standards.dicomweb.multipart import Part
+from racoon.standards.dicomweb.query import BadQuery
 
 CHUNK_BYTES = 1 << 18
 
@@ -78,6 +79,20 @@ def uncompressed(data: bytes) -> bytes:
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     pydicom.dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def frame_numbers(text: str) -> list[int]:
+    """Read a list of frames as a path names them.
+
+    Raises
+    ------
+    BadQuery
+        If it is none.
+    """
+    pieces = text.split(",")
+    if not all(piece.isascii() and piece.isdigit() and len(piece) < 9 for piece in pieces):
+        raise BadQuery("Frames are whole numbers from 1, separated by commas.")
+    return [int(piece) for piece in pieces]
 
 
 def frame_parts(data: bytes, numbers: Sequence[int], ranges: Sequence[media.MediaRange]) -> list[Part]:

@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from racoon.node.archive import _pages, _retrieve
+from racoon.node.archive._ranges import partial_content
 from racoon.node.archive._search import Level, Scope, search
 from racoon.node.archive.model import InstanceRow, SeriesNotFound
 from racoon.node.archive.read_audit import record_image_read
@@ -184,7 +185,11 @@ def _objects(request: Request, user: User, rows: Sequence[InstanceRow]) -> Respo
     wanted = ranges[0] if ranges else media.MediaRange(media.DICOM, is_multipart=True)
     _record_read(request, user, rows)
     if not wanted.is_multipart and wanted.media_type == media.DICOM and len(rows) == 1:
-        content, syntax = _retrieve.object_content(archive, rows[0], wanted.transfer_syntax)
+        row = rows[0]
+        if wanted.transfer_syntax in ("", "*", row.transfer_syntax_uid):
+            kind = f"{media.DICOM}; transfer-syntax={row.transfer_syntax_uid}"
+            return partial_content(request, archive.open_object(row), row.size_bytes, kind, row.sha256)
+        content, syntax = _retrieve.object_content(archive, row, wanted.transfer_syntax)
         return StreamingResponse(content, media_type=f"{media.DICOM}; transfer-syntax={syntax}")
     if wanted.transfer_syntax not in ("", "*"):
         _retrieve.object_content(archive, rows[0], wanted.transfer_syntax)
@@ -231,7 +236,7 @@ def read_frames(
     (row,) = _rows(request, study, series, instance)
     _record_read(request, user, [row])
     ranges = _ranges(request)
-    parts = _retrieve.frame_parts(_archive(request).read_object(row), _frame_numbers(frames), ranges)
+    parts = _retrieve.frame_parts(_archive(request).read_object(row), _retrieve.frame_numbers(frames), ranges)
     if ranges and not ranges[0].is_multipart and ranges[0].media_type not in ("*/*", "") and len(parts) == 1:
         return Response(b"".join(parts[0].content), media_type=parts[0].content_type)
     boundary = multipart.new_boundary()
@@ -239,13 +244,6 @@ def read_frames(
     return StreamingResponse(
         multipart.write(parts, boundary), media_type=multipart.content_type(media_type, boundary)
     )
-
-
-def _frame_numbers(text: str) -> list[int]:
-    pieces = text.split(",")
-    if not all(piece.isascii() and piece.isdigit() and len(piece) < 9 for piece in pieces):
-        raise BadQuery("Frames are whole numbers from 1, separated by commas.")
-    return [int(piece) for piece in pieces]
 
 
 @dicomweb.get("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{tag}", response_class=Response)
@@ -261,13 +259,16 @@ def read_bulk_data(
     (row,) = _rows(request, study, series, instance)
     _record_read(request, user, [row])
     dataset = pydicom.dcmread(io.BytesIO(_archive(request).read_object(row)))
-    if int(tag, 16) not in dataset or not isinstance(dataset[int(tag, 16)].value, bytes):
+    value = dataset[int(tag, 16)].value if int(tag, 16) in dataset else None
+    if not isinstance(value, bytes):
         raise SeriesNotFound("The object has no binary value of this name.")
-    part = multipart.Part(media.OCTET_STREAM, [dataset[int(tag, 16)].value])
+    ranges = _ranges(request)
+    if ranges and not ranges[0].is_multipart and ranges[0].media_type == media.OCTET_STREAM:
+        tag_of_content = f"{row.sha256}-{tag.upper()}"
+        return partial_content(request, io.BytesIO(value), len(value), media.OCTET_STREAM, tag_of_content)
     boundary = multipart.new_boundary()
-    return StreamingResponse(
-        multipart.write([part], boundary), media_type=multipart.content_type(media.OCTET_STREAM, boundary)
-    )
+    body = multipart.write([multipart.Part(media.OCTET_STREAM, [value])], boundary)
+    return StreamingResponse(body, media_type=multipart.content_type(media.OCTET_STREAM, boundary))
 
 
 # Pictures
@@ -371,6 +372,17 @@ def read_study_thumbnail(request: Request, study: Uid, user: Viewer) -> Response
 def read_series_thumbnail(request: Request, study: Uid, series: Uid, user: Viewer) -> Response:
     """Return a small picture of a series (WADO-RS)."""
     return _thumbnail(request, user, _rows(request, study, series))
+
+
+@dicomweb.get(
+    "/studies/{study}/series/{series}/instances/{instance}/frames/{frame}/thumbnail", response_class=Response
+)
+def read_frame_thumbnail(
+    request: Request, study: Uid, series: Uid, instance: Uid, frame: int, user: Viewer
+) -> Response:
+    """Return a small picture of one frame (WADO-RS)."""
+    rows = _rows(request, study, series, instance)
+    return _picture(request, user, rows[0], frame, "", size=THUMBNAIL_PIXELS, offered=(media.JPEG, media.PNG))
 
 
 @dicomweb.get("/studies/{study}/series/{series}/instances/{instance}/thumbnail", response_class=Response)
