@@ -178,10 +178,11 @@ TECHNICAL_TEXT = frozenset(
 OPEN_CODE = frozenset({"BodyPartExamined", "ContentLabel"})
 """Code strings that people fill freely: reviewed words only."""
 
-EXTRA_MODULES = {"image": ("x-image",), "segmentation": ("x-image",)}
+EXTRA_MODULES = {"image": ("x-image",), "segmentation": ("x-image",), "report": ("x-report",)}
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "x-image": (
+        "NumberOfFrames:1",
         # Scanners write these whether or not the information object lists them, and science needs them.
         "PixelSpacing:1", "ImageOrientationPatient:1", "ImagePositionPatient:1", "SliceThickness",
         "SliceLocation", "SpacingBetweenSlices", "RescaleIntercept:1", "RescaleSlope:1", "RescaleType:1",
@@ -203,6 +204,17 @@ EXTRAS: dict[str, tuple[str, ...]] = {
         "ImagedNucleus", "ImagingFrequency", "SAR",
     ),
 }  # fmt: skip
+
+NESTED_EXTRAS = {
+    # Content items below content items: the standard includes the macro in itself, its tables cannot.
+    "x-report": (
+        "ContentSequence",
+        "ObservationDateTime",
+        "ObservationUID",
+        "RelationshipType:1",
+        "ReferencedTimeOffsets",
+    ),
+}
 
 ALWAYS_NESTED = (
     "CodeValue:1", "CodingSchemeDesignator:1", "CodingSchemeVersion", "CodeMeaning:1",

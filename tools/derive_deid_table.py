@@ -194,6 +194,7 @@ def allow_list(folder: Path, table: dict[int, dict[str, str]]) -> str:
         content["nested"][f"macro:{macro}"] = render(
             {t: k for t, k in both.items() if is_allowed(t, k, table)}
         )
+    content["nested"] |= {name: sorted(keywords) for name, keywords in choices.NESTED_EXTRAS.items()}
     content["nested"]["always"] = sorted(choices.ALWAYS_NESTED)
     for keyword in {k for entries in content["top"].values() for k in entries}:
         assert tag_for_keyword(keyword.partition(":")[0]) is not None, keyword

@@ -8,12 +8,13 @@ from typing import Literal
 
 from cyclopts import App
 
-from racoon.cli import account
+from racoon.cli import account, deid
 from racoon.cli.output import JsonFlag, print_facts, print_json
 
 app = App(name="node", help="Run a hospital's node, or enrol it in the network.")
 
 app.command(account.build_app("node"))
+app.command(deid.app)
 
 
 @app.command
