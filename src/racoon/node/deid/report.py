@@ -140,8 +140,8 @@ _TEXT: Mapping[str, tuple[str, str]] = {
             " profile refuses them."
         ),
         (
-            "Sie liest keinen Text in Bildern (die Regeln halten Bilder auf, die ihn bekanntermaßen tragen), sie kann ein"
-            " verschobenes Datum nicht von einem echten unterscheiden, und aus Kopfaufnahmen lässt sich ein Gesicht"
+            "Sie liest keinen Text in Bildern (die Regeln halten Bilder auf, die ihn bekanntermaßen tragen), sie kann"
+            " ein verschobenes Datum nicht von einem echten unterscheiden, und aus Kopfaufnahmen lässt sich ein Gesicht"
             " nachbilden, wenn das Profil sie nicht ausschließt."
         ),
     ),
