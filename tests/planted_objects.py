@@ -78,7 +78,12 @@ def make_planted(sop_class: str) -> Planted:
     if rules.kind in ("image", "segmentation"):
         dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
         dataset.Rows, dataset.Columns, dataset.NumberOfFrames = 16, 16, "1"
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = (
+            16,
+            12,
+            11,
+            0,
+        )
         dataset.PixelData = np.arange(256, dtype="<u2").tobytes()
         dataset["PixelData"].VR = "OW"
     return _finish(dataset, planter, syntax="1.2.840.10008.1.2.1")
@@ -119,7 +124,11 @@ def make_report(*, numbers: tuple[int, ...] = (1, 2)) -> Planted:
     age = Dataset()
     age.NumericValue, age.MeasurementUnitsCodeSequence = "97", _concept("a", "UCUM", "year")
     images = [
-        _item("IMAGE", _concept("260753009", "SCT", "Source"), ReferencedSOPSequence=Sequence([_reference(number)]))
+        _item(
+            "IMAGE",
+            _concept("260753009", "SCT", "Source"),
+            ReferencedSOPSequence=Sequence([_reference(number)]),
+        )
         for number in numbers
     ]
     group = _item("CONTAINER", _concept("125007", "DCM", "Measurement Group"), ContinuityOfContent="SEPARATE")

@@ -62,7 +62,9 @@ def _encode(job: Job, element: Element, step: Step | None, encodings: tuple[str,
         value = HANDLERS[step.kind](job, element, encodings)
         if value is not None:
             # A list too long for its VR's length field is written as UN (PS3.5 section 6.2.2, note 3).
-            return encode_element(tag, "UN" if len(value) > 0xFFFE and vr in _LISTS else vr, value)
+            if len(value) > 0xFFFE and vr in _LISTS:
+                return encode_element(tag, "UN", value + b" " * (len(value) % 2))
+            return encode_element(tag, vr, value)
         if not element.value and step.type != "1":
             return encode_element(tag, vr, b"")
         job.counts["values_dropped"] += 1

@@ -173,3 +173,9 @@ def _public_meanings() -> dict[tuple[str, str], str]:
         for by_code in by_keyword.values()
         for code, (meaning, _groups) in by_code.items()
     }
+
+
+@lru_cache(maxsize=4096)
+def is_public_meaning(meaning: str) -> bool:
+    """Tell whether a text is the meaning of a public code, word for word: then it tells nothing of anybody."""
+    return meaning in _public_meanings().values()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from racoon.node.deid.cleaning import is_reviewed
+from racoon.node.deid.cleaning import is_public_meaning, is_reviewed
 from racoon.standards.dicom.dates import parse_date
 from racoon.standards.dicom.elements import PIXEL_DATA, Buffer, Dataset, Element, name_of
 from racoon.standards.dicom.reading import items_of, read_file
@@ -36,6 +36,7 @@ _IN_REPORTS = frozenset({0x0040A730, 0x0040A073, 0x0040A078, 0x0040A370})
 """Content, verifying and authoring people, referenced requests."""
 
 _BIRTH_DATE = 0x00100030
+_CODE_MEANING = 0x00080104
 _OTHER_IDS = 0x00101002
 _NUMERIC_VR = frozenset({"DS", "IS", "TM", "UI", "FD", "FL", "US", "SS", "UL", "SL", "AT", "OV", "AS"})
 _WORD = re.compile(r"[\^=\s,;\-./\\&()]+")
@@ -198,7 +199,7 @@ def confirm(output: bytes, found: list[bytes]) -> list[str]:
             value = bytes(element.value).lower()
             hits = [token for token in found if token in value]
             serious = [token for token in hits if not _is_chance(token, element.vr)]
-            if serious:
+            if serious and not (element.tag == _CODE_MEANING and is_public_meaning(text_of(element))):
                 places.append(name_of(element.tag))
     return sorted(set(places))
 

@@ -27,7 +27,7 @@ from tests.planted_objects import (
 
 NAMES = Pseudonymiser(None, None)
 RELEASED = frozenset({QuarantineReason.BURNED_IN_SUSPECTED})
-DOCUMENTS = {uid for uid in rules.supported_sop_classes() if rules.rules_for(uid, profile_named("basic")).kind == "document"}  # type: ignore[union-attr]
+DOCUMENTS = {f"1.2.840.10008.5.1.4.1.1.104.{number}" for number in (1, 2, 3)}
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,9 @@ def test_a_report_loses_its_people_and_keeps_its_measurements_and_images() -> No
     assert "SIEMENS" in texts
     assert report.VerificationFlag == "UNVERIFIED"
     assert "VerifyingObserverSequence" not in report
-    assert "97" not in {str(n.NumericValue) for i in report.ContentSequence for n in i.get("MeasuredValueSequence", ())}
+    assert "97" not in {
+        str(n.NumericValue) for i in report.ContentSequence for n in i.get("MeasuredValueSequence", ())
+    }
 
 
 def test_a_structure_set_still_lies_on_its_images() -> None:
@@ -108,7 +110,7 @@ def test_a_frame_without_comments_is_not_copied() -> None:
     stream = b"\xfe\xff\x00\xe0" + (4).to_bytes(4, "little") + b"\xff\xd8\xff\xda"
     assert blank_comments(stream) == (stream, 0)
     assert blank_comments(b"") == (b"", 0)
-    assert blank_comments(b"\xfe\xff\x00\xe0\xff\xff\xff\xff\xff\xd8\xff\xfe\xff\xff") [1] == 0
+    assert blank_comments(b"\xfe\xff\x00\xe0\xff\xff\xff\xff\xff\xd8\xff\xfe\xff\xff")[1] == 0
 
 
 @pytest.mark.parametrize("sop_class", sorted(DOCUMENTS))
@@ -165,10 +167,16 @@ def test_profile_files_are_checked(tmp_path: object) -> None:
     path.write_text('title = "t"\noptions = ["modified_dates"]\nalso_remove = ["KVP"]\n')
     profile = profile_named(str(path))
     assert profile.name == "study"
-    assert "KVP" not in read(deidentify(make_ct(planted=False).data, profile)) or not read(
-        deidentify(make_ct(planted=False).data, profile)
-    ).KVP
-    for wrong in ({"option": []}, {"also_remove": ["NoSuchElement"]}, {"date_shift_limit_days": 0}, {"faces": "blur"}):
+    assert (
+        "KVP" not in read(deidentify(make_ct(planted=False).data, profile))
+        or not read(deidentify(make_ct(planted=False).data, profile)).KVP
+    )
+    for wrong in (
+        {"option": []},
+        {"also_remove": ["NoSuchElement"]},
+        {"date_shift_limit_days": 0},
+        {"faces": "blur"},
+    ):
         with pytest.raises(UnknownProfile):
             profile_from("wrong", wrong)
     with pytest.raises(UnknownProfile):
