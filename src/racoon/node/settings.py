@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_settings import BaseSettings
 
 from racoon.domain.identity import is_site_code
+from racoon.node.deid.model import Profile, UnknownProfile
+from racoon.node.deid.profiles import profile_named, tightened
 from racoon.node.release.policy import BadPolicy, DisclosurePolicy, tighten
 from racoon.platform.settings import load_settings
 
@@ -71,6 +73,34 @@ class DicomSettings(_Section):
     calling_ae_titles: tuple[str, ...] = ()
     max_pdu_bytes: Annotated[int, Field(ge=16_384, le=1_048_576)] = 262_144
     max_object_mb: Annotated[int, Field(ge=1, le=16_384)] = 2048
+
+
+class DeidSettings(_Section):
+    """De-identification of what enters the archive.
+
+    Attributes
+    ----------
+    profile
+        Name of a profile, or a .toml or .json file with one.
+    site
+        What this site takes away from the profile: without, also_remove, without_private, refused_sop_classes,
+        refuse_faces, no_birth_date.  There is no key by which more would stay.
+    """
+
+    profile: str = "basic"
+    site: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> DeidSettings:
+        try:
+            self.in_force()
+        except UnknownProfile as error:
+            raise ValueError(error.public_message) from error
+        return self
+
+    def in_force(self) -> Profile:
+        """Return the profile after the site's own rules."""
+        return tightened(profile_named(self.profile), self.site)
 
 
 class ReleaseSettings(_Section):
@@ -138,6 +168,7 @@ class NodeSettings(BaseSettings):
     engine_host: str | None = None
     http: HttpSettings = HttpSettings()
     dicom: DicomSettings = DicomSettings()
+    deid: DeidSettings = DeidSettings()
     release: ReleaseSettings = ReleaseSettings()
 
     @field_validator("site")

@@ -33,9 +33,6 @@ from racoon.platform.database import Database
 from racoon.protocol.envelope import PROTOCOL_VERSION
 from racoon.protocol.messages import Heartbeat, JobOffer
 
-PROFILE = "basic"
-"""De-identification profile of the archive until a study asks for a stricter one."""
-
 
 @dataclass
 class Rooms:
@@ -82,7 +79,7 @@ class Rooms:
         )
         return IngestLoop(
             self.spool,
-            Deidentifier(PROFILE, names),
+            Deidentifier(self.settings.deid.in_force(), names),
             self.archive,
             self.database,
             quarantine=self.quarantine,

@@ -190,3 +190,18 @@ def test_segmentation_report_and_structure_set_agree_on_the_study() -> None:
     assert len({dataset.StudyInstanceUID for dataset in found}) == 1
     assert len({dataset.PatientID for dataset in found}) == 1
     assert len({dataset.StudyDate for dataset in found}) == 1
+
+
+def test_a_node_s_settings_name_a_profile_and_only_tighten_it() -> None:
+    from pydantic import ValidationError
+
+    from racoon.node.settings import DeidSettings
+
+    chosen = DeidSettings(
+        profile="device", site={"without": ["device_identity"], "refuse_faces": True}
+    ).in_force()
+    assert chosen.options == profile_named("basic").options
+    assert chosen.faces == "refuse"
+    for wrong in ({"profile": "nowhere"}, {"site": {"options": ["device_identity"]}}):
+        with pytest.raises(ValidationError):
+            DeidSettings(**wrong)  # type: ignore[arg-type]
