@@ -87,7 +87,11 @@ def test_identifiers_of_the_real_set_never_pass(shared_data: Path, tmp_path: Pat
         except Quarantined:
             continue
     assert len(outputs) >= 40, "the MR slices pass; what may hold text in its pixels does not"
-    assert "us_greyscale_burned_in.dcm" not in outputs
+    frame = pydicom.dcmread(io.BytesIO(outputs["us_greyscale_burned_in.dcm"]))
+    assert not frame.pixel_array[:38].any(), "the strip with name, number and birth date is blank"
+    assert frame.pixel_array[38:].any()
+    assert frame.BurnedInAnnotation == "NO"
+    assert "ctbrain1_planted_phi.dcm" not in outputs
     assert "philips_dose_exam_summary_secondary_capture.dcm" not in outputs
     identifying = {
         value for entry in values.values() for value in entry["identifying_values"].values() if len(value) > 5

@@ -21,9 +21,10 @@ def deidentify(
     *,
     profile: str = "basic",
     report: Path | None = None,
+    key_file: Path | None = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write de-identified copies of a folder of DICOM files; pseudonyms are valid for this run only.
+    """Write de-identified copies of a folder of DICOM files; what must not pass is set aside beside them.
 
     Parameters
     ----------
@@ -32,13 +33,15 @@ def deidentify(
     target
         Folder for the copies.
     profile
-        Name of the de-identification profile.
+        Name of a de-identification profile (basic, device, diffusion, faceless, strict), or a .toml or .json file.
     report
         File for the evidence: what was done to each object (JSON).
+    key_file
+        Key of the pseudonyms, made where it is missing; without one, pseudonyms are valid for this run only.
     json
         Print one JSON document.
     """
-    from racoon.node.deid.service import deidentify_folder
+    from racoon.node.deid.folder import deidentify_folder
 
     with progress(quiet=json) as bar:
         task = bar.add_task("de-identifying", total=None)
@@ -46,7 +49,9 @@ def deidentify(
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        summary = deidentify_folder(source, target, profile=profile, report=report, progress=advance)
+        summary = deidentify_folder(
+            source, target, profile=profile, report=report, progress=advance, key_file=key_file
+        )
     if json:
         print_json(summary)
     else:

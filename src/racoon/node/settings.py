@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_settings import BaseSettings
 
 from racoon.domain.identity import is_site_code
+from racoon.node.deid.model import Profile, UnknownProfile
+from racoon.node.deid.profiles import profile_named, tightened
 from racoon.node.intake.pull.model import Window
 from racoon.node.release.policy import BadPolicy, DisclosurePolicy, tighten
 from racoon.platform.settings import load_settings
@@ -168,6 +170,34 @@ class PullSettings(_Section):
         return value
 
 
+class DeidSettings(_Section):
+    """De-identification of what enters the archive.
+
+    Attributes
+    ----------
+    profile
+        Name of a profile, or a .toml or .json file with one.
+    site
+        What this site takes away from the profile: without, also_remove, without_private, refused_sop_classes,
+        refuse_faces, no_birth_date.  There is no key by which more would stay.
+    """
+
+    profile: str = "basic"
+    site: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> DeidSettings:
+        try:
+            self.in_force()
+        except UnknownProfile as error:
+            raise ValueError(error.public_message) from error
+        return self
+
+    def in_force(self) -> Profile:
+        """Return the profile after the site's own rules."""
+        return tightened(profile_named(self.profile), self.site)
+
+
 class ReleaseSettings(_Section):
     """The disclosure rules in force here.
 
@@ -235,6 +265,7 @@ class NodeSettings(BaseSettings):
     dicom: DicomSettings = DicomSettings()
     intake: IntakeSettings = IntakeSettings()
     pull: PullSettings = PullSettings()
+    deid: DeidSettings = DeidSettings()
     release: ReleaseSettings = ReleaseSettings()
 
     @model_validator(mode="after")

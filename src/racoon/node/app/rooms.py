@@ -34,9 +34,6 @@ from racoon.platform.database import Database
 from racoon.protocol.envelope import PROTOCOL_VERSION
 from racoon.protocol.messages import Heartbeat, JobOffer
 
-PROFILE = "basic"
-"""De-identification profile of the archive until a study asks for a stricter one."""
-
 
 def open_archive(settings: NodeSettings, database: Database) -> Archive:
     """Open the archive with everything that listens to what it stores."""
@@ -94,7 +91,7 @@ class Rooms:
         )
         return IngestLoop(
             self.spool,
-            Deidentifier(PROFILE, names),
+            Deidentifier(self.settings.deid.in_force(), names),
             self.archive,
             self.database,
             quarantine=self.quarantine,

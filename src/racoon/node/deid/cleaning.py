@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from racoon.node.deid.rules import words
+from racoon.node.deid.rules import code_terms, words
 
 _CHUNK = re.compile(r"[\s_,;()\[\]{}<>:=|^~\"'!?]+")
 _PART = re.compile(r"[-/+&.*\\]+")
@@ -106,26 +106,43 @@ def clean_technical(text: str) -> str:
     return text if _TECHNICAL.fullmatch(text) and not _LOOKS_PERSONAL.search(text) else ""
 
 
+@lru_cache(maxsize=4096)
 def clean_code_string(text: str) -> str:
-    """Keep one value of a CS element if it is one, in the upper case the standard demands; empty
-    otherwise.
+    """Keep one value of a CS element in the upper case the standard demands, empty otherwise.
+
+    It has to be a defined term of PS3.3, a reviewed term of a scanner, or made of reviewed words: a name that
+    somebody wrote into a code string does not pass.
     """
     text = text.strip().upper()
-    return text if _CODE_STRING.fullmatch(text) else ""
+    if _CODE_STRING.fullmatch(text) is None:
+        return ""
+    return text if text in code_terms() else _of_reviewed_words(text)
 
 
 def clean_open_code_string(text: str) -> str:
-    """Keep a CS element that scanners fill freely only when it consists of reviewed words."""
-    clean = clean_code_string(text)
+    """Keep a CS element that people fill freely only when it consists of reviewed words."""
+    text = text.strip().upper()
+    return _of_reviewed_words(text) if _CODE_STRING.fullmatch(text) else ""
+
+
+def _of_reviewed_words(clean: str) -> str:
     parts = [part for part in re.split(r"[ _]+", clean) if part]
     return (
         clean if parts and all(is_reviewed(part) or _SMALL_NUMBER.fullmatch(part) for part in parts) else ""
     )
 
 
+_SHAPES = {
+    "DCM": re.compile(r"\d{5,6}|[A-Z]{1,12}\d?"),
+    "SCT": re.compile(r"\d{6,18}"),
+    "LN": re.compile(r"\d{1,6}-\d"),
+}
+"""Codes of these schemes have one shape; anything else under their name is somebody's own."""
+
+
 def is_public_code(scheme: str, value: str) -> bool:
     """Tell whether a code may stay as it is."""
-    return scheme in TRUSTED_SCHEMES and _CODE_VALUE.fullmatch(value) is not None
+    return scheme in TRUSTED_SCHEMES and _SHAPES.get(scheme, _CODE_VALUE).fullmatch(value) is not None
 
 
 def clean_scheme(scheme: str) -> str:
@@ -156,3 +173,9 @@ def _public_meanings() -> dict[tuple[str, str], str]:
         for by_code in by_keyword.values()
         for code, (meaning, _groups) in by_code.items()
     }
+
+
+@lru_cache(maxsize=4096)
+def is_public_meaning(meaning: str) -> bool:
+    """Tell whether a text is the meaning of a public code, word for word: then it tells nothing of anybody."""
+    return meaning in _public_meanings().values()

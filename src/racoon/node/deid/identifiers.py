@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from racoon.node.deid.cleaning import is_reviewed
+from racoon.node.deid.cleaning import is_public_meaning, is_reviewed
 from racoon.standards.dicom.dates import parse_date
-from racoon.standards.dicom.elements import PIXEL_DATA, Dataset, Element, name_of
+from racoon.standards.dicom.elements import PIXEL_DATA, Buffer, Dataset, Element, name_of
 from racoon.standards.dicom.reading import items_of, read_file
 from racoon.standards.dicom.text import encodings_of, text_of
 
@@ -32,7 +32,11 @@ _IDENTITY = frozenset(
 )  # fmt: skip
 """Elements besides person names whose values name the patient, the order or the people around."""
 
+_IN_REPORTS = frozenset({0x0040A730, 0x0040A073, 0x0040A078, 0x0040A370})
+"""Content, verifying and authoring people, referenced requests."""
+
 _BIRTH_DATE = 0x00100030
+_CODE_MEANING = 0x00080104
 _OTHER_IDS = 0x00101002
 _NUMERIC_VR = frozenset({"DS", "IS", "TM", "UI", "FD", "FL", "US", "SS", "UL", "SL", "AT", "OV", "AS"})
 _WORD = re.compile(r"[\^=\s,;\-./\\&()]+")
@@ -63,11 +67,30 @@ class KnownIdentifiers:
         )
 
 
-def known_identifiers(dataset: Dataset) -> KnownIdentifiers:
-    """Collect what the original says about the patient, wherever a person name or number stands."""
+def known_identifiers(dataset: Dataset, *, is_report: bool = False) -> KnownIdentifiers:
+    """Collect what the original says about the patient, wherever a person name or number stands.
+
+    Parameters
+    ----------
+    is_report
+        Names stand in the content too: look there as well.
+    """
     encodings = encodings_of(dataset)
-    facts = tuple(sorted(_facts(dataset, encodings)))
-    return _tokens(facts)
+    facts = set(_facts(dataset, encodings))
+    if is_report:
+        for tag in _IN_REPORTS & dataset.keys():
+            facts |= set(_names_below(dataset[tag], encodings))
+    return _tokens(tuple(sorted(facts)))
+
+
+def _names_below(sequence: Element, encodings: tuple[str, ...]) -> Iterator[tuple[str, str, bytes]]:
+    for item in items_of(sequence):
+        inner = encodings_of(item, encodings)
+        for element in item.values():
+            if element.vr == "SQ":
+                yield from _names_below(element, inner)
+            elif element.vr == "PN" and element.value:
+                yield ("text", text_of(element, inner), bytes(element.value))
 
 
 def _facts(dataset: Dataset, encodings: tuple[str, ...]) -> Iterator[tuple[str, str, bytes]]:
@@ -144,6 +167,12 @@ def survivors(
     return found
 
 
+def survivors_in_stream(stream: Buffer, known: KnownIdentifiers) -> list[bytes]:
+    """Search compressed pixel data for long tokens; shorter ones occur there by chance."""
+    lower = bytes(stream).lower()
+    return [token for token in known.tokens if len(token) >= LONG_TOKEN and token in lower]
+
+
 def _counts(token: bytes, lower: bytes) -> bool:
     """A short token counts only as a word of its own."""
     if len(token) >= LONG_TOKEN or not token.isascii():
@@ -170,7 +199,7 @@ def confirm(output: bytes, found: list[bytes]) -> list[str]:
             value = bytes(element.value).lower()
             hits = [token for token in found if token in value]
             serious = [token for token in hits if not _is_chance(token, element.vr)]
-            if serious:
+            if serious and not (element.tag == _CODE_MEANING and is_public_meaning(text_of(element))):
                 places.append(name_of(element.tag))
     return sorted(set(places))
 
@@ -181,7 +210,7 @@ def _is_chance(token: bytes, vr: str) -> bool:
 
 def _walk(dataset: Dataset) -> Iterator[Element]:
     for element in dataset.values():
-        if element.tag == PIXEL_DATA:
+        if element.tag == PIXEL_DATA or element.tag >> 16 == 0x7FE0:
             continue
         if element.vr == "SQ":
             for item in items_of(element):

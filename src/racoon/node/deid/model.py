@@ -24,6 +24,10 @@ class QuarantineReason(StrEnum):
     BURNED_IN_SUSPECTED = "burned_in_suspected"
     SUSPICIOUS_SIZE = "suspicious_size"
     INCONSISTENT_PATIENT = "inconsistent_patient"
+    ENCAPSULATED_DOCUMENT = "encapsulated_document"
+    NOT_IN_PROFILE = "not_in_profile"
+    FACE_RECOGNISABLE = "face_recognisable"
+    UNDECODABLE_PIXELS = "undecodable_pixels"
     IDENTIFIER_SURVIVED = "identifier_survived"
     CONFLICT = "conflict"
 
@@ -69,6 +73,22 @@ PLAIN_WORDS: Mapping[QuarantineReason, tuple[str, str]] = {
         "Objects of one imaging study carry different patients.",
         "Objekte einer Untersuchung tragen verschiedene Patienten.",
     ),
+    QuarantineReason.ENCAPSULATED_DOCUMENT: (
+        "The object is a document (PDF, CDA or a 3D model). Nobody can clean a document, so it stays here.",
+        "Das Objekt ist ein Dokument (PDF, CDA oder 3D-Modell). Dokumente lassen sich nicht bereinigen.",
+    ),
+    QuarantineReason.NOT_IN_PROFILE: (
+        "The chosen profile does not let this kind of object pass.",
+        "Das gewählte Profil lässt diese Art von Objekt nicht zu.",
+    ),
+    QuarantineReason.FACE_RECOGNISABLE: (
+        "The study asks for images without faces; this one may show a head, and no tool here removes faces.",
+        "Die Studie verlangt Bilder ohne Gesicht; dieses zeigt vielleicht einen Kopf. Hier entfernt nichts Gesichter.",
+    ),
+    QuarantineReason.UNDECODABLE_PIXELS: (
+        "The pixels are compressed in a way from which nobody can get back the values that were stored.",
+        "Die Pixel sind so komprimiert, dass sich die gespeicherten Werte nicht verlässlich zurückgewinnen lassen.",
+    ),
     QuarantineReason.IDENTIFIER_SURVIVED: (
         "The self-scan found something known of the patient in the output.",
         "Die Selbstprüfung fand in der Ausgabe etwas, das die Patientin oder den Patienten kennzeichnet.",
@@ -111,18 +131,25 @@ class UnknownProfile(Refused):
     code = "deid.unknown_profile"
 
 
-Option = Literal["modified_dates", "clean_descriptors", "patient_characteristics", "device_identity"]
-
 OPTIONS: Mapping[str, tuple[str, str]] = {
     "modified_dates": ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
     "clean_descriptors": ("113105", "Clean Descriptors Option"),
+    "clean_structured_content": ("113104", "Clean Structured Content Option"),
+    "clean_graphics": ("113103", "Clean Graphics Option"),
+    "clean_pixel_data": ("113101", "Clean Pixel Data Option"),
     "patient_characteristics": ("113108", "Retain Patient Characteristics Option"),
     "device_identity": ("113109", "Retain Device Identity Option"),
 }
-"""Options of PS3.15 table E.1-1 that a profile may switch on, with their codes of CID 7050."""
+"""Options of PS3.15 table E.1-1 that a profile may switch on, with their codes of CID 7050.
+
+The table's columns for original UIDs, full dates and the institution are shipped too and never offered.
+"""
 
 BASIC_PROFILE_CODE = ("113100", "Basic Application Confidentiality Profile")
 SAFE_PRIVATE_CODE = ("113111", "Retain Safe Private Option")
+
+NEEDED_OPTION: Mapping[str, str] = {"report": "clean_structured_content", "presentation": "clean_graphics"}
+"""Kinds of objects that are nothing but content: without the option that cleans it they do not pass."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +166,14 @@ class Profile:
         Dates move by 1 to this many days in either direction.
     birth_date
         ``"remove"`` empties it; ``"year"`` keeps the first of January of the year, unless older than 89.
+    faces
+        ``"refuse"`` stops CT and MR that may show a head; ``"keep"`` lets them pass.
     also_remove
         Keywords that go although the options would keep them.
     safe_private
         ``"CREATOR|gggg|ee"`` of private elements that may stay (block-relative element number).
+    refused_sop_classes
+        UIDs of SOP classes that do not pass although there are rules for them.
     """
 
     name: str
@@ -150,8 +181,10 @@ class Profile:
     options: frozenset[str] = frozenset()
     date_shift_limit_days: int = 14
     birth_date: Literal["remove", "year"] = "remove"
+    faces: Literal["keep", "refuse"] = "keep"
     also_remove: frozenset[str] = frozenset()
     safe_private: frozenset[str] = frozenset()
+    refused_sop_classes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         unknown = self.options - OPTIONS.keys()
@@ -161,16 +194,35 @@ class Profile:
             )
 
     def tighten(
-        self, *, without: frozenset[str] = frozenset(), also_remove: frozenset[str] = frozenset()
+        self,
+        *,
+        without: frozenset[str] = frozenset(),
+        also_remove: frozenset[str] = frozenset(),
+        without_private: frozenset[str] = frozenset(),
+        refused_sop_classes: frozenset[str] = frozenset(),
+        refuse_faces: bool = False,
+        no_birth_date: bool = False,
     ) -> Profile:
-        """Give a profile that keeps less: fewer options, more keywords removed.  There is no way to keep
-        more.
+        """Give a profile that keeps less.  There is no argument by which it could keep more.
+
+        Parameters
+        ----------
+        without, without_private
+            Options and safe private elements to take away.
+        also_remove, refused_sop_classes
+            Keywords and SOP classes to stop besides.
+        refuse_faces, no_birth_date
+            Stop heads; never keep a year of birth.
         """
         return replace(
             self,
             name=f"{self.name}-tightened",
             options=self.options - without,
             also_remove=self.also_remove | also_remove,
+            safe_private=self.safe_private - without_private,
+            refused_sop_classes=self.refused_sop_classes | refused_sop_classes,
+            faces="refuse" if refuse_faces else self.faces,
+            birth_date="remove" if no_birth_date else self.birth_date,
         )
 
 

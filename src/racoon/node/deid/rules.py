@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
@@ -21,7 +21,7 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from racoon.node.deid.model import OPTIONS, Profile, UnknownProfile
 from racoon.standards.dicom.elements import vr_of
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 
 
 class Action(IntEnum):
@@ -50,6 +50,10 @@ class RuleSet:
     ----------
     version
         See :func:`rule_set_version`.
+    sop_class_name, modality
+        What it is.
+    kind
+        ``image``, ``segmentation``, ``report``, ``presentation``, ``object`` (nothing to see) or ``document``.
     top, nested
         Steps by tag, for the main data set and for everything inside sequences.
     """
@@ -57,6 +61,7 @@ class RuleSet:
     version: str
     sop_class_name: str
     modality: str
+    kind: str
     top: Mapping[int, Step]
     nested: Mapping[int, Step]
 
@@ -91,40 +96,36 @@ def words() -> frozenset[str]:
     return frozenset(word for line in lines for word in line.split())
 
 
+@cache
+def code_terms() -> frozenset[str]:
+    """Code strings that may pass: the standard's defined terms, and those that scanners write."""
+    names = ("code_strings.txt", "vendor_terms.txt")
+    lines = (line for name in names for line in _resource(name).splitlines())
+    return frozenset(line.strip() for line in lines if line and not line.startswith("#"))
+
+
 def pixel_risks() -> dict[str, Any]:
-    """Table of what makes an image suspicious of burned-in text."""
+    """Table of what makes an image suspicious of burned-in text, and of what is known to help."""
     return _json("pixel_risk.json")
 
 
+def reviewed_concepts() -> Mapping[str, str]:
+    """Concept names of reports whose text may pass besides the standard's table, with how it is cleaned."""
+    concepts: dict[str, str] = _json("reviewed_concepts.json")["concepts"]
+    return concepts
+
+
 @cache
-def profiles() -> Mapping[str, Profile]:
-    """Profiles shipped with the product, by name."""
-    return {
-        name: Profile(
-            name=name,
-            title=entry["title"],
-            options=frozenset(entry["options"]),
-            date_shift_limit_days=entry["date_shift_limit_days"],
-            birth_date=entry["birth_date"],
-            also_remove=frozenset(entry["also_remove"]),
-            safe_private=frozenset(entry["safe_private"]),
-        )
-        for name, entry in _json("profiles.json")["profiles"].items()
-    }
+def structured_content_table() -> Mapping[tuple[str, str, str], Mapping[str, str]]:
+    """Rows of PS3.15 table E.3.4-1 by coding scheme, code and value type."""
+    lines = [line for line in _resource("structured_content.csv").splitlines() if not line.startswith("#")]
+    return {(row["scheme"], row["code"], row["value_type"]): row for row in csv.DictReader(lines)}
 
 
-def profile_named(name: str) -> Profile:
-    """Find a shipped profile.
-
-    Raises
-    ------
-    UnknownProfile
-        With the names there are.
-    """
-    try:
-        return profiles()[name]
-    except KeyError:
-        raise UnknownProfile(f"There is no profile {name}. Choose one of: {', '.join(profiles())}.") from None
+def profile_tables() -> Mapping[str, Mapping[str, Any]]:
+    """Profiles shipped with the product as they stand in their file, by name."""
+    tables: dict[str, dict[str, Any]] = _json("profiles.json")["profiles"]
+    return tables
 
 
 def supported_sop_classes() -> Mapping[str, str]:
@@ -139,7 +140,17 @@ def rule_set_version() -> str:
     return f"PS3.15-{edition()}/{ENGINE_VERSION}/{digest[:12]}"
 
 
-_TABLES = ("allow_list.json", "confidentiality.csv", "pixel_risk.json", "profiles.json", "words.txt")
+_TABLES = (
+    "allow_list.json",
+    "code_strings.txt",
+    "confidentiality.csv",
+    "pixel_risk.json",
+    "profiles.json",
+    "reviewed_concepts.json",
+    "structured_content.csv",
+    "vendor_terms.txt",
+    "words.txt",
+)
 
 
 def resolve(code: str, dicom_type: str) -> Action:
@@ -165,23 +176,39 @@ def action_for(tag: int, dicom_type: str, profile: Profile) -> Action:
     row = confidentiality_table().get(tag)
     if row is None or "U" in row["basic"]:
         return Action.KEEP
-    chosen = [
-        resolve(row[option], dicom_type) for option in OPTIONS if option in profile.options and row[option]
-    ]
+    return _chosen(row, dicom_type, profile)
+
+
+def _chosen(row: Mapping[str, str], dicom_type: str, profile: Profile) -> Action:
+    chosen = [resolve(row[name], dicom_type) for name in OPTIONS if name in profile.options and row.get(name)]
     return max(chosen, default=resolve(row["basic"], dicom_type))
+
+
+@lru_cache(maxsize=4096)
+def action_for_content(scheme: str, code: str, value_type: str, profile: Profile) -> Action | None:
+    """Give the action for a content item by its concept name; None when the standard's table has no such row.
+
+    References and UIDs are mapped, never kept, so "retain UIDs" is not asked.
+    """
+    row = structured_content_table().get((scheme, code, value_type))
+    return None if row is None else _chosen(row, "3", profile)
 
 
 _KIND_BY_KEYWORD = {
     "PatientName": "pseudonym",
     "PatientID": "pseudonym",
     "PatientBirthDate": "birth_date",
-    "BodyPartExamined": "open_code",
+    "StructureSetLabel": "label",
     "ContentLabel": "open_code",
+    "NumericValue": "decimal",
+    "TemplateIdentifier": "template",
     "DeviceSerialNumber": "device",
     "StationName": "device",
     "ContrastBolusAgent": "contrast",
     "TrackingID": "token",
     "PixelData": "pixels",
+    "FloatPixelData": "pixels",
+    "DoubleFloatPixelData": "pixels",
 }
 _KIND_BY_VR = {
     "UI": "uid", "DA": "date", "DT": "datetime", "TM": "time", "AS": "age", "PN": "name", "SQ": "sequence",
@@ -194,35 +221,49 @@ _KIND_BY_VR = {
 def _kind(keyword: str, tag: int) -> str:
     if keyword in _KIND_BY_KEYWORD:
         return _KIND_BY_KEYWORD[keyword]
-    if keyword in _json("allow_list.json")["technical_text"]:
+    allow_list = _json("allow_list.json")
+    if keyword in allow_list["technical_text"]:
         return "technical"
+    if keyword in allow_list["open_code"]:
+        return "open_code"
     return _KIND_BY_VR.get(vr_of(tag), "binary")
 
 
-def _steps(entries: list[str], profile: Profile) -> dict[int, Step]:
-    steps: dict[int, Step] = {}
+def _steps(entries: Iterable[str], profile: Profile) -> dict[int, Step]:
+    types: dict[str, str] = {}
     for entry in entries:
         keyword, _, dicom_type = entry.partition(":")
+        types[keyword] = min(types.get(keyword, "3"), dicom_type or "3")  # the strictest module wins
+    steps: dict[int, Step] = {}
+    for keyword, dicom_type in types.items():
         tag = tag_for_keyword(keyword)
         if tag is None:
             raise UnknownProfile(f"The allow-list names an unknown element: {keyword}.")
         kind = _kind(keyword, tag)
-        action = action_for(tag, dicom_type or "3", profile)
+        action = action_for(tag, dicom_type, profile)
         if kind in ("pseudonym", "birth_date", "uid", "pixels"):
             action = Action.KEEP  # the treatment itself replaces the value
-        steps.setdefault(tag, Step(action, kind, dicom_type or "3"))
+        steps[tag] = Step(action, kind, dicom_type)
     return steps
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def rules_for(sop_class_uid: str, profile: Profile) -> RuleSet | None:
     """Compile the rules of a SOP class under a profile; None when there is no allow-list for it."""
     allow_list = _json("allow_list.json")
     entry = allow_list["sop_classes"].get(sop_class_uid)
     if entry is None:
         return None
-    top = [keyword for module in entry["modules"] for keyword in allow_list["modules"][module]]
-    nested = [keyword for group in entry["nested"] for keyword in allow_list["nested"][group]]
+    nested = ["always", *entry["modules"], *(f"macro:{name}" for name in entry["functional_groups"])]
     return RuleSet(
-        rule_set_version(), entry["name"], entry["modality"], _steps(top, profile), _steps(nested, profile)
+        rule_set_version(),
+        entry["name"],
+        entry["modality"],
+        entry["kind"],
+        _steps(_listed(allow_list["top"], entry["modules"]), profile),
+        _steps(_listed(allow_list["nested"], nested), profile),
     )
+
+
+def _listed(lists: Mapping[str, list[str]], names: list[str]) -> Iterator[str]:
+    return (keyword for name in names for keyword in lists.get(name, ()))

@@ -1,4 +1,4 @@
-"""De-identify one object, or a folder of them.
+"""De-identify one object.
 
 ``Deidentifier.apply`` gives an object that may enter the archive or raises ``Quarantined``; nothing in
 between.
@@ -6,36 +6,36 @@ between.
 
 from __future__ import annotations
 
-import json
-import logging
 import struct
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from racoon.domain.identity import PatientId
-from racoon.node.deid._engine import Job, encode_header, little_endian_words
-from racoon.node.deid.identifiers import confirm, known_identifiers, survivors
+from racoon.node.deid._blanking import CannotBlank, blank, kept_and_blanked
+from racoon.node.deid._engine import encode_header
+from racoon.node.deid._handlers import little_endian_words
+from racoon.node.deid._job import Job
+from racoon.node.deid._risk import Risk
+from racoon.node.deid.identifiers import confirm, known_identifiers, survivors, survivors_in_stream
 from racoon.node.deid.model import (
-    PLAIN_WORDS,
+    NEEDED_OPTION,
     Deidentified,
     Profile,
     Quarantined,
     QuarantineReason,
 )
-from racoon.node.deid.rules import RuleSet, profile_named, rule_set_version, rules_for
-from racoon.node.deid.screening import number_of, screen, screen_pixels
+from racoon.node.deid.profiles import profile_named, profiles
+from racoon.node.deid.rules import RuleSet, rules_for
+from racoon.node.deid.screening import FLOATING, completed, number_of, screen, screen_pixels, screen_risk
 from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN
 from racoon.node.pseudonyms.service import Pseudonymiser
-from racoon.platform.files import write_atomically
+from racoon.standards.dicom.codestream import blank_comments
 from racoon.standards.dicom.elements import PIXEL_DATA, MalformedDicom, NotDicom, TooLarge, TruncatedDicom
 from racoon.standards.dicom.reading import DicomFile, read_file
 from racoon.standards.dicom.text import encodings_of, text_of
 from racoon.standards.dicom.uids import EXPLICIT_LITTLE_ENDIAN, NATIVE
 from racoon.standards.dicom.writing import encode_file_meta, join_file, pixel_header
-
-LOG = logging.getLogger(__name__)
 
 MAXIMUM_FILE_BYTES = 8 << 30
 
@@ -86,22 +86,29 @@ class Deidentifier:
         """
         try:
             data = source if isinstance(source, bytes) else _load(source)
-            return self._apply(read_file(data), released)
+            return self._apply(data, completed(read_file(data)), released)
         except MalformedDicom as error:
             raise Quarantined(_reason_of(error), {"detail": error.public_message}) from error
         except _BROKEN as error:
             raise Quarantined(QuarantineReason.UNDECODABLE_HEADER, {"kind": type(error).__name__}) from error
 
-    def _apply(self, file: DicomFile, released: frozenset[QuarantineReason]) -> Deidentified:
+    def _apply(self, data: bytes, file: DicomFile, released: frozenset[QuarantineReason]) -> Deidentified:
         screen(file)
-        dataset = file.dataset
-        rules = rules_for(text_of(dataset[_SOP_CLASS]), self.profile)
-        if rules is None:
-            raise Quarantined(
-                QuarantineReason.UNSUPPORTED_SOP_CLASS, {"sop_class": text_of(dataset[_SOP_CLASS])}
-            )
-        screen_pixels(file, may_be_burned_in=QuarantineReason.BURNED_IN_SUSPECTED in released)
+        rules = self._rules(file)
+        has_pixels = rules.kind in ("image", "segmentation")
+        pixels = "none"
+        if has_pixels:
+            is_released = QuarantineReason.BURNED_IN_SUSPECTED in released
+            risk = screen_risk(file, profile=self.profile, is_released=is_released)
+            screen_pixels(file)
+            pixels = "untouched" if not file.is_big_endian else "same values, byte order changed"
+            if risk.remedy is not None:
+                file, pixels = _blanked(data, file, risk)
+            elif risk.suspicions:
+                pixels = f"untouched; a person released: {', '.join(risk.suspicions)}"
         job = self._job(file, rules)
+        job.is_blanked = pixels.startswith("blanked")
+        dataset = file.dataset
         header = encode_header(job, dataset)
         uids = {
             tag: self._names.uid(text_of(dataset[tag]), self.domain)
@@ -110,10 +117,14 @@ class Deidentifier:
         sop_class = text_of(dataset[_SOP_CLASS])
         syntax = EXPLICIT_LITTLE_ENDIAN if file.transfer_syntax_uid in NATIVE else file.transfer_syntax_uid
         head = [encode_file_meta(sop_class, uids[_SOP_INSTANCE], syntax), header]
+        parts = _pixel_parts(job, file) if has_pixels else []
         found = survivors(b"".join(head), job.known, job.original_uids, job.written_dates)
-        output = join_file(head, _pixel_parts(file))
-        if found:
-            places = confirm(output, found)
+        in_stream = (
+            survivors_in_stream(parts[1], job.known) if len(parts) > 1 and syntax not in NATIVE else []
+        )
+        output = join_file(head, parts)
+        if found or in_stream:
+            places = confirm(output, found) + ["(7FE0,0010)"] * bool(in_stream)
             if places:
                 raise Quarantined(QuarantineReason.IDENTIFIER_SURVIVED, {"elements": places})
         return Deidentified(
@@ -123,8 +134,21 @@ class Deidentifier:
             uids[_SERIES],
             uids[_STUDY],
             job.pseudonym,
-            self._evidence(job, file, chance_hits=len(found)),
+            self._evidence(job, file, chance_hits=len(found), pixels=pixels),
         )
+
+    def _rules(self, file: DicomFile) -> RuleSet:
+        sop_class = text_of(file.dataset[_SOP_CLASS])
+        rules = rules_for(sop_class, self.profile)
+        if rules is None:
+            raise Quarantined(QuarantineReason.UNSUPPORTED_SOP_CLASS, {"sop_class": sop_class})
+        if rules.kind == "document":
+            raise Quarantined(QuarantineReason.ENCAPSULATED_DOCUMENT, {"sop_class": sop_class})
+        needed = NEEDED_OPTION.get(rules.kind)
+        is_refused = sop_class in self.profile.refused_sop_classes
+        if is_refused or (needed is not None and needed not in self.profile.options):
+            raise Quarantined(QuarantineReason.NOT_IN_PROFILE, {"sop_class": sop_class})
+        return rules
 
     def _job(self, file: DicomFile, rules: RuleSet) -> Job:
         dataset = file.dataset
@@ -143,14 +167,15 @@ class Deidentifier:
             ),
             profile=self.profile,
             rules=rules,
-            known=known_identifiers(dataset),
+            known=known_identifiers(dataset, is_report=rules.kind == "report"),
             is_big_endian=file.is_big_endian,
             is_signed=number_of(dataset.get(_PIXEL_REPRESENTATION), file) == 1,
         )
 
-    def _evidence(self, job: Job, file: DicomFile, *, chance_hits: int) -> dict[str, Any]:
+    def _evidence(self, job: Job, file: DicomFile, *, chance_hits: int, pixels: str) -> dict[str, Any]:
         return {
             "rule_set": job.rules.version,
+            "sop_class": job.rules.sop_class_name,
             "profile": job.profile.name,
             "options": sorted(job.profile.options),
             "actions": dict(sorted(job.counts.items())),
@@ -161,7 +186,7 @@ class Deidentifier:
                 "numbers_that_agree_by_chance": chance_hits,
                 "survivors": 0,
             },
-            "pixels": "untouched" if not file.is_big_endian else "same values, byte order changed",
+            "pixels": pixels,
         }
 
 
@@ -171,14 +196,33 @@ def _load(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _pixel_parts(file: DicomFile) -> list[bytes | memoryview]:
+def _blanked(data: bytes, file: DicomFile, risk: Risk) -> tuple[DicomFile, str]:
+    assert risk.remedy is not None
+    try:
+        kept, boxes = kept_and_blanked(risk.remedy, file)
+    except CannotBlank as error:
+        details = {"suspicions": list(risk.suspicions), "rule": risk.remedy["id"]}
+        raise Quarantined(QuarantineReason.BURNED_IN_SUSPECTED, details) from error
+    try:
+        return blank(data, file, kept, boxes), f"blanked by rule {risk.remedy['id']}"
+    except CannotBlank as error:
+        raise Quarantined(QuarantineReason.UNDECODABLE_PIXELS, {"rule": risk.remedy["id"]}) from error
+
+
+def _pixel_parts(job: Job, file: DicomFile) -> list[bytes | memoryview]:
+    floating = next((tag for tag in FLOATING if tag in file.dataset and PIXEL_DATA not in file.dataset), None)
+    if floating is not None:
+        vr, value = ("OF" if FLOATING[floating] == 4 else "OD"), file.dataset[floating].value
+        return [pixel_header(floating, vr, len(value), is_encapsulated=False), value]
     pixels = file.dataset[PIXEL_DATA]
     if pixels.is_undefined_length:
-        return [pixel_header(PIXEL_DATA, "OB", 0, is_encapsulated=True), pixels.value]
+        stream, blanked = blank_comments(pixels.value)
+        job.counts["codestream_comments_blanked"] += blanked
+        return [pixel_header(PIXEL_DATA, "OB", 0, is_encapsulated=True), stream]
     bits = number_of(file.dataset.get(_BITS_ALLOCATED), file)
     # Both are legal up to 8 bit (PS3.5 section A.2); above, words it must be.
     vr = "OB" if bits <= 8 and pixels.vr == "OB" else "OW"
-    value: bytes | memoryview = pixels.value
+    value = pixels.value
     if file.is_big_endian and vr == "OW":
         value = little_endian_words(bytes(value), max(bits // 8, 2))
     parts: list[bytes | memoryview] = [pixel_header(PIXEL_DATA, vr, len(value), is_encapsulated=False), value]
@@ -195,131 +239,7 @@ def _reason_of(error: MalformedDicom) -> QuarantineReason:
     return QuarantineReason.UNDECODABLE_HEADER
 
 
-# ------------------------------------------------------------------------------------------------ folders
-
-
-def deidentify_folder(
-    in_dir: Path,
-    out_dir: Path,
-    profile: str = "basic",
-    report: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Any]:
-    """De-identify every file of a folder with a key that ends with this call.
-
-    Objects go to ``out_dir/<pseudonym>/<series UID>/<SOP instance UID>.dcm``; what must not pass is copied to
-    ``out_dir`` + ``.quarantine/<n>/object.bin`` beside a ``reason.json``.
-
-    Parameters
-    ----------
-    in_dir, out_dir
-        Folder in, folder out; subfolders are followed.
-    profile
-        Name of a shipped profile.
-    report
-        JSON file for the summary with the evidence of every object.
-    progress
-        Called with (done, total) after each file.
-
-    Returns
-    -------
-    dict
-        ``files``, ``written``, ``duplicates``, ``quarantined``, ``reasons`` (code to count), ``profile``,
-        ``rule_set``, ``subjects``, ``series``, ``out``, ``quarantine``.
-    """
-    deidentifier = Deidentifier(profile, Pseudonymiser(None, None))
-    files = sorted(path for path in Path(in_dir).rglob("*") if path.is_file())
-    run = _FolderRun(Path(in_dir), Path(out_dir))
-    for number, path in enumerate(files, start=1):
-        run.take(deidentifier, path, number)
-        if progress is not None:
-            progress(number, len(files))
-    summary = run.summary(deidentifier.profile, len(files))
-    if report is not None:
-        content = summary | {"objects": run.objects}
-        write_atomically(Path(report), json.dumps(content, indent=1, ensure_ascii=False).encode(), mode=0o644)
-    return summary
-
-
-class _FolderRun:
-    """State of one folder: which patient an imaging study belongs to, what came out, what did not."""
-
-    def __init__(self, in_dir: Path, out_dir: Path) -> None:
-        self._in, self._out = in_dir, out_dir
-        self._quarantine = out_dir.with_name(out_dir.name + ".quarantine")
-        self._subject_of: dict[str, str] = {}
-        self._written: dict[str, bytes] = {}
-        self._series: set[str] = set()
-        self._counts: Counter[str] = Counter()
-        self._reasons: Counter[str] = Counter()
-        self.objects: list[dict[str, Any]] = []
-
-    def take(self, deidentifier: Deidentifier, path: Path, number: int) -> None:
-        """Bring one file to one of its two ends."""
-        try:
-            result = deidentifier.apply(path)
-            if self._subject_of.setdefault(result.imaging_study_uid, result.pseudonym) != result.pseudonym:
-                raise Quarantined(QuarantineReason.INCONSISTENT_PATIENT)
-            outcome = self._write(result)
-        except Quarantined as error:
-            self._set_aside(path, number, error)
-            return
-        self._counts[outcome] += 1
-        self.objects.append(
-            {
-                "outcome": outcome,
-                "sop_instance_uid": result.sop_instance_uid,
-                "series_uid": result.series_uid,
-                "pseudonym": result.pseudonym,
-                "evidence": dict(result.evidence),
-            }
-        )
-
-    def _write(self, result: Deidentified) -> str:
-        target = self._out / result.pseudonym / result.series_uid / f"{result.sop_instance_uid}.dcm"
-        if result.sop_instance_uid in self._written:
-            if target.is_file() and target.read_bytes() == result.dataset_bytes:
-                return "duplicate"
-            raise Quarantined(QuarantineReason.CONFLICT)
-        self._written[result.sop_instance_uid] = b""
-        self._series.add(result.series_uid)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(result.dataset_bytes)
-        return "written"
-
-    def _set_aside(self, path: Path, number: int, error: Quarantined) -> None:
-        folder = self._quarantine / f"{number:06d}"
-        reason = {
-            "code": error.reason.value,
-            "reason": PLAIN_WORDS[error.reason][0],
-            "reason_de": PLAIN_WORDS[error.reason][1],
-            "source": str(path.relative_to(self._in)),
-        }
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomically(folder / "object.bin", path.read_bytes())
-        write_atomically(folder / "reason.json", json.dumps(reason, indent=1, ensure_ascii=False).encode())
-        self._reasons[error.reason.value] += 1
-        self.objects.append({"outcome": "quarantined", "code": error.reason.value, "quarantine": folder.name})
-        LOG.info("object quarantined", extra={"reason": error.reason.value})
-
-    def summary(self, profile: Profile, total: int) -> dict[str, Any]:
-        """Count what happened."""
-        return {
-            "files": total,
-            "written": self._counts["written"],
-            "duplicates": self._counts["duplicate"],
-            "quarantined": sum(self._reasons.values()),
-            "reasons": dict(sorted(self._reasons.items())),
-            "profile": profile.name,
-            "rule_set": rule_set_version(),
-            "subjects": len(set(self._subject_of.values())),
-            "series": len(self._series),
-            "out": str(self._out),
-            "quarantine": str(self._quarantine),
-        }
-
-
 def iterate_profiles() -> Iterator[tuple[str, str]]:
     """Names and titles of the shipped profiles."""
-    for name in ("basic", "device", "strict"):
-        yield name, profile_named(name).title
+    for name, profile in profiles().items():
+        yield name, profile.title

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from racoon.node.deid.folder import deidentify_folder
 from racoon.node.deid.model import PLAIN_WORDS, Quarantined, QuarantineReason
-from racoon.node.deid.service import Deidentifier, deidentify_folder
+from racoon.node.deid.service import Deidentifier
 from racoon.node.pseudonyms.service import Pseudonymiser
 from tests.planted_identifiers import make_ct, make_seg
 
@@ -50,7 +51,9 @@ def reason_of(data: bytes) -> QuarantineReason:
         (CT[:-100], QuarantineReason.TRUNCATED),
         (changed(StudyInstanceUID=""), QuarantineReason.MISSING_UIDS),
         (changed(SeriesInstanceUID=None), QuarantineReason.MISSING_UIDS),
-        (changed(SOPClassUID="1.2.840.10008.5.1.4.1.1.7"), QuarantineReason.UNSUPPORTED_SOP_CLASS),
+        (changed(SOPClassUID="1.2.840.10008.5.1.4.1.1.7"), QuarantineReason.BURNED_IN_SUSPECTED),
+        (changed(SOPClassUID="1.2.840.10008.5.1.4.1.1.104.1"), QuarantineReason.ENCAPSULATED_DOCUMENT),
+        (changed(SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.4"), QuarantineReason.UNSUPPORTED_SOP_CLASS),
         (changed(SOPClassUID="1.3.12.2.1107.5.9.1"), QuarantineReason.UNSUPPORTED_SOP_CLASS),
         (changed(PixelData=None), QuarantineReason.MISSING_PIXEL_DATA),
         (changed(BurnedInAnnotation="YES"), QuarantineReason.BURNED_IN_SUSPECTED),
