@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from racoon.science.statistics.exact import ZERO, Dyadic
 
-_BLOCK = 1 << 16
-"""Rows summed at once; small enough for the caches, and 2**16 parts below 2**33 can't leave 53 bits."""
+_BLOCK = 1 << 15
+"""Rows summed at once; small enough for the caches, and 2**15 parts below 2**33 can't leave 53 bits."""
 
 _SLICE_BITS = 33
 """Bits taken off all values of a column in one pass."""
@@ -57,6 +57,47 @@ def exact_column_sums(matrix: ArrayLike) -> tuple[Dyadic, ...]:
         for column in range(values.shape[1]):
             totals[column] += _block_sum(rest[column])
     return tuple(totals)
+
+
+def add_all(first: Sequence[Dyadic], second: Sequence[Dyadic]) -> tuple[Dyadic, ...]:
+    """Add two rows of exact sums, place by place."""
+    return tuple(a + b for a, b in zip(first, second, strict=True))
+
+
+def exact_triangle(weighted: NDArray[np.float64], columns: NDArray[np.float64]) -> tuple[Dyadic, ...]:
+    """Add ``weighted[i] · columns[j]`` over the rows for all pairs i ≤ j, upper triangle row by row.
+
+    Parameters
+    ----------
+    weighted, columns
+        Both of shape (columns, rows).  Each product is rounded once, then added exactly: the sums depend neither
+        on the order of the rows nor on where they are split.
+
+    Raises
+    ------
+    ValueError
+        If a product is not finite.
+    """
+    width = len(columns)
+    totals = [ZERO] * (width * (width + 1) // 2)
+    for start in range(0, columns.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        place = 0
+        for i in range(width):
+            products = weighted[i, block] * columns[i:, block]
+            if not np.isfinite(products).all():
+                raise ValueError("a sum over the rows is not finite")
+            for row in products:
+                totals[place] += _block_sum(row)
+                place += 1
+    return tuple(totals)
+
+
+def unfold(triangle: Sequence[Dyadic], width: int) -> NDArray[np.float64]:
+    """Make the symmetric matrix of an upper triangle, shape (width, width)."""
+    matrix = np.zeros((width, width))
+    matrix[np.triu_indices(width)] = [float(value) for value in triangle]
+    return np.asarray(matrix + np.triu(matrix, 1).T, dtype=np.float64)
 
 
 def _block_sum(values: NDArray[np.float64]) -> Dyadic:
@@ -164,8 +205,8 @@ class CrossProducts:
         return CrossProducts(
             self.names,
             self.n + other.n,
-            tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
-            tuple(a + b for a, b in zip(self.products, other.products, strict=True)),
+            add_all(self.sums, other.sums),
+            add_all(self.products, other.products),
         )
 
     @classmethod
