@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial"]
+FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial", "cox"]
+"""``cox`` stands for a partial likelihood; its steps come from ``statistics.survival``."""
 
 _LARGEST_PREDICTOR = 500.0
 """Beyond this a mean is no number any more; a fit that goes there has failed and says so."""
@@ -73,6 +74,8 @@ class Family:
         size
             Size (1 / alpha) of the negative binomial.
         """
+        if self.name == "cox":
+            raise ValueError("a Cox model's steps come from risk sets, not from single rows")
         eta = np.clip(predictor, -_LARGEST_PREDICTOR, _LARGEST_PREDICTOR)
         none = np.zeros_like(eta)
         if self.name == "gaussian":

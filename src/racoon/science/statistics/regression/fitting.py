@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,11 @@ class Sites(Protocol):
 
     def ask_step(self, question: ModelQuestion) -> ModelStep:
         """Ask for score and information."""
+
+
+@runtime_checkable
+class RobustSites(Sites, Protocol):
+    """Sites that can also give what a robust variance needs; a partial likelihood's can't."""
 
     def ask_meat(self, question: ModelQuestion, *, by_cluster: bool) -> Meat:
         """Ask for the squared scores per cluster, or per row."""
@@ -257,7 +262,7 @@ class _Search:
         information = unfold(step.information, len(self._names))
         total = np.diag(information)
         if INTERCEPT not in self._names:
-            return np.asarray(np.sqrt(total / max(total.max(initial=0.0), 1e-300)), dtype=np.float64)
+            return np.asarray(np.sqrt(total / max(float(step.rest[1]), 1e-300)), dtype=np.float64)
         constant = self._names.index(INTERCEPT)
         weight = max(float(information[constant, constant]), 1e-300)
         means = information[constant] / weight
@@ -331,6 +336,8 @@ class _Search:
             unpenalised = unfold(state.step.information, width)
             scale = dispersion if self._family == "gaussian" else 1.0
             return np.asarray(scale * bread @ unpenalised @ bread, dtype=np.float64)
+        if not isinstance(self._sites, RobustSites):
+            raise ValueError("this model has no robust variance; ask for the model's own")
         by_cluster = self._options.variance == "clustered"
         meat = self._sites.ask_meat(state.question, by_cluster=by_cluster)
         state.rounds += 1
