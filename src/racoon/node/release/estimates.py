@@ -67,9 +67,7 @@ def protect_numbers(
             subjects=summary.moments.n,
             largest_share=_largest_share(known),
             histogram=histogram,
-            cell_subjects=tuple(
-                frozenset(range(low, high)) for low, high in itertools.pairwise(ends)
-            ),
+            cell_subjects=tuple(frozenset(range(low, high)) for low, high in itertools.pairwise(ends)),
             not_valid={"missing": summary.missing} if summary.missing else {},
         ),
         policy,
@@ -206,3 +204,44 @@ def check_scores(item: str, table: ScoreTable, policy: DisclosurePolicy) -> tupl
 
 def _has_small(counts: Sequence[int], policy: DisclosurePolicy) -> bool:
     return any(0 < count < policy.minimum_cell for count in counts)
+
+
+class ReleaseGate:
+    """The gate of one site as an analysis sees it: the rules above, with reasons in words."""
+
+    def __init__(self, policy: DisclosurePolicy) -> None:
+        self._policy = policy
+
+    def sites(self, item: str, count: int, minimum: int) -> tuple[str, ...]:
+        """Decide whether enough sites take part."""
+        return _words(check_analysis_sites(item, sites=count, minimum=minimum, policy=self._policy))
+
+    def numbers(
+        self, item: str, values: ArrayLike, summary: NumberSummary
+    ) -> tuple[NumberSummary | None, tuple[str, ...]]:
+        """Protect the summary of a numeric variable."""
+        shown, reasons = protect_numbers(item, values, summary, self._policy)
+        return shown, _words(reasons)
+
+    def table(self, item: str, table: CountTable) -> tuple[CountTable | None, tuple[str, ...]]:
+        """Protect a table of counts."""
+        shown, reasons = protect_table(item, table, self._policy)
+        return shown, _words(reasons)
+
+    def model(self, item: str, columns: ArrayLike, step: ModelStep, *, has_events: bool) -> tuple[str, ...]:
+        """Decide whether a model may be answered."""
+        counted = check_model(item, step, self._policy, has_events=has_events)
+        return _words(counted or check_columns(item, columns, self._policy))
+
+    def survival(self, item: str, table: SurvivalTable) -> tuple[str, ...]:
+        """Decide whether counts over a time grid may leave."""
+        return _words(check_survival(item, table, self._policy))
+
+    def risk_sums(self, item: str, columns: ArrayLike, sums: RiskSums) -> tuple[str, ...]:
+        """Decide whether risk-set sums may leave."""
+        counted = check_risk_sums(item, sums, self._policy)
+        return _words(counted or check_columns(item, columns, self._policy))
+
+
+def _words(reasons: Sequence[Suppression]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reason.public_reason for reason in reasons))

@@ -234,11 +234,57 @@ def compute_own_step(rows: SurvivalRows, question: ModelQuestion, ties: Ties) ->
     ties
         Way with equal times.
     """
-    times = np.unique(rows.times)
-    if times.size and times[0] == 0:  # an event at time 0 is one of the first interval
-        times = times[1:] if times.size > 1 else np.array([1.0])
-    grid = TimeGrid(tuple(float(value) for value in times)) if times.size else TimeGrid((1.0,))
-    return step_of(compute_risk_sums(rows, grid, question), ties)
+    if rows.names != question.names:
+        raise ValueError("the question is about other columns")
+    width, n = len(rows.names), rows.times.size
+    # One order for one set of rows, latest first: whoever is at risk stands above.
+    order = np.lexsort((*rows.columns, rows.events, -rows.times))
+    times, failed, x = rows.times[order], rows.events[order] == 1, rows.columns[:, order].T
+    predictor = rows.predictor(question.coefficients)[order]
+    w = np.exp(predictor)
+    deaths = int(failed.sum())
+    if not deaths:
+        return _as_step(rows, 0, np.zeros(width), np.zeros((width, width)), 0.0)
+    wx = w[:, None] * x
+    wxx = wx[:, :, None] * x[:, None, :]
+    last = np.flatnonzero(np.append(np.diff(times) != 0, True))  # last row of each time
+    tied = np.searchsorted(last, np.arange(n))
+    s0, s1, s2 = (np.cumsum(part, axis=0)[last] for part in (w, wx, wxx))
+    d0, d1, d2 = (_grouped(part[failed], tied[failed], last.size) for part in (w, wx, wxx))
+    counts = np.bincount(tied[failed], minlength=last.size)
+    place = np.repeat(np.arange(last.size), counts)
+    number = np.arange(deaths) - np.repeat(np.cumsum(counts) - counts, counts)
+    share = number / counts[place] if ties == "efron" else np.zeros(deaths)
+    weight = s0[place] - share * d0[place]
+    means = (s1[place] - share[:, None] * d1[place]) / weight[:, None]
+    second = (s2[place] - share[:, None, None] * d2[place]) / weight[:, None, None]
+    score = x[failed].sum(axis=0) - means.sum(axis=0)
+    information = (second - means[:, :, None] * means[:, None, :]).sum(axis=0)
+    return _as_step(rows, deaths, score, information, float(predictor[failed].sum() - np.log(weight).sum()))
+
+
+def _grouped(values: NDArray[np.float64], groups: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+    found = np.zeros((count, *values.shape[1:]))
+    np.add.at(found, groups, values)
+    return found
+
+
+def _as_step(
+    rows: SurvivalRows,
+    deaths: int,
+    score: NDArray[np.float64],
+    information: NDArray[np.float64],
+    likelihood: float,
+) -> ModelStep:
+    return ModelStep(
+        rows.names,
+        int(rows.times.size),
+        deaths,
+        rows.left_out,
+        tuple(Dyadic.from_float(float(value)) for value in score),
+        tuple(Dyadic.from_float(float(value)) for value in information[np.triu_indices(len(rows.names))]),
+        (Dyadic.from_float(likelihood), Dyadic.of(deaths), ZERO, ZERO),
+    )
 
 
 class GriddedSites:

@@ -134,6 +134,10 @@ def test_cox_stratified_by_site_equals_statsmodels(ties):
     ).fit(disp=0)
     np.testing.assert_allclose(found.coefficients, oracle.params, rtol=1e-6)
     np.testing.assert_allclose(found.standard_errors, oracle.bse, rtol=1e-6)
+    turned = [SurvivalRows.of(NAMES, s.columns.T[::-1], s.times[::-1], s.events[::-1]) for s in sites[::-1]]
+    assert fit_model(StratifiedSites(turned, ties), "cox", NAMES).coefficients.tobytes() == (
+        found.coefficients.tobytes()
+    )
 
 
 @given(st.permutations(range(60)), st.integers(1, 5))
