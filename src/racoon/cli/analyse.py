@@ -58,6 +58,6 @@ def analyse(
             print_table(title, rows)
         for note in federated.notes:
             print_line(f"[dim]{title}: {note}[/]")
-        for site, reason in federated.refused:
+        for site, reason in federated.withheld:
             print_line(f"[yellow]{site}: {reason}[/]")
     print_line(f"{len(files)} files in {output}")

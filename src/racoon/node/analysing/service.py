@@ -138,7 +138,7 @@ def _write_table(path: Path, federated: ResultTable, pooled: ResultTable) -> Non
             writer.writerows([name, *("" if cell is None else cell for cell in row)] for row in table.rows)
         for name, table in (("federated", federated), ("pooled", pooled)):
             writer.writerows([f"note ({name})", note] for note in table.notes)
-        writer.writerows([f"refused ({site})", reason] for site, reason in federated.refused)
+        writer.writerows([f"withheld ({site})", reason] for site, reason in federated.withheld)
 
 
 def _figure(plan: AnalysisPlan, table: ResultTable) -> str:

@@ -188,7 +188,9 @@ def check_survival(item: str, table: SurvivalTable, policy: DisclosurePolicy) ->
 
 def check_risk_sums(item: str, sums: RiskSums, policy: DisclosurePolicy) -> tuple[Suppression, ...]:
     """Refuse risk-set sums unless every interval of the grid holds enough events at this site."""
-    if len(sums.names) > policy.parameters_per_observation * max(sums.n, 1):
+    if sums.n < policy.group_minimum:
+        return (Suppression.because("release.minimum_cell", item, "all"),)
+    if len(sums.names) > policy.parameters_per_observation * sums.n:
         return (Suppression.because("release.parameters", item, "all"),)
     if min(sums.events) < policy.minimum_cell:
         return (Suppression.because("release.few_events", item, "all"),)

@@ -44,7 +44,7 @@ class ResultTable:
         Header and cells; ``None`` where nothing is known.
     notes
         What speaks against a number, in words.
-    refused
+    withheld
         Sites whose part stayed, with the reason.
     sites
         Sites whose numbers count.
@@ -57,7 +57,7 @@ class ResultTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
+    withheld: tuple[tuple[str, str], ...] = ()
     sites: tuple[str, ...] = ()
     curves: tuple[PlottedCurve, ...] = ()
 
@@ -69,7 +69,7 @@ class ResultTable:
             "columns": list(self.columns),
             "rows": [list(row) for row in self.rows],
             "notes": list(self.notes),
-            "refused": [list(item) for item in self.refused],
+            "withheld": [list(item) for item in self.withheld],
             "sites": list(self.sites),
         }
 

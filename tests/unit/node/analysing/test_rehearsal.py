@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import re
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -13,107 +15,8 @@ from racoon.domain.analysis import PlanDefect, parse_plan
 from racoon.node.analysing import TableDefect, read_plan, read_sites, rehearse, write_results
 from racoon.node.release.policy import DisclosurePolicy
 
-PLAN = """
-name = "Effusion and body composition"
-minimum_sites = 3
-
-[[variables]]
-name = "age"
-kind = "number"
-unit = "a"
-bins = { lower = 0, upper = 120, width = 10 }
-
-[[variables]]
-name = "sex"
-kind = "category"
-levels = ["female", "male"]
-
-[[variables]]
-name = "effusion_ml"
-kind = "number"
-unit = "mL"
-
-[[variables]]
-name = "effusion"
-kind = "truth"
-derivation = "effusion_ml >= 200"
-
-[[variables]]
-name = "muscle_loss"
-kind = "truth"
-
-[[variables]]
-name = "calcium_100"
-kind = "number"
-unit = "[arb'U]"
-
-[[variables]]
-name = "days"
-kind = "number"
-unit = "d"
-
-[[variables]]
-name = "died"
-kind = "truth"
-
-[[variables]]
-name = "ventilated"
-kind = "truth"
-
-[[estimators]]
-estimator = "description"
-title = "Table 1"
-variables = ["age", "sex", "calcium_100"]
-by = "effusion"
-
-[[estimators]]
-estimator = "comparison"
-title = "Age by effusion"
-variable = "age"
-by = "effusion"
-test = "welch"
-
-[[estimators]]
-estimator = "comparison"
-title = "Sex by effusion"
-variable = "sex"
-by = "effusion"
-test = "chi-square"
-
-[[estimators]]
-estimator = "model"
-title = "Ventilation"
-outcome = "ventilated"
-terms = ["age", "sex", "calcium_100"]
-family = "binomial"
-
-[[estimators]]
-estimator = "survival"
-title = "Survival"
-time = "days"
-event = "died"
-edges = [45, 90, 180]
-by = "effusion"
-
-[[estimators]]
-estimator = "cox"
-title = "Hazard, grid"
-time = "days"
-event = "died"
-terms = ["effusion", "muscle_loss", "age"]
-edges = [15, 30, 45, 60, 90, 180]
-
-[[estimators]]
-estimator = "cox"
-title = "Hazard, by site"
-time = "days"
-event = "died"
-terms = ["effusion", "muscle_loss", "age"]
-
-[[subgroups]]
-name = "men"
-condition = "sex = 'male'"
-"""
+ROOT = Path(__file__).resolve().parents[4]
+PLAN = (ROOT / "examples" / "analysis" / "effusion.toml").read_text(encoding="utf-8")
 
 TRUTH = {"effusion": 2.2, "muscle_loss": 3.0}
 HEADER = [
@@ -142,7 +45,7 @@ def write_cohort(path, *, rows=3000, sites=5, seed=7, tiny=0):
             effusion = random.exponential(150) * (random.random() < 0.6)
             muscle, calcium = random.random() < 0.3, random.gamma(1, 4)
             hazard = 0.004 * math.exp(
-                math.log(2.2) * (effusion >= 200) + math.log(3.0) * muscle + 0.02 * (age - 62)
+                math.log(2.2) * (effusion >= 100) + math.log(3.0) * muscle + 0.02 * (age - 62)
             )
             time, censoring = random.exponential(1 / hazard), random.uniform(5, 180)
             odds = math.exp(-1.5 + math.log(1.1) * calcium + 0.01 * (age - 62))
@@ -191,7 +94,7 @@ def test_federated_is_pooled_without_the_refused_site(rehearsal, study):
     for title in ("Ventilation", "Hazard, grid"):
         federated = table_of(rehearsal.federated, title)
         assert federated.rows == table_of(without.pooled, title).rows
-        assert [site for site, _ in federated.refused] == ["tiny"]
+        assert [site for site, _ in federated.withheld] == ["tiny"]
         assert federated.sites == tuple(sorted(sites))
 
 
@@ -210,7 +113,7 @@ def test_table_one_says_what_the_pooled_rows_say(rehearsal, study):
 def test_no_number_of_the_tiny_site_stands_anywhere(rehearsal):
     for table in rehearsal.federated.tables:
         assert "tiny" not in table.sites
-        for site, reason in table.refused:
+        for site, reason in table.withheld:
             assert not any(character.isdigit() for character in reason), (site, reason)
 
 
@@ -245,13 +148,14 @@ def test_files_are_complete_and_figures_are_drawings(rehearsal, tmp_path):
     files = write_results(rehearsal, tmp_path)
     assert {path.suffix for path in files} == {".json", ".csv", ".svg"}
     drawings = [ET.parse(path) for path in files if path.suffix == ".svg"]
-    assert len(drawings) == 8
+    assert len(drawings) == 7
     document = json.loads((tmp_path / "results.json").read_text())
     assert document["plan_hash"] == rehearsal.plan.hash
     survival = next(path for path in files if "survival" in path.name and path.suffix == ".svg").read_text()
     assert "at risk" in survival
     assert "effusion" in survival
-    rows = list(csv.reader((tmp_path / "06-hazard-grid.csv").open()))
+    with (tmp_path / "06-hazard-grid.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))
     assert {row[0] for row in rows if row[0] in {"federated", "pooled"}} == {"federated", "pooled"}
 
 
@@ -293,3 +197,16 @@ def test_bad_files_are_named(tmp_path):
     bad.write_text("= 3")
     with pytest.raises(PlanDefect, match=r"plan.toml can't be read"):
         read_plan(bad)
+
+
+def test_the_examples_of_the_guide_run(study, tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "how-to" / "analyse-across-sites.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len(snippets) >= 2
+    monkeypatch.chdir(study)
+    for snippet in snippets:
+        exec(compile(snippet, "analyse-across-sites.md", "exec"), {})
+    assert "risk ratio 0.45, I² 31 %" in capsys.readouterr().out
+    for plan in re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL):
+        (tmp_path / "plan.toml").write_text(plan)
+        assert read_plan(tmp_path / "plan.toml").estimators
