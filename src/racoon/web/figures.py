@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 360
-LEFT, RIGHT, TOP = 70, 20, 40
+LEFT, RIGHT, TOP = 140, 30, 40
 COLOURS = ("#2f7fb5", "#c4561b", "#4c8a4a", "#7a4f9a", "#8a6d3b", "#3b8686")
 """Told apart by people with any colour vision, in print with the names beside the lines."""
 
@@ -71,7 +71,7 @@ def survival_figure(title: str, curves: Sequence[Steps], unit: str) -> str:
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "#8883"))
         parts.append(_text(LEFT - 8, y(tick) + 4, f"{tick:g}", "end"))
-    ticks = [last * step / 5 for step in range(6)]
+    ticks = _ticks(curves[0].times)
     parts += [_text(x(tick), bottom + 18, f"{tick:.3g}", "middle") for tick in ticks]
     parts.append(
         _text((LEFT + WIDTH - RIGHT) / 2, bottom + 38, f"time ({unit})" if unit else "time", "middle")
@@ -86,10 +86,16 @@ def survival_figure(title: str, curves: Sequence[Steps], unit: str) -> str:
                 f'<path d="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="{style}"/>'
             )
         row = HEIGHT + 22 * place + 10
-        parts.append(_text(LEFT - 8, row, curve.name, "end", colour))
+        parts.append(_text(LEFT - 28, row, curve.name, "end", colour))
         parts += [_text(x(tick), row, str(_at_risk(curve, tick)), "middle") for tick in ticks]
     parts.append(_text(LEFT, HEIGHT - 10, "at risk", "start"))
     return "".join([*parts, "</svg>"])
+
+
+def _ticks(times: Sequence[float]) -> list[float]:
+    """Ends of the intervals, where numbers at risk are known; some of them when there are many."""
+    step = math.ceil(len(times) / 7)
+    return [0.0, *times[::-1][::step][::-1]]
 
 
 def _at_risk(curve: Steps, time: float) -> int:
@@ -141,7 +147,7 @@ def _open(title: str, height: float) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img" '
         f'font-family="sans-serif" font-size="13"><title>{escape(title)}</title>'
-        f"{_text(LEFT, 20, title, 'start')}"
+        f"{_text(20, 20, title, 'start')}"
     )
 
 
