@@ -34,6 +34,22 @@ def check_analysis_sites(
     return ()
 
 
+def check_subgroup(
+    item: str,
+    chosen: NDArray[np.bool_],
+    earlier: Sequence[NDArray[np.bool_]],
+    policy: DisclosurePolicy,
+) -> tuple[Suppression, ...]:
+    """Refuse a subgroup that differs from an earlier one, or from all rows, in a few subjects.
+
+    Sums are exact: whoever subtracts two of them gets those of the difference.
+    """
+    for other in earlier:
+        if 0 < int((chosen != other).sum()) < policy.minimum_cell:
+            return (Suppression.because("release.differencing", item, "all"),)
+    return ()
+
+
 def protect_numbers(
     item: str, values: ArrayLike, summary: NumberSummary, policy: DisclosurePolicy
 ) -> tuple[NumberSummary | None, tuple[Suppression, ...]]:
@@ -217,6 +233,12 @@ class ReleaseGate:
     def sites(self, item: str, count: int, minimum: int) -> tuple[str, ...]:
         """Decide whether enough sites take part."""
         return _words(check_analysis_sites(item, sites=count, minimum=minimum, policy=self._policy))
+
+    def subgroup(
+        self, item: str, chosen: NDArray[np.bool_], earlier: Sequence[NDArray[np.bool_]]
+    ) -> tuple[str, ...]:
+        """Decide whether a subgroup may be computed besides earlier ones."""
+        return _words(check_subgroup(item, chosen, earlier, self._policy))
 
     def numbers(
         self, item: str, values: ArrayLike, summary: NumberSummary

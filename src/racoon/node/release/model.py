@@ -43,6 +43,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Zu wenige Standorte nehmen an dieser Auswertung teil.",
         "Too few sites take part in this analysis.",
     ),
+    "release.differencing": (
+        "Diese Teilgruppe unterscheidet sich in zu wenigen Personen von einer anderen.",
+        "This subgroup differs from another one in too few subjects.",
+    ),
     "release.parameters": (
         "Das Modell hat zu viele Parameter für die Zahl der Personen.",
         "The model has too many parameters for the number of subjects.",

@@ -32,6 +32,11 @@ class SiteTable:
     columns: Mapping[str, NDArray[np.float64]]
     gate: Gate
 
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(next(iter(self.columns.values())).size)
+
     def part(self, chosen: NDArray[np.bool_]) -> SiteTable:
         """Keep some rows."""
         return SiteTable(

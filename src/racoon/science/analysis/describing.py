@@ -38,6 +38,8 @@ class Refusals:
 
     def too_few(self, sites: Sequence[SiteTable], count: int, minimum: int) -> tuple[str, ...]:
         """Ask every site's gate whether enough sites take part; the strictest wins."""
+        if not sites:
+            return ("No site may take part.",)
         for site in sites:
             if reasons := site.gate.sites(self.item, count, minimum):
                 return reasons

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from racoon.science.statistics.description import CountTable, NumberSummary
 from racoon.science.statistics.regression import ModelStep
@@ -21,6 +23,9 @@ class Gate(Protocol):
 
     def sites(self, item: str, count: int, minimum: int) -> Reasons:
         """Decide whether enough sites take part."""
+
+    def subgroup(self, item: str, chosen: NDArray[np.bool_], earlier: Sequence[NDArray[np.bool_]]) -> Reasons:
+        """Decide whether some rows may be computed besides earlier choices of rows."""
 
     def numbers(
         self, item: str, values: ArrayLike, summary: NumberSummary
@@ -46,6 +51,10 @@ class OpenGate:
     def sites(self, item: str, count: int, minimum: int) -> Reasons:
         """Ask for any."""
         return () if count else ("No site has rows.",)
+
+    def subgroup(self, item: str, chosen: NDArray[np.bool_], earlier: Sequence[NDArray[np.bool_]]) -> Reasons:
+        """Let through."""
+        return ()
 
     def numbers(
         self,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from racoon.domain.analysis import (
     AnalysisPlan,
@@ -39,10 +42,21 @@ def run_plan(plan: AnalysisPlan, sites: Sequence[SiteTable]) -> Analysis:
     levels = {item.name: item.levels for item in plan.variables if item.levels}
     ordered = sorted(sites, key=lambda table: table.site)
     tables = [_estimate(plan, item, "", ordered) for item in plan.estimators]
+    chosen = {table.site: [np.ones(table.rows, np.bool_)] for table in ordered}
     for group in plan.subgroups:
         condition = parse_expression(group.condition)
-        parts = [table.part(evaluate(condition, table.columns, levels) == 1) for table in ordered]
-        tables += [_estimate(plan, item, group.name, parts) for item in plan.estimators]
+        parts: list[SiteTable] = []
+        held: list[tuple[str, str]] = []
+        for table in ordered:
+            rows = evaluate(condition, table.columns, levels) == 1
+            reasons = table.gate.subgroup(group.name, rows, chosen[table.site])
+            held += [(table.site, reason) for reason in reasons]
+            if not reasons:
+                chosen[table.site].append(rows)
+                parts.append(table.part(rows))
+        for item in plan.estimators:
+            found = _estimate(plan, item, group.name, parts)
+            tables.append(replace(found, withheld=tuple(sorted({*found.withheld, *held}))))
     return Analysis(plan.hash, tuple(tables))
 
 

@@ -132,6 +132,18 @@ def test_a_stricter_site_policy_wins_over_the_plan(study):
     assert table_of(found.pooled, "Ventilation").rows != ()
 
 
+def test_a_subgroup_that_leaves_one_person_out_is_refused(study):
+    sites = read_sites(study / "cohort.csv", "site")
+    oldest = max(float(age) for table in sites.values() for age in table["age"] if age)
+    document = rehearse(read_plan(study / "plan.toml"), sites).plan.to_dict()
+    document["subgroups"] = [{"name": "all but one", "condition": f"missing(age) or age < {oldest}"}]
+    found = rehearse(parse_plan(document), sites)
+    withheld = table_of(found.federated, "Ventilation", "all but one").withheld
+    assert [reason for _, reason in withheld].count(
+        "This subgroup differs from another one in too few subjects."
+    ) == 1
+
+
 def test_order_of_sites_and_rows_changes_no_byte(rehearsal, study):
     sites = read_sites(study / "cohort.csv", "site")
     turned = {

@@ -11,6 +11,7 @@ from racoon.node.release.estimates import (
     check_model,
     check_risk_sums,
     check_scores,
+    check_subgroup,
     check_survival,
     protect_numbers,
     protect_table,
@@ -152,4 +153,14 @@ def test_scores_need_full_cells():
     assert check_scores("r", ScoreTable.of(scores, np.tile([0, 1], 20)), POLICY) == ()
     assert codes(check_scores("r", ScoreTable.of([*scores, 0.9], [*np.tile([0, 1], 20), 1]), POLICY)) == [
         "release.small_cells"
+    ]
+
+
+def test_subtracting_two_subgroups_gives_nobody_away():
+    everybody, half = np.ones(100, bool), np.arange(100) < 50
+    assert check_subgroup("s", half, [everybody], POLICY) == ()
+    assert check_subgroup("s", everybody, [everybody], POLICY) == ()
+    assert codes(check_subgroup("s", np.arange(100) > 0, [everybody], POLICY)) == ["release.differencing"]
+    assert codes(check_subgroup("s", np.arange(100) < 54, [everybody, half], POLICY)) == [
+        "release.differencing"
     ]
