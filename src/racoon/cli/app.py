@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from racoon import __version__
-from racoon.cli import audit, central, demo, dicom, doctor, failures, node, version
+from racoon.cli import analyse, audit, central, demo, dicom, doctor, failures, node, version
 from racoon.cli.output import print_failure
 
 EPILOGUE = (
@@ -32,6 +32,7 @@ def build_app() -> App:
     app.command(central.app)
     app.command(dicom.app)
     app.command(audit.app)
+    app.command(analyse.analyse)
     app.command(doctor.doctor)
     app.command(version.version)
     return app

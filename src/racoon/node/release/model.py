@@ -39,6 +39,30 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Zu wenige Standorte nehmen an diesem Training teil.",
         "Too few sites take part in this training.",
     ),
+    "release.analysis_sites": (
+        "Zu wenige Standorte nehmen an dieser Auswertung teil.",
+        "Too few sites take part in this analysis.",
+    ),
+    "release.differencing": (
+        "Diese Teilgruppe unterscheidet sich in zu wenigen Personen von einer anderen.",
+        "This subgroup differs from another one in too few subjects.",
+    ),
+    "release.parameters": (
+        "Das Modell hat zu viele Parameter für die Zahl der Personen.",
+        "The model has too many parameters for the number of subjects.",
+    ),
+    "release.few_events": (
+        "Zu wenige Ereignisse in einem Intervall oder in einer Gruppe.",
+        "Too few events in an interval or a group.",
+    ),
+    "release.rare_value": (
+        "Eine Einflussgröße unterscheidet zu wenige Personen von den übrigen.",
+        "A covariate sets too few subjects apart from the others.",
+    ),
+    "release.small_table": (
+        "Eine Zelle der Tabelle enthält zu wenige Personen; die Tabelle bleibt ganz hier.",
+        "A cell of the table holds too few subjects; the whole table stays here.",
+    ),
     "release.minimum_cases": (
         "Zu wenige Trainingsfälle an diesem Standort.",
         "Too few training cases at this site.",

@@ -1,0 +1,384 @@
+"""The plan: what is computed, on which variables, for whom."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Literal, get_args
+
+from racoon.domain.analysis.expression import Kind, parse_expression
+from racoon.domain.canonical import content_hash
+from racoon.domain.plan import Bins
+from racoon.errors import Defect
+
+FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial"]
+VarianceName = Literal["model", "robust"]
+TestName = Literal["t", "welch", "mann-whitney", "chi-square", "fisher"]
+TiesName = Literal["breslow", "efron"]
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+
+class PlanDefect(Defect):
+    """An analysis plan that makes no sense; nothing is ever ignored."""
+
+    code: ClassVar[str] = "analysis.plan"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One column of the analysis.
+
+    Parameters
+    ----------
+    name
+        Letters, digits and underscores.
+    kind
+        ``number``, ``truth`` (0 or 1) or ``category``.
+    unit
+        UCUM unit of a number.
+    levels
+        Levels of a category, in order; the first is the reference.
+    bins
+        Histogram bins of a number, for quantiles and rank tests.
+    derivation
+        Expression over earlier variables; ``None`` for a column of the sites' tables.
+    """
+
+    name: str
+    kind: Kind
+    unit: str = ""
+    levels: tuple[str, ...] = ()
+    bins: Bins | None = None
+    derivation: str | None = None
+
+
+@dataclass(frozen=True)
+class Description:
+    """Table 1: variables by the levels of another."""
+
+    title: str
+    variables: tuple[str, ...]
+    by: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A test of a variable between the levels of another."""
+
+    title: str
+    variable: str
+    by: str
+    test: TestName
+
+
+@dataclass(frozen=True)
+class Model:
+    """A generalised linear model; ``terms`` are variables or interactions ``a:b``."""
+
+    title: str
+    outcome: str
+    terms: tuple[str, ...]
+    family: FamilyName
+    variance: VarianceName = "model"
+    ridge: float = 0.0
+
+
+@dataclass(frozen=True)
+class SurvivalCurves:
+    """Kaplan–Meier curves over a published grid, with a log-rank test between the levels of ``by``."""
+
+    title: str
+    time: str
+    event: str
+    edges: tuple[float, ...]
+    by: str | None = None
+
+
+@dataclass(frozen=True)
+class CoxModel:
+    """A Cox model over a published grid, or stratified by site without one (``edges`` empty)."""
+
+    title: str
+    time: str
+    event: str
+    terms: tuple[str, ...]
+    edges: tuple[float, ...] = ()
+    ties: TiesName = "efron"
+
+
+Estimator = Description | Comparison | Model | SurvivalCurves | CoxModel
+
+ESTIMATORS: Mapping[str, type[Estimator]] = {
+    "description": Description,
+    "comparison": Comparison,
+    "model": Model,
+    "survival": SurvivalCurves,
+    "cox": CoxModel,
+}
+"""Name in the document, and class."""
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """Rows for which a condition holds; every estimator is computed for it too."""
+
+    name: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class AnalysisPlan:
+    """A whole analysis.
+
+    Parameters
+    ----------
+    name
+        Short name for people.
+    variables
+        In an order in which each derivation refers to earlier ones only.
+    estimators
+        What is computed.
+    subgroups
+        Computed besides all rows.
+    minimum_sites
+        Fewest sites whose numbers are pooled.
+    """
+
+    name: str
+    variables: tuple[Variable, ...]
+    estimators: tuple[Estimator, ...]
+    subgroups: tuple[Subgroup, ...] = ()
+    minimum_sites: int = 3
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical plan."""
+        return content_hash(self.to_dict())
+
+    def variable(self, name: str) -> Variable:
+        """Find a variable of this plan."""
+        return next(item for item in self.variables if item.name == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        names = {kind: name for name, kind in ESTIMATORS.items()}
+        return {
+            "kind": "analysis",
+            "name": self.name,
+            "variables": [asdict(item) for item in self.variables],
+            "estimators": [{"estimator": names[type(item)], **asdict(item)} for item in self.estimators],
+            "subgroups": [asdict(item) for item in self.subgroups],
+            "minimum_sites": self.minimum_sites,
+        }
+
+
+def parse_plan(document: Mapping[str, Any]) -> AnalysisPlan:
+    """Read and check a plan.
+
+    Parameters
+    ----------
+    document
+        JSON or YAML form; unknown keys are refused.
+
+    Raises
+    ------
+    PlanDefect, ExpressionDefect
+        Names the part and what to change.
+    """
+    _only(document, {"kind", "name", "variables", "estimators", "subgroups", "minimum_sites"}, "The plan")
+    if document.get("kind", "analysis") != "analysis" or not str(document.get("name", "")).strip():
+        raise PlanDefect("An analysis plan has the kind 'analysis' and a name.")
+    variables = tuple(_variable(item) for item in _list(document, "variables"))
+    kinds, levels = _check_variables(variables)
+    estimators = tuple(_estimator(item) for item in _list(document, "estimators"))
+    if not estimators:
+        raise PlanDefect("The plan computes nothing; add an estimator.")
+    for estimator in estimators:
+        _check_estimator(estimator, kinds, levels, {item.name: item for item in variables})
+    subgroups = []
+    for item in document.get("subgroups") or []:
+        _only(item, {"name", "condition"}, "A subgroup")
+        if parse_expression(str(item["condition"])).kind(kinds, levels) != "truth":
+            raise PlanDefect(f"The condition of the subgroup {item['name']!r} must be true or false.")
+        subgroups.append(Subgroup(str(item["name"]), str(item["condition"])))
+    minimum = document.get("minimum_sites", 3)
+    if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 1:
+        raise PlanDefect("minimum_sites is a whole number of at least 1.")
+    return AnalysisPlan(str(document["name"]), variables, estimators, tuple(subgroups), minimum)
+
+
+def _only(document: Any, known: set[str], where: str) -> None:
+    if not isinstance(document, Mapping):
+        raise PlanDefect(f"{where} must be a mapping of keys to values.")
+    if unknown := sorted(set(map(str, document)) - known):
+        raise PlanDefect(
+            f"{where} has unknown parts: {', '.join(unknown)}. Known are {', '.join(sorted(known))}."
+        )
+
+
+def _list(document: Mapping[str, Any], key: str) -> Sequence[Any]:
+    value = document.get(key)
+    if not isinstance(value, (list, tuple)):
+        raise PlanDefect(f"The plan needs a list of {key}.")
+    return value
+
+
+def _variable(item: Any) -> Variable:
+    _only(item, {field.name for field in fields(Variable)}, "A variable")
+    name, kind = str(item.get("name", "")), item.get("kind")
+    if _NAME.fullmatch(name) is None:
+        raise PlanDefect(f"{name[:64]!r} is no name: letters, digits and underscores, a letter first.")
+    if kind not in get_args(Kind):
+        raise PlanDefect(f"{name} must be of the kind {', '.join(get_args(Kind))}.")
+    levels = tuple(str(level) for level in item.get("levels") or ())
+    if (kind == "category") != (len(levels) >= 2) or len(set(levels)) != len(levels):
+        raise PlanDefect(f"{name}: a category, and only a category, has two or more different levels.")
+    bins = None
+    if item.get("bins"):
+        _only(item["bins"], {"lower", "upper", "width"}, f"bins of {name}")
+        try:
+            bins = Bins(*(float(item["bins"][key]) for key in ("lower", "upper", "width")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise PlanDefect(f"bins of {name} need lower, upper and width as numbers.") from error
+    derivation = item.get("derivation")
+    return Variable(
+        name,
+        kind,
+        str(item.get("unit") or ""),
+        levels,
+        bins,
+        None if derivation is None else str(derivation),
+    )
+
+
+def _check_variables(
+    variables: Sequence[Variable],
+) -> tuple[dict[str, Kind], dict[str, tuple[str, ...]]]:
+    kinds: dict[str, Kind] = {}
+    levels: dict[str, tuple[str, ...]] = {}
+    for item in variables:
+        if item.name in kinds:
+            raise PlanDefect(f"{item.name} is defined twice.")
+        if item.derivation is not None:
+            found = parse_expression(item.derivation).kind(kinds, levels)
+            if found != item.kind or found == "category":
+                raise PlanDefect(f"The derivation of {item.name} gives a {found}, not a {item.kind}.")
+        kinds[item.name] = item.kind
+        if item.levels:
+            levels[item.name] = item.levels
+    return kinds, levels
+
+
+def _estimator(item: Any) -> Estimator:
+    name = item.get("estimator") if isinstance(item, Mapping) else None
+    if name not in ESTIMATORS:
+        raise PlanDefect(f"An estimator is one of {', '.join(ESTIMATORS)}, not {name!r}.")
+    kind: Any = ESTIMATORS[str(name)]
+    known = {field.name: str(field.type) for field in fields(kind)}
+    _only(item, {"estimator", *known}, f"The estimator {name}")
+    values = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in item.items()
+        if key != "estimator"
+    }
+    for key, value in values.items():
+        if not _fits(value, known[key]):
+            raise PlanDefect(f"{key} of the estimator {name} has the wrong type.")
+    try:
+        found: Estimator = kind(**values)
+    except TypeError as error:
+        raise PlanDefect(f"The estimator {name} lacks a part; it has {', '.join(known)}.") from error
+    return found
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    if annotation == "tuple[str, ...]":
+        return isinstance(value, tuple) and all(isinstance(part, str) for part in value)
+    if annotation == "tuple[float, ...]":
+        return isinstance(value, tuple) and all(_is_number(part) for part in value)
+    if annotation == "float":
+        return _is_number(value)
+    return isinstance(value, str) or (value is None and annotation.endswith("None"))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What an estimator may refer to."""
+
+    title: str
+    kinds: Mapping[str, Kind]
+
+    def need(self, name: str, *wanted: Kind) -> None:
+        if name not in self.kinds:
+            raise PlanDefect(f"{self.title}: the plan has no variable {name!r}.")
+        if wanted and self.kinds[name] not in wanted:
+            raise PlanDefect(f"{self.title}: {name} must be a {' or '.join(wanted)}.")
+
+    def choose(self, value: str, known: Any, what: str) -> None:
+        if value not in get_args(known):
+            raise PlanDefect(f"{self.title}: {what} is one of {', '.join(get_args(known))}, not {value!r}.")
+
+
+def _check_estimator(
+    item: Estimator,
+    kinds: Mapping[str, Kind],
+    levels: Mapping[str, tuple[str, ...]],
+    variables: Mapping[str, Variable],
+) -> None:
+    check = _Check(item.title, kinds)
+    if isinstance(item, (Description, Comparison, SurvivalCurves)) and item.by is not None:
+        check.need(item.by, "category", "truth")
+    if isinstance(item, (Model, CoxModel)):
+        for term in item.terms:
+            for part in term.split(":"):
+                check.need(part)
+    if isinstance(item, Description):
+        for name in item.variables:
+            check.need(name)
+    elif isinstance(item, Comparison):
+        _check_comparison(item, check, levels, variables)
+    elif isinstance(item, Model):
+        check.choose(item.family, FamilyName, "the family")
+        check.choose(item.variance, VarianceName, "the variance")
+        check.need(item.outcome, *(("truth",) if item.family == "binomial" else ("number",)))
+        if item.ridge < 0:
+            raise PlanDefect(f"{item.title}: a ridge penalty can't be negative.")
+    else:
+        _check_survival(item, check)
+
+
+def _check_comparison(
+    item: Comparison,
+    check: _Check,
+    levels: Mapping[str, tuple[str, ...]],
+    variables: Mapping[str, Variable],
+) -> None:
+    check.choose(item.test, TestName, "the test")
+    if item.test in {"chi-square", "fisher"}:
+        check.need(item.variable, "category", "truth")
+    else:
+        check.need(item.variable, "number")
+    if item.test != "chi-square" and len(levels.get(item.by, ("0", "1"))) != 2:
+        raise PlanDefect(f"{item.title}: {item.test} compares exactly two groups.")
+    if item.test == "fisher" and len(levels.get(item.variable, ("0", "1"))) != 2:
+        raise PlanDefect(f"{item.title}: Fisher's test takes a table of two by two.")
+    if item.test == "mann-whitney" and variables[item.variable].bins is None:
+        raise PlanDefect(f"{item.title}: a rank test across sites needs bins for {item.variable}.")
+
+
+def _check_survival(item: SurvivalCurves | CoxModel, check: _Check) -> None:
+    check.need(item.time, "number")
+    check.need(item.event, "truth")
+    if isinstance(item, CoxModel):
+        check.choose(item.ties, TiesName, "ties")
+    if any(b <= a for a, b in zip((0.0, *item.edges), item.edges, strict=False)):
+        raise PlanDefect(f"{item.title}: edges of the time grid must be positive and ascending.")
+    if isinstance(item, SurvivalCurves) and not item.edges:
+        raise PlanDefect(f"{item.title}: curves across sites need the edges of a published time grid.")

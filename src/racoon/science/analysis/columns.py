@@ -1,0 +1,104 @@
+"""The table of a site, and columns of a model from the terms of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from racoon.domain.analysis import AnalysisPlan
+from racoon.science.analysis.gate import Gate
+
+Columns = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class SiteTable:
+    """The rows of one site with all variables of the plan.
+
+    Parameters
+    ----------
+    site
+        Site code.
+    columns
+        By variable, shape (rows,); see ``statistics.derivation``.
+    gate
+        The site's own.
+    """
+
+    site: str
+    columns: Mapping[str, NDArray[np.float64]]
+    gate: Gate
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return int(next(iter(self.columns.values())).size)
+
+    def part(self, chosen: NDArray[np.bool_]) -> SiteTable:
+        """Keep some rows."""
+        return SiteTable(
+            self.site, {name: values[chosen] for name, values in self.columns.items()}, self.gate
+        )
+
+
+def model_columns(
+    plan: AnalysisPlan, terms: Sequence[str], columns: Columns
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Build the covariates of a model.
+
+    Parameters
+    ----------
+    plan
+        Names levels.
+    terms
+        Variables, or interactions ``a:b``.
+    columns
+        Of the site, shape (rows,) each.
+
+    Returns
+    -------
+    tuple
+        Names, and columns of shape (rows, covariates).
+    """
+    names: list[str] = []
+    found: list[NDArray[np.float64]] = []
+    for term in terms:
+        parts = [_expand(plan, name, columns[name]) for name in term.split(":")]
+        product = parts[0]
+        for part in parts[1:]:
+            product = [(f"{a}:{b}", x * y) for a, x in product for b, y in part]
+        names += [name for name, _ in product]
+        found += [column for _, column in product]
+    rows = next(iter(columns.values())).size
+    return tuple(names), np.column_stack(found) if found else np.zeros((rows, 0))
+
+
+def _expand(
+    plan: AnalysisPlan, name: str, column: NDArray[np.float64]
+) -> list[tuple[str, NDArray[np.float64]]]:
+    levels = plan.variable(name).levels
+    if not levels:
+        return [(name, column)]
+    missing = np.isnan(column)
+    return [
+        (f"{name}[{level}]", np.where(missing, np.nan, (column == place).astype(np.float64)))
+        for place, level in enumerate(levels)
+        if place
+    ]
+
+
+def groups_of(plan: AnalysisPlan, by: str | None) -> tuple[str, ...]:
+    """Names of the groups a variable makes; one group without a variable."""
+    if by is None:
+        return ("all",)
+    return plan.variable(by).levels or (f"not {by}", by)
+
+
+def codes_of(by: str | None, columns: Columns) -> NDArray[np.float64]:
+    """Group of each row, as the index of its name; NaN where it is missing."""
+    if by is None:
+        return np.zeros(next(iter(columns.values())).size)
+    return columns[by]

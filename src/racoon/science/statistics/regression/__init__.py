@@ -1,0 +1,39 @@
+"""Linear, logistic, Poisson and negative binomial models from sums over the rows of each site.
+
+A site answers a question (coefficients) with score and information; CENTRAL adds the answers and asks again.
+Every answer is exact, so the fit is the pooled fit to the last bit, whatever the split into sites.
+Not here: which rows may take part (the site's approvals) and what may leave (``node.release``).
+"""
+
+from racoon.science.statistics.regression.design import Design, restricted_cubic_spline
+from racoon.science.statistics.regression.families import Family
+from racoon.science.statistics.regression.fitting import (
+    FittedModel,
+    Options,
+    Sites,
+    SitesInProcess,
+    fit_model,
+)
+from racoon.science.statistics.regression.steps import (
+    Meat,
+    ModelQuestion,
+    ModelStep,
+    compute_meat,
+    compute_step,
+)
+
+__all__ = [
+    "Design",
+    "Family",
+    "FittedModel",
+    "Meat",
+    "ModelQuestion",
+    "ModelStep",
+    "Options",
+    "Sites",
+    "SitesInProcess",
+    "compute_meat",
+    "compute_step",
+    "fit_model",
+    "restricted_cubic_spline",
+]

@@ -1,0 +1,40 @@
+"""Time to an event across sites: Kaplan–Meier, cumulative incidence, log-rank and Cox models.
+
+What leaves a site is counts and sums per interval of a published time grid, never the time of a person; a Cox model
+stratified by site needs no grid, because each site works out its own risk sets.
+Not here: which intervals a site may show (``node.release``).
+"""
+
+from racoon.science.statistics.survival.cox import (
+    GriddedSites,
+    RiskSums,
+    StratifiedSites,
+    SurvivalRows,
+    compute_own_step,
+    compute_risk_sums,
+)
+from racoon.science.statistics.survival.grid import TimeGrid, common_edges, supported_edges
+from racoon.science.statistics.survival.tables import (
+    Curve,
+    SurvivalTable,
+    cumulative_incidence,
+    kaplan_meier,
+    log_rank,
+)
+
+__all__ = [
+    "Curve",
+    "GriddedSites",
+    "RiskSums",
+    "StratifiedSites",
+    "SurvivalRows",
+    "SurvivalTable",
+    "TimeGrid",
+    "common_edges",
+    "compute_own_step",
+    "compute_risk_sums",
+    "cumulative_incidence",
+    "kaplan_meier",
+    "log_rank",
+    "supported_edges",
+]
