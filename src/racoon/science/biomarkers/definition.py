@@ -27,16 +27,75 @@ class Region:
     image
         The volume; HU for CT.
     mask
-        Boolean array (slice, row, column) of the same shape.
+        Boolean array (slice, row, column) of the same shape, or of the shape of ``within``.
+    within
+        Where the mask lies when it is only a part; the rest of the image is then never touched.
     """
 
-    def __init__(self, image: Image, mask: NDArray[np.bool_]) -> None:
-        if mask.shape != image.voxels.shape:
-            raise ValueError(f"the mask has the shape {mask.shape}, the image {image.voxels.shape}")
+    def __init__(self, image: Image, mask: NDArray[np.bool_], within: Box | None = None) -> None:
+        wanted = within.shape if within else image.voxels.shape
+        if mask.shape != wanted:
+            raise ValueError(f"the mask has the shape {mask.shape}, the image {wanted}")
         self._image = image
-        self._full_shape = mask.shape
-        self.box: Box | None = bounding_box(mask)
-        self.mask: NDArray[np.bool_] = mask[self.box.slices] if self.box else np.zeros((0, 0, 0), bool)
+        inner = bounding_box(mask)
+        self.mask: NDArray[np.bool_] = mask[inner.slices] if inner else np.zeros((0, 0, 0), bool)
+        self.box: Box | None = _moved(inner, within.start) if inner and within else inner
+
+    @property
+    def full_shape(self) -> tuple[int, int, int]:
+        """Shape of the whole image."""
+        return self._image.shape
+
+    @property
+    def crop(self) -> NDArray[Any]:
+        """Image voxels inside the box, mask or not."""
+        if self.box is None:
+            return self._image.voxels[:0, :0, :0]
+        voxels: NDArray[Any] = self._image.voxels[self.box.slices]
+        return voxels
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along (slice, row, column)."""
+        return self._image.spacing_mm
+
+    @property
+    def pixel_mm2(self) -> float:
+        """Area of one pixel of a slice in mm²."""
+        matrix = np.asarray(self._image.affine, dtype=np.float64)
+        return float(np.linalg.norm(np.cross(matrix[:3, 1], matrix[:3, 2])))
+
+    @property
+    def touches_end(self) -> bool:
+        """True when the mask reaches the first or last slice: part of the structure may be missing."""
+        return self.box is not None and (self.box.start[0] == 0 or self.box.stop[0] == self.full_shape[0])
+
+    def grown(self, margin_mm: float) -> tuple[Box, NDArray[np.bool_]] | None:
+        """Dilate the mask by a distance in mm, inside the image; ``None`` when it is empty.
+
+        Returns
+        -------
+        tuple
+            The larger box and the mask in it.
+        """
+        from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
+
+        if self.box is None:
+            return None
+        steps = self.spacing_mm
+        box = self.box.grown(max(1, math.ceil(margin_mm / min(steps))), self.full_shape)
+        mask = np.zeros(box.shape, bool)
+        inside = tuple(
+            slice(low - start, high - start)
+            for low, high, start in zip(self.box.start, self.box.stop, box.start, strict=True)
+        )
+        mask[inside] = self.mask
+        near = ndimage.distance_transform_edt(~mask, sampling=steps) <= margin_mm + 1e-9
+        return box, near
+
+    def part(self, box: Box, crop: NDArray[np.bool_]) -> Region:
+        """Another region of the same image."""
+        return Region(self._image, crop, box)
 
     @cached_property
     def affine(self) -> NDArray[np.float64]:
@@ -99,6 +158,12 @@ class Region:
         return self.voxel_count + other.voxel_count - shared
 
 
+def _moved(box: Box, by: tuple[int, int, int]) -> Box:
+    low = [value + step for value, step in zip(box.start, by, strict=True)]
+    high = [value + step for value, step in zip(box.stop, by, strict=True)]
+    return Box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
+
+
 def mean_of(values: NDArray[Any]) -> float:
     """Mean of values, exact sums for integers; NaN without any."""
     if values.size == 0:
@@ -126,6 +191,12 @@ class Context:
         Recorded with every value.
     reference
         Region of a second structure where a definition needs one.
+    has_header
+        False for file formats without acquisition facts: there, a missing mark of contrast medium says nothing.
+    is_gated
+        ``True`` when the scan was triggered by the heart beat.
+    structures
+        Further regions of the same image by name, for definitions that compare structures.
     """
 
     modality: str
@@ -134,13 +205,16 @@ class Context:
     slice_thickness_mm: float | None = None
     kernel: str = ""
     reference: Region | None = None
+    has_header: bool = True
+    is_gated: bool | None = None
+    structures: Mapping[str, Region] = field(default_factory=dict)
 
     def acquisition(self) -> dict[str, Any]:
         """Return the facts that belong beside every value."""
         return {
             "modality": self.modality,
             "kvp": self.kvp,
-            "has_contrast": bool(self.has_contrast),
+            "has_contrast": bool(self.has_contrast) if self.has_header else self.has_contrast,
             "slice_thickness_mm": self.slice_thickness_mm,
             "kernel": self.kernel,
         }
@@ -158,24 +232,52 @@ class Validity:
         Closed range of tube voltages; ``None`` for any.
     unenhanced
         True when contrast medium makes the value invalid.
+    enhanced
+        True when the value needs contrast medium.
+    maximum_slice_mm
+        Thickest slice for which the rule holds.
+    gated
+        True when the scan has to be triggered by the heart beat.
     """
 
     modalities: frozenset[str] = frozenset()
     kvp: tuple[float, float] | None = None
     unenhanced: bool = False
+    enhanced: bool = False
+    maximum_slice_mm: float | None = None
+    gated: bool = False
 
     def defines(self, context: Context) -> bool:
-        """Tell whether the value exists for this kind of image."""
-        return not self.modalities or context.modality in self.modalities
+        """Tell whether the value exists for this kind of image; an unknown kind is judged by ``reason``."""
+        return not self.modalities or not context.modality or context.modality in self.modalities
 
     def reason(self, context: Context) -> str:
         """Name what makes the value invalid; empty when nothing does."""
-        if self.kvp is not None:
-            if context.kvp is None:
-                return "kvp_unknown"
-            if not self.kvp[0] <= context.kvp <= self.kvp[1]:
-                return "kvp_outside"
-        return "contrast" if self.unenhanced and context.has_contrast else ""
+        if self.modalities and not context.modality:
+            return "modality_unknown"
+        return self._tube(context) or self._medium(context) or self._timing(context)
+
+    def _tube(self, context: Context) -> str:
+        if self.kvp is None:
+            return ""
+        if context.kvp is None:
+            return "kvp_unknown"
+        return "" if self.kvp[0] <= context.kvp <= self.kvp[1] else "kvp_outside"
+
+    def _medium(self, context: Context) -> str:
+        if (self.unenhanced or self.enhanced) and context.has_contrast is None and not context.has_header:
+            return "contrast_unknown"
+        if self.unenhanced and context.has_contrast:
+            return "contrast"
+        return "no_contrast" if self.enhanced and not context.has_contrast else ""
+
+    def _timing(self, context: Context) -> str:
+        if self.maximum_slice_mm is not None:
+            if context.slice_thickness_mm is None:
+                return "slice_unknown"
+            if context.slice_thickness_mm > self.maximum_slice_mm + 1e-6:
+                return "slice_too_thick"
+        return "not_gated" if self.gated and not context.is_gated else ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +298,8 @@ class Value:
         Every parameter and acquisition fact the value depends on.
     key_slice
         Slice to show first: the one measured in, or the one with the largest area.
+    warnings
+        Keys of ``reasons.QUALITY``: what a reader should know although the value is valid.
     """
 
     value: float
@@ -204,6 +308,7 @@ class Value:
     reason: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     key_slice: int | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def public_reason(self) -> str:
@@ -221,6 +326,19 @@ class Measured:
 
 
 Formula = Callable[[Region, Context, Parameters], Measured]
+
+Quality = Callable[[Region, Context], str]
+"""Looks at a region and its context; a key of ``reasons.QUALITY``, or empty."""
+
+
+def whole_structure(region: Region, _context: Context) -> str:
+    """Warn when the structure is cut off by the first or last slice."""
+    return "cut_off" if region.touches_end else ""
+
+
+def enough_voxels(region: Region, _context: Context) -> str:
+    """Warn when there are fewer than 100 voxels: single voxels then decide."""
+    return "few_voxels" if region.voxel_count < 100 else ""
 
 
 @dataclass(frozen=True)
@@ -251,6 +369,16 @@ class Definition:
         True when the region is the body if no structure is named.
     method
         ``volumetric``, ``density`` or ``length``: how to group it in a list.
+    applies_to
+        Names of the structures (``science.biomarkers.structures``) it is meant for; empty for any.
+    needs
+        Names of further structures that ``Context.structures`` must hold.
+    required
+        Parameters without a sensible default; 0 means "not given".
+    quality
+        Rules that warn about a valid value.
+    ranges
+        Reference ranges or cut-offs with their source, in one line; empty where none is established.
     """
 
     id: str
@@ -266,6 +394,11 @@ class Definition:
     needs_reference: bool = False
     whole_image: bool = False
     method: Literal["volumetric", "density", "length"] = "density"
+    applies_to: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    quality: tuple[Quality, ...] = ()
+    ranges: str = ""
 
     @property
     def key(self) -> str:
@@ -306,12 +439,25 @@ class Definition:
             return Value(math.nan, self.unit, False, "empty_mask", facts)
         if self.needs_reference and (context.reference is None or context.reference.voxel_count == 0):
             return Value(math.nan, self.unit, False, "reference_missing", facts, region.key_slice)
+        if lacking := self._lacking(context, used):
+            return Value(math.nan, self.unit, False, lacking, facts, region.key_slice)
         if self.method == "density" and not region.is_finite:
             return Value(math.nan, self.unit, False, "not_finite", facts, region.key_slice)
         found = self.compute_formula(region, context, used)
         reason = found.reason or self.validity.reason(context)
         key_slice = region.key_slice if found.key_slice is None else found.key_slice
-        return Value(found.value, self.unit, not reason, reason, facts, key_slice)
+        warnings = tuple(code for rule in self.quality if (code := rule(region, context)))
+        return Value(found.value, self.unit, not reason, reason, facts, key_slice, warnings)
+
+    def _lacking(self, context: Context, used: Parameters) -> str:
+        """Name what a comparison lacks: a structure or a number from outside the image."""
+        for name in self.needs:
+            other = context.structures.get(name)
+            if other is None or other.voxel_count == 0:
+                return "structure_missing"
+            if self.method == "density" and not other.is_finite:
+                return "not_finite"
+        return "parameter_missing" if any(not used[name] for name in self.required) else ""
 
     def missing(self, reason: str, context: Context, parameters: Parameters | None = None) -> Value:
         """Return the value of a structure that was not there to measure."""
