@@ -56,3 +56,11 @@ def get_definition(biomarker: str, version: str) -> Definition:
             f"The biomarker {biomarker[:60]!r} in version {version[:20]!r} is not installed at this site."
         )
     return found
+
+
+def newest_definitions() -> tuple[Definition, ...]:
+    """Newest version of each id, in the order of the catalogue."""
+    newest: dict[str, Definition] = {}
+    for definition in CATALOGUE.values():
+        newest[definition.id] = definition
+    return tuple(newest.values())
