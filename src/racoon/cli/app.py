@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from racoon import __version__
-from racoon.cli import audit, central, demo, dicom, doctor, failures, node, version
+from racoon.cli import (
+    agreement,
+    audit,
+    central,
+    compare,
+    demo,
+    dicom,
+    doctor,
+    failures,
+    measure,
+    node,
+    version,
+)
 from racoon.cli.output import print_failure
 
 EPILOGUE = (
@@ -31,6 +43,9 @@ def build_app() -> App:
     app.command(node.app)
     app.command(central.app)
     app.command(dicom.app)
+    app.command(measure.measure)
+    app.command(compare.compare)
+    app.command(agreement.agreement)
     app.command(audit.app)
     app.command(doctor.doctor)
     app.command(version.version)

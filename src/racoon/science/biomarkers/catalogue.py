@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from racoon.errors import Refused
-from racoon.science.biomarkers import densities, lesions, lung, tissues, volumes
+from racoon.science.biomarkers import (
+    aeration,
+    body,
+    bone,
+    calcium,
+    densities,
+    lesions,
+    lung,
+    organs,
+    tissues,
+    vessels,
+    volumes,
+)
 from racoon.science.biomarkers.definition import Definition
 
 
@@ -17,6 +29,9 @@ class UnknownBiomarker(Refused):
 
 _DEFINITIONS = (
     volumes.VOLUME,
+    volumes.SURFACE_AREA,
+    volumes.SPHERICITY,
+    volumes.STRUCTURE_DIAMETER,
     volumes.EFFUSION_VOLUME,
     densities.MEAN_DENSITY,
     densities.DENSITY_SD,
@@ -36,6 +51,12 @@ _DEFINITIONS = (
     lesions.SHORT_AXIS,
     lesions.MAX_DIAMETER,
     lesions.LESION_COUNT,
+    *aeration.DEFINITIONS,
+    *calcium.DEFINITIONS,
+    *vessels.DEFINITIONS,
+    *body.DEFINITIONS,
+    *bone.DEFINITIONS,
+    *organs.DEFINITIONS,
 )
 
 CATALOGUE: Mapping[str, Definition] = {definition.key: definition for definition in _DEFINITIONS}

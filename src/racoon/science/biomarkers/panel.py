@@ -151,6 +151,8 @@ def measure_panel(
         targets = list(_targets(definition, structures, is_chosen=chosen is not None or everything))
         for structure in targets:
             value = definition.compute_region(structure.region, own, used)
+            if value.reason == "wrong_modality" and chosen is None and not everything:
+                continue
             if chosen is None and definition.applies_to and not structure.name and value.valid:
                 value = dataclasses.replace(value, valid=False, reason="structure_unknown")
             rows.append(Row(definition, structure, value))

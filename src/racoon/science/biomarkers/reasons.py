@@ -106,6 +106,10 @@ QUALITY: Mapping[str, tuple[str, str]] = {
         "Ohne EKG-Triggerung: Bewegung verwischt die Werte.",
         "Not triggered by the heart beat: motion blurs the value.",
     ),
+    "rim_included": (
+        "Die Struktur ist zu klein, um ihren Rand wegzulassen; er ist mitgemessen.",
+        "The structure is too small to leave out its rim; the rim is measured too.",
+    ),
     "implausible": (
         "Die mittlere Dichte passt nicht zu dieser Struktur; die Maske prüfen.",
         "The mean density does not fit this structure; check the mask.",

@@ -117,7 +117,7 @@ class Tube:
         Notes
         -----
         Path of least cost between the two ends farthest apart inside the mask, the cost falling with the
-        distance to the wall (Wink et al. 2000, doi:10.1109/42.845174); smoothed, then moved to the middle of
+        distance to the wall (Wink et al. 2000, IEEE Trans Med Imaging 19:337); smoothed, then moved to the middle of
         its own perpendicular sections twice.
         """
         if self.is_empty:
