@@ -32,6 +32,8 @@ class Region:
         if mask.shape != wanted:
             raise ValueError(f"the mask has the shape {mask.shape}, the image {wanted}")
         self._image = image
+        self.memo: dict[str, Any] = {}
+        """What several definitions need and one of them has computed, by their own key."""
         inner = bounding_box(mask)
         self.mask: NDArray[np.bool_] = mask[inner.slices] if inner else np.zeros((0, 0, 0), bool)
         self.box: Box | None = _moved(inner, within.start) if inner and within else inner
@@ -64,6 +66,19 @@ class Region:
     def touches_end(self) -> bool:
         """True when the mask reaches the first or last slice: part of the structure may be missing."""
         return self.box is not None and (self.box.start[0] == 0 or self.box.stop[0] == self.full_shape[0])
+
+    def with_rim(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """The mask with two voxels of rim where the image goes on, and the affine of that array.
+
+        Without it a structure that fills its box cannot be told from one that the image cuts off.
+        """
+        if self.box is None:
+            return self.mask, self.affine
+        box = self.box.grown(2, self.full_shape)
+        mask = np.zeros(box.shape, bool)
+        pairs = zip(self.box.start, self.box.stop, box.start, strict=True)
+        mask[tuple(slice(low - start, high - start) for low, high, start in pairs)] = self.mask
+        return mask, shifted_affine(np.asarray(self._image.affine, dtype=np.float64), box)
 
     def grown(self, margin_mm: float) -> tuple[Box, NDArray[np.bool_]] | None:
         """Dilate the mask by a distance in mm, inside the image; ``None`` when it is empty.

@@ -39,7 +39,7 @@ def _fat_mean(region: Region, _context: Context, parameters: Parameters) -> Meas
 
 
 def _pericoronary(region: Region, context: Context, parameters: Parameters) -> Measured:
-    tube = Tube(region.mask, region.affine)
+    tube = Tube(*region.with_rim())
     line = tube.centreline(3.0)
     if line is None:
         return Measured(math.nan, "no_tube")
@@ -73,7 +73,16 @@ class _Cut:
 
 
 def _cuts(region: Region, reach_mm: float) -> tuple[list[_Cut], Centreline | None]:
-    tube = Tube(region.mask, region.affine)
+    """Sections along the centreline, computed once for all diameters of a vessel."""
+    key = f"sections {reach_mm}"
+    if key not in region.memo:
+        region.memo[key] = _compute_cuts(region, reach_mm)
+    found: tuple[list[_Cut], Centreline | None] = region.memo[key]
+    return found
+
+
+def _compute_cuts(region: Region, reach_mm: float) -> tuple[list[_Cut], Centreline | None]:
+    tube = Tube(*region.with_rim())
     line = tube.centreline()
     if line is None:
         return [], None
@@ -81,7 +90,8 @@ def _cuts(region: Region, reach_mm: float) -> tuple[list[_Cut], Centreline | Non
     start = region.box.start[0] if region.box else 0
     found = []
     # The first and last sections cut the rim of the mask, not the vessel.
-    margin = min(5, len(line.points_mm) // 4)
+    radius_mm = math.sqrt(region.voxel_count * region.voxel_ml * 1000.0 / (math.pi * max(line.length_mm, 1.0)))
+    margin = min(math.ceil(1.5 * radius_mm), len(line.points_mm) // 4)
     for place in range(margin, len(line.points_mm) - margin, 2):
         cut = tube.section(line.points_mm[place], line.tangents[place], reach_mm)
         if cut is not None and not cut.is_open:

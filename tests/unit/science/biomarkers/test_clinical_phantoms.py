@@ -287,8 +287,11 @@ def aorta():
 def test_aorta_is_measured_perpendicular_in_each_limb():
     mask = aorta()
     voxels = mask.astype(np.int16)
+    standing = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+    region = Region(Image(voxels, standing), mask)
     diameters = {
-        part: measure(f"aorta_{part}_diameter", voxels, mask) for part in ("ascending", "arch", "descending")
+        part: get_definition(f"aorta_{part}_diameter", "1").compute_region(region, CARDIAC)
+        for part in ("ascending", "arch", "descending")
     }
     assert diameters["ascending"].value == pytest.approx(32, abs=1.5)
     assert diameters["descending"].value == pytest.approx(24, abs=1.2)
