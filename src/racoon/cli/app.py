@@ -44,6 +44,7 @@ def build_app() -> App:
     app.command(central.app)
     app.command(dicom.app)
     app.command(measure.measure)
+    app.command(radiomics.radiomics)
     app.command(compare.compare)
     app.command(agreement.agreement)
     app.command(audit.app)

@@ -90,7 +90,9 @@ def _compute_cuts(region: Region, reach_mm: float) -> tuple[list[_Cut], Centreli
     start = region.box.start[0] if region.box else 0
     found = []
     # The first and last sections cut the rim of the mask, not the vessel.
-    radius_mm = math.sqrt(region.voxel_count * region.voxel_ml * 1000.0 / (math.pi * max(line.length_mm, 1.0)))
+    radius_mm = math.sqrt(
+        region.voxel_count * region.voxel_ml * 1000.0 / (math.pi * max(line.length_mm, 1.0))
+    )
     margin = min(math.ceil(1.5 * radius_mm), len(line.points_mm) // 4)
     for place in range(margin, len(line.points_mm) - margin, 2):
         cut = tube.section(line.points_mm[place], line.tangents[place], reach_mm)

@@ -4,7 +4,9 @@ In a binary image every cube of eight neighbouring voxel centres has one of 256 
 the cube in the same triangles.  Area and enclosed volume are therefore sums over a histogram of patterns; only
 cubes at the surface are looked at.  The triangles of each pattern are derived here, not copied from a table:
 the cut edges of each face are joined (two inside corners in the diagonal of a face stay separate), the joined
-edges form closed polygons, and each polygon is cut into a fan around its middle.
+edges form closed polygons, and each polygon is cut into the triangles of largest area, which is what the tables in
+use do and what the reference values of IBSI contain; equally large choices are averaged, so that flips and turns of
+the grid change nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,36 @@ class Surface:
 
 
 @cache
-def _triangles() -> tuple[Floats, ...]:
-    """Triangles of each of the 256 patterns, shape (n, 3, 3), in index coordinates of the cube."""
+def _triangles() -> tuple[tuple[Floats, Floats], ...]:
+    """Triangles of each of the 256 patterns, shape (n, 3, 3) in index coordinates of the cube, and their weights."""
     return tuple(_pattern_triangles(pattern) for pattern in range(256))
 
 
-def _pattern_triangles(pattern: int) -> Floats:
+def _cuts(first: int, last: int) -> list[list[tuple[int, int, int]]]:
+    """Every way to cut the polygon with the corners first … last into triangles."""
+    if last - first < 2:
+        return [[]]
+    return [
+        [*before, *after, (first, middle, last)]
+        for middle in range(first + 1, last)
+        for before in _cuts(first, middle)
+        for after in _cuts(middle, last)
+    ]
+
+
+def _largest_cuts(loop: Floats) -> tuple[Floats, Floats]:
+    """Triangles of the cuts with the largest area, and the weight that averages equal ones."""
+    cuts = [loop[np.array(cut)] for cut in _cuts(0, len(loop) - 1)]
+    areas = [
+        float(np.linalg.norm(np.cross(cut[:, 1] - cut[:, 0], cut[:, 2] - cut[:, 0]), axis=1).sum())
+        for cut in cuts
+    ]
+    best = [cut for cut, area in zip(cuts, areas, strict=True) if area > max(areas) - 1e-9]
+    triangles = np.concatenate(best)
+    return triangles, np.full(len(triangles), 1.0 / len(best))
+
+
+def _pattern_triangles(pattern: int) -> tuple[Floats, Floats]:
     following: dict[frozenset[int], frozenset[int]] = {}
     for face in _FACES:
         inside = [bool(pattern >> corner & 1) for corner in face]
@@ -93,14 +118,10 @@ def _pattern_triangles(pattern: int) -> Floats:
         while edge != start:
             loop.append(edge)
             edge = following.pop(edge)
-        loops.append([_CORNERS[list(edge)].mean(axis=0) for edge in loop])
-    # Around the middle, not around a first vertex: the same surface whichever way the grid is flipped.
-    found = [
-        (np.mean(loop, axis=0), second, third)
-        for loop in loops
-        for second, third in pairwise([*loop, loop[0]])
-    ]
-    return np.array(found, dtype=np.float64).reshape(-1, 3, 3)
+        loops.append(_largest_cuts(np.array([_CORNERS[list(edge)].mean(axis=0) for edge in loop])))
+    if not loops:
+        return np.zeros((0, 3, 3)), np.zeros(0)
+    return np.concatenate([loop[0] for loop in loops]), np.concatenate([loop[1] for loop in loops])
 
 
 def surface_of(mask: NDArray[np.bool_], affine: NDArray[Any]) -> Surface:
@@ -129,15 +150,15 @@ def surface_of(mask: NDArray[np.bool_], affine: NDArray[Any]) -> Surface:
     counts, places = _histogram(mask[box.slices])
     area, volume = 0.0, 0.0
     for pattern in np.flatnonzero(counts):
-        triangles = _triangles()[pattern]
+        triangles, weights = _triangles()[pattern]
         if triangles.size == 0:
             continue
         first, second, third = (triangles[:, corner] for corner in range(3))
         normals = np.cross((second - first) @ matrix.T, (third - first) @ matrix.T)
-        area += float(counts[pattern]) * float(np.linalg.norm(normals, axis=1).sum()) / 2.0
+        area += float(counts[pattern]) * float(weights @ np.linalg.norm(normals, axis=1)) / 2.0
         # det(p + a, p + b, p + c) = det(a, b, c) + p · (b - a) x (c - a), so sums of places are enough.
-        own = np.einsum("ij,ij->", first, np.cross(second, third))
-        flat = np.cross(second - first, third - first).sum(axis=0)
+        own = np.einsum("i,ij,ij->", weights, first, np.cross(second, third))
+        flat = weights @ np.cross(second - first, third - first)
         volume += (float(counts[pattern]) * float(own) + float(places[pattern] @ flat)) / 6.0
     return Surface(area, abs(volume) * abs(float(np.linalg.det(matrix))))
 

@@ -90,7 +90,9 @@ class Configuration:
         given = dict(document)
         name = given.pop("ibsi", None)
         if name is not None and name not in IBSI:
-            raise BadConfiguration(f"There is no IBSI configuration {str(name)[:20]!r}; take one of A, B, C, D, E.")
+            raise BadConfiguration(
+                f"There is no IBSI configuration {str(name)[:20]!r}; take one of A, B, C, D, E."
+            )
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(given) - known):
             raise BadConfiguration(
@@ -118,7 +120,10 @@ class Configuration:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}")
-        for name, items, whole in (("families", self.families, FAMILIES), ("aggregation", self.aggregation, AGGREGATIONS)):
+        for name, items, whole in (
+            ("families", self.families, FAMILIES),
+            ("aggregation", self.aggregation, AGGREGATIONS),
+        ):
             if unknown := [item for item in items if item not in whole]:
                 raise ValueError(f"{name} does not know {unknown[0]!r}")
         if self.spacing_mm is not None and (len(self.spacing_mm) != 3 or min(self.spacing_mm) < 0):

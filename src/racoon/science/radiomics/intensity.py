@@ -56,7 +56,9 @@ def statistics(region: Prepared) -> dict[str, float]:
 def histogram(region: Prepared) -> dict[str, float]:
     """Intensity histogram features (IBSI ZVCW)."""
     levels = region.levels[region.intensity].astype(np.float64)
-    counts = np.bincount(region.levels[region.intensity], minlength=region.level_count + 1)[1:].astype(np.float64)
+    counts = np.bincount(region.levels[region.intensity], minlength=region.level_count + 1)[1:].astype(
+        np.float64
+    )
     shares = counts / counts.sum()
     present = shares[shares > 0]
     mean = float(levels.mean())
@@ -128,7 +130,9 @@ def local_peaks(region: Prepared) -> dict[str, float]:
     radius = (3.0 / (4.0 * math.pi) * _PEAK_ML * 1000.0) ** (1.0 / 3.0)
     steps = np.array(region.spacing_mm)
     reach = np.floor(radius / steps).astype(int)
-    grid = np.meshgrid(*[np.arange(-size, size + 1) * step for size, step in zip(reach, steps, strict=True)], indexing="ij")
+    grid = np.meshgrid(
+        *[np.arange(-size, size + 1) * step for size, step in zip(reach, steps, strict=True)], indexing="ij"
+    )
     ball = (sum(axis**2 for axis in grid) <= radius**2 + 1e-9).astype(np.float64)
     voxels = np.where(np.isfinite(region.voxels), region.voxels, 0.0)
     sums = ndimage.convolve(voxels, ball, mode="constant")

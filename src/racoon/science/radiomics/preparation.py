@@ -114,7 +114,10 @@ def _sample(array: Floats, grid: list[Floats], order: int) -> Floats:
             share = (at - low).reshape([-1 if other == axis else 1 for other in range(3)])
             array = np.take(array, low, axis) * (1 - share) + np.take(array, high, axis) * share
         return array
-    if all(len(places) == size and np.allclose(places, np.arange(size)) for places, size in zip(grid, array.shape, strict=True)):
+    if all(
+        len(places) == size and np.allclose(places, np.arange(size))
+        for places, size in zip(grid, array.shape, strict=True)
+    ):
         return array
     index = np.meshgrid(*grid, indexing="ij")
     found: Floats = ndimage.map_coordinates(array, index, order=order, mode="nearest")

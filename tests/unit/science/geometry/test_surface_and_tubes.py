@@ -40,8 +40,8 @@ def test_single_voxel_is_an_octahedron():
 def test_ball(spacing):
     found = surface_of(ball(20, spacing), np.diag([spacing] * 3 + [1.0]))
     assert found.volume_mm3 == pytest.approx(33510.32, rel=0.006)
-    # Marching cubes on a binary image keeps the steps: the area is too large by about 7 %, whatever the grid.
-    assert found.area_mm2 == pytest.approx(4 * math.pi * 400 * 1.067, rel=0.015)
+    # Marching cubes on a binary image keeps the steps: the area is too large by about 9 %, whatever the grid.
+    assert found.area_mm2 == pytest.approx(4 * math.pi * 400 * 1.087, rel=0.015)
     assert 0.9 < found.sphericity < 1.0
 
 
