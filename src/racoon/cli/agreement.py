@@ -27,6 +27,7 @@ def agreement(
     *,
     columns: str | None = None,
     categorical: bool = False,
+    categories: str | None = None,
     json: JsonFlag = False,
 ) -> None:
     """Compute the agreement of readers or methods from a table with one row per subject.
@@ -41,6 +42,8 @@ def agreement(
         Names of the columns to compare, joined by commas; without it, all columns of ratings.
     categorical
         Treat numbers as categories, in their order.
+    categories
+        Words in their order, joined by commas; only with an order can kappa be weighted.
     json
         Print one JSON document.
     """
@@ -59,7 +62,8 @@ def agreement(
     if numbers is not None and not categorical:
         document |= _continuous(names, numbers)
     if categorical or numbers is None or _are_categories(numbers):
-        document |= _categories(names, complete)
+        order = [word.strip() for word in categories.split(",")] if categories else None
+        document |= _categories(names, complete, order)
     if json:
         print_json(document)
     else:
@@ -116,7 +120,7 @@ def _numbers(rows: Sequence[Sequence[str]]) -> list[list[float]] | None:
 def _are_categories(numbers: list[list[float]]) -> bool:
     """Few whole numbers are grades as well as measurements: both answers are given."""
     values = {number for row in numbers for number in row}
-    return len(values) <= 10 and all(number == int(number) for number in values)
+    return len(values) <= min(10, len(numbers)) and all(number == int(number) for number in values)
 
 
 def _continuous(names: list[str], numbers: list[list[float]]) -> dict[str, Any]:
@@ -164,29 +168,35 @@ def _continuous(names: list[str], numbers: list[list[float]]) -> dict[str, Any]:
     }
 
 
-def _categories(names: list[str], rows: list[list[str]]) -> dict[str, Any]:
+def _categories(names: list[str], rows: list[list[str]], order: list[str] | None) -> dict[str, Any]:
     from racoon.science.statistics.agreement import cohen_kappa, fleiss_kappa, rating_table
     from racoon.science.statistics.sums import CrossProducts
 
     found = {cell for row in rows for cell in row}
-    try:
-        categories = sorted(found, key=float)
-    except ValueError:
-        categories = sorted(found)
+    is_ordered = True
+    if order is not None:
+        categories = order
+        if unknown := sorted(found - set(order)):
+            raise BadTable(f"The rating {unknown[0][:40]!r} is not among the categories.")
+    else:
+        try:
+            categories = sorted(found, key=float)
+        except ValueError:
+            categories, is_ordered = sorted(found), False
     pairs = []
     for first in range(len(names)):
         for second in range(first + 1, len(names)):
             table = rating_table([row[first] for row in rows], [row[second] for row in rows], categories)
-            pairs.append(
-                {
-                    "first": names[first],
-                    "second": names[second],
-                    "kappa": _estimate(cohen_kappa(table)),
-                    "kappa_linear": _estimate(cohen_kappa(table, weights="linear")),
-                    "kappa_quadratic": _estimate(cohen_kappa(table, weights="quadratic")),
-                    "table": table.tolist(),
-                }
-            )
+            pair: dict[str, Any] = {
+                "first": names[first],
+                "second": names[second],
+                "kappa": _estimate(cohen_kappa(table)),
+                "table": table.tolist(),
+            }
+            if is_ordered:
+                pair["kappa_linear"] = _estimate(cohen_kappa(table, weights="linear"))
+                pair["kappa_quadratic"] = _estimate(cohen_kappa(table, weights="quadratic"))
+            pairs.append(pair)
     counts = [[row.count(category) for category in categories] for row in rows]
     fleiss = fleiss_kappa(CrossProducts.of(tuple(categories), counts)) if len(categories) > 1 else None
     one = {key: value for key, value in pairs[0].items() if key not in {"first", "second"}}

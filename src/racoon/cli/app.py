@@ -20,6 +20,7 @@ from racoon.cli import (
     failures,
     measure,
     node,
+    radiomics,
     version,
 )
 from racoon.cli.output import print_failure

@@ -150,10 +150,15 @@ def measure_panel(
             own = dataclasses.replace(context, reference=by_name.get(REFERENCES.get(definition.id, "")))
         targets = list(_targets(definition, structures, is_chosen=chosen is not None or everything))
         for structure in targets:
+            is_guess = chosen is None and bool(definition.applies_to) and not structure.name
+            if is_guess and definition.method == "length":
+                # Centrelines take seconds, and of an unknown structure they mean nothing.
+                rows.append(Row(definition, structure, definition.missing("structure_unknown", own, used)))
+                continue
             value = definition.compute_region(structure.region, own, used)
             if value.reason == "wrong_modality" and chosen is None and not everything:
                 continue
-            if chosen is None and definition.applies_to and not structure.name and value.valid:
+            if is_guess and value.valid:
                 value = dataclasses.replace(value, valid=False, reason="structure_unknown")
             rows.append(Row(definition, structure, value))
         if not targets and (chosen is not None or everything):

@@ -155,6 +155,8 @@ def structure_name(name: str, code: Code | None = None) -> str:
     if code is not None and code.key in _BY_CODE:
         return _BY_CODE[code.key]
     words = re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
+    if words in CORONARIES or words in CODES:
+        return words
     if words in _SYNONYMS:
         return _SYNONYMS[words]
     if found := re.fullmatch(r"vertebrae?_?([ctl]\d{1,2}|th\d{1,2})", words):

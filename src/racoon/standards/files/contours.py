@@ -62,11 +62,11 @@ def read_contours(
                     "A contour does not lie in a slice of the image; is it another series' RTSTRUCT?",
                     details={"region": names.get(number, "")},
                 )
-            _toggle(mask[index], points[:, 1], points[:, 2])
+            toggle_polygon(mask[index], points[:, 1], points[:, 2])
         yield number, names.get(number, ""), mask
 
 
-def _toggle(plane: NDArray[np.bool_], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> None:
+def toggle_polygon(plane: NDArray[np.bool_], rows: NDArray[np.float64], columns: NDArray[np.float64]) -> None:
     """Flip the voxels whose centres lie inside a polygon (crossing number along each row)."""
     low = max(0, int(np.ceil(rows.min())))
     high = min(plane.shape[0] - 1, int(np.floor(rows.max())))
