@@ -191,10 +191,12 @@ def _level(
     formula: str,
     compute: Formula,
     defaults: Parameters,
-    **more: object,
+    *,
+    where: tuple[str, ...] = _MUSCLE,
+    needs: tuple[str, ...] = (),
+    ranges: str = "",
 ) -> Definition:
     required = ("height_m",) if "height_m" in defaults else ()
-    needs = more.get("needs", ())
     return Definition(
         id=name,
         version="1",
@@ -207,16 +209,24 @@ def _level(
         validity=CT,
         defaults=defaults,
         required=required,
-        applies_to=tuple(more["where"]) if isinstance(more.get("where"), tuple) else _MUSCLE,
-        needs=tuple(needs) if isinstance(needs, tuple) else (),
-        ranges=str(more.get("ranges", "")),
+        applies_to=where,
+        needs=needs,
+        ranges=ranges,
     )
 
 
 def _one_liver(
-    name: str, german: str, english: str, unit: str, formula: str, compute: Formula, **more: object
+    name: str,
+    german: str,
+    english: str,
+    unit: str,
+    formula: str,
+    compute: Formula,
+    *,
+    defaults: Parameters = _LIVER,
+    source: str = "Kodama 2007, doi:10.2214/AJR.06.0992",
+    ranges: str = "",
 ) -> Definition:
-    extra = more.get("defaults", {})
     return Definition(
         id=name,
         version="1",
@@ -224,14 +234,14 @@ def _one_liver(
         title_en=english,
         unit=unit,
         formula=formula,
-        source=str(more.get("source", "Kodama 2007, doi:10.2214/AJR.06.0992")),
+        source=source,
         compute_formula=compute,
         validity=_UNENHANCED_120,
-        defaults={**_LIVER, **(extra if isinstance(extra, dict) else {})},
+        defaults=defaults,
         applies_to=("liver",),
         needs=("spleen",) if "spleen" in name else (),
         quality=(whole_structure, enough_voxels, not_eroded),
-        ranges=str(more.get("ranges", "")),
+        ranges=ranges,
     )
 
 
@@ -343,7 +353,7 @@ DEFINITIONS = (
         "%",
         "slope × liver_attenuation + intercept",
         _pdff,
-        defaults={"slope": -0.58, "intercept": 38.2},
+        defaults={**_LIVER, "slope": -0.58, "intercept": 38.2},
         source="Pickhardt 2018, doi:10.2214/AJR.18.19732",
     ),
 )

@@ -14,6 +14,20 @@ from racoon.science.biomarkers.reasons import REASONS
 from racoon.science.biomarkers.region import Region
 from racoon.science.image import Image
 
+__all__ = [
+    "Context",
+    "Definition",
+    "Formula",
+    "Measured",
+    "Parameters",
+    "Quality",
+    "Region",
+    "Validity",
+    "Value",
+    "enough_voxels",
+    "whole_structure",
+]
+
 Parameters = Mapping[str, float | int | str]
 
 

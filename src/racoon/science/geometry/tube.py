@@ -297,7 +297,7 @@ def _plane_axes(normal: Floats) -> tuple[Floats, Floats]:
     return across, np.cross(direction, across)
 
 
-def _widths(points: Floats, step: float) -> tuple[float, float]:
+def _widths(points: NDArray[Any], step: float) -> tuple[float, float]:
     """Largest and smallest width over half a turn; a sample stands for its cell, so one step is added."""
     angles = np.deg2rad(np.arange(0.0, 180.0, 2.0))
     across = points @ np.vstack([np.cos(angles), np.sin(angles)])

@@ -59,7 +59,7 @@ class Configuration:
         Compute the two spatial correlations, whose cost grows with the square of the voxels.
     """
 
-    spacing_mm: tuple[float, float, float] | None = None
+    spacing_mm: tuple[float, ...] | None = None
     by_slice: bool = False
     interpolation: Interpolation = "linear"
     mask_interpolation: Interpolation = "linear"

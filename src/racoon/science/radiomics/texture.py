@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ _SIZE_NAMES = {
 """IBSI tags of the sixteen features that runs, zones, distance zones and dependences have in common."""
 
 
-def _entropy(shares: Floats) -> float:
+def _entropy(shares: NDArray[Any]) -> float:
     present = shares[shares > 0]
     return float(-(present * np.log2(present)).sum())
 

@@ -38,7 +38,7 @@ def load_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     import nibabel  # noqa: PLC0415 - half a second that only this format needs
 
     try:
-        found = nibabel.load(path)
+        found: Any = nibabel.load(path)
         voxels = np.asarray(found.dataobj)
         affine = np.asarray(found.affine, dtype=np.float64)
     except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
