@@ -23,6 +23,7 @@ from racoon.cli.app import build_app
 from racoon.cli.failures import EXTRA_OF, MEANING
 from racoon.errors import RacoonError
 from racoon.science.biomarkers import CATALOGUE, REASONS
+from racoon.science.biomarkers.reasons import QUALITY
 
 GENERATED = "<!-- made by tools/reference.py from the product itself; changes here are lost -->\n\n"
 
@@ -252,6 +253,12 @@ def biomarkers_page() -> str:
             limits.append("{:g} to {:g} kV".format(*definition.validity.kvp))
         if definition.validity.unenhanced:
             limits.append("without contrast medium")
+        if definition.validity.enhanced:
+            limits.append("with contrast medium")
+        if definition.validity.maximum_slice_mm:
+            limits.append(f"slices up to {definition.validity.maximum_slice_mm:g} mm")
+        if definition.validity.gated:
+            limits.append("triggered by the heart beat")
         rows = [
             ("German", definition.title_de),
             ("unit (UCUM)", f"`{definition.unit}`"),
@@ -260,7 +267,11 @@ def biomarkers_page() -> str:
                 "parameters",
                 ", ".join(f"`{key}` = {value}" for key, value in definition.defaults.items()) or "none",
             ),
+            ("measured on", ", ".join(f"`{name}`" for name in definition.applies_to) or "any structure"),
+            *([("also needs", ", ".join(f"`{name}`" for name in definition.needs))] if definition.needs else []),
+            *([("must be given", ", ".join(f"`{name}`" for name in definition.required))] if definition.required else []),
             ("valid for", "; ".join(limits)),
+            *([("reference", definition.ranges)] if definition.ranges else []),
             ("source", definition.source),
         ]
         # A bar in a rule is a determinant, not the border of a cell.
@@ -269,6 +280,8 @@ def biomarkers_page() -> str:
         parts.append(f"{heading}| | |\n| --- | --- |\n{table}\n")
     reasons = "\n".join(f"| `{code}` | {german} | {english} |" for code, (german, english) in REASONS.items())
     parts.append(f"\n## Reasons\n\n| code | Deutsch | English |\n| --- | --- | --- |\n{reasons}\n")
+    warnings = "\n".join(f"| `{code}` | {german} | {english} |" for code, (german, english) in QUALITY.items())
+    parts.append(f"\n## Warnings\n\n| code | Deutsch | English |\n| --- | --- | --- |\n{warnings}\n")
     return "".join(parts)
 
 

@@ -9,7 +9,21 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from racoon import __version__
-from racoon.cli import analyse, audit, central, demo, dicom, doctor, failures, node, version
+from racoon.cli import (
+    agreement,
+    analyse,
+    audit,
+    central,
+    compare,
+    demo,
+    dicom,
+    doctor,
+    failures,
+    measure,
+    node,
+    radiomics,
+    version,
+)
 from racoon.cli.output import print_failure
 
 EPILOGUE = (
@@ -31,6 +45,10 @@ def build_app() -> App:
     app.command(node.app)
     app.command(central.app)
     app.command(dicom.app)
+    app.command(measure.measure)
+    app.command(radiomics.radiomics)
+    app.command(compare.compare)
+    app.command(agreement.agreement)
     app.command(audit.app)
     app.command(analyse.analyse)
     app.command(doctor.doctor)

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from racoon.errors import Refused
-from racoon.science.biomarkers import densities, lesions, lung, tissues, volumes
+from racoon.science.biomarkers import (
+    aeration,
+    body,
+    bone,
+    calcium,
+    densities,
+    lesions,
+    lung,
+    organs,
+    tissues,
+    vessels,
+    volumes,
+)
 from racoon.science.biomarkers.definition import Definition
 
 
@@ -17,6 +29,9 @@ class UnknownBiomarker(Refused):
 
 _DEFINITIONS = (
     volumes.VOLUME,
+    volumes.SURFACE_AREA,
+    volumes.SPHERICITY,
+    volumes.STRUCTURE_DIAMETER,
     volumes.EFFUSION_VOLUME,
     densities.MEAN_DENSITY,
     densities.DENSITY_SD,
@@ -36,6 +51,12 @@ _DEFINITIONS = (
     lesions.SHORT_AXIS,
     lesions.MAX_DIAMETER,
     lesions.LESION_COUNT,
+    *aeration.DEFINITIONS,
+    *calcium.DEFINITIONS,
+    *vessels.DEFINITIONS,
+    *body.DEFINITIONS,
+    *bone.DEFINITIONS,
+    *organs.DEFINITIONS,
 )
 
 CATALOGUE: Mapping[str, Definition] = {definition.key: definition for definition in _DEFINITIONS}
@@ -56,3 +77,11 @@ def get_definition(biomarker: str, version: str) -> Definition:
             f"The biomarker {biomarker[:60]!r} in version {version[:20]!r} is not installed at this site."
         )
     return found
+
+
+def newest_definitions() -> tuple[Definition, ...]:
+    """Newest version of each id, in the order of the catalogue."""
+    newest: dict[str, Definition] = {}
+    for definition in CATALOGUE.values():
+        newest[definition.id] = definition
+    return tuple(newest.values())

@@ -5,108 +5,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from racoon.science.biomarkers.reasons import REASONS
-from racoon.science.geometry import Box, bounding_box, voxel_volume_ml
-from racoon.science.geometry.box import shifted_affine
+from racoon.science.biomarkers.region import Region
 from racoon.science.image import Image
 
+__all__ = [
+    "Context",
+    "Definition",
+    "Formula",
+    "Measured",
+    "Parameters",
+    "Quality",
+    "Region",
+    "Validity",
+    "Value",
+    "enough_voxels",
+    "whole_structure",
+]
+
 Parameters = Mapping[str, float | int | str]
-
-
-class Region:
-    """A mask on an image, cropped once; everything the definitions share is computed at most once.
-
-    Parameters
-    ----------
-    image
-        The volume; HU for CT.
-    mask
-        Boolean array (slice, row, column) of the same shape.
-    """
-
-    def __init__(self, image: Image, mask: NDArray[np.bool_]) -> None:
-        if mask.shape != image.voxels.shape:
-            raise ValueError(f"the mask has the shape {mask.shape}, the image {image.voxels.shape}")
-        self._image = image
-        self._full_shape = mask.shape
-        self.box: Box | None = bounding_box(mask)
-        self.mask: NDArray[np.bool_] = mask[self.box.slices] if self.box else np.zeros((0, 0, 0), bool)
-
-    @cached_property
-    def affine(self) -> NDArray[np.float64]:
-        """Affine of the cropped arrays."""
-        affine = np.asarray(self._image.affine, dtype=np.float64)
-        return shifted_affine(affine, self.box) if self.box else affine
-
-    @cached_property
-    def voxel_count(self) -> int:
-        """Number of voxels in the mask."""
-        return int(np.count_nonzero(self.mask))
-
-    @property
-    def voxel_ml(self) -> float:
-        """Volume of one voxel in ml."""
-        return voxel_volume_ml(self._image.affine)
-
-    @cached_property
-    def values(self) -> NDArray[Any]:
-        """Image values inside the mask, one-dimensional, in the image's own type."""
-        if self.box is None:
-            return self._image.voxels[:0].ravel()
-        values: NDArray[Any] = self._image.voxels[self.box.slices][self.mask]
-        return values
-
-    @cached_property
-    def is_finite(self) -> bool:
-        """True when every value inside the mask is a number."""
-        return self.values.dtype.kind in "iu" or bool(np.isfinite(self.values).all())
-
-    @cached_property
-    def mean(self) -> float:
-        """Mean of the values; exact sums for integer images, NaN when empty."""
-        return mean_of(self.values)
-
-    @cached_property
-    def key_slice(self) -> int | None:
-        """Index of the slice with the largest area, in the full image."""
-        if self.box is None:
-            return None
-        return int(np.count_nonzero(self.mask, axis=(1, 2)).argmax()) + self.box.start[0]
-
-    def within(self, lower: float, upper: float) -> NDArray[Any]:
-        """Values in a closed interval ``lower <= value <= upper``."""
-        values: NDArray[Any] = self.values[(self.values >= lower) & (self.values <= upper)]
-        return values
-
-    def join(self, other: Region) -> int:
-        """Count the voxels that lie in either region."""
-        shared = 0
-        if self.box is not None and other.box is not None:
-            low = np.maximum(self.box.start, other.box.start)
-            high = np.minimum(self.box.stop, other.box.stop)
-            if (low < high).all():
-                mine, theirs = (
-                    region.mask[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
-                    for region, start in ((self, self.box.start), (other, other.box.start))
-                )
-                shared = int(np.count_nonzero(mine & theirs))
-        return self.voxel_count + other.voxel_count - shared
-
-
-def mean_of(values: NDArray[Any]) -> float:
-    """Mean of values, exact sums for integers; NaN without any."""
-    if values.size == 0:
-        return math.nan
-    if values.dtype.kind in "iu":
-        # The sum of integers is exact, so flips and splits change nothing.
-        return int(values.sum(dtype=np.int64)) / values.size
-    return float(values.mean(dtype=np.float64))
 
 
 @dataclass(frozen=True)
@@ -126,6 +48,12 @@ class Context:
         Recorded with every value.
     reference
         Region of a second structure where a definition needs one.
+    has_header
+        False for file formats without acquisition facts: there, a missing mark of contrast medium says nothing.
+    is_gated
+        ``True`` when the scan was triggered by the heart beat.
+    structures
+        Further regions of the same image by name, for definitions that compare structures.
     """
 
     modality: str
@@ -134,13 +62,16 @@ class Context:
     slice_thickness_mm: float | None = None
     kernel: str = ""
     reference: Region | None = None
+    has_header: bool = True
+    is_gated: bool | None = None
+    structures: Mapping[str, Region] = field(default_factory=dict)
 
     def acquisition(self) -> dict[str, Any]:
         """Return the facts that belong beside every value."""
         return {
             "modality": self.modality,
             "kvp": self.kvp,
-            "has_contrast": bool(self.has_contrast),
+            "has_contrast": bool(self.has_contrast) if self.has_header else self.has_contrast,
             "slice_thickness_mm": self.slice_thickness_mm,
             "kernel": self.kernel,
         }
@@ -158,24 +89,52 @@ class Validity:
         Closed range of tube voltages; ``None`` for any.
     unenhanced
         True when contrast medium makes the value invalid.
+    enhanced
+        True when the value needs contrast medium.
+    maximum_slice_mm
+        Thickest slice for which the rule holds.
+    gated
+        True when the scan has to be triggered by the heart beat.
     """
 
     modalities: frozenset[str] = frozenset()
     kvp: tuple[float, float] | None = None
     unenhanced: bool = False
+    enhanced: bool = False
+    maximum_slice_mm: float | None = None
+    gated: bool = False
 
     def defines(self, context: Context) -> bool:
-        """Tell whether the value exists for this kind of image."""
-        return not self.modalities or context.modality in self.modalities
+        """Tell whether the value exists for this kind of image; an unknown kind is judged by ``reason``."""
+        return not self.modalities or not context.modality or context.modality in self.modalities
 
     def reason(self, context: Context) -> str:
         """Name what makes the value invalid; empty when nothing does."""
-        if self.kvp is not None:
-            if context.kvp is None:
-                return "kvp_unknown"
-            if not self.kvp[0] <= context.kvp <= self.kvp[1]:
-                return "kvp_outside"
-        return "contrast" if self.unenhanced and context.has_contrast else ""
+        if self.modalities and not context.modality:
+            return "modality_unknown"
+        return self._tube(context) or self._medium(context) or self._timing(context)
+
+    def _tube(self, context: Context) -> str:
+        if self.kvp is None:
+            return ""
+        if context.kvp is None:
+            return "kvp_unknown"
+        return "" if self.kvp[0] <= context.kvp <= self.kvp[1] else "kvp_outside"
+
+    def _medium(self, context: Context) -> str:
+        if (self.unenhanced or self.enhanced) and context.has_contrast is None and not context.has_header:
+            return "contrast_unknown"
+        if self.unenhanced and context.has_contrast:
+            return "contrast"
+        return "no_contrast" if self.enhanced and not context.has_contrast else ""
+
+    def _timing(self, context: Context) -> str:
+        if self.maximum_slice_mm is not None:
+            if context.slice_thickness_mm is None:
+                return "slice_unknown"
+            if context.slice_thickness_mm > self.maximum_slice_mm + 1e-6:
+                return "slice_too_thick"
+        return "not_gated" if self.gated and not context.is_gated else ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +155,8 @@ class Value:
         Every parameter and acquisition fact the value depends on.
     key_slice
         Slice to show first: the one measured in, or the one with the largest area.
+    warnings
+        Keys of ``reasons.QUALITY``: what a reader should know although the value is valid.
     """
 
     value: float
@@ -204,6 +165,7 @@ class Value:
     reason: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     key_slice: int | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def public_reason(self) -> str:
@@ -221,6 +183,19 @@ class Measured:
 
 
 Formula = Callable[[Region, Context, Parameters], Measured]
+
+Quality = Callable[[Region, Context], str]
+"""Looks at a region and its context; a key of ``reasons.QUALITY``, or empty."""
+
+
+def whole_structure(region: Region, _context: Context) -> str:
+    """Warn when the structure is cut off by the first or last slice."""
+    return "cut_off" if region.touches_end else ""
+
+
+def enough_voxels(region: Region, _context: Context) -> str:
+    """Warn when there are fewer than 100 voxels: single voxels then decide."""
+    return "few_voxels" if region.voxel_count < 100 else ""
 
 
 @dataclass(frozen=True)
@@ -251,6 +226,16 @@ class Definition:
         True when the region is the body if no structure is named.
     method
         ``volumetric``, ``density`` or ``length``: how to group it in a list.
+    applies_to
+        Names of the structures (``science.biomarkers.structures``) it is meant for; empty for any.
+    needs
+        Names of further structures that ``Context.structures`` must hold.
+    required
+        Parameters without a sensible default; 0 means "not given".
+    quality
+        Rules that warn about a valid value.
+    ranges
+        Reference ranges or cut-offs with their source, in one line; empty where none is established.
     """
 
     id: str
@@ -266,6 +251,11 @@ class Definition:
     needs_reference: bool = False
     whole_image: bool = False
     method: Literal["volumetric", "density", "length"] = "density"
+    applies_to: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    quality: tuple[Quality, ...] = ()
+    ranges: str = ""
 
     @property
     def key(self) -> str:
@@ -306,12 +296,25 @@ class Definition:
             return Value(math.nan, self.unit, False, "empty_mask", facts)
         if self.needs_reference and (context.reference is None or context.reference.voxel_count == 0):
             return Value(math.nan, self.unit, False, "reference_missing", facts, region.key_slice)
+        if lacking := self._lacking(context, used):
+            return Value(math.nan, self.unit, False, lacking, facts, region.key_slice)
         if self.method == "density" and not region.is_finite:
             return Value(math.nan, self.unit, False, "not_finite", facts, region.key_slice)
         found = self.compute_formula(region, context, used)
         reason = found.reason or self.validity.reason(context)
         key_slice = region.key_slice if found.key_slice is None else found.key_slice
-        return Value(found.value, self.unit, not reason, reason, facts, key_slice)
+        warnings = tuple(code for rule in self.quality if (code := rule(region, context)))
+        return Value(found.value, self.unit, not reason, reason, facts, key_slice, warnings)
+
+    def _lacking(self, context: Context, used: Parameters) -> str:
+        """Name what a comparison lacks: a structure or a number from outside the image."""
+        for name in self.needs:
+            other = context.structures.get(name)
+            if other is None or other.voxel_count == 0:
+                return "structure_missing"
+            if self.method == "density" and not other.is_finite:
+                return "not_finite"
+        return "parameter_missing" if any(not used[name] for name in self.required) else ""
 
     def missing(self, reason: str, context: Context, parameters: Parameters | None = None) -> Value:
         """Return the value of a structure that was not there to measure."""

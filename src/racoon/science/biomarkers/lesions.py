@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from racoon.science.biomarkers.definition import Context, Definition, Measured, Parameters, Region
+from racoon.science.biomarkers.structures import LESIONS
 from racoon.science.geometry import AxialDiameters, axial_diameters, find_parts, max_diameter_mm
 
 _RECIST = "RECIST 1.1, doi:10.1016/j.ejca.2008.10.026"
@@ -52,6 +53,7 @@ LONG_AXIS = Definition(
     compute_formula=_long_axis,
     defaults={"smallest_voxels": 1},
     method="length",
+    applies_to=LESIONS,
 )
 
 SHORT_AXIS = Definition(
@@ -65,6 +67,7 @@ SHORT_AXIS = Definition(
     compute_formula=_short_axis,
     defaults={"smallest_voxels": 1},
     method="length",
+    applies_to=LESIONS,
 )
 
 MAX_DIAMETER = Definition(
@@ -78,6 +81,7 @@ MAX_DIAMETER = Definition(
     compute_formula=_max_diameter,
     defaults={"smallest_voxels": 1},
     method="length",
+    applies_to=LESIONS,
 )
 
 LESION_COUNT = Definition(
@@ -91,4 +95,5 @@ LESION_COUNT = Definition(
     compute_formula=_count,
     defaults={"smallest_voxels": 1},
     method="volumetric",
+    applies_to=(*LESIONS, "white_matter_lesion", "lung_opacity"),
 )

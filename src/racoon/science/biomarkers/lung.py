@@ -4,11 +4,57 @@ from __future__ import annotations
 
 import numpy as np
 
-from racoon.science.biomarkers.definition import Context, Definition, Measured, Parameters, Region, Validity
+from racoon.science.biomarkers.definition import (
+    Context,
+    Definition,
+    Measured,
+    Parameters,
+    Quality,
+    Region,
+    Validity,
+    whole_structure,
+)
 from racoon.science.biomarkers.densities import HOUNSFIELD
+from racoon.science.biomarkers.structures import LUNGS
 
 UNENHANCED_120 = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True)
 """The thresholds of lung densitometry were calibrated on unenhanced CT at 120 kV."""
+
+
+_SHARP = (
+    "B60",
+    "B70",
+    "B80",
+    "BR59",
+    "BR60",
+    "BR64",
+    "BL57",
+    "BL60",
+    "LUNG",
+    "BONE",
+    "EDGE",
+    "FC5",
+    "FC8",
+    "YC",
+    "YD",
+    "YE",
+)
+"""Beginnings of the names of edge-enhancing kernels of four vendors."""
+
+
+def soft_kernel(_region: Region, context: Context) -> str:
+    """Warn when the kernel is sharp: noise then moves voxels across fixed thresholds."""
+    return "sharp_kernel" if context.kernel.upper().startswith(_SHARP) else ""
+
+
+def thin_slices(_region: Region, context: Context) -> str:
+    """Warn above 3 mm: emphysema and small opacities are averaged away."""
+    thickness = context.slice_thickness_mm
+    return "thick_slices" if thickness is not None and thickness > 3.0 else ""
+
+
+DENSITOMETRY: tuple[Quality, ...] = (whole_structure, soft_kernel, thin_slices)
+"""Rules for every share below a threshold in the lungs."""
 
 
 def _mean_lung_density(region: Region, _context: Context, _parameters: Parameters) -> Measured:
@@ -53,9 +99,11 @@ MEAN_LUNG_DENSITY = Definition(
     title_en="Mean lung density",
     unit=HOUNSFIELD,
     formula="mean of the HU of all voxels in the lung mask",
-    source="CT densitometry as in Parr 2004",
+    source="Parr 2004, Am J Respir Crit Care Med 170:883",
     compute_formula=_mean_lung_density,
     validity=UNENHANCED_120,
+    applies_to=LUNGS,
+    quality=DENSITOMETRY,
 )
 
 LAA_950 = Definition(
@@ -65,9 +113,11 @@ LAA_950 = Definition(
     title_en="Low attenuation area below −950 HU",
     unit="%",
     formula="100 × voxels with HU < threshold_hu / voxels of the lungs (strictly below)",
-    source="Gevenois 1996; Parr 2004",
+    source="Gevenois 1996, doi:10.1164/ajrccm.154.1.8680679",
     compute_formula=_low_attenuation,
     validity=UNENHANCED_120,
+    applies_to=LUNGS,
+    quality=DENSITOMETRY,
     defaults={"threshold_hu": -950},
 )
 
@@ -78,9 +128,11 @@ PERC_15 = Definition(
     title_en="15th percentile of lung density",
     unit=HOUNSFIELD,
     formula="smallest HU at or below which percent % of the lung voxels lie (inverted CDF)",
-    source="Parr 2004",
+    source="Parr 2004, Am J Respir Crit Care Med 170:883",
     compute_formula=_percentile,
     validity=UNENHANCED_120,
+    applies_to=LUNGS,
+    quality=DENSITOMETRY,
     defaults={"percent": 15},
 )
 
@@ -91,9 +143,11 @@ HIGH_ATTENUATION_AREA = Definition(
     title_en="High attenuation area, −600 to −250 HU",
     unit="%",
     formula="100 × voxels with lower_hu <= HU <= upper_hu / voxels of the lungs",
-    source="MESA Lung Study",
+    source="Lederer 2009, doi:10.1164/rccm.200812-1966OC",
     compute_formula=_high_attenuation,
     validity=UNENHANCED_120,
+    applies_to=LUNGS,
+    quality=DENSITOMETRY,
     defaults={"lower_hu": -600, "upper_hu": -250},
 )
 
@@ -107,6 +161,8 @@ LUNG_MASS = Definition(
     source="HU scale: water 0 at 1 g/mL, air −1000 at 0 g/mL",
     compute_formula=_mass,
     validity=Validity(frozenset({"CT"}), unenhanced=True),
+    applies_to=LUNGS,
+    quality=(whole_structure,),
 )
 
 OPACITY_INVOLVEMENT = Definition(
@@ -120,5 +176,6 @@ OPACITY_INVOLVEMENT = Definition(
     compute_formula=_involvement,
     validity=Validity(frozenset({"CT"})),
     needs_reference=True,
+    applies_to=("lung_opacity",),
     method="volumetric",
 )

@@ -22,6 +22,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Kein Voxel der Maske liegt im verlangten Bereich.",
         "No voxel of the mask lies in the wanted range.",
     ),
+    "modality_unknown": (
+        "Die Bildart ist nicht bekannt; der Wert gilt nur für bestimmte Bildarten.",
+        "The kind of image is not known; the value holds only for some kinds.",
+    ),
     "wrong_modality": (
         "Für diese Bildart ist der Wert nicht definiert.",
         "The value is not defined for this kind of image.",
@@ -38,5 +42,77 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Nach Kontrastmittel ist der Wert nicht gültig.",
         "The value is not valid after contrast medium.",
     ),
+    "contrast_unknown": (
+        "Das Bild sagt nicht, ob Kontrastmittel gegeben wurde; davon hängt die Gültigkeit ab.",
+        "The image does not say whether contrast medium was given; validity depends on it.",
+    ),
+    "no_contrast": (
+        "Der Wert gilt nur nach Kontrastmittel.",
+        "The value holds only after contrast medium.",
+    ),
+    "slice_unknown": (
+        "Die Schichtdicke steht nicht im Bild; die Regel gilt nur bis zu einer bestimmten Dicke.",
+        "The image does not say its slice thickness; the rule holds only up to a certain one.",
+    ),
+    "slice_too_thick": (
+        "Die Schichten sind für diesen Wert zu dick.",
+        "The slices are too thick for this value.",
+    ),
+    "not_gated": (
+        "Die Aufnahme ist nicht nachweislich EKG-getriggert; der Wert gilt nur dann.",
+        "The scan is not known to be triggered by the heart beat; the value holds only then.",
+    ),
+    "structure_missing": (
+        "Die Maske einer weiteren nötigen Struktur fehlt oder ist leer.",
+        "The mask of a further structure that is needed is missing or empty.",
+    ),
+    "structure_unknown": (
+        "Die Maske sagt nicht, welche Struktur sie zeigt; der Wert ist nur für bestimmte Strukturen definiert.",
+        "The mask does not say which structure it shows; the value is defined only for some.",
+    ),
+    "parameter_missing": (
+        "Eine nötige Angabe von außerhalb des Bildes fehlt, etwa Körpergröße oder Kalibrierung.",
+        "A fact from outside the image is missing, such as body height or a calibration.",
+    ),
+    "level_missing": (
+        "Die verlangte Höhe liegt nicht im Bild.",
+        "The wanted level does not lie in the image.",
+    ),
+    "no_tube": (
+        "Aus der Maske lässt sich keine Mittellinie bestimmen.",
+        "No centreline can be found in the mask.",
+    ),
 }
 """Code to German and English sentence."""
+
+QUALITY: Mapping[str, tuple[str, str]] = {
+    "cut_off": (
+        "Die Struktur reicht bis zur ersten oder letzten Schicht; ein Teil kann fehlen.",
+        "The structure reaches the first or last slice; a part may be missing.",
+    ),
+    "few_voxels": (
+        "Weniger als 100 Voxel: einzelne Voxel entscheiden über den Wert.",
+        "Fewer than 100 voxels: single voxels decide the value.",
+    ),
+    "thick_slices": (
+        "Schichten über 3 mm: kleine Strukturen werden gemittelt.",
+        "Slices above 3 mm: small structures are averaged.",
+    ),
+    "sharp_kernel": (
+        "Scharfer Rekonstruktionskern: Rauschen verschiebt die Anteile unter festen Schwellen.",
+        "Sharp reconstruction kernel: noise shifts the shares below fixed thresholds.",
+    ),
+    "not_gated": (
+        "Ohne EKG-Triggerung: Bewegung verwischt die Werte.",
+        "Not triggered by the heart beat: motion blurs the value.",
+    ),
+    "rim_included": (
+        "Die Struktur ist zu klein, um ihren Rand wegzulassen; er ist mitgemessen.",
+        "The structure is too small to leave out its rim; the rim is measured too.",
+    ),
+    "implausible": (
+        "Die mittlere Dichte passt nicht zu dieser Struktur; die Maske prüfen.",
+        "The mean density does not fit this structure; check the mask.",
+    ),
+}
+"""Code of a warning to German and English sentence."""

@@ -6,8 +6,9 @@ inside the whole body this adds a thin shell of false fat, inside a labelled com
 
 from __future__ import annotations
 
-from racoon.science.biomarkers.definition import Context, Definition, Measured, Parameters, Region, mean_of
+from racoon.science.biomarkers.definition import Context, Definition, Measured, Parameters, Region
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD
+from racoon.science.biomarkers.region import mean_of
 
 _SOURCE = "Mitsiopoulos 1998, doi:10.1152/jappl.1998.85.1.115"
 

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from racoon.science.biomarkers.definition import Context, Definition, Measured, Parameters, Region
+from racoon.science.biomarkers.definition import (
+    Context,
+    Definition,
+    Measured,
+    Parameters,
+    Region,
+    enough_voxels,
+    whole_structure,
+)
+from racoon.science.geometry import max_diameter_mm, surface_of
 
 
 def _volume(region: Region, _context: Context, _parameters: Parameters) -> Measured:
     return Measured(region.voxel_count * region.voxel_ml)
+
+
+def _surface(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    return Measured(surface_of(region.mask, region.affine).area_mm2 / 100.0)
+
+
+def _sphericity(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    return Measured(surface_of(region.mask, region.affine).sphericity)
+
+
+def _diameter(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    return Measured(max_diameter_mm(region.mask, region.affine))
 
 
 VOLUME = Definition(
@@ -19,6 +40,46 @@ VOLUME = Definition(
     source="DICOM PS3.3 C.7.6.2.1.1",
     compute_formula=_volume,
     method="volumetric",
+    quality=(whole_structure,),
+)
+
+SURFACE_AREA = Definition(
+    id="surface_area",
+    version="1",
+    title_de="Oberfläche",
+    title_en="Surface area",
+    unit="cm2",
+    formula="area of the marching-cubes mesh at level 0.5",
+    source="IBSI C0JK, doi:10.1148/radiol.2020191145",
+    compute_formula=_surface,
+    method="volumetric",
+    quality=(whole_structure, enough_voxels),
+)
+
+SPHERICITY = Definition(
+    id="sphericity",
+    version="1",
+    title_de="Kugelähnlichkeit",
+    title_en="Sphericity",
+    unit="1",
+    formula="(36 π V²)^(1/3) / A with volume and area of the marching-cubes mesh",
+    source="IBSI QCFX, doi:10.1148/radiol.2020191145",
+    compute_formula=_sphericity,
+    method="volumetric",
+    quality=(whole_structure, enough_voxels),
+)
+
+STRUCTURE_DIAMETER = Definition(
+    id="max_diameter",
+    version="1",
+    title_de="Größter räumlicher Durchmesser",
+    title_en="Largest 3D diameter",
+    unit="mm",
+    formula="largest distance between voxel corners of the mask, all its parts together",
+    source="IBSI L0JK, on voxel corners",
+    compute_formula=_diameter,
+    method="length",
+    quality=(whole_structure,),
 )
 
 EFFUSION_VOLUME = Definition(
@@ -31,4 +92,5 @@ EFFUSION_VOLUME = Definition(
     source="DICOM PS3.3 C.7.6.2.1.1",
     compute_formula=_volume,
     method="volumetric",
+    applies_to=("pleural_effusion", "pericardial_effusion"),
 )

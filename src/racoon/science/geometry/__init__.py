@@ -14,13 +14,21 @@ from racoon.science.geometry.diameters import (
 )
 from racoon.science.geometry.distances import SurfaceDistances, dice, jaccard, surface_distances
 from racoon.science.geometry.parts import Parts, find_parts
+from racoon.science.geometry.surface import Surface, mesh_vertices, surface_of
+from racoon.science.geometry.thickness import Thickness, thickness_between
+from racoon.science.geometry.tube import Centreline, Section, Tube
 from racoon.science.geometry.volume import axial_area_mm2, largest_slice, volume_ml, voxel_volume_ml
 
 __all__ = [
     "AxialDiameters",
     "Box",
+    "Centreline",
     "Parts",
+    "Section",
+    "Surface",
     "SurfaceDistances",
+    "Thickness",
+    "Tube",
     "axial_area_mm2",
     "axial_diameters",
     "bounding_box",
@@ -30,7 +38,10 @@ __all__ = [
     "jaccard",
     "largest_slice",
     "max_diameter_mm",
+    "mesh_vertices",
     "surface_distances",
+    "surface_of",
+    "thickness_between",
     "volume_ml",
     "voxel_volume_ml",
 ]

@@ -5,5 +5,31 @@ Not here: networks (``learning``) and masks drawn by people (``node.archive`` ke
 """
 
 from racoon.science.segmentation.body import BODY_VERSION, segment_body
+from racoon.science.segmentation.chest import (
+    AIRWAYS_VERSION,
+    BONE_VERSION,
+    FAT_VERSION,
+    LUNGS_VERSION,
+    Found,
+    segment_airways,
+    segment_bone,
+    segment_fat,
+    segment_lungs,
+)
+from racoon.science.segmentation.punch import Punch, punch
 
-__all__ = ["BODY_VERSION", "segment_body"]
+__all__ = [
+    "AIRWAYS_VERSION",
+    "BODY_VERSION",
+    "BONE_VERSION",
+    "FAT_VERSION",
+    "LUNGS_VERSION",
+    "Found",
+    "Punch",
+    "punch",
+    "segment_airways",
+    "segment_body",
+    "segment_bone",
+    "segment_fat",
+    "segment_lungs",
+]

@@ -106,9 +106,21 @@ def test_every_definition_is_complete(definition):
     assert definition.source
     image, mask = row((5, 40), (4, -800))
     modality = next(iter(definition.validity.modalities or {"CT"}))
-    context = Context(modality, kvp=120.0, kernel="B", slice_thickness_mm=1.0, reference=Region(image, mask))
-    found = definition.compute(image, mask, context)
-    assert math.isfinite(found.value) or found.reason == "nothing_in_range"
+    whole = Region(image, mask)
+    others = dict.fromkeys(definition.needs, whole)
+    context = Context(
+        modality, kvp=120.0, kernel="B", slice_thickness_mm=1.0, reference=whole, structures=others
+    )
+    found = definition.compute(image, mask, context, dict.fromkeys(definition.required, 1.5))
+    assert math.isfinite(found.value) or found.reason in {"nothing_in_range", "no_tube"}
+    assert (
+        definition.needs == ()
+        or definition.compute(
+            image, mask, Context(modality, kvp=120.0), dict.fromkeys(definition.required, 1.5)
+        ).reason
+        == "structure_missing"
+    )
+    assert not definition.required or definition.compute(image, mask, context).reason == "parameter_missing"
     assert found.unit == definition.unit
     assert found.parameters["kernel"] == "B"
 

@@ -10,6 +10,26 @@ from hypothesis.extra.numpy import arrays
 from racoon.science.biomarkers import CATALOGUE, Context, Region, get_definition
 from racoon.science.image import Image
 
+DIRECTED = {"lesion_short_axis", "vertebral_height_loss", "genant_grade"}
+"""Equal long axes may lie in several directions; vertebrae have a front."""
+
+TUBES = {definition.id for definition in CATALOGUE.values() if "reach_mm" in definition.defaults} | {
+    "pcat_attenuation"
+}
+"""Nothing of a few random voxels is a tube; shapes that are have their own tests."""
+
+RESAMPLED = DIRECTED | {
+    "surface_area",
+    "sphericity",
+    "cortical_thickness",
+    *(
+        definition.id
+        for definition in CATALOGUE.values()
+        if {"erosion_mm", "margin_mm", "level"} & set(definition.defaults)
+    ),
+}
+"""Marching cubes cut corners of voxels, rims are counted in voxels, a level is one slice."""
+
 shapes = st.tuples(*[st.integers(1, 5)] * 3)
 
 
@@ -27,18 +47,21 @@ def everything(voxels, mask, affine):
     whole = Region(image, np.ones(mask.shape, bool))
     found = {}
     for key, definition in CATALOGUE.items():
+        if definition.id in TUBES:
+            continue
         modality = next(iter(definition.validity.modalities or {"CT"}))
-        context = Context(modality, kvp=120.0, reference=whole)
-        found[key] = definition.compute(image, mask, context)
+        others = dict.fromkeys(definition.needs, whole)
+        context = Context(modality, kvp=120.0, reference=whole, structures=others)
+        found[key] = definition.compute(image, mask, context, dict.fromkeys(definition.required, 1.5))
     return found
 
 
-def same(first, second):
+def same(first, second, exempt=DIRECTED):
     return all(
         second[key].reason == value.reason
         and (math.isnan(value.value) or math.isclose(value.value, second[key].value, rel_tol=1e-9))
         for key, value in first.items()
-        if not key.startswith("lesion_short_axis")  # equal long axes may lie in several directions
+        if key.partition("@")[0] not in exempt
     )
 
 
@@ -57,7 +80,7 @@ def test_nearest_neighbour_upsampling_changes_nothing(scan):
     finer = affine.copy()
     finer[:3, :3] /= 2
     doubled = [array.repeat(2, 0).repeat(2, 1).repeat(2, 2) for array in (voxels, mask)]
-    assert same(everything(*scan), everything(*doubled, finer))
+    assert same(everything(*scan), everything(*doubled, finer), RESAMPLED)
 
 
 @given(scans(), st.data())

@@ -1,0 +1,226 @@
+"""Calcium in coronary arteries, aorta and valves: Agatston, volume and mass.
+
+A lesion is a connected group of pixels of one slice at or above the threshold inside the mask.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from racoon.science.biomarkers.definition import (
+    Context,
+    Definition,
+    Formula,
+    Measured,
+    Parameters,
+    Region,
+    Validity,
+    whole_structure,
+)
+from racoon.science.biomarkers.structures import AORTA, CORONARIES
+
+_AGATSTON = "Agatston 1990, doi:10.1016/0735-1097(90)90282-T"
+_STANDARD = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True, maximum_slice_mm=3.0)
+"""The threshold of 130 HU and its weights were set at 120 kV without contrast medium in 3 mm slices."""
+
+_PARAMETERS: Parameters = {
+    "threshold_hu": 130,
+    "smallest_mm2": 1.0,
+    "connectivity": 8,
+    "reference_slice_mm": 3.0,
+}
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One calcified lesion in one slice."""
+
+    slice_index: int
+    area_mm2: float
+    voxels: int
+    maximum_hu: float
+    sum_hu: float
+
+    @property
+    def weight(self) -> int:
+        """Density factor: 1 from 130, 2 from 200, 3 from 300, 4 from 400 HU."""
+        return 1 + sum(self.maximum_hu >= limit for limit in (200.0, 300.0, 400.0))
+
+
+def lesions_of(
+    voxels: NDArray[Any], mask: NDArray[np.bool_], pixel_mm2: float, parameters: Parameters
+) -> Iterator[Lesion]:
+    """Find the calcified lesions of each slice.
+
+    Parameters
+    ----------
+    voxels, mask
+        HU and the vessel mask, arrays (slice, row, column).
+    pixel_mm2
+        Area of a pixel.
+    parameters
+        ``threshold_hu``, ``smallest_mm2``, ``connectivity`` (4 or 8).
+    """
+    from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
+
+    dense: NDArray[np.bool_] = np.greater_equal(voxels, float(parameters["threshold_hu"])) & mask
+    neighbours = ndimage.generate_binary_structure(2, 2 if int(parameters["connectivity"]) == 8 else 1)
+    for index in np.flatnonzero(dense.any(axis=(1, 2))):
+        labels, count = ndimage.label(dense[index], neighbours)
+        numbers = np.arange(1, count + 1)
+        sizes = ndimage.sum_labels(dense[index], labels, numbers)
+        peaks = ndimage.maximum(voxels[index], labels, numbers)
+        sums = ndimage.sum_labels(voxels[index], labels, numbers)
+        for size, peak, total in zip(sizes, peaks, sums, strict=True):
+            area = float(size) * pixel_mm2
+            if area >= float(parameters["smallest_mm2"]) - 1e-9:
+                yield Lesion(int(index), area, int(size), float(peak), float(total))
+
+
+def _found(region: Region, parameters: Parameters) -> list[Lesion]:
+    return list(lesions_of(region.crop, region.mask, region.pixel_mm2, parameters))
+
+
+def _key_slice(region: Region, lesions: list[Lesion]) -> int | None:
+    if not lesions or region.box is None:
+        return None
+    areas: dict[int, float] = {}
+    for lesion in lesions:
+        areas[lesion.slice_index] = areas.get(lesion.slice_index, 0.0) + lesion.area_mm2
+    return max(areas, key=lambda index: areas[index]) + region.box.start[0]
+
+
+def _agatston(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    lesions = _found(region, parameters)
+    scale = region.spacing_mm[0] / float(parameters["reference_slice_mm"])
+    score = scale * sum(lesion.area_mm2 * lesion.weight for lesion in lesions)
+    return Measured(score, "", _key_slice(region, lesions))
+
+
+def _volume(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    lesions = _found(region, parameters)
+    voxels = sum(lesion.voxels for lesion in lesions)
+    return Measured(voxels * region.voxel_ml * 1000.0, "", _key_slice(region, lesions))
+
+
+def _mass(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    lesions = _found(region, parameters)
+    total = sum(lesion.sum_hu for lesion in lesions) * region.voxel_ml
+    return Measured(total * float(parameters["mg_per_cm3_per_hu"]), "", _key_slice(region, lesions))
+
+
+def _category(region: Region, context: Context, parameters: Parameters) -> Measured:
+    found = _agatston(region, context, parameters)
+    return Measured(float(cac_drs_category(found.value)), "", found.key_slice)
+
+
+def _around(formula: Formula) -> Formula:
+    def grown(region: Region, context: Context, parameters: Parameters) -> Measured:
+        wider = region.grown(float(parameters["margin_mm"]))
+        if wider is None:
+            return Measured(math.nan, "empty_mask")
+        box, mask = wider
+        for name, other in context.structures.items():
+            # Their calcium is not the aorta's, and vertebrae lie next to it.
+            if name.startswith(("coronary_artery", "vertebra_", "aortic_valve")):
+                mask &= ~_inside(other, box.start, mask.shape)
+        return formula(region.part(box, mask), context, parameters)
+
+    return grown
+
+
+def _inside(other: Region, start: tuple[int, int, int], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    found = np.zeros(shape, bool)
+    if other.box is None:
+        return found
+    low = np.maximum(np.array(other.box.start) - start, 0)
+    high = np.minimum(np.array(other.box.stop) - start, shape)
+    if (low < high).all():
+        own = low + start - np.array(other.box.start)
+        size = high - low
+        found[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = other.mask[
+            tuple(slice(a, a + n) for a, n in zip(own, size, strict=True))
+        ]
+    return found
+
+
+def cac_drs_category(agatston: float) -> int:
+    """CAC-DRS category A0 to A3: 0; 1–99; 100–299; from 300."""
+    return 0 if agatston <= 0 else 1 + (agatston >= 100) + (agatston >= 300)
+
+
+def calibration_factor(rod_mg_per_cm3: float, rod_hu: float, water_hu: float = 0.0) -> float:
+    """Mass calibration in mg/cm³ per HU from an insert of known density and water."""
+    return rod_mg_per_cm3 / (rod_hu - water_hu)
+
+
+def _definition(
+    name: str, titles: tuple[str, str], unit: str, formula: str, compute: Formula, *, aorta: bool = False
+) -> Definition:
+    defaults = dict(_PARAMETERS)
+    needs_factor = name.endswith("mass")
+    if needs_factor:
+        defaults["mg_per_cm3_per_hu"] = 0.0
+    if aorta:
+        defaults["margin_mm"] = 2.0
+    return Definition(
+        id=name,
+        version="1",
+        title_de=titles[0],
+        title_en=titles[1],
+        unit=unit,
+        formula=formula,
+        source="McCollough 2007, doi:10.1148/radiol.2432050808" if needs_factor else _AGATSTON,
+        compute_formula=_around(compute) if aorta else compute,
+        validity=_STANDARD
+        if aorta
+        else Validity(_STANDARD.modalities, _STANDARD.kvp, True, False, 3.0, True),
+        defaults=defaults,
+        required=("mg_per_cm3_per_hu",) if needs_factor else (),
+        applies_to=AORTA if aorta else CORONARIES,
+        quality=(whole_structure,) if aorta else (),
+        ranges="" if aorta else "0; 1–10; 11–100; 101–400; >400 AU",
+    )
+
+
+_SCORE = (
+    "per slice and lesion (threshold_hu, connectivity, at least smallest_mm2): area × weight 1–4 by maximum HU; "
+    "sum × increment / reference_slice_mm"
+)
+_VOXELS = "voxels of the lesions × voxel volume, without interpolation"
+_CAHA = "mg_per_cm3_per_hu × Σ HU × voxel volume over the lesions"
+
+DEFINITIONS = (
+    _definition("agatston", ("Agatston-Score", "Agatston score"), "[arb'U]", _SCORE, _agatston),
+    _definition("calcium_volume", ("Kalkvolumen", "Calcium volume"), "mm3", _VOXELS, _volume),
+    _definition("calcium_mass", ("Kalkmasse", "Calcium mass"), "mg", _CAHA, _mass),
+    _definition(
+        "cac_drs",
+        ("CAC-DRS-Kategorie A", "CAC-DRS category A"),
+        "{score}",
+        "A0: 0; A1: 1–99; A2: 100–299; A3: ≥300",
+        _category,
+    ),
+    _definition(
+        "aortic_agatston",
+        ("Agatston-Score der Aorta", "Agatston score of the aorta"),
+        "[arb'U]",
+        _SCORE + "; mask grown by margin_mm",
+        _agatston,
+        aorta=True,
+    ),
+    _definition(
+        "aortic_calcium_volume",
+        ("Kalkvolumen der Aorta", "Calcium volume of the aorta"),
+        "mm3",
+        _VOXELS + "; mask grown by margin_mm",
+        _volume,
+        aorta=True,
+    ),
+)
