@@ -268,8 +268,16 @@ def biomarkers_page() -> str:
                 ", ".join(f"`{key}` = {value}" for key, value in definition.defaults.items()) or "none",
             ),
             ("measured on", ", ".join(f"`{name}`" for name in definition.applies_to) or "any structure"),
-            *([("also needs", ", ".join(f"`{name}`" for name in definition.needs))] if definition.needs else []),
-            *([("must be given", ", ".join(f"`{name}`" for name in definition.required))] if definition.required else []),
+            *(
+                [("also needs", ", ".join(f"`{name}`" for name in definition.needs))]
+                if definition.needs
+                else []
+            ),
+            *(
+                [("must be given", ", ".join(f"`{name}`" for name in definition.required))]
+                if definition.required
+                else []
+            ),
             ("valid for", "; ".join(limits)),
             *([("reference", definition.ranges)] if definition.ranges else []),
             ("source", definition.source),
@@ -280,7 +288,9 @@ def biomarkers_page() -> str:
         parts.append(f"{heading}| | |\n| --- | --- |\n{table}\n")
     reasons = "\n".join(f"| `{code}` | {german} | {english} |" for code, (german, english) in REASONS.items())
     parts.append(f"\n## Reasons\n\n| code | Deutsch | English |\n| --- | --- | --- |\n{reasons}\n")
-    warnings = "\n".join(f"| `{code}` | {german} | {english} |" for code, (german, english) in QUALITY.items())
+    warnings = "\n".join(
+        f"| `{code}` | {german} | {english} |" for code, (german, english) in QUALITY.items()
+    )
     parts.append(f"\n## Warnings\n\n| code | Deutsch | English |\n| --- | --- | --- |\n{warnings}\n")
     return "".join(parts)
 
