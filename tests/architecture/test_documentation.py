@@ -118,7 +118,8 @@ def test_make_targets_in_the_documentation_exist() -> None:
 def test_every_decision_is_a_short_record_and_listed() -> None:
     folder = ROOT / "docs" / "decisions"
     records = sorted(path for path in folder.glob("[0-9]*.md"))
-    assert [int(path.name[:4]) for path in records] == list(range(1, len(records) + 1))
+    numbers = [int(path.name[:4]) for path in records]
+    assert numbers == sorted(set(numbers)), "a number is given once; rooms take blocks of ten"
     index = (folder / "index.md").read_text(encoding="utf-8")
     for record in records:
         text = record.read_text(encoding="utf-8")
