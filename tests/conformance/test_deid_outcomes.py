@@ -61,7 +61,9 @@ def _errors(data: bytes, path: Path) -> set[str]:
     run = subprocess.run([program, str(path)], capture_output=True, check=False)
     lines = (run.stderr + run.stdout).decode("latin-1").splitlines()
     # UIDs differ between the two by intention.
-    return {re.sub(r"\d+(\.\d+){2,}", "…", line.split(" - ")[-1]) for line in lines if line.startswith("Error")}
+    return {
+        re.sub(r"\d+(\.\d+){2,}", "…", line.split(" - ")[-1]) for line in lines if line.startswith("Error")
+    }
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ from pydantic_settings import BaseSettings
 
 from racoon.domain.identity import is_site_code
 from racoon.node.deid.model import Profile, UnknownProfile
-from racoon.node.deid.profiles import profile_named, tightened
 from racoon.node.intake.pull.model import Window
 from racoon.node.release.policy import BadPolicy, DisclosurePolicy, tighten
 from racoon.platform.settings import load_settings
@@ -170,6 +169,9 @@ class PullSettings(_Section):
         return value
 
 
+DEFAULT_PROFILE = "basic"
+
+
 class DeidSettings(_Section):
     """De-identification of what enters the archive.
 
@@ -182,11 +184,14 @@ class DeidSettings(_Section):
         refuse_faces, no_birth_date.  There is no key by which more would stay.
     """
 
-    profile: str = "basic"
+    profile: str = DEFAULT_PROFILE
     site: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _known(self) -> DeidSettings:
+        if self.profile == DEFAULT_PROFILE and not self.site:
+            # Known to exist; its tables are large, and commands that only read settings need not load them.
+            return self
         try:
             self.in_force()
         except UnknownProfile as error:
@@ -195,6 +200,8 @@ class DeidSettings(_Section):
 
     def in_force(self) -> Profile:
         """Return the profile after the site's own rules."""
+        from racoon.node.deid.profiles import profile_named, tightened  # noqa: PLC0415 - loads pydicom
+
         return tightened(profile_named(self.profile), self.site)
 
 
