@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from racoon.client import CentralClient, NodeClient
@@ -77,8 +79,13 @@ def stop_demo(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(60)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        # The servers are sessions of their own and would outlive a demo that is killed.
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
         process.wait()
+        for member in family:
+            with contextlib.suppress(psutil.Error):
+                member.kill()
 
 
 def wait_for_summary(
