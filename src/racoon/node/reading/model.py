@@ -85,6 +85,7 @@ FINDING_LABELS = {
     "nonuniform": "Uneven slice distances",
     "tilt": "Gantry tilt",
     "jitter": "Small deviations of position",
+    "resampled": "Resampled",
     "single_slice": "Single slice",
 }
 """Short names of geometry findings, translated on the page; the sentence with the numbers follows them."""
