@@ -28,6 +28,9 @@ RESAMPLED = DIRECTED | {
         if {"erosion_mm", "margin_mm", "level"} & set(definition.defaults)
     ),
 }
+"""What a finer grid may change: a staircase surface has more steps, and a margin in millimetres ends between voxels.
+
+Their values are checked against shapes with a known answer instead."""
 """Marching cubes cut corners of voxels, rims are counted in voxels, a level is one slice."""
 
 shapes = st.tuples(*[st.integers(1, 5)] * 3)
