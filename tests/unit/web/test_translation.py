@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from racoon.platform.http.problem import SENTENCES
 from racoon.web.pages import environment
 from racoon.web.translation import translations
 from racoon.web.words import tone, words_of
@@ -101,3 +102,8 @@ def test_numbers_and_times_follow_the_language() -> None:
     assert environment("en").from_string(page).render() == "1,234.5 2.5 MB 12 hr"
     shown = environment("de").from_string("{{ '2026-11-22T19:02:00+00:00'|time }}").render()
     assert re.fullmatch(r'<time datetime="[^"]+" title="[^"]+">2[23]\.11\.2026, \d\d:\d\d</time>', shown)
+
+
+@pytest.mark.parametrize("status", SENTENCES)
+def test_general_refusals_are_german_too(status: int) -> None:
+    assert is_translated(SENTENCES[status])

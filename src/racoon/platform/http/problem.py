@@ -22,7 +22,7 @@ from racoon.errors import RacoonError, Unavailable
 
 _log = logging.getLogger(__name__)
 
-_SENTENCES = {
+SENTENCES = {
     400: "The request cannot be understood.",
     401: "Sign in first.",
     403: "You may not do this.",
@@ -36,6 +36,7 @@ _SENTENCES = {
     500: "Something went wrong here. Give the request id to the person who runs this server.",
     503: "This is not available now. Try again in a moment.",
 }
+"""What a refusal without words of its own says, by HTTP status; pages show it in the reader's language."""
 
 _SPEAKING_ERRORS = frozenset({
     "missing", "extra_forbidden", "string_type", "string_too_short", "string_too_long", "int_type",
@@ -108,7 +109,7 @@ def problem_of(request: Request, error: BaseException) -> Problem:
     if isinstance(error, RequestValidationError):
         errors = _validation_errors(request, error)
         return Problem(
-            422, "request.invalid", phrase(422), _SENTENCES[422], request_id(request), errors=errors
+            422, "request.invalid", phrase(422), SENTENCES[422], request_id(request), errors=errors
         )
     if isinstance(error, HTTPException):
         return plain_problem(request, error.status_code, headers=error.headers or {})
@@ -119,7 +120,7 @@ def plain_problem(
     request: Request, status: int, *, code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Problem:
     """Describe a bare status code in our own words."""
-    detail = _SENTENCES.get(status, f"{phrase(status)}.")
+    detail = SENTENCES.get(status, f"{phrase(status)}.")
     code = code or "http." + phrase(status).lower().replace(" ", "_").replace("'", "")
     return Problem(status, code, phrase(status), detail, request_id(request), dict(headers or {}))
 
