@@ -5,8 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tools.acceptance import ROOT, Figures, Step
 
@@ -126,6 +133,59 @@ def learning_wheel(folder: Path) -> Figures:
     return wheel("learning", [], folder)
 
 
+def is_ready(port: int) -> bool:
+    """Whether a server says that it is ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@contextmanager
+def served(role: str, config: Path, port: int, seconds: list[float]) -> Iterator[psutil.Process]:
+    """Start a role alone; the time until it is ready is added to ``seconds``."""
+    pause = threading.Event()
+    begun = time.monotonic()
+    command = [sys.executable, "-m", "racoon", role, "serve", "--config", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while not is_ready(port):
+                assert process.poll() is None, f"{role} serve ended with {process.returncode}"
+                assert time.monotonic() - begun < 60, f"{role} serve does not get ready"
+                pause.wait(0.02)
+            seconds.append(time.monotonic() - begun)
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+def started_alone(folder: Path) -> Figures:
+    """`racoon node serve` and `racoon central serve`, started alone: ready in 3 s, a node idle in 250 MB PSS."""
+    network = folder / "network"
+    demo("--light", "--folder", str(network), repetitions_folder=folder)
+    ports = json.loads((network / "ports.json").read_text())
+    (site, (node_port, _)) = next(item for item in ports.items() if item[0] != "CENTRAL")
+    node, central = network / site.lower() / "node.toml", network / "central" / "central.toml"
+    ready: dict[str, list[float]] = {"node": [], "central": []}
+    idle_mb = []
+    for _ in range(3):
+        with served("node", node, node_port, ready["node"]) as process:
+            threading.Event().wait(20)  # idle: nothing is received, measured or trained
+            family = [process, *process.children(recursive=True)]
+            idle_mb.append(sum(member.memory_full_info().pss for member in family) / 2**20)
+        with served("central", central, ports["CENTRAL"][0], ready["central"]):
+            pass
+    figures: Figures = {
+        "node ready after, s (of 3)": ", ".join(f"{value:.2f}" for value in ready["node"]),
+        "CENTRAL ready after, s (of 3)": ", ".join(f"{value:.2f}" for value in ready["central"]),
+        "node idle, MB PSS (of 250)": ", ".join(f"{value:.0f}" for value in idle_mb),
+    }
+    assert max(ready["node"] + ready["central"]) <= 3, figures
+    assert max(idle_mb) <= 250, figures
+    return figures
+
+
 STEPS = [
     Step(
         "house",
@@ -136,6 +196,11 @@ STEPS = [
     Step("contracts", "one suite for each port, on SQLite and PostgreSQL", tests=("tests/contract",)),
     Step("conformance", "objects and protocols against foreign software", tests=("tests/conformance",)),
     Step("demo", "three hospitals end to end in six minutes and six gigabytes", action=full_demo),
+    Step(
+        "alone",
+        "a role started alone is ready in three seconds, a node idles in 250 MB",
+        action=started_alone,
+    ),
     Step("real-data", "the same on real images", action=real_demo),
     Step("twelve-sites", "twelve hospitals on two cores", action=twelve_sites),
     Step("clean-clone", "make demo in a clean clone with a bare environment", action=clean_clone),

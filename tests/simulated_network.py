@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi.testclient import TestClient
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from racoon.central.app import load_central_settings, nodes_app, open_database, people_app
+from racoon.central.administration import load_central_settings, open_database
+from racoon.central.app import nodes_app, people_app
 from racoon.central.composition import Central, build
 from racoon.domain.canonical import content_hash
 from racoon.platform import clock

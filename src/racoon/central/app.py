@@ -7,15 +7,16 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 
 from racoon import __version__
+from racoon.central.administration import load_central_settings, make_first_account, open_database
 from racoon.central.analyses import http as analyses_http
 from racoon.central.analyses.worker import Comparisons, FederatedModel
 from racoon.central.cohorts import http as cohorts_http
@@ -30,24 +31,18 @@ from racoon.central.results import http as results_http
 from racoon.central.settings import CentralSettings
 from racoon.central.sites import http as sites_http
 from racoon.central.studies import http as studies_http
-from racoon.domain.identity import Role
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused, Unavailable
 from racoon.learning.flare.central_side import FlareEngine
 from racoon.platform import clock
-from racoon.platform.auth import AccountStore, install_accounts
+from racoon.platform.auth import install_accounts
 from racoon.platform.certificates import TlsFiles, remaining_days
-from racoon.platform.database import Database
 from racoon.platform.http import Listener, create_app, peer_certificate
 from racoon.platform.http import serve as serve_http
 from racoon.platform.logs import configure_logging
-from racoon.platform.revision import bring_up_to_date
-from racoon.platform.settings import load_settings
 from racoon.platform.supervise import Supervisor, mark_ready, stopping
 from racoon.protocol.exchange import MAX_BODY_BYTES, EngineMembership
 
-MIGRATIONS = "racoon.central.migrations"
-ENVIRONMENT_PREFIX = "RACOON_CENTRAL_"
 SESSION_COOKIE = "racoon_central"
 
 TICK_S = 0.2
@@ -62,28 +57,6 @@ LOW_DISK_BYTES = 500 * 2**20
 SERVER_RENEWAL_DAYS = 30.0
 
 _log = logging.getLogger(__name__)
-
-
-def load_central_settings(path: Path | None, **flags: object) -> CentralSettings:
-    """Load CENTRAL's settings; relative paths are relative to the file's folder.
-
-    Raises
-    ------
-    racoon.platform.settings.ConfigurationError
-    """
-    settings = load_settings(CentralSettings, path, ENVIRONMENT_PREFIX, flags=flags)
-    if path is not None and not settings.data_directory.is_absolute():
-        folder = (path.parent / settings.data_directory).resolve()
-        settings = settings.model_copy(update={"data_directory": folder})
-    return settings
-
-
-def open_database(settings: CentralSettings) -> Database:
-    """Open CENTRAL's database and bring it to the newest revision."""
-    settings.data_directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(settings.database)
-    bring_up_to_date(database, MIGRATIONS)
-    return database
 
 
 # ------------------------------------------------------------------------------------------------------
@@ -247,7 +220,7 @@ def serve(config_path: Path | None, only: Literal["http", "worker"] | None = Non
     configure_logging("central", logs, settings.log_level)
     database = open_database(settings)
     central = build(settings, database)
-    _make_first_account(central)
+    make_first_account(central)
     children: dict[str, Callable[[], None]] = {}
     if only in (None, "http"):
         listeners = _listeners(central)
@@ -336,88 +309,3 @@ def _issue_server_certificate(central: Central) -> TlsFiles:
 def _renew_server_certificate(central: Central) -> None:
     if remaining_days(central.keys / "server" / "server.pem") < SERVER_RENEWAL_DAYS:
         _issue_server_certificate(central)
-
-
-def audit_verify(config_path: Path | None) -> dict[str, object]:
-    """Check CENTRAL's whole audit chain; ``valid`` says whether it is whole."""
-    central = _open(config_path)
-    try:
-        with central.database.connect() as connection:
-            verdict = central.audit.verify(connection)
-    finally:
-        central.database.dispose()
-    return {
-        "valid": verdict.valid,
-        "entries": verdict.entries,
-        "head": verdict.head_hash,
-        "bad_sequence": verdict.bad_seq,
-        "reason": verdict.reason,
-    }
-
-
-# ------------------------------------------------------------------------------------------------------
-# accounts
-
-
-def create_account(
-    config_path: Path | None, username: str, password: str, roles: Iterable[Role | str]
-) -> None:
-    """Create an account of a person at CENTRAL.
-
-    Raises
-    ------
-    AccountExists, WeakPassword
-    """
-    central = _open(config_path)
-    _create(central, username, password, roles)
-    central.database.dispose()
-
-
-def import_accounts(config_path: Path | None, people: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Create those of several accounts that do not exist yet.
-
-    Parameters
-    ----------
-    config_path
-        TOML file.
-    people
-        ``username``, ``password``, ``roles`` of each.
-
-    Returns
-    -------
-    list of str
-        Names of the accounts created.
-    """
-    central = _open(config_path)
-    existing = {account.user.name for account in AccountStore("central").accounts(central.database)}
-    created = []
-    for person in people:
-        if person["username"] not in existing:
-            _create(central, person["username"], person["password"], person["roles"])
-            created.append(str(person["username"]))
-    central.database.dispose()
-    return created
-
-
-def _open(config_path: Path | None) -> Central:
-    settings = load_central_settings(config_path)
-    return build(settings, open_database(settings))
-
-
-def _make_first_account(central: Central) -> None:
-    account = central.settings.account
-    if account is not None and not AccountStore("central").accounts(central.database):
-        _create(central, account.username, account.password.get_secret_value(), account.roles)
-
-
-def _create(central: Central, username: str, password: str, roles: Iterable[Role | str]) -> None:
-    AccountStore("central").create(central.database, username, password, roles)
-    with central.database.begin() as connection:
-        central.audit.append(
-            connection,
-            actor="operator",
-            actor_role="operator",
-            action="account.create",
-            target=f"account/{username}",
-            details={"roles": sorted(str(Role(role)) for role in roles)},
-        )

@@ -39,7 +39,7 @@ def build_app(role: Literal["node", "central"]) -> App:
 
             facts = import_at_node(config, accounts)
         else:
-            from racoon.central.app import import_accounts as import_at_central
+            from racoon.central.administration import import_accounts as import_at_central
 
             facts = {"created": import_at_central(config, accounts)}
         if json:

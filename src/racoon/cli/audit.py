@@ -29,7 +29,7 @@ def verify(*, config: Path, json: JsonFlag = False) -> int:
 
         verdict = verify_node(config)
     else:
-        from racoon.central.app import audit_verify as verify_central
+        from racoon.central.administration import audit_verify as verify_central
 
         verdict = verify_central(config)
     is_intact = bool(verdict["valid"])

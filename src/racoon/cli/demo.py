@@ -78,7 +78,7 @@ def clean(*, folder: Path = DEFAULT_FOLDER, json: JsonFlag = False) -> None:
     json
         Print one JSON document.
     """
-    from racoon.demo.scenario import clean as clean_demo
+    from racoon.demo.cleaning import clean as clean_demo
 
     facts = clean_demo(folder)
     if json:

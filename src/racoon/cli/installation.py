@@ -79,7 +79,7 @@ def _needs(database_url: str | None) -> frozenset[str]:
 
 
 def _describe_central(config: Path) -> Installation:
-    from racoon.central.app import load_central_settings
+    from racoon.central.administration import load_central_settings
 
     settings = load_central_settings(config)
     pages = settings.people.tls_certificate

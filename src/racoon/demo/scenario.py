@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import shutil
 import signal
 import sys
 import threading
@@ -15,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import psutil
 from rich.console import Console
 
 from racoon.client import CentralClient, NodeClient
 from racoon.demo.analysis import study_definition
+from racoon.demo.cleaning import forget_pid, write_pid
 from racoon.demo.country import Country, load_country, plan_institutions, write_country
 from racoon.demo.participants import (
     CENTRAL,
@@ -34,21 +32,15 @@ from racoon.demo.participants import (
 from racoon.demo.ports import Ports
 from racoon.demo.processes import MemoryMeter, Processes, tree_memory_mb
 from racoon.demo.records import Progress
+from racoon.demo.refusal import DemoRefused
 from racoon.demo.walk import SITE_STEPS, Walk, wait_for
 from racoon.demo.writing import CountryWriter
-from racoon.errors import Refused
 
 MOST_SITES = 38
 _PAUSE = threading.Event()
 
 AT_ONCE = 2
 """Nodes that enrol, or PACS that send, at the same time: as many as this machine is assumed to have cores."""
-
-
-class DemoRefused(Refused):
-    """The demo cannot be run like this."""
-
-    code: ClassVar[str] = "demo.refused"
 
 
 @dataclass(frozen=True)
@@ -92,7 +84,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
     meter = MemoryMeter()
     processes = Processes(folder / "logs")
     ports = Ports()
-    _write_pid(folder)
+    write_pid(folder)
     previous = signal.signal(signal.SIGTERM, _interrupt)
     network: _Network | None = None
     try:
@@ -113,30 +105,7 @@ def run(options: dict[str, Any]) -> dict[str, Any]:
         meter.stop()
         ports.close()
         signal.signal(signal.SIGTERM, previous)
-        (folder / "demo.pid").unlink(missing_ok=True)
-
-
-def clean(folder: Path) -> dict[str, Any]:
-    """Stop a demo that still runs in a folder and remove what it made.
-
-    Raises
-    ------
-    DemoRefused
-        When the folder was not made by the demo.
-    """
-    folder = folder.resolve()
-    if not folder.exists():
-        return {"folder": str(folder), "removed": False}
-    if not (folder / "ports.json").exists():
-        raise DemoRefused(f"{folder} was not made by the demo; nothing was removed.")
-    pid_file = folder / "demo.pid"
-    if pid_file.exists():
-        with contextlib.suppress(psutil.Error, ValueError):
-            process = psutil.Process(int(pid_file.read_text()))
-            process.terminate()
-            process.wait(40)
-    shutil.rmtree(folder)
-    return {"folder": str(folder), "removed": True}
+        forget_pid(folder)
 
 
 class _Network:
@@ -393,11 +362,6 @@ def _check_learning() -> None:
             'The full demo trains a network and needs the extra: pip install "racoon[learning]". '
             "Without it, run: racoon demo --light"
         )
-
-
-def _write_pid(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "demo.pid").write_text(str(os.getpid()))
 
 
 def _interrupt(_number: int, _frame: object) -> None:

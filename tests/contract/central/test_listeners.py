@@ -11,7 +11,8 @@ import pytest
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from racoon.central.app import _listeners, import_accounts
+from racoon.central.administration import import_accounts
+from racoon.central.app import _listeners
 from racoon.domain.permission import PERMISSIONS
 from racoon.platform.certificates import key_pem
 from racoon.platform.http import serve_in_thread

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from racoon.central.app import load_central_settings
+from racoon.central.administration import load_central_settings
 from racoon.platform.settings import ConfigurationError
 
 

@@ -27,8 +27,8 @@ from racoon.central.analyses.model import (
     measuring_sites,
     training_setup,
 )
-from racoon.central.orchestration.model import JobState, RunState
-from racoon.central.orchestration.service import Artifacts, JobOrder, Runs
+from racoon.central.orchestration.model import JobOrder, JobState, RunState
+from racoon.central.orchestration.service import Artifacts, Runs
 from racoon.central.sites.service import Sites
 from racoon.central.studies.model import FREEZE_STATES, Study
 from racoon.central.studies.service import Studies

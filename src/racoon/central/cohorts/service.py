@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from racoon.central.cohorts.model import combine, read_answer, to_dict
-from racoon.central.orchestration.model import JobState
-from racoon.central.orchestration.service import JobOrder, Runs
+from racoon.central.orchestration.model import JobOrder, JobState
+from racoon.central.orchestration.service import Runs
 from racoon.central.sites.service import Sites
 from racoon.central.studies.service import STOPPING_STATES, Studies
 from racoon.domain.canonical import content_hash

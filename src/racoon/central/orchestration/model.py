@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -77,6 +77,28 @@ class UnknownRun(RunDefect):
 
     code: ClassVar[str] = "run.unknown"
     status: ClassVar[int] = 404
+
+
+@dataclass(frozen=True)
+class JobOrder:
+    """One job to offer.
+
+    Parameters
+    ----------
+    site
+        To whom.
+    parameters
+        What to do, by kind.
+    plan_hash
+        Hash of the plan in the parameters; ``None`` for count and freeze.
+    artifacts
+        SHA-256 of files that the site will have to fetch for it.
+    """
+
+    site: str
+    parameters: Mapping[str, Any]
+    plan_hash: str | None = None
+    artifacts: Sequence[str] = field(default=())
 
 
 @dataclass(frozen=True)

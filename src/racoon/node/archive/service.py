@@ -373,8 +373,7 @@ class Archive:
     # -- keeping
 
     def sweep(self, *, verify: bool = False) -> SweepReport:
-        """Compare objects and index: take over what is not indexed, remove what lost a conflict, report the
-        rest.
+        """Compare objects and index: take over the unindexed, remove losers of a conflict, report the rest.
 
         Parameters
         ----------

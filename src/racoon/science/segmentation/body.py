@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from racoon.science.geometry import find_parts
 from racoon.science.image import Image
@@ -43,6 +42,8 @@ def segment_body(image: Image) -> NDArray[np.bool_]:
     the table is thicker than 6 mm and touches the skin, when the field of view cuts arms off the trunk, and
     with phantoms in the same scan.
     """
+    from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
+
     _, row_mm, column_mm = image.spacing_mm
     strides = (max(1, int(_WORKING_MM / row_mm)), max(1, int(_WORKING_MM / column_mm)))
     coarse: NDArray[Any] = image.voxels[:, :: strides[0], :: strides[1]]

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from racoon.science.geometry import find_parts
 from racoon.science.image import Image
@@ -101,6 +100,8 @@ def segment_airways(image: Image, body: Mask) -> Found:
     The threshold rises from −950 HU in steps of 25; growth stops before the volume more than doubles in one step
     ("explosion control", Mori 1996).  Fails when the scan starts below the upper chest.
     """
+    from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
+
     seed = _trachea_seed(image, body)
     empty = np.zeros(image.voxels.shape, bool)
     if seed is None:
@@ -133,6 +134,8 @@ def segment_bone(image: Image, body: Mask) -> Found:
     -----
     From 200 HU.  After contrast medium, vessels and kidneys are as dense and leak in: unenhanced scans only.
     """
+    from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
+
     dense: Mask = np.greater_equal(image.voxels, BONE_FROM_HU) & body
     parts = find_parts(dense, connectivity=26, smallest_voxels=max(1, round(1.0 / image.voxel_volume_ml)))
     bone = np.zeros_like(dense)
@@ -153,6 +156,8 @@ def segment_fat(image: Image, body: Mask) -> Found:
 
 def _trachea_seed(image: Image, body: Mask) -> tuple[int, int, int] | None:
     """A voxel of the highest slice that has one round pocket of air of the trachea's size near the midline."""
+    from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
+
     pixel_mm2 = image.spacing_mm[1] * image.spacing_mm[2]
     upwards = image.affine[2, 0] >= 0
     filled = np.flatnonzero(body.any(axis=(1, 2)))
@@ -177,6 +182,8 @@ def _trachea_seed(image: Image, body: Mask) -> tuple[int, int, int] | None:
 
 def _closed(mask: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
     """Close by a ball, through distances: cost does not grow with its radius."""
+    from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
+
     parts = find_parts(mask, connectivity=26)
     if parts.box is None:
         return mask

@@ -6,6 +6,6 @@ files that travel beside messages.  What a study may do is decided in ``central.
 
 from racoon.central.orchestration.service.artifacts import Artifacts
 from racoon.central.orchestration.service.mail import Mail
-from racoon.central.orchestration.service.runs import JobOrder, Runs
+from racoon.central.orchestration.service.runs import Runs
 
-__all__ = ["Artifacts", "JobOrder", "Mail", "Runs"]
+__all__ = ["Artifacts", "Mail", "Runs"]

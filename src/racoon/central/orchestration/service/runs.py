@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from racoon.central.orchestration import _store
 from racoon.central.orchestration.model import (
     Happening,
     JobEvent,
+    JobOrder,
     JobState,
     Run,
     RunDefect,
@@ -39,28 +39,6 @@ from racoon.protocol.messages import (
     JobRefused,
     JobResult,
 )
-
-
-@dataclass(frozen=True)
-class JobOrder:
-    """One job to offer.
-
-    Parameters
-    ----------
-    site
-        To whom.
-    parameters
-        What to do, by kind.
-    plan_hash
-        Hash of the plan in the parameters; ``None`` for count and freeze.
-    artifacts
-        SHA-256 of files that the site will have to fetch for it.
-    """
-
-    site: str
-    parameters: Mapping[str, Any]
-    plan_hash: str | None = None
-    artifacts: Sequence[str] = field(default=())
 
 
 class Runs:

@@ -1,0 +1,79 @@
+"""Stop a demo that still runs in a folder, whoever started it, and remove what it made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from racoon.demo.refusal import DemoRefused
+
+PID_FILE = "demo.pid"
+
+GRACE_S = 40.0
+"""Time a demo, or a server that outlived it, gets to stop gently."""
+
+
+def write_pid(folder: Path) -> None:
+    """Say in the folder which process runs the demo there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PID_FILE).write_text(str(os.getpid()))
+
+
+def forget_pid(folder: Path) -> None:
+    """The demo has ended."""
+    (folder / PID_FILE).unlink(missing_ok=True)
+
+
+def clean(folder: Path) -> dict[str, Any]:
+    """Stop a demo that still runs in a folder and remove what it made.
+
+    Servers that outlived their demo (it was killed, or the terminal went away) are stopped too: they are the
+    processes that were started with a path inside the folder.
+
+    Raises
+    ------
+    DemoRefused
+        When the folder was not made by the demo.
+    """
+    folder = folder.resolve()
+    if not folder.exists():
+        return {"folder": str(folder), "stopped": 0, "removed": False}
+    if not (folder / "ports.json").exists():
+        raise DemoRefused(f"{folder} was not made by the demo; nothing was removed.")
+    with contextlib.suppress(psutil.Error, ValueError, OSError):
+        demo = psutil.Process(int((folder / PID_FILE).read_text()))
+        # After a kill the number may have been given to somebody else's process.
+        if "demo" in demo.cmdline():
+            demo.terminate()
+            demo.wait(GRACE_S)
+    left = left_behind(folder)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(left, GRACE_S)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    shutil.rmtree(folder)
+    return {"folder": str(folder), "stopped": len(left), "removed": True}
+
+
+def left_behind(folder: Path) -> list[psutil.Process]:
+    """Find processes of this user that were started with a path inside the folder, oldest first."""
+    inside = f"{folder}{os.sep}"
+    mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if (
+                process.pid not in mine
+                and process.uids().real == os.getuid()
+                and any(argument.startswith(inside) for argument in process.cmdline())
+            ):
+                found.append(process)
+    return sorted(found, key=lambda process: process.create_time())
