@@ -44,7 +44,7 @@ def summary_of(command: list[str], folder: Path, environment: dict[str, str] | N
 
 def figures_of(summary: dict[str, Any]) -> Figures:
     """Figures of a demo's summary that belong on the page."""
-    names = ("sites", "seconds", "peak_rss_mb", "instances_sent", "instances_archived")
+    names = ("sites", "nodes", "seconds", "peak_rss_mb", "instances_sent", "instances_archived")
     figures: Figures = {name: summary[name] for name in names if name in summary}
     for row in summary.get("measuring", []):
         value = (

@@ -38,6 +38,7 @@ def sites(demo: LiveDemo) -> list[str]:
 
 def test_everything_sent_was_archived_and_the_spools_are_empty(light_demo: LiveDemo) -> None:
     summary = light_demo.summary
+    assert summary["sites"] == summary["nodes"] == 3
     assert summary["instances_sent"] == summary["instances_archived"] > 100
     for site in sites(light_demo):
         assert list((light_demo.data(site) / "spool").rglob("*.dcm")) == []

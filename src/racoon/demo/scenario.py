@@ -317,7 +317,9 @@ class _Network:
         intake = {node.name: self._walk.node(node.name, "informatician").intake() for node in self._nodes}
         training = results.get("training")
         return {
-            "sites": len(self._nodes),
+            # A hospital for unseen cases and the pool node have nodes too, but are no sites of the study.
+            "sites": sum(site.purpose == "training" for site in self._country.sites),
+            "nodes": len(self._nodes),
             "seconds": round(time.monotonic() - begun, 1),
             "peak_rss_mb": round(meter.peak_rss_mb),
             "peak_pss_mb": round(meter.peak_pss_mb),
