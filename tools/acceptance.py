@@ -1,7 +1,8 @@
 """`make acceptance ISSUE=A`: an issue's whole list, step by step, resumable, with a page of figures.
 
 A list stands in ``acceptance/<issue>.py`` as ``STEPS``; a step is a function or a set of pytest tests.  What
-passed for this state of the sources is not run again.  Results are kept in ``build/acceptance/<issue>/``; the
+passed for this state of the sources is not run again; with ``--keep`` neither what passed for an earlier one, and
+the page names the commit of each step.  Results are kept in ``build/acceptance/<issue>/``; the
 page ``docs/measured/<issue>.md`` is written after every step, so that an interrupted run leaves a true page.
 """
 
@@ -70,6 +71,7 @@ class Result:
     fingerprint: str = ""
     finished_at: str = ""
     machine: str = ""
+    commit: str = ""
 
 
 def sources_fingerprint(step: Step) -> str:
@@ -159,7 +161,7 @@ def run_step(step: Step, folder: Path, fingerprint: str, at_once: int = 1) -> Re
     """Run a step as often as it asks, ``at_once`` runs side by side, and begin none after a failure."""
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    result = Result(step.name, "passed", 0, 0.0, fingerprint=fingerprint, machine=machine())
+    result = Result(step.name, "passed", 0, 0.0, fingerprint=fingerprint, machine=machine(), commit=commit())
     with ThreadPoolExecutor(at_once) as pool:
         for first in range(0, step.times, at_once):
             seeds = range(first, min(first + at_once, step.times))
@@ -192,22 +194,23 @@ def write_page(issue: str, title: str, steps: Sequence[Step], results: dict[str,
         "| | |",
         "| --- | --- |",
         f"| date | {datetime.now(UTC):%Y-%m-%d %H:%M} UTC |",
-        f"| commit | {commit()} |",
+        f"| commit | {', '.join(dict.fromkeys(item.commit for item in done if item.commit)) or commit()} |",
         f"| machine | {'; '.join(sorted({item.machine for item in done if item.machine}) or [machine()])} |",
         f"| steps | {passed} of {len(steps)} passed, {len(steps) - len(done)} not run yet |",
         "",
-        "| step | what it proves | outcome | runs | tests | seconds | cores |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| step | what it proves | outcome | runs | tests | seconds | cores | commit |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for step in steps:
         result = results.get(step.name)
         if result is None:
-            lines.append(f"| {step.name} | {step.proves} | not run yet | 0 of {step.times} | | | |")
+            lines.append(f"| {step.name} | {step.proves} | not run yet | 0 of {step.times} | | | | |")
             continue
         tests = f"{result.tests}" + (f" ({result.skipped} skipped)" if result.skipped else "")
         lines.append(
             f"| {step.name} | {step.proves} | {result.state} | {result.runs} of {step.times} "
-            f"| {tests if step.tests else ''} | {result.seconds:.0f} | {result.machine.split(' ')[0]} |"
+            f"| {tests if step.tests else ''} | {result.seconds:.0f} | {result.machine.split(' ')[0]} "
+            f"| {result.commit} |"
         )
     for result in done:
         if result.message:
@@ -221,12 +224,14 @@ def write_page(issue: str, title: str, steps: Sequence[Step], results: dict[str,
     return page
 
 
-def load_results(folder: Path, fingerprints: dict[str, str]) -> dict[str, Result]:
-    """Results of earlier runs that passed with the same sources, by step."""
+def load_results(folder: Path, fingerprints: dict[str, str], *, keep: bool = False) -> dict[str, Result]:
+    """Results of earlier runs that passed with the same sources, or with any if they are to be kept, by step."""
     results = {}
     for file in folder.glob("*.json"):
         result = Result(**json.loads(file.read_text(encoding="utf-8")))
-        if result.state == "passed" and result.fingerprint == fingerprints.get(result.name):
+        if result.name in fingerprints and result.state == "passed":
+            if not keep and result.fingerprint != fingerprints[result.name]:
+                continue
             results[result.name] = result
     return results
 
@@ -237,6 +242,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("issue", help="letter of the issue, for example A")
     parser.add_argument("--only", action="append", default=[], help="run only the steps with these names")
     parser.add_argument("--again", action="store_true", help="run steps again that passed already")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep what passed at an earlier commit; the page names it per step",
+    )
     parser.add_argument("--at-once", type=int, default=1, help="runs of one step side by side (many cores)")
     options = parser.parse_args(argv)
     sys.path.insert(0, str(ROOT))
@@ -250,7 +260,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = ROOT / "build" / "acceptance" / issue
     folder.mkdir(parents=True, exist_ok=True)
     fingerprints = {step.name: sources_fingerprint(step) for step in steps}
-    results = {} if options.again else load_results(folder, fingerprints)
+    results = {} if options.again else load_results(folder, fingerprints, keep=options.keep)
     for step in steps:
         if options.only and step.name not in options.only:
             continue

@@ -151,7 +151,8 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def nice_ticks(low: float, high: float, *, inside: bool = False, wanted: int = 5) -> list[float]:
     """Choose round numbers that cover a range (or lie inside it)."""
-    if high <= low:
+    # Nearer than an axis can show; without it the step of the narrowest ranges would be 0.
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
         return [low, low + 1.0]
     raw = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(raw))

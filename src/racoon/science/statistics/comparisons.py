@@ -142,9 +142,11 @@ def mann_whitney(first: Histogram, second: Histogram) -> RankTest:
 
 
 def _rank_p(distance: float, variance: float) -> float:
+    corrected = max(distance - 0.5, 0.0)
     if variance <= 0:
-        return 1.0
-    return min(1.0, p_of_z(max(distance - 0.5, 0.0) / math.sqrt(variance)))
+        # Everything in one bin: nothing is known of the exact values, so their p value may be as small as it likes.
+        return 0.0 if corrected > 0 else 1.0
+    return min(1.0, p_of_z(corrected / math.sqrt(variance)))
 
 
 def chi_square(table: ArrayLike, *, continuity_correction: bool = False) -> Outcome:
