@@ -75,7 +75,7 @@ def test_proportional_bias_shows_as_slope():
 def test_kappa_equals_statsmodels(weights, table):
     if table.sum() == 0 or (table.sum(axis=0) * table.sum(axis=1)).sum() >= table.sum() ** 2:
         return
-    with np.errstate(invalid="ignore"):  # its variance of 0 may come out at −1e-14, and it takes the root
+    with np.errstate(invalid="ignore", divide="ignore"):  # a variance of 0, or of −1e-14, is no harm here
         oracle = inter_rater.cohens_kappa(
             table, wt={"none": None, "linear": "linear", "quadratic": "quadratic"}[weights]
         )
