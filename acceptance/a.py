@@ -192,7 +192,16 @@ STEPS = [
         "all import contracts are kept, every deliberate breach is caught",
         tests=("tests/architecture",),
     ),
-    Step("properties", "pure logic, two thousand examples for each property", tests=("tests/unit",)),
+    Step(
+        "properties",
+        "pure logic, two thousand examples for each property",
+        tests=("tests/unit", "--ignore=tests/unit/science/statistics"),
+    ),
+    Step(
+        "properties-of-statistics",
+        "estimates against foreign ones, two thousand examples for each property",
+        tests=("tests/unit/science/statistics",),
+    ),
     Step("contracts", "one suite for each port, on SQLite and PostgreSQL", tests=("tests/contract",)),
     Step("conformance", "objects and protocols against foreign software", tests=("tests/conformance",)),
     Step("demo", "three hospitals end to end in six minutes and six gigabytes", action=full_demo),

@@ -111,6 +111,15 @@ class Quantile:
         return (self.high - self.low) / 2 if self.low is not None and self.high is not None else None
 
 
+def rank_of(probability: float, total: int) -> int:
+    """Rank (from 1) of the smallest value at or below which a share of ``total`` values lies.
+
+    The probability counts as it is written: 0.4 of five values are two, though its binary form is a little more
+    than 0.4.
+    """
+    return max(1, math.ceil(Fraction(str(float(probability))) * total))
+
+
 @dataclass(frozen=True)
 class Histogram:
     """Counts per cell; ``None`` where a site did not release the cell.
@@ -214,7 +223,7 @@ class Histogram:
         total = self.known + unplaced
         if total == 0:
             return Quantile(None, None, None)
-        rank = max(1, math.ceil(Fraction(probability) * total))
+        rank = rank_of(probability, total)
         missing = [index for index, cell in enumerate(self.cells) if cell is None]
         places = places or missing or range(len(self.cells))
         # All unplaced values as low as possible push the quantile down, as high as possible push it up.

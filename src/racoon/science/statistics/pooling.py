@@ -9,13 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from racoon.science.statistics.histogram import FixedBins, Histogram, Quantile
+from racoon.science.statistics.histogram import FixedBins, Histogram, Quantile, rank_of
 from racoon.science.statistics.moments import Moments
 
 
@@ -181,7 +180,7 @@ def _quantiles(
         most += possibly
     found = {}
     for probability in probabilities:
-        rank = max(1, math.ceil(Fraction(probability) * total))
+        rank = rank_of(probability, total)
         # Fewer than `rank` values below an edge: the quantile is not below it.  At least `rank`: it is.
         under, over = np.flatnonzero(most < rank), np.flatnonzero(fewest >= rank)
         low = float(edges[under[-1]]) if under.size else None
