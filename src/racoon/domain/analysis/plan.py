@@ -17,6 +17,7 @@ FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial"]
 VarianceName = Literal["model", "robust"]
 TestName = Literal["t", "welch", "mann-whitney", "chi-square", "fisher"]
 TiesName = Literal["breslow", "efron"]
+DropoutName = Literal["continue", "stop"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
@@ -45,6 +46,9 @@ class Variable:
         Histogram bins of a number, for quantiles and rank tests.
     derivation
         Expression over earlier variables; ``None`` for a column of the sites' tables.
+    source
+        Where a site takes it from: ``subject.age_years``, ``subject.gender`` or ``measured KEY`` with the key of a
+        measurement of the study; empty for a column of the variable's own name.
     """
 
     name: str
@@ -53,6 +57,14 @@ class Variable:
     levels: tuple[str, ...] = ()
     bins: Bins | None = None
     derivation: str | None = None
+    source: str = ""
+
+
+SUBJECT_SOURCES: Mapping[str, Kind] = {"subject.age_years": "number", "subject.gender": "category"}
+"""What every site knows of the subjects of a dataset, and of which kind it is."""
+
+MEASURED = "measured "
+"""Begins the source of a measured value; the measurement's key follows."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +157,8 @@ class AnalysisPlan:
         Computed besides all rows.
     minimum_sites
         Fewest sites whose numbers are pooled.
+    on_dropout
+        When a site leaves on the way: ``continue`` without it, or ``stop``.
     """
 
     name: str
@@ -152,6 +166,7 @@ class AnalysisPlan:
     estimators: tuple[Estimator, ...]
     subgroups: tuple[Subgroup, ...] = ()
     minimum_sites: int = 3
+    on_dropout: DropoutName = "continue"
 
     @property
     def hash(self) -> str:
@@ -172,6 +187,7 @@ class AnalysisPlan:
             "estimators": [{"estimator": names[type(item)], **asdict(item)} for item in self.estimators],
             "subgroups": [asdict(item) for item in self.subgroups],
             "minimum_sites": self.minimum_sites,
+            "on_dropout": self.on_dropout,
         }
 
 
@@ -188,7 +204,8 @@ def parse_plan(document: Mapping[str, Any]) -> AnalysisPlan:
     PlanDefect, ExpressionDefect
         Names the part and what to change.
     """
-    _only(document, {"kind", "name", "variables", "estimators", "subgroups", "minimum_sites"}, "The plan")
+    known = {"kind", "name", "variables", "estimators", "subgroups", "minimum_sites", "on_dropout"}
+    _only(document, known, "The plan")
     if document.get("kind", "analysis") != "analysis" or not str(document.get("name", "")).strip():
         raise PlanDefect("An analysis plan has the kind 'analysis' and a name.")
     variables = tuple(_variable(item) for item in _list(document, "variables"))
@@ -207,7 +224,12 @@ def parse_plan(document: Mapping[str, Any]) -> AnalysisPlan:
     minimum = document.get("minimum_sites", 3)
     if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 1:
         raise PlanDefect("minimum_sites is a whole number of at least 1.")
-    return AnalysisPlan(str(document["name"]), variables, estimators, tuple(subgroups), minimum)
+    if len({"", *(group.name for group in subgroups)}) != len(subgroups) + 1:
+        raise PlanDefect("Subgroups have different names, and none is empty.")
+    dropout = document.get("on_dropout", "continue")
+    if dropout not in get_args(DropoutName):
+        raise PlanDefect(f"on_dropout is one of {', '.join(get_args(DropoutName))}.")
+    return AnalysisPlan(str(document["name"]), variables, estimators, tuple(subgroups), minimum, dropout)
 
 
 def _only(document: Any, known: set[str], where: str) -> None:
@@ -243,7 +265,12 @@ def _variable(item: Any) -> Variable:
             bins = Bins(*(float(item["bins"][key]) for key in ("lower", "upper", "width")))
         except (KeyError, TypeError, ValueError) as error:
             raise PlanDefect(f"bins of {name} need lower, upper and width as numbers.") from error
-    derivation = item.get("derivation")
+    derivation, source = item.get("derivation"), str(item.get("source") or "")
+    if source and derivation is not None:
+        raise PlanDefect(f"{name}: a derived variable has no source of its own.")
+    if source and SUBJECT_SOURCES.get(source, "number" if source.startswith(MEASURED) else None) != kind:
+        sources = ", ".join(f"{key} ({value})" for key, value in SUBJECT_SOURCES.items())
+        raise PlanDefect(f"{name}: a source is {sources}, or 'measured KEY' (number).")
     return Variable(
         name,
         kind,
@@ -251,6 +278,7 @@ def _variable(item: Any) -> Variable:
         levels,
         bins,
         None if derivation is None else str(derivation),
+        source,
     )
 
 
