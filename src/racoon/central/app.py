@@ -98,10 +98,12 @@ def people_app(central: Central) -> FastAPI:
             runs=central.runs,
             cohorts=central.cohorts,
             analyses=central.analyses,
+            analysis_runs=central.analysis_runs,
             results=central.results,
             monitoring=central.monitoring,
         ),
     )
+    app.include_router(analysing_http.pages(central.database, central.analysis_runs))
     _register_health(app, central)
     return app
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -196,3 +200,55 @@ def test_only_an_approved_plan_of_a_live_study_starts(
     assert network.get("pi", f"/api/analyses/{run_id}")["state"] == "cancelled"
     assert [row["run_id"] for row in network.get("pi", path)] == [run_id]
     assert isinstance(sites["ALPHA"], AnalysingSite)
+
+
+def test_page_and_bundle_say_everything_in_both_languages_and_a_rerun_has_the_same_hash(
+    network: Network, tables: dict[str, SubjectTable]
+) -> None:
+    plan = {**PLAN, "estimators": [PLAN["estimators"][place] for place in (0, 2, 3, 5)], "subgroups": []}
+    study_id, sites = open_study(network, {**tables, "TINY": cohort(4, 99)}, plan)
+    hashes = []
+    for _ in range(2):
+        run_id = start(network, study_id)
+        waiting = network.person("pi").get(f"/analyses/{run_id}")
+        assert "data-live" in waiting.text
+        assert network.person("pi").get(f"/api/analyses/{run_id}/bundle.zip").status_code == 404
+        run_to_end(network, run_id, sites)
+        answer = network.person("pi").get(f"/api/analyses/{run_id}/bundle.zip")
+        archive = zipfile.ZipFile(io.BytesIO(answer.content))
+        manifest = json.loads(archive.read("manifest.json"))
+        for name, digest in manifest["files"].items():
+            assert hashlib.sha256(archive.read(name)).hexdigest() == digest
+        hashes.append(manifest["bundle_hash"])
+    assert len(set(hashes)) == 1
+    names = archive.namelist()
+    assert {"plan.json", "methods-de.md", "methods-en.md", "provenance.json", "tables/01-table-1.csv"} <= set(
+        names
+    )
+    drawings = [name for name in names if name.endswith(".svg")]
+    assert {name.split("-")[-1] for name in drawings} >= {"survival.svg", "ratios.svg"}
+    for name in drawings:
+        ET.fromstring(archive.read(name))
+    assert "logistisches Modell" in archive.read("methods-de.md").decode()
+    assert "doi:10.1080/01621459.1958.10501452" in archive.read("methods-en.md").decode()
+    provenance = json.loads(archive.read("provenance.json"))
+    assert (provenance["run_id"], len(provenance["sites"])) == (run_id, 5)
+    for language, words in (
+        (
+            "en",
+            ("Too few subjects stand behind this result.", "at risk", "Where it comes from", "meta-analysis"),
+        ),
+        (
+            "de",
+            ("Zu wenige Personen hinter diesem Ergebnis", "unter Risiko", "Woher es kommt", "Metaanalyse"),
+        ),
+    ):
+        person = network.person("pi")
+        page = person.get(f"/analyses/{run_id}", headers={"accept-language": language}).text
+        for word in words:
+            assert word in page, (language, word)
+        assert page.count("<svg") >= len(drawings)
+        assert "TINY" in page
+    overview = network.person("pi").get(f"/studies/{study_id}").text
+    assert f"/analyses/{run_id}" in overview
+    assert "Effusion" in overview

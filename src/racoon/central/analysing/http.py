@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from racoon.central.access import actor_role
+from racoon.central.analysing.bundle import make_bundle
+from racoon.central.analysing.model import UnknownAnalysis
+from racoon.central.analysing.report import sentence, view
 from racoon.central.analysing.service import AnalysisRuns
 from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.platform.database import Database
+from racoon.web.pages import render
+from racoon.web.translation import language_of
 
 Starter = Annotated[User, Depends(require("run.start"))]
 Reader = Annotated[User, Depends(require("result.read"))]
@@ -49,6 +56,41 @@ def routes(database: Database, analyses: AnalysisRuns) -> APIRouter:
         """Show an analysis: its plan, its state, and the result with everything it came from."""
         with database.connect() as connection:
             return describe(analyses.analysis(connection, run_id))
+
+    @routes.get("/api/analyses/{run_id}/bundle.zip", response_class=Response)
+    def download_bundle(run_id: str, _user: Reader) -> Response:
+        """Download everything about a result as one archive; the same analysis gives the same files."""
+        with database.connect() as connection:
+            row = analyses.analysis(connection, run_id)
+        if not row["result"]:
+            raise UnknownAnalysis("This analysis has no result yet.")
+        return Response(
+            make_bundle(row["result"]),
+            media_type="application/zip",
+            headers={"content-disposition": f'attachment; filename="{run_id}.zip"'},
+        )
+
+    return routes
+
+
+def pages(database: Database, analyses: AnalysisRuns) -> APIRouter:
+    """Make the page of an analysis."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/analyses/{run_id}")
+    def show_page(run_id: str, request: Request, _user: Reader) -> Response:
+        """Show tables and figures, what was held back and why, every site beside the others."""
+        language = language_of(request)
+        with database.connect() as connection:
+            row = analyses.analysis(connection, run_id)
+        return render(
+            request,
+            "central/analysis.html",
+            analysis=row,
+            reason="; ".join(sentence(part, language) for part in (row["reason"] or "").split("; ")),
+            view=view(row["result"], language) if row["result"] else None,
+            plan=json.dumps(row["plan"], indent=2, ensure_ascii=False),
+        )
 
     return routes
 
