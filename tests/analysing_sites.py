@@ -30,8 +30,12 @@ NUMBERS = ("effusion_ml", "muscle", "calcium", "days", "dead", "air", "score")
 BINS = {"lower": 0.0, "upper": 100.0, "width": 10.0}
 
 
+MEANINGS = {"effusion_ml": "Pleural effusion", "calcium": "Coronary calcium"}
+
+
 def _label(name: str) -> dict[str, str]:
-    return {"value": str(NUMBERS.index(name) + 1), "scheme": "99TEST", "meaning": name}
+    meaning = MEANINGS.get(name, name)
+    return {"value": str(NUMBERS.index(name) + 1), "scheme": "99TEST", "meaning": meaning}
 
 
 PLAN: dict[str, Any] = {
@@ -78,7 +82,7 @@ def definition(plan: Mapping[str, Any]) -> dict[str, Any]:
         {"biomarker": "volume", "version": "1", "label": _label(name), "bins": BINS, "parameters": {}}
         for name in NUMBERS
     ]
-    return study | {"analyses": [parse_plan(plan).to_dict()]}
+    return study | ({"analyses": [parse_plan(plan).to_dict()]} if plan else {})
 
 
 def cohort(rows: int, seed: int) -> SubjectTable:
@@ -160,8 +164,24 @@ def open_study(
     policies: Mapping[str, DisclosurePolicy] | None = None,
 ) -> tuple[str, dict[str, AnalysingSite]]:
     """Bring a study with an analysis plan to released datasets at all sites."""
+    study = network.post("pi", "/api/studies", {"definition": definition(plan)})
+    return str(study["study_id"]), release_study(network, str(study["study_id"]), tables, plan, policies)
+
+
+def release_study(
+    network: Network,
+    study_id: str,
+    tables: Mapping[str, SubjectTable],
+    plan: Mapping[str, Any],
+    policies: Mapping[str, DisclosurePolicy] | None = None,
+) -> dict[str, AnalysingSite]:
+    """Take a concept through votes and freezing to released datasets at all sites."""
     nodes = {code: network.enrol(code) for code in tables}
-    study_id = network.study_in_site_voting(list(nodes), definition(plan))
+    network.step(study_id, "pi", "submitted", {"signature": "PI"})
+    network.step(study_id, "office", "formal_check")
+    network.step(study_id, "office2", "ethics", {"checklist": "ok"})
+    network.post("office", f"/api/studies/{study_id}/sites", {"sites": list(nodes)})
+    network.step(study_id, "office", "site_voting", {"ethics_vote": {"number": "1"}})
     for node in nodes.values():
         node.decide_up_to(study_id, "opted_in")
     network.activate(study_id)
@@ -174,11 +194,10 @@ def open_study(
         node.say("track.changed", node.track(study_id, "data_ready", "released", "diz", 9))
     parsed = parse_plan(plan)
     own = policies or {}
-    sites = {
+    return {
         code: AnalysingSite(node, parsed, tables[code], own.get(code, DisclosurePolicy()))
         for code, node in nodes.items()
     }
-    return study_id, sites
 
 
 def start(network: Network, study_id: str) -> str:

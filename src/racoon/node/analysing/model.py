@@ -86,8 +86,8 @@ def subject_table(
     Returns
     -------
     SubjectTable
-        The age is that at the first examination, the gender the first that is known, and a measured value the mean
-        over the subject's series.
+        The age is that at the first examination, the gender the first that is known (missing where the plan has no
+        level for it), and a measured value the mean over the subject's series.
 
     Raises
     ------
@@ -114,7 +114,8 @@ def subject_table(
         if variable.source == "subject.age_years":
             found = _ages(known, subject_of)
         elif variable.source == "subject.gender":
-            found = _genders(known, subject_of)
+            genders = _genders(known, subject_of)
+            found = {subject: gender for subject, gender in genders.items() if gender in variable.levels}
         elif variable.source.startswith(MEASURED):
             key = variable.source.removeprefix(MEASURED)
             if key not in measured:
