@@ -4,10 +4,11 @@
 public message the server gave.  Nothing here knows a table or a file of a server.
 """
 
-from racoon.client.analysis import AnalysisRun, ResultFrame, Table
+from racoon.client.analysis import Table
 from racoon.client.central import CentralClient
 from racoon.client.connection import ServerProblem, ServerSilent
 from racoon.client.node import NodeClient
+from racoon.client.results import AnalysisRun, ResultFrame
 
 __all__ = [
     "AnalysisRun",

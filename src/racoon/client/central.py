@@ -52,7 +52,9 @@ class CentralClient(Connection):
 
     def revise_study(self, study_id: str, definition: dict[str, Any], version: int) -> dict[str, Any]:
         """Replace the definition of a study that is a concept or in rework."""
-        return dict(self.put(f"/api/studies/{study_id}/definition", {"definition": definition, "version": version}))
+        return dict(
+            self.put(f"/api/studies/{study_id}/definition", {"definition": definition, "version": version})
+        )
 
     def start_analysis(self, study_id: str, plan: str = "") -> str:
         """Start an approved analysis plan, by hash or name; returns the run's id."""

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from racoon.client import CentralClient, ServerProblem
-from racoon.client.analysis import AnalysisFailed, FormulaDefect, parse_formula
+from racoon.client.analysis import FormulaDefect, parse_formula
+from racoon.client.results import AnalysisFailed
 from racoon.domain.analysis import parse_plan
 from racoon.science.analysis import OpenGate, SiteTable, run_plan
 from racoon.science.statistics.derivation import derive

@@ -8,15 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
+from racoon.domain.analysis.estimators import (
+    ESTIMATORS,
+    Comparison,
+    CoxModel,
+    Description,
+    Estimator,
+    FamilyName,
+    Model,
+    SurvivalCurves,
+    TestName,
+    TiesName,
+    VarianceName,
+)
 from racoon.domain.analysis.expression import Kind, parse_expression
 from racoon.domain.canonical import content_hash
 from racoon.domain.plan import Bins
 from racoon.errors import Defect
 
-FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial"]
-VarianceName = Literal["model", "robust"]
-TestName = Literal["t", "welch", "mann-whitney", "chi-square", "fisher"]
-TiesName = Literal["breslow", "efron"]
 DropoutName = Literal["continue", "stop"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -65,72 +74,6 @@ SUBJECT_SOURCES: Mapping[str, Kind] = {"subject.age_years": "number", "subject.g
 
 MEASURED = "measured "
 """Begins the source of a measured value; the measurement's key follows."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """Table 1: variables by the levels of another."""
-
-    title: str
-    variables: tuple[str, ...]
-    by: str | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A test of a variable between the levels of another."""
-
-    title: str
-    variable: str
-    by: str
-    test: TestName
-
-
-@dataclass(frozen=True)
-class Model:
-    """A generalised linear model; ``terms`` are variables or interactions ``a:b``."""
-
-    title: str
-    outcome: str
-    terms: tuple[str, ...]
-    family: FamilyName
-    variance: VarianceName = "model"
-    ridge: float = 0.0
-
-
-@dataclass(frozen=True)
-class SurvivalCurves:
-    """Kaplan–Meier curves over a published grid, with a log-rank test between the levels of ``by``."""
-
-    title: str
-    time: str
-    event: str
-    edges: tuple[float, ...]
-    by: str | None = None
-
-
-@dataclass(frozen=True)
-class CoxModel:
-    """A Cox model over a published grid, or stratified by site without one (``edges`` empty)."""
-
-    title: str
-    time: str
-    event: str
-    terms: tuple[str, ...]
-    edges: tuple[float, ...] = ()
-    ties: TiesName = "efron"
-
-
-Estimator = Description | Comparison | Model | SurvivalCurves | CoxModel
-
-ESTIMATORS: Mapping[str, type[Estimator]] = {
-    "description": Description,
-    "comparison": Comparison,
-    "model": Model,
-    "survival": SurvivalCurves,
-    "cox": CoxModel,
-}
-"""Name in the document, and class."""
 
 
 @dataclass(frozen=True)

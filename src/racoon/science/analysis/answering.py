@@ -18,7 +18,7 @@ from racoon.domain.analysis import (
     SurvivalCurves,
     parse_expression,
 )
-from racoon.domain.analysis.plan import Estimator
+from racoon.domain.analysis.estimators import Estimator
 from racoon.science.analysis.columns import Columns, codes_of, groups_of, model_columns, model_names
 from racoon.science.analysis.gate import Gate, Reasons
 from racoon.science.analysis.questions import Answer, Question
