@@ -49,5 +49,15 @@ STEPS = [
         "a paper's tables and figures with planted effects in one command, and what the gate withholds",
         tests=("tests/unit/node/analysing", "tests/unit/node/release/test_estimates.py"),
     ),
+    Step(
+        "across-hospitals",
+        "a plan over the real protocol is the pooled fit; kills, dropouts, strict sites; no small cell on the wire",
+        tests=("tests/contract/central/test_analysing.py", "tests/contract/central/test_analysis_client.py"),
+    ),
+    Step(
+        "site",
+        "a round at a node: its own rows and gate, the ledger over two plans, coefficients that single out",
+        tests=("tests/unit/node/analysing/test_job.py",),
+    ),
     Step("million-rows", "38 sites, a million rows, 20 covariates in 60 seconds", action=million_rows),
 ]

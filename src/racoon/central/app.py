@@ -19,6 +19,8 @@ from racoon import __version__
 from racoon.central.administration import load_central_settings, make_first_account, open_database
 from racoon.central.analyses import http as analyses_http
 from racoon.central.analyses.worker import Comparisons, FederatedModel
+from racoon.central.analysing import http as analysing_http
+from racoon.central.analysing import worker as analysing_worker
 from racoon.central.cohorts import http as cohorts_http
 from racoon.central.composition import Central, build, load_authority
 from racoon.central.learning.service import Training
@@ -77,6 +79,7 @@ def people_app(central: Central) -> FastAPI:
         orchestration_http.people_routes(central.database, central.runs, summaries),
         cohorts_http.routes(central.database, central.cohorts),
         analyses_http.routes(central.database, central.cohorts, central.analyses),
+        analysing_http.routes(central.database, central.analysis_runs),
         results_http.routes(central.database, central.results),
         monitoring_http.routes(
             central.database, central.sites, central.mail, central.runs, central.monitoring
@@ -95,10 +98,12 @@ def people_app(central: Central) -> FastAPI:
             runs=central.runs,
             cohorts=central.cohorts,
             analyses=central.analyses,
+            analysis_runs=central.analysis_runs,
             results=central.results,
             monitoring=central.monitoring,
         ),
     )
+    app.include_router(analysing_http.pages(central.database, central.analysis_runs))
     _register_health(app, central)
     return app
 
@@ -248,6 +253,7 @@ def work(central: Central) -> None:
     often: Sequence[Callable[[], None]] = (
         lambda: orchestration_worker.end_overdue(central.database, central.runs),
         comparisons.tick,
+        lambda: analysing_worker.drive(central.database, central.analysis_runs),
     )
     seldom: Sequence[Callable[[], None]] = (
         lambda: orchestration_worker.prune(central.database, central.mail, retention),

@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.central.analyses.service import Analyses
+from racoon.central.analysing.service import AnalysisRuns
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.monitoring.service import Monitoring
 from racoon.central.orchestration.service import Artifacts, Mail, Runs
@@ -41,6 +42,7 @@ class Central:
     studies: Studies
     cohorts: Cohorts
     analyses: Analyses
+    analysis_runs: AnalysisRuns
     results: Results
     monitoring: Monitoring
 
@@ -68,7 +70,8 @@ def build(settings: CentralSettings, database: Database) -> Central:
     studies = Studies(audit, sites, mail, runs)
     artifacts = Artifacts(settings.data_directory / "artifacts", settings.artifact_limit_mb * 2**20)
     cohorts = Cohorts(sites, studies, runs)
-    analyses = Analyses(sites, studies, runs, artifacts, time=timedelta(days=settings.result_days))
+    time = timedelta(days=settings.result_days)
+    analyses = Analyses(sites, studies, runs, artifacts, time=time)
     return Central(
         settings=settings,
         database=database,
@@ -80,6 +83,7 @@ def build(settings: CentralSettings, database: Database) -> Central:
         studies=studies,
         cohorts=cohorts,
         analyses=analyses,
+        analysis_runs=AnalysisRuns(studies, runs, analyses, time=time),
         results=Results(studies, runs, analyses, cohorts),
         monitoring=Monitoring(audit, sites, mail, interval_s=settings.heartbeat_s),
     )

@@ -33,7 +33,8 @@ def analyse(
     json
         Print one JSON document.
     """
-    from racoon.node.analysing import read_plan, read_sites, rehearse, write_results
+    from racoon.node.analysing.rehearsal import rehearse, write_results
+    from racoon.node.analysing.tables import read_plan, read_sites
 
     found = rehearse(read_plan(plan), read_sites(table, site_column))
     files = write_results(found, output)

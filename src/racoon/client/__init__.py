@@ -4,8 +4,18 @@
 public message the server gave.  Nothing here knows a table or a file of a server.
 """
 
+from racoon.client.analysis import Table
 from racoon.client.central import CentralClient
 from racoon.client.connection import ServerProblem, ServerSilent
 from racoon.client.node import NodeClient
+from racoon.client.results import AnalysisRun, ResultFrame
 
-__all__ = ["CentralClient", "NodeClient", "ServerProblem", "ServerSilent"]
+__all__ = [
+    "AnalysisRun",
+    "CentralClient",
+    "NodeClient",
+    "ResultFrame",
+    "ServerProblem",
+    "ServerSilent",
+    "Table",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from racoon.client.analysis import ResearchStudy
 from racoon.client.connection import Connection
 
 
@@ -44,6 +45,24 @@ class CentralClient(Connection):
     def start_run(self, study_id: str, kind: str) -> dict[str, Any]:
         """Start a run of the study: ``count``, ``freeze``, ``measure`` or ``training``."""
         return dict(self.post(f"/api/studies/{study_id}/runs", {"kind": kind}))
+
+    def open_study(self, study_id: str) -> ResearchStudy:
+        """Open a study to analyse it as one would a data frame."""
+        return ResearchStudy(self, study_id)
+
+    def revise_study(self, study_id: str, definition: dict[str, Any], version: int) -> dict[str, Any]:
+        """Replace the definition of a study that is a concept or in rework."""
+        return dict(
+            self.put(f"/api/studies/{study_id}/definition", {"definition": definition, "version": version})
+        )
+
+    def start_analysis(self, study_id: str, plan: str = "") -> str:
+        """Start an approved analysis plan, by hash or name; returns the run's id."""
+        return str(self.post(f"/api/studies/{study_id}/analyses", {"plan": plan})["run_id"])
+
+    def analysis(self, run_id: str) -> dict[str, Any]:
+        """Get an analysis: plan, state and, at the end, its result with everything it came from."""
+        return dict(self.get(f"/api/analyses/{run_id}"))
 
     def run(self, run_id: str) -> dict[str, Any]:
         """Get a run with its jobs."""

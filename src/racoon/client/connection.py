@@ -74,6 +74,10 @@ class Connection:
         response = self._send("POST", path, json=document)
         return response.json() if response.content else None
 
+    def put(self, path: str, document: Any) -> Any:
+        """Put a JSON document and return the answer."""
+        return self._send("PUT", path, json=document).json()
+
     def is_ready(self) -> bool:
         """Tell whether the server says it is ready."""
         try:

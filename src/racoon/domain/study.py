@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from racoon.domain.analysis import AnalysisPlan, parse_plan
 from racoon.domain.canonical import content_hash
 from racoon.domain.plan import MeasuringPlan, TrainingPlan
 
@@ -31,6 +32,8 @@ class StudyDefinition:
         Sites whose cases take part in no training and serve as unseen test cases.
     pool_site
         Site code of the node that holds pooled training data, if the study compares with pooled training.
+    analyses
+        Analysis plans; like the other plans, what is not here is refused at the site.
     """
 
     title: str
@@ -42,6 +45,7 @@ class StudyDefinition:
     training: TrainingPlan | None = None
     evaluation_sites: tuple[str, ...] = ()
     pool_site: str | None = None
+    analyses: tuple[AnalysisPlan, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -51,11 +55,11 @@ class StudyDefinition:
     @property
     def plan_hashes(self) -> frozenset[str]:
         """Hashes of the plans that jobs of this study may carry."""
-        return frozenset(plan.hash for plan in (self.measuring, self.training) if plan)
+        return frozenset(plan.hash for plan in (self.measuring, self.training, *self.analyses) if plan)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
+        document = {
             "title": self.title,
             "lay_summary": self.lay_summary,
             "mode": self.mode,
@@ -66,6 +70,8 @@ class StudyDefinition:
             "evaluation_sites": list(self.evaluation_sites),
             "pool_site": self.pool_site,
         }
+        # Left out when there is none: definitions from before analyses keep the hash that sites approved.
+        return document | ({"analyses": [plan.to_dict() for plan in self.analyses]} if self.analyses else {})
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> StudyDefinition:
@@ -80,4 +86,5 @@ class StudyDefinition:
             training=TrainingPlan.from_dict(document["training"]) if document.get("training") else None,
             evaluation_sites=tuple(document.get("evaluation_sites", ())),
             pool_site=document.get("pool_site"),
+            analyses=tuple(parse_plan(plan) for plan in document.get("analyses", ())),
         )

@@ -14,7 +14,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 PublicText = Annotated[str, StringConstraints(max_length=500)]
 Count = Annotated[int, Field(ge=0)]
-JobKind = Literal["count", "freeze", "measure", "train.local", "train.federated", "evaluate"]
+JobKind = Literal["count", "freeze", "measure", "analyse", "train.local", "train.federated", "evaluate"]
 
 
 class Message(BaseModel):

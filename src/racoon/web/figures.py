@@ -45,7 +45,9 @@ class Ratio:
     high: float
 
 
-def survival_figure(title: str, curves: Sequence[Steps], unit: str) -> str:
+def survival_figure(
+    title: str, curves: Sequence[Steps], unit: str, time: str = "time", at_risk: str = "at risk"
+) -> str:
     """Draw survival curves with limits, and numbers at risk below.
 
     Parameters
@@ -56,13 +58,15 @@ def survival_figure(title: str, curves: Sequence[Steps], unit: str) -> str:
         One per group; at least one.
     unit
         Unit of the times.
+    time, at_risk
+        Words beside the axis and the numbers.
     """
     last = max(curve.times[-1] for curve in curves)
     bottom = HEIGHT - 60
     total = HEIGHT + 22 * len(curves) + 20
 
-    def x(time: float) -> float:
-        return LEFT + time / last * (WIDTH - LEFT - RIGHT)
+    def x(moment: float) -> float:
+        return LEFT + moment / last * (WIDTH - LEFT - RIGHT)
 
     def y(value: float) -> float:
         return bottom - value * (bottom - TOP)
@@ -74,21 +78,21 @@ def survival_figure(title: str, curves: Sequence[Steps], unit: str) -> str:
     ticks = _ticks(curves[0].times)
     parts += [_text(x(tick), bottom + 18, f"{tick:.3g}", "middle") for tick in ticks]
     parts.append(
-        _text((LEFT + WIDTH - RIGHT) / 2, bottom + 38, f"time ({unit})" if unit else "time", "middle")
+        _text((LEFT + WIDTH - RIGHT) / 2, bottom + 38, f"{time} ({unit})" if unit else time, "middle")
     )
     for place, curve in enumerate(curves):
         colour = COLOURS[place % len(COLOURS)]
         for values, style in ((curve.low, "0.5"), (curve.high, "0.5"), (curve.values, "2")):
             points = [f"M{x(0):.1f} {y(1):.1f}"]
-            for time, value in zip(curve.times, values, strict=True):
-                points.append(f"H{x(time):.1f} V{y(value):.1f}")
+            for moment, value in zip(curve.times, values, strict=True):
+                points.append(f"H{x(moment):.1f} V{y(value):.1f}")
             parts.append(
                 f'<path d="{" ".join(points)}" fill="none" stroke="{colour}" stroke-width="{style}"/>'
             )
         row = HEIGHT + 22 * place + 10
         parts.append(_text(LEFT - 28, row, curve.name, "end", colour))
         parts += [_text(x(tick), row, str(_at_risk(curve, tick)), "middle") for tick in ticks]
-    parts.append(_text(LEFT, HEIGHT - 10, "at risk", "start"))
+    parts.append(_text(LEFT, HEIGHT - 10, at_risk, "start"))
     return "".join([*parts, "</svg>"])
 
 

@@ -130,12 +130,11 @@ class Analyses:
         plan = study.definition.measuring
         if plan is None:
             raise AnalysisRefused("The study has no measuring plan.", code="analysis.no_plan")
-        datasets = self.datasets(connection, study.study_id)
-        released = self._in_states(connection, study, RELEASED_STATES)
         if only:
+            datasets = self.datasets(connection, study.study_id)
             chosen = {site: datasets.get(site, content_hash({})) for site in only}
         else:
-            frozen = {site: datasets[site] for site in released if site in datasets}
+            frozen = self.released_datasets(connection, study.study_id)
             chosen = measuring_sites(study.definition, frozen)
         if not chosen:
             raise AnalysisRefused("No site has released a frozen dataset yet.")
@@ -150,11 +149,7 @@ class Analyses:
         plan = study.definition.training
         if plan is None:
             raise AnalysisRefused("The study has no training plan.", code="analysis.no_plan")
-        datasets = self.datasets(connection, study.study_id)
-        released = self._in_states(connection, study, RELEASED_STATES)
-        setup = training_setup(
-            study.definition, {site: datasets[site] for site in released if site in datasets}
-        )
+        setup = training_setup(study.definition, self.released_datasets(connection, study.study_id))
         run_id = self._new_id(connection, study.study_id, "training")
         now = clock.now()
         self._runs.open_parent(
@@ -197,6 +192,13 @@ class Analyses:
                 if job["state"] == JobState.SUCCEEDED and payload.get("dataset_hash"):
                     found.setdefault(job["site"], payload)
         return found
+
+    def released_datasets(self, connection: sa.Connection, study_id: str) -> dict[str, str]:
+        """Return the hash of the frozen dataset of each enrolled site that has released the study, by site."""
+        study = self._studies.study(connection, study_id)
+        datasets = self.datasets(connection, study_id)
+        released = self._in_states(connection, study, RELEASED_STATES)
+        return {site: datasets[site] for site in released if site in datasets}
 
     def trainings(self, connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
         """Return a study's training comparisons, newest first."""

@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from racoon.central.access import actor_role
 from racoon.central.analyses.service import Analyses
+from racoon.central.analysing.service import AnalysisRuns
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.monitoring.service import Monitoring
 from racoon.central.orchestration.service import Runs
@@ -57,6 +58,7 @@ class Rooms:
     runs: Runs
     cohorts: Cohorts
     analyses: Analyses
+    analysis_runs: AnalysisRuns
     results: Results
     monitoring: Monitoring
 
@@ -204,8 +206,9 @@ def _study_forms(rooms: Rooms) -> APIRouter:
         request: Request,
         user: Annotated[User, Depends(require("cohort.count"))],
         kind: Annotated[str, Form(max_length=20)],
+        plan: Annotated[str, Form(max_length=200)] = "",
     ) -> Response:
-        """Start a run."""
+        """Start a run; of an analysis, the plan's hash."""
 
         def act() -> None:
             action = "cohort.count" if kind == "count" else "run.start"
@@ -215,6 +218,8 @@ def _study_forms(rooms: Rooms) -> APIRouter:
             with rooms.database.begin() as connection:
                 if kind == "count":
                     rooms.cohorts.start_count(connection, study_id, user.name, role)
+                elif kind == "analysis":
+                    rooms.analysis_runs.start(connection, study_id, plan, user.name, role)
                 elif kind in ("freeze", "measure", "training"):
                     rooms.analyses.start(connection, study_id, kind, user.name, role)  # type: ignore[arg-type]
 
@@ -332,6 +337,7 @@ def _study_page(
         unasked=[code for code in enrolled if code not in {row.site for row in matrix}],
         history=history,
         feasibility=feasibility,
+        analysis_plans=[(plan.hash, plan.name) for plan in study.definition.analyses],
         definition=json.dumps(study.definition.to_dict(), indent=2, ensure_ascii=False),
         path=STUDY_PATH,
         side_steps=SIDE_STEPS,

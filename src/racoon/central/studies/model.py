@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
+from racoon.domain.analysis.plan import MEASURED
 from racoon.domain.cohort import CohortDefect, parse_cohort
 from racoon.domain.governance.site_track import (
     OPTED_IN_STATES,
@@ -138,6 +139,7 @@ def read_definition(document: Mapping[str, Any]) -> StudyDefinition:
         raise StudyDefect("The study holds values that have no exact form.")
     _check_words(definition)
     _check_sites(definition)
+    _check_analyses(definition)
     return definition
 
 
@@ -161,7 +163,24 @@ def _check_sites(definition: StudyDefinition) -> None:
         )
 
 
-_FIELDS = tuple(StudyDefinition("", "", "federated", {}).to_dict())
+def _check_analyses(definition: StudyDefinition) -> None:
+    keys = {item.key for item in definition.measuring.measurements} if definition.measuring else set()
+    for plan in definition.analyses:
+        for variable in plan.variables:
+            key = variable.source.removeprefix(MEASURED)
+            if variable.source.startswith(MEASURED) and key not in keys:
+                raise StudyDefect(
+                    f"{plan.name}: {variable.name} is taken from {key!r}, which the study does not measure."
+                )
+            if not variable.source and variable.derivation is None:
+                raise StudyDefect(
+                    f"{plan.name}: {variable.name} needs a source at the sites, or a derivation."
+                )
+    if len({plan.name for plan in definition.analyses}) != len(definition.analyses):
+        raise StudyDefect("Analyses of one study have different names.")
+
+
+_FIELDS = (*StudyDefinition("", "", "federated", {}).to_dict(), "analyses")
 
 
 def missing_fields(definition: StudyDefinition) -> list[str]:
@@ -169,8 +188,8 @@ def missing_fields(definition: StudyDefinition) -> list[str]:
     missing = [name for name in REQUIRED_FIELDS if not str(definition.application.get(name, "")).strip()]
     if not definition.lay_summary.strip():
         missing.insert(0, "lay_summary")
-    if definition.measuring is None and definition.training is None:
-        missing.append("measuring or training")
+    if not definition.plan_hashes:
+        missing.append("measuring or training or analyses")
     return missing
 
 

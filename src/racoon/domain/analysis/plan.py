@@ -8,15 +8,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
+from racoon.domain.analysis.estimators import (
+    ESTIMATORS,
+    Comparison,
+    CoxModel,
+    Description,
+    Estimator,
+    FamilyName,
+    Model,
+    SurvivalCurves,
+    TestName,
+    TiesName,
+    VarianceName,
+)
 from racoon.domain.analysis.expression import Kind, parse_expression
 from racoon.domain.canonical import content_hash
 from racoon.domain.plan import Bins
 from racoon.errors import Defect
 
-FamilyName = Literal["gaussian", "binomial", "poisson", "negative-binomial"]
-VarianceName = Literal["model", "robust"]
-TestName = Literal["t", "welch", "mann-whitney", "chi-square", "fisher"]
-TiesName = Literal["breslow", "efron"]
+DropoutName = Literal["continue", "stop"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
@@ -45,6 +55,9 @@ class Variable:
         Histogram bins of a number, for quantiles and rank tests.
     derivation
         Expression over earlier variables; ``None`` for a column of the sites' tables.
+    source
+        Where a site takes it from: ``subject.age_years``, ``subject.gender`` or ``measured KEY`` with the key of a
+        measurement of the study; empty for a column of the variable's own name.
     """
 
     name: str
@@ -53,72 +66,14 @@ class Variable:
     levels: tuple[str, ...] = ()
     bins: Bins | None = None
     derivation: str | None = None
+    source: str = ""
 
 
-@dataclass(frozen=True)
-class Description:
-    """Table 1: variables by the levels of another."""
+SUBJECT_SOURCES: Mapping[str, Kind] = {"subject.age_years": "number", "subject.gender": "category"}
+"""What every site knows of the subjects of a dataset, and of which kind it is."""
 
-    title: str
-    variables: tuple[str, ...]
-    by: str | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A test of a variable between the levels of another."""
-
-    title: str
-    variable: str
-    by: str
-    test: TestName
-
-
-@dataclass(frozen=True)
-class Model:
-    """A generalised linear model; ``terms`` are variables or interactions ``a:b``."""
-
-    title: str
-    outcome: str
-    terms: tuple[str, ...]
-    family: FamilyName
-    variance: VarianceName = "model"
-    ridge: float = 0.0
-
-
-@dataclass(frozen=True)
-class SurvivalCurves:
-    """Kaplan–Meier curves over a published grid, with a log-rank test between the levels of ``by``."""
-
-    title: str
-    time: str
-    event: str
-    edges: tuple[float, ...]
-    by: str | None = None
-
-
-@dataclass(frozen=True)
-class CoxModel:
-    """A Cox model over a published grid, or stratified by site without one (``edges`` empty)."""
-
-    title: str
-    time: str
-    event: str
-    terms: tuple[str, ...]
-    edges: tuple[float, ...] = ()
-    ties: TiesName = "efron"
-
-
-Estimator = Description | Comparison | Model | SurvivalCurves | CoxModel
-
-ESTIMATORS: Mapping[str, type[Estimator]] = {
-    "description": Description,
-    "comparison": Comparison,
-    "model": Model,
-    "survival": SurvivalCurves,
-    "cox": CoxModel,
-}
-"""Name in the document, and class."""
+MEASURED = "measured "
+"""Begins the source of a measured value; the measurement's key follows."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +100,8 @@ class AnalysisPlan:
         Computed besides all rows.
     minimum_sites
         Fewest sites whose numbers are pooled.
+    on_dropout
+        When a site leaves on the way: ``continue`` without it, or ``stop``.
     """
 
     name: str
@@ -152,6 +109,7 @@ class AnalysisPlan:
     estimators: tuple[Estimator, ...]
     subgroups: tuple[Subgroup, ...] = ()
     minimum_sites: int = 3
+    on_dropout: DropoutName = "continue"
 
     @property
     def hash(self) -> str:
@@ -172,6 +130,7 @@ class AnalysisPlan:
             "estimators": [{"estimator": names[type(item)], **asdict(item)} for item in self.estimators],
             "subgroups": [asdict(item) for item in self.subgroups],
             "minimum_sites": self.minimum_sites,
+            "on_dropout": self.on_dropout,
         }
 
 
@@ -188,7 +147,8 @@ def parse_plan(document: Mapping[str, Any]) -> AnalysisPlan:
     PlanDefect, ExpressionDefect
         Names the part and what to change.
     """
-    _only(document, {"kind", "name", "variables", "estimators", "subgroups", "minimum_sites"}, "The plan")
+    known = {"kind", "name", "variables", "estimators", "subgroups", "minimum_sites", "on_dropout"}
+    _only(document, known, "The plan")
     if document.get("kind", "analysis") != "analysis" or not str(document.get("name", "")).strip():
         raise PlanDefect("An analysis plan has the kind 'analysis' and a name.")
     variables = tuple(_variable(item) for item in _list(document, "variables"))
@@ -207,7 +167,12 @@ def parse_plan(document: Mapping[str, Any]) -> AnalysisPlan:
     minimum = document.get("minimum_sites", 3)
     if not isinstance(minimum, int) or isinstance(minimum, bool) or minimum < 1:
         raise PlanDefect("minimum_sites is a whole number of at least 1.")
-    return AnalysisPlan(str(document["name"]), variables, estimators, tuple(subgroups), minimum)
+    if len({"", *(group.name for group in subgroups)}) != len(subgroups) + 1:
+        raise PlanDefect("Subgroups have different names, and none is empty.")
+    dropout = document.get("on_dropout", "continue")
+    if dropout not in get_args(DropoutName):
+        raise PlanDefect(f"on_dropout is one of {', '.join(get_args(DropoutName))}.")
+    return AnalysisPlan(str(document["name"]), variables, estimators, tuple(subgroups), minimum, dropout)
 
 
 def _only(document: Any, known: set[str], where: str) -> None:
@@ -243,7 +208,12 @@ def _variable(item: Any) -> Variable:
             bins = Bins(*(float(item["bins"][key]) for key in ("lower", "upper", "width")))
         except (KeyError, TypeError, ValueError) as error:
             raise PlanDefect(f"bins of {name} need lower, upper and width as numbers.") from error
-    derivation = item.get("derivation")
+    derivation, source = item.get("derivation"), str(item.get("source") or "")
+    if source and derivation is not None:
+        raise PlanDefect(f"{name}: a derived variable has no source of its own.")
+    if source and SUBJECT_SOURCES.get(source, "number" if source.startswith(MEASURED) else None) != kind:
+        sources = ", ".join(f"{key} ({value})" for key, value in SUBJECT_SOURCES.items())
+        raise PlanDefect(f"{name}: a source is {sources}, or 'measured KEY' (number).")
     return Variable(
         name,
         kind,
@@ -251,6 +221,7 @@ def _variable(item: Any) -> Variable:
         levels,
         bins,
         None if derivation is None else str(derivation),
+        source,
     )
 
 

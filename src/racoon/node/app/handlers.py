@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from importlib.util import find_spec
 
+from racoon.domain.analysis import AnalysisPlan
 from racoon.domain.dataset import DatasetManifest
 from racoon.learning.engine import EngineAddress, EngineIdentity
 from racoon.learning.flare.site_engine import FlareSite
+from racoon.node.analysing.model import SubjectTable
+from racoon.node.analysing.service import load_subjects
+from racoon.node.analysing.worker import analyse_handler
 from racoon.node.app.rooms import Rooms
 from racoon.node.cohorts.worker import count_handler
 from racoon.node.compute.service import Compute, EngineSeat
@@ -32,6 +36,12 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
     jobs.register("count", count_handler(rooms.database))
     jobs.register("freeze", freeze_handler(rooms.database, rooms.archive, rooms.approvals))
     jobs.register("measure", measure_handler(rooms.database, rooms.archive, load_manifest))
+
+    def load_table(plan: AnalysisPlan, manifest: DatasetManifest) -> SubjectTable:
+        with rooms.database.connect() as connection:
+            return load_subjects(connection, plan, manifest, rooms.archive.is_readable)
+
+    jobs.register("analyse", analyse_handler(load_manifest, load_table))
     if find_spec("torch") is None or find_spec("nvflare") is None:
         _log.info("training is not installed", extra={"extra": "learning"})
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,15 @@ class CohortSeries:
     series_uid: str
     pseudonym: Pseudonym
     mask_series_uids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SeriesOfSubject:
+    """What one image series says about its subject: age at the examination, and gender."""
+
+    series_uid: str
+    age_years: float | None
+    gender: str
 
 
 def record(connection: sa.Connection, facts: Iterable[SeriesFacts]) -> None:
@@ -84,6 +93,14 @@ def select_series(connection: sa.Connection, definition: CohortDefinition) -> li
         CohortSeries(row.series_uid, Pseudonym(row.pseudonym), tuple(sorted(masks.get(row.series_uid, ()))))
         for row in found
     ]
+
+
+def facts_of_series(connection: sa.Connection, series_uids: Collection[str]) -> list[SeriesOfSubject]:
+    """Return what the fact table knows about the subjects of some series."""
+    columns = series_fact.c
+    wanted = set(series_uids)
+    statement = sa.select(columns.series_uid, columns.age_years, columns.gender)
+    return [SeriesOfSubject(*row) for row in connection.execute(statement) if row.series_uid in wanted]
 
 
 def _upsert(connection: sa.Connection, table: sa.Table, key: tuple[str, ...], values: dict[str, Any]) -> None:

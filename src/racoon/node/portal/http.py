@@ -92,6 +92,7 @@ def show_study(study_id: str, request: Request, user: StudyReader, problem: str 
         steps=[(row, row.target in open_steps) for row in steps],
         was_me=study.last_actor == user.name,
         path=SITE_TRACK_PATH,
+        policy=request.app.state.release.policy,
         problem=problem,
     )
 

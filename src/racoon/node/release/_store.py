@@ -33,6 +33,17 @@ feasibility_answer = sa.Table(
     sa.Column("answered_at", UtcDateTime, nullable=False),
 )
 
+analysed_population = sa.Table(
+    "analysed_population",
+    metadata("node"),
+    sa.Column("population_hash", sa.String(64), primary_key=True),
+    sa.Column("members", Json, nullable=False),
+    sa.Column("study_id", sa.String(80), nullable=False),
+    sa.Column("plan_hash", sa.String(64), nullable=False),
+    sa.Column("subgroup", sa.String(200), nullable=False),
+    sa.Column("released_at", UtcDateTime, nullable=False),
+)
+
 
 def write(connection: sa.Connection, **values: Any) -> int:
     """Append a release to the ledger; returns its number."""
@@ -62,5 +73,23 @@ def save_answer(connection: sa.Connection, cohort_hash: str, epoch: str, answer:
     connection.execute(
         feasibility_answer.insert().values(
             cohort_hash=cohort_hash, epoch=epoch, answer=answer, answered_at=clock.now()
+        )
+    )
+
+
+def load_populations(connection: sa.Connection) -> dict[str, frozenset[str]]:
+    """Load every choice of subjects about which sums have left, by its hash."""
+    columns = analysed_population.c
+    rows = connection.execute(sa.select(columns.population_hash, columns.members))
+    return {row.population_hash: frozenset(row.members) for row in rows}
+
+
+def save_population(
+    connection: sa.Connection, population_hash: str, members: list[str], **facts: str
+) -> None:
+    """Remember a choice of subjects about which sums leave now."""
+    connection.execute(
+        analysed_population.insert().values(
+            population_hash=population_hash, members=members, released_at=clock.now(), **facts
         )
     )

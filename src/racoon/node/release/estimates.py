@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,6 +169,32 @@ def check_columns(item: str, columns: ArrayLike, policy: DisclosurePolicy) -> tu
     return tuple(found)
 
 
+def check_weights(item: str, weights: ArrayLike, policy: DisclosurePolicy) -> tuple[Suppression, ...]:
+    """Refuse coefficients under which a few subjects carry the sums.
+
+    Parameters
+    ----------
+    item
+        Name of the model.
+    weights
+        What each row weighs in the sums at the asked coefficients, shape (kinds, rows).
+    policy
+        Limits of this site.
+
+    Notes
+    -----
+    Whoever asks may choose the coefficients, and extreme ones leave one row in the sum.  The number of rows that count
+    is Kish's: the squared sum of the weights over the sum of their squares.
+    """
+    for row in np.abs(np.atleast_2d(np.asarray(weights, dtype=np.float64))):
+        largest = float(row.max(initial=0.0))
+        if largest > 0:
+            scaled = row / largest
+            if float(scaled.sum()) ** 2 < policy.minimum_cell * float((scaled**2).sum()):
+                return (Suppression.because("release.dominance", item, "all"),)
+    return ()
+
+
 def check_model(
     item: str, step: ModelStep, policy: DisclosurePolicy, *, has_events: bool
 ) -> tuple[Suppression, ...]:
@@ -224,48 +251,86 @@ def _has_small(counts: Sequence[int], policy: DisclosurePolicy) -> bool:
     return any(0 < count < policy.minimum_cell for count in counts)
 
 
-class ReleaseGate:
-    """The gate of one site as an analysis sees it: the rules above, with reasons in words."""
+class EstimateGate:
+    """The gate of one site as an analysis sees it: the rules above, with reasons in words.
+
+    Parameters
+    ----------
+    policy
+        Limits of this site.
+
+    Attributes
+    ----------
+    held
+        Everything held back so far, each once, for ledger and audit.
+    """
 
     def __init__(self, policy: DisclosurePolicy) -> None:
         self._policy = policy
+        self.held: dict[Suppression, None] = {}
 
-    def sites(self, item: str, count: int, minimum: int) -> tuple[str, ...]:
-        """Decide whether enough sites take part."""
-        return _words(check_analysis_sites(item, sites=count, minimum=minimum, policy=self._policy))
+    def least_sites(self, minimum: int) -> int:
+        """Return the larger of the plan's and this site's number of sites."""
+        return max(minimum, self._policy.training_minimum_sites)
 
     def subgroup(
         self, item: str, chosen: NDArray[np.bool_], earlier: Sequence[NDArray[np.bool_]]
     ) -> tuple[str, ...]:
         """Decide whether a subgroup may be computed besides earlier ones."""
-        return _words(check_subgroup(item, chosen, earlier, self._policy))
+        return self._words(check_subgroup(item, chosen, earlier, self._policy))
 
     def numbers(
         self, item: str, values: ArrayLike, summary: NumberSummary
     ) -> tuple[NumberSummary | None, tuple[str, ...]]:
         """Protect the summary of a numeric variable."""
         shown, reasons = protect_numbers(item, values, summary, self._policy)
-        return shown, _words(reasons)
+        return shown, self._words(reasons)
 
     def table(self, item: str, table: CountTable) -> tuple[CountTable | None, tuple[str, ...]]:
         """Protect a table of counts."""
         shown, reasons = protect_table(item, table, self._policy)
-        return shown, _words(reasons)
+        return shown, self._words(reasons)
 
-    def model(self, item: str, columns: ArrayLike, step: ModelStep, *, has_events: bool) -> tuple[str, ...]:
-        """Decide whether a model may be answered."""
-        counted = check_model(item, step, self._policy, has_events=has_events)
-        return _words(counted or check_columns(item, columns, self._policy))
+    def model(
+        self, item: str, columns: ArrayLike, weights: ArrayLike, step: ModelStep, *, has_events: bool
+    ) -> tuple[ModelStep | None, tuple[str, ...]]:
+        """Protect a model's answer: all or nothing, without its small counts."""
+        reasons = (
+            check_model(item, step, self._policy, has_events=has_events)
+            or check_columns(item, columns, self._policy)
+            or check_weights(item, weights, self._policy)
+        )
+        shown = None if reasons else _without_small_counts(step, self._policy)
+        return shown, self._words(reasons)
 
     def survival(self, item: str, table: SurvivalTable) -> tuple[str, ...]:
         """Decide whether counts over a time grid may leave."""
-        return _words(check_survival(item, table, self._policy))
+        return self._words(check_survival(item, table, self._policy))
 
-    def risk_sums(self, item: str, columns: ArrayLike, sums: RiskSums) -> tuple[str, ...]:
-        """Decide whether risk-set sums may leave."""
-        counted = check_risk_sums(item, sums, self._policy)
-        return _words(counted or check_columns(item, columns, self._policy))
+    def risk_sums(
+        self, item: str, columns: ArrayLike, weights: ArrayLike, sums: RiskSums
+    ) -> tuple[RiskSums | None, tuple[str, ...]]:
+        """Protect risk-set sums: all or nothing, without a small count of rows left out."""
+        reasons = (
+            check_risk_sums(item, sums, self._policy)
+            or check_columns(item, columns, self._policy)
+            or check_weights(item, weights, self._policy)
+        )
+        is_small = 0 < sums.left_out < self._policy.minimum_cell
+        shown = None if reasons else replace(sums, left_out=0) if is_small else sums
+        return shown, self._words(reasons)
+
+    def _words(self, reasons: Sequence[Suppression]) -> tuple[str, ...]:
+        self.held |= dict.fromkeys(reasons)
+        return tuple(dict.fromkeys(reason.public_reason for reason in reasons))
 
 
-def _words(reasons: Sequence[Suppression]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(reason.public_reason for reason in reasons))
+def _without_small_counts(step: ModelStep, policy: DisclosurePolicy) -> ModelStep:
+    """Leave out counts that tell of few subjects and that no estimate needs."""
+    is_rare = 0 < min(step.positive, step.n - step.positive) < policy.minimum_cell
+    is_small = 0 < step.left_out < policy.minimum_cell
+    return replace(
+        step,
+        positive=0 if is_rare or 0 < step.positive < policy.minimum_cell else step.positive,
+        left_out=0 if is_small else step.left_out,
+    )

@@ -106,10 +106,18 @@ def protect_evaluation(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -
     return Released(payload, tuple(reasons))
 
 
+def protect_analysis(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
+    """Decide what of a round of an analysis may leave; see :func:`racoon.node.release.rounds.protect_round`."""
+    from racoon.node.release.rounds import protect_round  # noqa: PLC0415 - scipy is loaded by those who analyse
+
+    return protect_round(aggregate, policy)
+
+
 PROTECT: Mapping[str, Protect] = {
     "count": protect_feasibility,
     "freeze": protect_freeze,
     "measure": protect_measuring,
+    "analyse": protect_analysis,
     "train.local": protect_training,
     "train.federated": protect_training,
     "evaluate": protect_evaluation,

@@ -47,6 +47,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Diese Teilgruppe unterscheidet sich in zu wenigen Personen von einer anderen.",
         "This subgroup differs from another one in too few subjects.",
     ),
+    "release.earlier_population": (
+        "Diese Auswahl unterscheidet sich in zu wenigen Personen von einer, die schon ausgewertet wurde.",
+        "This choice of subjects differs in too few of them from one that was analysed before.",
+    ),
     "release.parameters": (
         "Das Modell hat zu viele Parameter für die Zahl der Personen.",
         "The model has too many parameters for the number of subjects.",

@@ -15,6 +15,7 @@ from racoon.node.release import _store
 from racoon.node.release.jobs import PROTECT
 from racoon.node.release.model import Released
 from racoon.node.release.policy import DisclosurePolicy
+from racoon.node.release.populations import near_duplicates, population_hash
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.protocol.messages import (
@@ -114,9 +115,12 @@ class ReleaseGate:
         protect = PROTECT.get(offer.kind)
         if protect is None:
             raise ReleaseRefused("No disclosure rules exist for this kind of job; nothing leaves.")
-        released = (
-            self._answer(connection, aggregate) if offer.kind == "count" else protect(aggregate, self.policy)
-        )
+        if offer.kind == "count":
+            released = self._answer(connection, aggregate)
+        elif offer.kind == "analyse":
+            released = self._analyse(connection, offer, aggregate)
+        else:
+            released = protect(aggregate, self.policy)
         may_files_leave = released.payload.get("is_released", not files)
         artifacts = (
             {name: self._outbox.put_artifact(connection, data) for name, data in files.items()}
@@ -173,6 +177,31 @@ class ReleaseGate:
     def releases(self, connection: sa.Connection, limit: int = 100) -> list[dict[str, Any]]:
         """Return the newest releases, whole: what left this site, when, for which study."""
         return _store.load_newest(connection, limit)
+
+    def _analyse(self, connection: sa.Connection, offer: JobOffer, aggregate: Mapping[str, Any]) -> Released:
+        """Protect a round of an analysis, and remember about whom sums leave with it."""
+        populations: Mapping[str, frozenset[str]] = aggregate["populations"]
+        earlier = _store.load_populations(connection)
+        held = near_duplicates(populations, earlier, self.policy)
+        released = PROTECT["analyse"]({**aggregate, "held": held}, self.policy)
+        shown = {
+            answer["question"]["subgroup"]
+            for answer in released.payload["answers"]
+            if answer["value"] is not None
+        }
+        for name in sorted(shown):
+            digest = population_hash(populations[name])
+            if digest not in earlier:
+                earlier[digest] = populations[name]
+                _store.save_population(
+                    connection,
+                    digest,
+                    sorted(populations[name]),
+                    study_id=offer.study_id,
+                    plan_hash=aggregate["plan_hash"],
+                    subgroup=name[:200],
+                )
+        return released
 
     def _answer(self, connection: sa.Connection, aggregate: Mapping[str, Any]) -> Released:
         """Answer a feasibility question; asked again in the same epoch it gets the same answer, not new noise."""

@@ -37,12 +37,6 @@ class SiteTable:
         """Number of rows."""
         return int(next(iter(self.columns.values())).size)
 
-    def part(self, chosen: NDArray[np.bool_]) -> SiteTable:
-        """Keep some rows."""
-        return SiteTable(
-            self.site, {name: values[chosen] for name, values in self.columns.items()}, self.gate
-        )
-
 
 def model_columns(
     plan: AnalysisPlan, terms: Sequence[str], columns: Columns
@@ -74,6 +68,11 @@ def model_columns(
         found += [column for _, column in product]
     rows = next(iter(columns.values())).size
     return tuple(names), np.column_stack(found) if found else np.zeros((rows, 0))
+
+
+def model_names(plan: AnalysisPlan, terms: Sequence[str]) -> tuple[str, ...]:
+    """Name the covariates of a model; nobody's rows are needed for it."""
+    return model_columns(plan, terms, {item.name: np.zeros(0) for item in plan.variables})[0]
 
 
 def _expand(

@@ -1,15 +1,18 @@
-"""Table 1 and simple comparisons of a plan."""
+"""Table 1 and simple comparisons of a plan, from what the sites' gates let through."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from racoon.domain.analysis import AnalysisPlan, Comparison, Description, Variable
-from racoon.science.analysis.columns import SiteTable, codes_of, groups_of
-from racoon.science.analysis.results import Cell, ResultTable
-from racoon.science.statistics import FixedBins, Histogram, Moments, SiteSummary, pool
+from racoon.domain.analysis import AnalysisPlan, Comparison, Description
+from racoon.science.analysis.asking import Inquiry
+from racoon.science.analysis.columns import groups_of
+from racoon.science.analysis.questions import Answer
+from racoon.science.analysis.results import Cell, ResultTable, Shape, SiteLine
+from racoon.science.statistics import Histogram, Moments, Pooled, SiteSummary, pool
 from racoon.science.statistics.comparisons import chi_square, fisher_exact, mann_whitney, t_test
 from racoon.science.statistics.description import (
     Baseline,
@@ -20,37 +23,6 @@ from racoon.science.statistics.description import (
 from racoon.science.statistics.estimate import Outcome
 
 TABLE_ONE = ("variable", "level", "group", "n", "missing", "mean", "sd", "median", "percent", "smd")
-
-
-@dataclass
-class Refusals:
-    """Sites whose part stayed, and those whose part counts."""
-
-    item: str
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    counted: set[str] = field(default_factory=set)
-
-    def note(self, site: str, reasons: Sequence[str]) -> None:
-        """Remember why something of a site stayed; each reason once."""
-        for reason in reasons:
-            if (site, reason) not in self.refused:
-                self.refused.append((site, reason))
-
-    def too_few(self, sites: Sequence[SiteTable], count: int, minimum: int) -> tuple[str, ...]:
-        """Ask every site's gate whether enough sites take part; the strictest wins."""
-        if not sites:
-            return ("No site may take part.",)
-        for site in sites:
-            if reasons := site.gate.sites(self.item, count, minimum):
-                return reasons
-        return ()
-
-
-def bins_of(variable: Variable) -> FixedBins | None:
-    """Bins of the plan as the estimators know them."""
-    if variable.bins is None:
-        return None
-    return FixedBins(variable.bins.lower, variable.bins.upper, variable.bins.width)
 
 
 @dataclass(frozen=True)
@@ -64,90 +36,111 @@ class GroupParts:
         """Sum over the sites."""
         return Moments.merge(part.moments for part in self.parts.values())
 
-
-def number_groups(
-    plan: AnalysisPlan,
-    variable: str,
-    by: str | None,
-    sites: Sequence[SiteTable],
-    refusals: Refusals,
-) -> list[GroupParts]:
-    """Ask every site for a numeric variable by group."""
-    groups = groups_of(plan, by)
-    found: list[dict[str, NumberSummary]] = [{} for _ in groups]
-    for site in sites:
-        values, codes = site.columns[variable], codes_of(by, site.columns)
-        for place in range(len(groups)):
-            own = values[codes == place]
-            summary = NumberSummary.of(own, bins_of(plan.variable(variable)))
-            shown, reasons = site.gate.numbers(f"{refusals.item}: {variable}", own, summary)
-            refusals.note(site.site, reasons)
-            if shown is not None:
-                found[place][site.site] = shown
-                refusals.counted.add(site.site)
-    return [GroupParts(parts) for parts in found]
+    @property
+    def pooled(self) -> Pooled:
+        """Moments, histogram and quantiles of all sites together."""
+        return pool([SiteSummary(site, part.moments, part.histogram) for site, part in self.parts.items()])
 
 
-def count_groups(
-    plan: AnalysisPlan, variable: str, by: str | None, sites: Sequence[SiteTable], refusals: Refusals
-) -> CountTable | None:
-    """Ask every site for a table of levels by group; ``None`` when nobody released one."""
-    levels, groups = groups_of(plan, variable), groups_of(plan, by)
-    parts = []
-    for site in sites:
-        table = CountTable.of(levels, groups, site.columns[variable], codes_of(by, site.columns))
-        shown, reasons = site.gate.table(f"{refusals.item}: {variable}", table)
-        refusals.note(site.site, reasons)
-        if shown is not None:
-            parts.append(shown)
-            refusals.counted.add(site.site)
-    return merge_tables(parts) if parts else None
+def _parts(answers: Mapping[str, Answer], place: int) -> dict[str, Mapping[str, Any]]:
+    return {
+        site: answer.value["variables"][place]
+        for site, answer in answers.items()
+        if answer.value is not None and answer.value["variables"][place] is not None
+    }
 
 
-def describe(plan: AnalysisPlan, item: Description, subgroup: str, sites: Sequence[SiteTable]) -> ResultTable:
+def _number_groups(parts: Mapping[str, Mapping[str, Any]], groups: int, inquiry: Inquiry) -> list[GroupParts]:
+    found: list[dict[str, NumberSummary]] = [{} for _ in range(groups)]
+    for site, value in parts.items():
+        for group, document in enumerate(value["groups"]):
+            if document is not None:
+                found[group][site] = NumberSummary.from_dict(document)
+                inquiry.counted.add(site)
+    return [GroupParts(part) for part in found]
+
+
+def _count_tables(parts: Mapping[str, Mapping[str, Any]], inquiry: Inquiry) -> dict[str, CountTable]:
+    tables = {
+        site: CountTable.from_dict(value["table"])
+        for site, value in parts.items()
+        if value["table"] is not None
+    }
+    inquiry.counted |= set(tables)
+    return tables
+
+
+def describe(inquiry: Inquiry, item: Description) -> ResultTable:
     """Make Table 1."""
-    refusals = Refusals(item.title)
-    if reasons := refusals.too_few(sites, len(sites), plan.minimum_sites):
-        return ResultTable(item.title, subgroup, TABLE_ONE, (), reasons)
+    plan = inquiry.plan
+    answers = inquiry.first()
     rows: list[tuple[Cell, ...]] = []
-    for name in item.variables:
+    shapes: list[Shape] = []
+    lines: list[SiteLine] = []
+    for place, name in enumerate(item.variables):
+        labels = groups_of(plan, item.by)
         if plan.variable(name).kind == "number":
-            rows += _number_rows(plan, name, item.by, sites, refusals)
+            groups = _number_groups(_parts(answers, place), len(labels), inquiry)
+            rows += _number_rows(name, labels, groups)
+            shapes += _shapes(plan, name, labels, groups)
+            lines += _number_lines(name, labels, groups)
         else:
-            rows += _level_rows(plan, name, item.by, sites, refusals)
+            tables = _count_tables(_parts(answers, place), inquiry)
+            rows += _level_rows(name, item.by, tables)
+            lines += _level_lines(name, tables)
+    reasons = inquiry.too_few()
     return ResultTable(
         item.title,
-        subgroup,
+        inquiry.subgroup,
         TABLE_ONE,
-        tuple(rows),
-        (),
-        tuple(sorted(refusals.refused)),
-        tuple(sorted(refusals.counted)),
+        () if reasons else tuple(rows),
+        reasons,
+        inquiry.withheld,
+        inquiry.sites,
+        shapes=() if reasons else tuple(shapes),
+        per_site=() if reasons else tuple(lines),
+        rounds=inquiry.rounds,
     )
 
 
-def _number_rows(
-    plan: AnalysisPlan, name: str, by: str | None, sites: Sequence[SiteTable], refusals: Refusals
-) -> list[tuple[Cell, ...]]:
-    groups = number_groups(plan, name, by, sites, refusals)
+def _number_rows(name: str, labels: Sequence[str], groups: Sequence[GroupParts]) -> list[tuple[Cell, ...]]:
     baseline = Baseline(name, tuple(NumberSummary(group.moments, 0) for group in groups))
     rows: list[tuple[Cell, ...]] = []
-    for label, group in zip(groups_of(plan, by), groups, strict=True):
-        moments = group.moments
-        pooled = pool([SiteSummary(site, part.moments, part.histogram) for site, part in group.parts.items()])
-        median = pooled.quantiles[0.5].value if 0.5 in pooled.quantiles else None
+    for label, group in zip(labels, groups, strict=True):
+        moments, quantiles = group.moments, group.pooled.quantiles
+        median = quantiles[0.5].value if 0.5 in quantiles else None
         missing = sum(part.missing for part in group.parts.values())
         mean, sd = _known(moments.mean), _known(moments.sd)
         rows.append((name, "", label, moments.n, missing, mean, sd, median, None, _known(baseline.smd)))
     return rows
 
 
-def _level_rows(
-    plan: AnalysisPlan, name: str, by: str | None, sites: Sequence[SiteTable], refusals: Refusals
-) -> list[tuple[Cell, ...]]:
-    table = count_groups(plan, name, by, sites, refusals)
-    if table is None:
+def _shapes(
+    plan: AnalysisPlan, name: str, labels: Sequence[str], groups: Sequence[GroupParts]
+) -> list[Shape]:
+    found = []
+    for label, group in zip(labels, groups, strict=True):
+        histogram = group.pooled.histogram
+        if histogram is not None:
+            title = name if len(labels) == 1 else f"{name}: {label}"
+            found.append(Shape(title, plan.variable(name).unit, histogram.to_dict()))
+    return found
+
+
+def _number_lines(name: str, labels: Sequence[str], groups: Sequence[GroupParts]) -> list[SiteLine]:
+    lines = []
+    for label, group in zip(labels, groups, strict=True):
+        title = name if len(labels) == 1 else f"{name}: {label}"
+        for site, part in sorted(group.parts.items()):
+            mean, sd = part.moments.mean, _known(part.moments.sd) or 0.0
+            lines.append(SiteLine(site, title, part.moments.n, mean, mean - sd, mean + sd))
+    return lines
+
+
+def _level_rows(name: str, by: str | None, tables: Mapping[str, CountTable]) -> list[tuple[Cell, ...]]:
+    if not tables:
         return [(name, "", "", None, None, None, None, None, None, None)]
+    table = merge_tables(tables.values())
     smd = _known(Baseline(name, counts=table).smd) if by else None
     rows: list[tuple[Cell, ...]] = []
     for column, label in enumerate(table.columns):
@@ -159,6 +152,21 @@ def _level_rows(
     return rows
 
 
+def _level_lines(name: str, tables: Mapping[str, CountTable]) -> list[SiteLine]:
+    """Share of each level but the first, over all groups, where a site showed all its cells."""
+    lines = []
+    for site, table in sorted(tables.items()):
+        if table.is_complete:
+            totals = table.counts.sum(axis=1)
+            n = int(totals.sum())
+            lines += [
+                SiteLine(site, f"{name}: {level}", n, float(count) / n)
+                for level, count in zip(table.rows[1:], totals[1:], strict=True)
+                if n
+            ]
+    return lines
+
+
 def _known(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else value
 
@@ -166,19 +174,27 @@ def _known(value: float | None) -> float | None:
 COMPARISON = ("test", "statistic", "df", "p", "difference", "low", "high")
 
 
-def compare(plan: AnalysisPlan, item: Comparison, subgroup: str, sites: Sequence[SiteTable]) -> ResultTable:
+def compare(inquiry: Inquiry, item: Comparison) -> ResultTable:
     """Test a variable between groups."""
-    refusals = Refusals(item.title)
+    parts = _parts(inquiry.first(), 0)
     outcome: Outcome | None = None
     notes: tuple[str, ...] = ()
+    lines: list[SiteLine] = []
     try:
-        outcome = _outcome(plan, item, sites, refusals)
+        if item.test in {"chi-square", "fisher"}:
+            tables = _count_tables(parts, inquiry)
+            lines = _level_lines(item.variable, tables)
+            outcome = _table_outcome(item, tables)
+        else:
+            labels = groups_of(inquiry.plan, item.by)
+            groups = _number_groups(parts, len(labels), inquiry)
+            lines = _number_lines(item.variable, labels, groups)
+            outcome = _number_outcome(item, groups, inquiry)
     except ValueError as error:
         notes = (f"Not computed: {error}.",)
-    reasons = refusals.too_few(sites, len(refusals.counted), plan.minimum_sites)
     rows: tuple[tuple[Cell, ...], ...] = ()
-    if reasons:
-        notes = reasons
+    if reasons := inquiry.too_few():
+        notes, lines = reasons, []
     elif outcome is not None:
         effect = outcome.effect
         limits = (effect.value, effect.low, effect.high) if effect else (None, None, None)
@@ -186,42 +202,46 @@ def compare(plan: AnalysisPlan, item: Comparison, subgroup: str, sites: Sequence
         notes = outcome.notes
     return ResultTable(
         item.title,
-        subgroup,
+        inquiry.subgroup,
         COMPARISON,
         rows,
         notes,
-        tuple(sorted(refusals.refused)),
-        tuple(sorted(refusals.counted)),
+        inquiry.withheld,
+        inquiry.sites,
+        per_site=tuple(lines),
+        rounds=inquiry.rounds,
     )
 
 
-def _outcome(plan: AnalysisPlan, item: Comparison, sites: Sequence[SiteTable], refusals: Refusals) -> Outcome:
-    if item.test in {"chi-square", "fisher"}:
-        table = count_groups(plan, item.variable, item.by, sites, refusals)
-        if table is None:
-            raise ValueError("no site may show its table")
-        if item.test == "chi-square":
-            return chi_square(table.counts)
-        return fisher_exact([[int(cell) for cell in row] for row in table.counts])
-    first, second = number_groups(plan, item.variable, item.by, sites, refusals)
+def _table_outcome(item: Comparison, tables: Mapping[str, CountTable]) -> Outcome:
+    if not tables:
+        raise ValueError("no site may show its table")
+    table = merge_tables(tables.values())
+    if item.test == "chi-square":
+        return chi_square(table.counts)
+    return fisher_exact([[int(cell) for cell in row] for row in table.counts])
+
+
+def _number_outcome(item: Comparison, groups: Sequence[GroupParts], inquiry: Inquiry) -> Outcome:
+    first, second = groups
     shared = first.parts.keys() & second.parts.keys()
     if item.test != "mann-whitney":
         one, two = (
             Moments.merge(group.parts[site].moments for site in sorted(shared)) for group in (first, second)
         )
         return t_test(one, two, equal_variances=item.test == "t")
-    return _rank_outcome(first, second, shared, refusals)
+    return _rank_outcome(first, second, shared, inquiry)
 
 
-def _rank_outcome(first: GroupParts, second: GroupParts, shared: set[str], refusals: Refusals) -> Outcome:
+def _rank_outcome(first: GroupParts, second: GroupParts, shared: set[str], inquiry: Inquiry) -> Outcome:
     pairs: list[tuple[Histogram, Histogram]] = []
     for site in sorted(shared):
         one, two = first.parts[site].histogram, second.parts[site].histogram
         if one is not None and two is not None and one.is_complete and two.is_complete:
             pairs.append((one, two))
         else:
-            refusals.note(site, ("A bin is too small for a rank test.",))
-            refusals.counted.discard(site)
+            inquiry.refused.add((site, "A bin is too small for a rank test."))
+            inquiry.counted.discard(site)
     if not pairs:
         raise ValueError("no site may show all of its bins")
     width = math.lcm(*(round(h.bins.width / _finest(pairs)) for pair in pairs for h in pair))

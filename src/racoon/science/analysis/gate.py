@@ -21,8 +21,8 @@ Reasons = tuple[str, ...]
 class Gate(Protocol):
     """Decides for one site what may leave."""
 
-    def sites(self, item: str, count: int, minimum: int) -> Reasons:
-        """Decide whether enough sites take part."""
+    def least_sites(self, minimum: int) -> int:
+        """Return the fewest sites among which sums may be added, given what the plan says."""
 
     def subgroup(self, item: str, chosen: NDArray[np.bool_], earlier: Sequence[NDArray[np.bool_]]) -> Reasons:
         """Decide whether some rows may be computed besides earlier choices of rows."""
@@ -35,32 +35,33 @@ class Gate(Protocol):
     def table(self, item: str, table: CountTable) -> tuple[CountTable | None, Reasons]:
         """Protect a table of counts."""
 
-    def model(self, item: str, columns: ArrayLike, step: ModelStep, *, has_events: bool) -> Reasons:
-        """Decide whether a model may be answered."""
+    def model(
+        self, item: str, columns: ArrayLike, weights: ArrayLike, step: ModelStep, *, has_events: bool
+    ) -> tuple[ModelStep | None, Reasons]:
+        """Protect a model's answer."""
 
     def survival(self, item: str, table: SurvivalTable) -> Reasons:
         """Decide whether counts over a time grid may leave."""
 
-    def risk_sums(self, item: str, columns: ArrayLike, sums: RiskSums) -> Reasons:
-        """Decide whether risk-set sums may leave."""
+    def risk_sums(
+        self, item: str, columns: ArrayLike, weights: ArrayLike, sums: RiskSums
+    ) -> tuple[RiskSums | None, Reasons]:
+        """Protect risk-set sums."""
 
 
 class OpenGate:
     """Lets everything through: for the pooled twin, where all rows lie in one place already."""
 
-    def sites(self, item: str, count: int, minimum: int) -> Reasons:
+    def least_sites(self, minimum: int) -> int:
         """Ask for any."""
-        return () if count else ("No site has rows.",)
+        return 1
 
     def subgroup(self, item: str, chosen: NDArray[np.bool_], earlier: Sequence[NDArray[np.bool_]]) -> Reasons:
         """Let through."""
         return ()
 
     def numbers(
-        self,
-        item: str,
-        values: ArrayLike,
-        summary: NumberSummary,
+        self, item: str, values: ArrayLike, summary: NumberSummary
     ) -> tuple[NumberSummary | None, Reasons]:
         """Let through."""
         return summary, ()
@@ -70,20 +71,17 @@ class OpenGate:
         return table, ()
 
     def model(
-        self,
-        item: str,
-        columns: ArrayLike,
-        step: ModelStep,
-        *,
-        has_events: bool,
-    ) -> Reasons:
+        self, item: str, columns: ArrayLike, weights: ArrayLike, step: ModelStep, *, has_events: bool
+    ) -> tuple[ModelStep | None, Reasons]:
         """Let through."""
-        return ()
+        return step, ()
 
     def survival(self, item: str, table: SurvivalTable) -> Reasons:
         """Let through."""
         return ()
 
-    def risk_sums(self, item: str, columns: ArrayLike, sums: RiskSums) -> Reasons:
+    def risk_sums(
+        self, item: str, columns: ArrayLike, weights: ArrayLike, sums: RiskSums
+    ) -> tuple[RiskSums | None, Reasons]:
         """Let through."""
-        return ()
+        return sums, ()

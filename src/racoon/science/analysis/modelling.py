@@ -1,100 +1,124 @@
-"""Models and survival curves of a plan."""
+"""Models and survival curves of a plan, from what the sites' gates let through, round by round."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from racoon.domain.analysis import AnalysisPlan, CoxModel, Model, SurvivalCurves
-from racoon.science.analysis.columns import SiteTable, codes_of, groups_of, model_columns
-from racoon.science.analysis.describing import Refusals
-from racoon.science.analysis.results import Cell, PlottedCurve, ResultTable
+from racoon.domain.analysis import CoxModel, Model, SurvivalCurves
+from racoon.science.analysis.asking import Inquiry
+from racoon.science.analysis.columns import groups_of, model_names
+from racoon.science.analysis.questions import Answer, Question
+from racoon.science.analysis.results import Cell, PlottedCurve, ResultTable, SiteLine
+from racoon.science.statistics.estimate import z_of
+from racoon.science.statistics.meta_analysis import Effect, synthesise
 from racoon.science.statistics.regression import (
-    Design,
+    INTERCEPT,
     FittedModel,
+    Meat,
     ModelQuestion,
+    ModelStep,
     Options,
-    Sites,
-    SitesInProcess,
-    compute_step,
     fit_model,
 )
+from racoon.science.statistics.sums import unfold
 from racoon.science.statistics.survival import (
-    GriddedSites,
-    StratifiedSites,
-    SurvivalRows,
+    RiskSums,
     SurvivalTable,
     TimeGrid,
-    compute_own_step,
-    compute_risk_sums,
     kaplan_meier,
     log_rank,
+    step_of,
 )
 
 MODEL = ("term", "estimate", "low", "high", "ratio", "ratio low", "ratio high", "standard error", "p")
 
 
-def fit_glm(plan: AnalysisPlan, item: Model, subgroup: str, sites: Sequence[SiteTable]) -> ResultTable:
+class _AskedSites:
+    """The sites of one fit; every answer comes from the book of the inquiry."""
+
+    def __init__(self, inquiry: Inquiry, sites: Sequence[str]) -> None:
+        self._inquiry, self._sites = inquiry, sites
+        self._steps: dict[tuple[float, ...], dict[str, ModelStep]] = {}
+
+    def ask_step(self, question: ModelQuestion) -> ModelStep:
+        """Ask for score and information, and add what came."""
+        steps = {site: ModelStep.from_dict(dict(value)) for site, value in self._ask(question).items()}
+        self._steps[question.coefficients] = steps
+        return ModelStep.merge(steps.values())
+
+    def ask_meat(self, question: ModelQuestion, *, by_cluster: bool) -> Meat:
+        """Ask for the squared scores per row, and add what came."""
+        if by_cluster:
+            raise ValueError("a plan has one row per subject; there are no clusters")
+        return Meat.merge(Meat.from_dict(value) for value in self._ask(question, "meat").values())
+
+    def steps_at(self, coefficients: NDArray[np.float64]) -> dict[str, ModelStep]:
+        """Return what each site answered at some coefficients."""
+        return self._steps.get(tuple(float(value) for value in coefficients), {})
+
+    def _ask(self, asked: ModelQuestion, part: str = "sums") -> Mapping[str, Mapping[str, object]]:
+        inquiry = self._inquiry
+        question = Question(
+            inquiry.place,
+            inquiry.subgroup,
+            "meat" if part == "meat" else "sums",
+            asked.coefficients,
+            asked.size,
+        )
+        answers = inquiry.again(question, self._sites)
+        return {site: answer.value for site, answer in answers.items() if answer.value is not None}
+
+
+class _GriddedSites(_AskedSites):
+    """The sites of a Cox model over a published grid: risk-set sums are added before they become a step."""
+
+    def __init__(self, inquiry: Inquiry, sites: Sequence[str], item: CoxModel) -> None:
+        super().__init__(inquiry, sites)
+        self._item = item
+
+    def ask_step(self, question: ModelQuestion) -> ModelStep:
+        """Ask for risk-set sums, add them, and make a step of the partial likelihood."""
+        sums = {site: RiskSums.from_dict(dict(value)) for site, value in self._ask(question).items()}
+        self._steps[question.coefficients] = {
+            site: step_of(own, self._item.ties) for site, own in sums.items()
+        }
+        return step_of(RiskSums.merge(sums.values()), self._item.ties)
+
+
+def fit_glm(inquiry: Inquiry, item: Model) -> ResultTable:
     """Fit a generalised linear model."""
-    refusals = Refusals(item.title)
-    designs: list[Design] = []
-    for site in sites:
-        names, covariates = model_columns(plan, item.terms, site.columns)
-        try:
-            design = Design.of(names, covariates, site.columns[item.outcome])
-            question = ModelQuestion(item.family, design.names, (0.0,) * len(design.names))
-            reasons = site.gate.model(
-                item.title,
-                design.columns,
-                compute_step(design, question),
-                has_events=item.family == "binomial",
-            )
-        except ValueError as error:
-            reasons = (f"Not computed: {error}.",)
-        refusals.note(site.site, reasons)
-        if not reasons:
-            designs.append(design)
-            refusals.counted.add(site.site)
-    if reasons := refusals.too_few(sites, len(designs), plan.minimum_sites):
-        return _refused(item.title, subgroup, MODEL, reasons, refusals)
-    options = Options(variance=item.variance, ridge=item.ridge)
-    fitted = fit_model(SitesInProcess(designs), item.family, designs[0].names, options)
-    return _model_table(item.title, subgroup, fitted, refusals)
+    names = (INTERCEPT, *model_names(inquiry.plan, item.terms))
+    asked = inquiry.first((0.0,) * len(names))
+    inquiry.counted |= set(asked)
+    if reasons := inquiry.too_few():
+        return _refused(inquiry, item.title, MODEL, reasons)
+    sites = _AskedSites(inquiry, sorted(asked))
+    fitted = fit_model(sites, item.family, names, Options(variance=item.variance, ridge=item.ridge))
+    return _model_table(inquiry, item.title, fitted, sites)
 
 
-def fit_cox(plan: AnalysisPlan, item: CoxModel, subgroup: str, sites: Sequence[SiteTable]) -> ResultTable:
+def fit_cox(inquiry: Inquiry, item: CoxModel) -> ResultTable:
     """Fit a Cox model, over a published grid or stratified by site."""
-    refusals = Refusals(item.title)
-    grid = TimeGrid(item.edges) if item.edges else None
-    kept: list[SurvivalRows] = []
-    for site in sites:
-        names, covariates = model_columns(plan, item.terms, site.columns)
-        question = ModelQuestion("cox", names, (0.0,) * len(names))
-        try:
-            rows = SurvivalRows.of(names, covariates, site.columns[item.time], site.columns[item.event])
-            if grid is None:
-                step = compute_own_step(rows, question, item.ties)
-                reasons = site.gate.model(item.title, rows.columns, step, has_events=True)
-            else:
-                sums = compute_risk_sums(rows, grid, question)
-                reasons = site.gate.risk_sums(item.title, rows.columns, sums)
-        except ValueError as error:
-            reasons = (f"Not computed: {error}.",)
-        refusals.note(site.site, reasons)
-        if not reasons:
-            kept.append(rows)
-            refusals.counted.add(site.site)
-    if reasons := refusals.too_few(sites, len(kept), plan.minimum_sites):
-        return _refused(item.title, subgroup, MODEL, reasons, refusals)
-    asked: Sites = GriddedSites(kept, grid, item.ties) if grid else StratifiedSites(kept, item.ties)
-    return _model_table(item.title, subgroup, fit_model(asked, "cox", kept[0].names), refusals)
+    names = model_names(inquiry.plan, item.terms)
+    asked = inquiry.first((0.0,) * len(names))
+    inquiry.counted |= set(asked)
+    if reasons := inquiry.too_few():
+        return _refused(inquiry, item.title, MODEL, reasons)
+    order = sorted(asked)
+    sites = _GriddedSites(inquiry, order, item) if item.edges else _AskedSites(inquiry, order)
+    return _model_table(inquiry, item.title, fit_model(sites, "cox", names), sites)
 
 
-def _model_table(title: str, subgroup: str, fitted: FittedModel, refusals: Refusals) -> ResultTable:
+def _model_table(inquiry: Inquiry, title: str, fitted: FittedModel, sites: _AskedSites) -> ResultTable:
     rows: list[tuple[Cell, ...]] = []
+    lines: list[SiteLine] = []
+    notes: list[str] = []
     if fitted.has_converged:
+        lines, notes = _site_lines(fitted, sites.steps_at(fitted.coefficients))
         for place, name in enumerate(fitted.names):
             found, ratio = fitted.estimate(name), None
             if fitted.family != "gaussian":
@@ -115,35 +139,82 @@ def _model_table(title: str, subgroup: str, fitted: FittedModel, refusals: Refus
     size = f"{fitted.n} rows, {fitted.rounds} rounds."
     return ResultTable(
         title,
-        subgroup,
+        inquiry.subgroup,
         MODEL,
         tuple(rows),
-        (*fitted.notes, size),
-        tuple(sorted(refusals.refused)),
-        tuple(sorted(refusals.counted)),
+        (*fitted.notes, *notes, size),
+        inquiry.withheld,
+        inquiry.sites,
+        per_site=tuple(lines),
+        rounds=inquiry.rounds,
     )
+
+
+def _site_lines(fitted: FittedModel, steps: Mapping[str, ModelStep]) -> tuple[list[SiteLine], list[str]]:
+    """Estimate each site's own model by one Newton step from the common fit, and compare them.
+
+    A Gaussian model's own estimate is exact after one step; others are as good as a fit to the second order.
+    """
+    lines: list[SiteLine] = []
+    effects: dict[str, list[Effect]] = {name: [] for name in fitted.names if name != INTERCEPT}
+    reach = z_of(fitted.level)
+    for site, step in sorted(steps.items()):
+        own = _own_estimate(fitted, step)
+        if own is None:
+            continue
+        values, errors = own
+        for name, value, error in zip(fitted.names, map(float, values), map(float, errors), strict=True):
+            if name != INTERCEPT:
+                lines.append(
+                    SiteLine(site, name, step.n, value, value - reach * error, value + reach * error)
+                )
+                effects[name].append(Effect(site, value, error**2))
+    notes = []
+    for name, found in effects.items():
+        if len(found) >= 2:
+            summary = synthesise(found, "dersimonian-laird")
+            notes.append(
+                f"{name}: meta-analysis of the sites {summary.pooled.value:.4g} "
+                f"({summary.pooled.low:.4g} to {summary.pooled.high:.4g}), I² {summary.i2:.0f} %."
+            )
+    return lines, notes
+
+
+def _own_estimate(
+    fitted: FittedModel, step: ModelStep
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    information = unfold(step.information, len(step.names))
+    scale = np.sqrt(np.diag(information))
+    if not (scale > 0).all():
+        return None
+    scaled = information / np.outer(scale, scale)
+    if np.linalg.cond(scaled) > 1e8:  # beyond it a site has no estimate of its own
+        return None
+    inverse = np.linalg.inv(scaled) / np.outer(scale, scale)
+    score = np.array([float(value) for value in step.score])
+    change = inverse @ score
+    spread = 1.0
+    if fitted.family == "gaussian":
+        freedom = step.n - len(step.names)
+        if freedom < 1:
+            return None
+        spread = max(-2 * float(step.rest[0]) - float(score @ change), 0.0) / freedom
+    errors = np.sqrt(spread * np.diag(inverse))
+    values = fitted.coefficients + change
+    return (values, errors) if (errors > 0).all() and np.isfinite(values).all() else None
 
 
 SURVIVAL = ("group", "subjects", "events", "median", "p (log-rank)")
 
 
-def draw_survival(
-    plan: AnalysisPlan, item: SurvivalCurves, subgroup: str, sites: Sequence[SiteTable]
-) -> ResultTable:
+def draw_survival(inquiry: Inquiry, item: SurvivalCurves) -> ResultTable:
     """Estimate survival by group, and test the groups against each other."""
-    refusals = Refusals(item.title)
-    grid, groups = TimeGrid(item.edges), groups_of(plan, item.by)
-    tables: list[list[SurvivalTable]] = [[] for _ in groups]
-    for site in sites:
-        own, reasons = _own_tables(item, grid, len(groups), site)
-        refusals.note(site.site, reasons)
-        if not reasons:
-            refusals.counted.add(site.site)
-            for place, table in enumerate(own):
-                tables[place].append(table)
-    if reasons := refusals.too_few(sites, len(refusals.counted), plan.minimum_sites):
-        return _refused(item.title, subgroup, SURVIVAL, reasons, refusals)
-    merged = [SurvivalTable.merge(parts) for parts in tables]
+    groups = groups_of(inquiry.plan, item.by)
+    own = _own_tables(inquiry.first(), len(groups), TimeGrid(item.edges))
+    inquiry.counted |= set(own)
+    if reasons := inquiry.too_few():
+        return _refused(inquiry, item.title, SURVIVAL, reasons)
+    merged = [SurvivalTable.merge(tables[place] for tables in own.values()) for place in range(len(groups))]
     p: float | None = None
     notes: tuple[str, ...] = ()
     if len(merged) > 1:
@@ -169,42 +240,50 @@ def draw_survival(
                 tuple(int(value) for value in curve.at_risk),
             )
         )
+    lines = [
+        SiteLine(site, name, table.n, *_at_end(table))
+        for site, tables in sorted(own.items())
+        for name, table in zip(groups, tables, strict=True)
+    ]
     return ResultTable(
         item.title,
-        subgroup,
+        inquiry.subgroup,
         SURVIVAL,
         tuple(rows),
         notes,
-        tuple(sorted(refusals.refused)),
-        tuple(sorted(refusals.counted)),
+        inquiry.withheld,
+        inquiry.sites,
         tuple(curves),
+        per_site=tuple(lines),
+        rounds=inquiry.rounds,
     )
 
 
-def _own_tables(
-    item: SurvivalCurves, grid: TimeGrid, groups: int, site: SiteTable
-) -> tuple[list[SurvivalTable], tuple[str, ...]]:
-    codes = codes_of(item.by, site.columns)
-    found = []
-    for place in range(groups):
-        chosen = codes == place
-        try:
-            times, events = site.columns[item.time][chosen], site.columns[item.event][chosen]
-            rows = SurvivalRows.of((), np.empty((times.size, 0)), times, events)
-        except ValueError as error:
-            return [], (f"Not computed: {error}.",)
-        table = SurvivalTable.of(grid, rows.times, rows.events)
-        if reasons := site.gate.survival(f"{item.title}: {site.site}", table):
-            return [], reasons
-        found.append(table)
-    return found, ()
+def _own_tables(answers: Mapping[str, Answer], groups: int, grid: TimeGrid) -> dict[str, list[SurvivalTable]]:
+    found = {}
+    for site, answer in answers.items():
+        assert answer.value is not None, "only answers with a value come here"
+        tables = [SurvivalTable.from_dict(document) for document in answer.value["tables"]]
+        if len(tables) != groups or any(table.grid != grid for table in tables):
+            raise ValueError(f"{site} answered over another grid or other groups")
+        found[site] = tables
+    return found
 
 
-def _refused(
-    title: str,
-    subgroup: str,
-    columns: tuple[str, ...],
-    reasons: tuple[str, ...],
-    refusals: Refusals,
-) -> ResultTable:
-    return ResultTable(title, subgroup, columns, (), reasons, tuple(sorted(refusals.refused)), ())
+def _at_end(table: SurvivalTable) -> tuple[float, float, float]:
+    """Survival at the end of the grid with its limits."""
+    curve = kaplan_meier(table)
+    return float(curve.value[-1]), float(curve.low[-1]), float(curve.high[-1])
+
+
+def _refused(inquiry: Inquiry, title: str, columns: tuple[str, ...], reasons: tuple[str, ...]) -> ResultTable:
+    return ResultTable(
+        title,
+        inquiry.subgroup,
+        columns,
+        (),
+        reasons,
+        inquiry.withheld,
+        (),
+        rounds=inquiry.rounds,
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 Cell = str | float | int | None
@@ -31,6 +32,37 @@ class PlottedCurve:
 
 
 @dataclass(frozen=True)
+class SiteLine:
+    """What one site alone says, beside the others: differences between sites are always in sight.
+
+    Parameters
+    ----------
+    site, name
+        Whose, and of what (a term, a group).
+    n
+        Rows behind it.
+    value, low, high
+        Estimate with its limits; ``None`` where a site has none of its own.
+    """
+
+    site: str
+    name: str
+    n: int
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A histogram to draw: its name, and the JSON form of the added cells."""
+
+    name: str
+    unit: str
+    histogram: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class ResultTable:
     """One estimator for one group of rows.
 
@@ -48,8 +80,12 @@ class ResultTable:
         Sites whose part stayed, with the reason.
     sites
         Sites whose numbers count.
-    curves
-        Curves to draw.
+    curves, shapes
+        Curves and histograms to draw.
+    per_site
+        The same, site by site.
+    rounds
+        Rounds in which sites were asked for it.
     """
 
     title: str
@@ -60,6 +96,9 @@ class ResultTable:
     withheld: tuple[tuple[str, str], ...] = ()
     sites: tuple[str, ...] = ()
     curves: tuple[PlottedCurve, ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    per_site: tuple[SiteLine, ...] = ()
+    rounds: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -71,6 +110,10 @@ class ResultTable:
             "notes": list(self.notes),
             "withheld": [list(item) for item in self.withheld],
             "sites": list(self.sites),
+            "curves": [asdict(curve) for curve in self.curves],
+            "shapes": [asdict(shape) for shape in self.shapes],
+            "per_site": [asdict(line) for line in self.per_site],
+            "rounds": self.rounds,
         }
 
 

@@ -1,31 +1,58 @@
-"""One estimator after the other: every site's part, through its gate, added, estimated."""
+"""A plan over its sites: replayed from the answers that are there, until no question is open."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from racoon.domain.analysis import (
-    AnalysisPlan,
-    Comparison,
-    CoxModel,
-    Description,
-    Model,
-    SurvivalCurves,
-    parse_expression,
-)
-from racoon.domain.analysis.plan import Estimator
+from racoon.domain.analysis import AnalysisPlan, Comparison, CoxModel, Description, Model, SurvivalCurves
+from racoon.science.analysis.answering import compute_answers, judge
+from racoon.science.analysis.asking import Book, Inquiry, SiteLeft, Waiting
 from racoon.science.analysis.columns import SiteTable
 from racoon.science.analysis.describing import compare, describe
 from racoon.science.analysis.modelling import draw_survival, fit_cox, fit_glm
+from racoon.science.analysis.questions import Question
 from racoon.science.analysis.results import Analysis, ResultTable
-from racoon.science.statistics.derivation import evaluate
+
+Open = Mapping[str, tuple[Question, ...]]
+"""By site: what it is asked next."""
+
+
+def advance(plan: AnalysisPlan, book: Book) -> Analysis | Open:
+    """Carry an analysis as far as its answers reach.
+
+    Parameters
+    ----------
+    plan
+        Checked plan.
+    book
+        Answers so far.
+
+    Returns
+    -------
+    Analysis or mapping
+        All results; or what is asked next, of whom: everything that can be asked now, in one round.
+
+    Notes
+    -----
+    A site that leaves is left out of the estimators it has not finished, as if it had never taken part in them; what it
+    finished stays.
+    """
+    tables: list[ResultTable] = []
+    waiting: dict[str, dict[Question, None]] = {}
+    for subgroup in ("", *(group.name for group in plan.subgroups)):
+        for place in range(len(plan.estimators)):
+            try:
+                tables.append(_estimate(plan, place, subgroup, book))
+            except Waiting as wait:
+                for site in wait.sites:
+                    waiting.setdefault(site, {})[wait.question] = None
+    if waiting:
+        return {site: tuple(questions) for site, questions in sorted(waiting.items())}
+    return Analysis(plan.hash, tuple(tables))
 
 
 def run_plan(plan: AnalysisPlan, sites: Sequence[SiteTable]) -> Analysis:
-    """Compute everything a plan asks for.
+    """Compute everything a plan asks for, with all sites in one process.
 
     Parameters
     ----------
@@ -39,35 +66,36 @@ def run_plan(plan: AnalysisPlan, sites: Sequence[SiteTable]) -> Analysis:
     Analysis
         What was refused stands in it with its reason; the rest comes.
     """
-    levels = {item.name: item.levels for item in plan.variables if item.levels}
-    ordered = sorted(sites, key=lambda table: table.site)
-    tables = [_estimate(plan, item, "", ordered) for item in plan.estimators]
-    chosen = {table.site: [np.ones(table.rows, np.bool_)] for table in ordered}
-    for group in plan.subgroups:
-        condition = parse_expression(group.condition)
-        parts: list[SiteTable] = []
-        held: list[tuple[str, str]] = []
-        for table in ordered:
-            rows = evaluate(condition, table.columns, levels) == 1
-            reasons = table.gate.subgroup(group.name, rows, chosen[table.site])
-            held += [(table.site, reason) for reason in reasons]
-            if not reasons:
-                chosen[table.site].append(rows)
-                parts.append(table.part(rows))
-        for item in plan.estimators:
-            found = _estimate(plan, item, group.name, parts)
-            tables.append(replace(found, withheld=tuple(sorted({*found.withheld, *held}))))
-    return Analysis(plan.hash, tuple(tables))
+    by_site = {table.site: table for table in sites}
+    book = Book(tuple(sorted(by_site)))
+    while not isinstance(found := advance(plan, book), Analysis):
+        for site, questions in found.items():
+            table = by_site[site]
+            answers = judge(compute_answers(plan, questions, table.columns), table.gate)
+            for question, answer in zip(questions, answers, strict=True):
+                book = book.with_answers(question, {site: answer})
+    return found
 
 
-def _estimate(plan: AnalysisPlan, item: Estimator, subgroup: str, sites: Sequence[SiteTable]) -> ResultTable:
+def _estimate(plan: AnalysisPlan, place: int, subgroup: str, book: Book) -> ResultTable:
+    """Compute one estimator; when a site leaves it on the way, again without that site."""
+    without: dict[str, str] = {}
+    while True:
+        try:
+            return _compute(Inquiry(plan, place, subgroup, book, dict(without)))
+        except SiteLeft as left:
+            without |= left.reasons
+
+
+def _compute(inquiry: Inquiry) -> ResultTable:
+    item = inquiry.plan.estimators[inquiry.place]
     if isinstance(item, Description):
-        return describe(plan, item, subgroup, sites)
+        return describe(inquiry, item)
     if isinstance(item, Comparison):
-        return compare(plan, item, subgroup, sites)
+        return compare(inquiry, item)
     if isinstance(item, Model):
-        return fit_glm(plan, item, subgroup, sites)
+        return fit_glm(inquiry, item)
     if isinstance(item, SurvivalCurves):
-        return draw_survival(plan, item, subgroup, sites)
+        return draw_survival(inquiry, item)
     assert isinstance(item, CoxModel), "every estimator of the plan has a way to be computed"
-    return fit_cox(plan, item, subgroup, sites)
+    return fit_cox(inquiry, item)

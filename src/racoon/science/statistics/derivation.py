@@ -6,7 +6,7 @@ and stays missing: a comparison with it is unknown, ``and`` and ``or`` follow Kl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,7 +43,9 @@ def evaluate(
     return found
 
 
-def derive(plan: AnalysisPlan, table: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.float64]]:
+def derive(
+    plan: AnalysisPlan, table: Mapping[str, ArrayLike | Sequence[object]]
+) -> dict[str, NDArray[np.float64]]:
     """Compute all variables of a plan from a site's table.
 
     Parameters

@@ -12,7 +12,8 @@ import pytest
 
 from racoon.cli import main
 from racoon.domain.analysis import PlanDefect, parse_plan
-from racoon.node.analysing import TableDefect, read_plan, read_sites, rehearse, write_results
+from racoon.node.analysing.rehearsal import rehearse, write_results
+from racoon.node.analysing.tables import TableDefect, read_plan, read_sites
 from racoon.node.release.policy import DisclosurePolicy
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -5,7 +5,7 @@ Every answer is exact, so the fit is the pooled fit to the last bit, whatever th
 Not here: which rows may take part (the site's approvals) and what may leave (``node.release``).
 """
 
-from racoon.science.statistics.regression.design import Design, restricted_cubic_spline
+from racoon.science.statistics.regression.design import INTERCEPT, Design, restricted_cubic_spline
 from racoon.science.statistics.regression.families import Family
 from racoon.science.statistics.regression.fitting import (
     FittedModel,
@@ -23,6 +23,7 @@ from racoon.science.statistics.regression.steps import (
 )
 
 __all__ = [
+    "INTERCEPT",
     "Design",
     "Family",
     "FittedModel",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -208,6 +208,16 @@ class Meat:
         if merged is None:
             raise ValueError("nothing to merge")
         return merged
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"n": self.n, "clusters": self.clusters, "products": [str(value) for value in self.products]}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Meat:
+        """Read the JSON form."""
+        products = tuple(Dyadic.from_text(text) for text in document["products"])
+        return cls(int(document["n"]), int(document["clusters"]), products)
 
 
 def compute_meat(design: Design, question: ModelQuestion, *, by_cluster: bool) -> Meat:

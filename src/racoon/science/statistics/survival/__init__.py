@@ -12,6 +12,7 @@ from racoon.science.statistics.survival.cox import (
     SurvivalRows,
     compute_own_step,
     compute_risk_sums,
+    step_of,
 )
 from racoon.science.statistics.survival.grid import TimeGrid, common_edges, supported_edges
 from racoon.science.statistics.survival.tables import (
@@ -36,5 +37,6 @@ __all__ = [
     "cumulative_incidence",
     "kaplan_meier",
     "log_rank",
+    "step_of",
     "supported_edges",
 ]

@@ -6,9 +6,9 @@ collinearity and ridge work as in every other model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -124,6 +124,43 @@ class RiskSums:
         if merged is None:
             raise ValueError("nothing to merge")
         return merged
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        texts = {
+            name: [[str(value) for value in part] for part in getattr(self, name)]
+            for name in ("leaving", "failing", "totals")
+        }
+        return {
+            "edges": list(self.grid.edges),
+            "names": list(self.names),
+            "n": self.n,
+            "events": list(self.events),
+            "left_out": self.left_out,
+            **texts,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> RiskSums:
+        """Read the JSON form.
+
+        Raises
+        ------
+        ValueError
+            If the parts don't fit the grid.
+        """
+        leaving, failing, totals = (
+            tuple(tuple(Dyadic.from_text(text) for text in part) for part in document[name])
+            for name in ("leaving", "failing", "totals")
+        )
+        grid = TimeGrid(tuple(float(edge) for edge in document["edges"]))
+        events = tuple(int(count) for count in document["events"])
+        if {len(leaving), len(failing), len(totals), len(events)} != {len(grid.edges)}:
+            raise ValueError("risk-set sums have one part per interval")
+        names = tuple(str(name) for name in document["names"])
+        return cls(
+            grid, names, int(document["n"]), events, int(document["left_out"]), leaving, failing, totals
+        )
 
 
 def compute_risk_sums(rows: SurvivalRows, grid: TimeGrid, question: ModelQuestion) -> RiskSums:

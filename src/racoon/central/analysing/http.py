@@ -1,0 +1,113 @@
+"""Routes of analyses: start one, look at it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from racoon.central.access import actor_role
+from racoon.central.analysing.bundle import make_bundle
+from racoon.central.analysing.model import UnknownAnalysis
+from racoon.central.analysing.report import sentence, view
+from racoon.central.analysing.service import AnalysisRuns
+from racoon.platform import clock
+from racoon.platform.auth import User, require
+from racoon.platform.database import Database
+from racoon.web.pages import render
+from racoon.web.translation import language_of
+
+Starter = Annotated[User, Depends(require("run.start"))]
+Reader = Annotated[User, Depends(require("result.read"))]
+
+
+class NewAnalysis(BaseModel):
+    """Which of the study's approved plans to run: its hash or name; empty where there is only one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plan: Annotated[str, Field(max_length=200)] = ""
+
+
+def routes(database: Database, analyses: AnalysisRuns) -> APIRouter:
+    """Make the routes of people's listener."""
+    routes = APIRouter(tags=["analyses"])
+
+    @routes.post("/api/studies/{study_id}/analyses", status_code=201)
+    def start_analysis(study_id: str, body: NewAnalysis, user: Starter) -> dict[str, str]:
+        """Start an analysis that the study's sites have approved."""
+        with database.begin() as connection:
+            role = actor_role(user, "run.start")
+            run_id = analyses.start(connection, study_id, body.plan, user.name, role)
+        return {"run_id": run_id}
+
+    @routes.get("/api/studies/{study_id}/analyses")
+    def list_analyses(study_id: str, _user: Reader) -> list[dict[str, Any]]:
+        """List a study's analyses, newest first, without their results."""
+        with database.connect() as connection:
+            return [describe(row, with_result=False) for row in analyses.analyses(connection, study_id)]
+
+    @routes.get("/api/analyses/{run_id}")
+    def show_analysis(run_id: str, _user: Reader) -> dict[str, Any]:
+        """Show an analysis: its plan, its state, and the result with everything it came from."""
+        with database.connect() as connection:
+            return describe(analyses.analysis(connection, run_id))
+
+    @routes.get("/api/analyses/{run_id}/bundle.zip", response_class=Response)
+    def download_bundle(run_id: str, _user: Reader) -> Response:
+        """Download everything about a result as one archive; the same analysis gives the same files."""
+        with database.connect() as connection:
+            row = analyses.analysis(connection, run_id)
+        if not row["result"]:
+            raise UnknownAnalysis("This analysis has no result yet.")
+        return Response(
+            make_bundle(row["result"]),
+            media_type="application/zip",
+            headers={"content-disposition": f'attachment; filename="{run_id}.zip"'},
+        )
+
+    return routes
+
+
+def pages(database: Database, analyses: AnalysisRuns) -> APIRouter:
+    """Make the page of an analysis."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/analyses/{run_id}")
+    def show_page(run_id: str, request: Request, _user: Reader) -> Response:
+        """Show tables and figures, what was held back and why, every site beside the others."""
+        language = language_of(request)
+        with database.connect() as connection:
+            row = analyses.analysis(connection, run_id)
+        return render(
+            request,
+            "central/analysis.html",
+            analysis=row,
+            reason="; ".join(sentence(part, language) for part in (row["reason"] or "").split("; ")),
+            view=view(row["result"], language) if row["result"] else None,
+            plan=json.dumps(row["plan"], indent=2, ensure_ascii=False),
+        )
+
+    return routes
+
+
+def describe(row: Mapping[str, Any], *, with_result: bool = True) -> dict[str, Any]:
+    """Return the JSON form of an analysis."""
+    document = {
+        "run_id": row["run_id"],
+        "study_id": row["study_id"],
+        "name": row["plan"]["name"],
+        "plan_hash": row["plan_hash"],
+        "state": row["state"],
+        "reason": row["reason"],
+        "created_by": row["created_by"],
+        "created_at": clock.to_text(row["created_at"]),
+        "ended_at": clock.to_text(row["ended_at"]) if row["ended_at"] else None,
+    }
+    if with_result:
+        document |= {"plan": row["plan"], "rounds": row["rounds"], "result": row["result"]}
+    return document

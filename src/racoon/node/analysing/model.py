@@ -1,0 +1,144 @@
+"""The table of a frozen dataset: one row per subject, with what this site knows and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from racoon.domain.analysis import AnalysisPlan
+from racoon.domain.analysis.plan import MEASURED
+from racoon.domain.dataset import DatasetManifest
+from racoon.domain.identity import Pseudonym
+from racoon.errors import Refused
+
+
+class NotMeasured(Refused):
+    """The plan needs values that this site has not measured on the dataset."""
+
+    code: ClassVar[str] = "analysing.not_measured"
+
+
+@dataclass(frozen=True)
+class SubjectFacts:
+    """What one image series says about its subject.
+
+    Parameters
+    ----------
+    series_uid
+        The series.
+    age_years
+        At the examination; ``None`` when unknown.
+    gender
+        ``male``, ``female``, ``other`` or ``unknown``.
+    """
+
+    series_uid: str
+    age_years: float | None
+    gender: str
+
+
+@dataclass(frozen=True)
+class MeasuredValue:
+    """One valid value of one series."""
+
+    series_uid: str
+    measurement: str
+    value: float
+
+
+@dataclass(frozen=True)
+class SubjectTable:
+    """Rows of a site; they never leave it.
+
+    Parameters
+    ----------
+    subjects
+        One per row, sorted.
+    columns
+        By variable of the plan that is not derived: one entry per row, ``None`` where it is unknown.
+    """
+
+    subjects: tuple[Pseudonym, ...]
+    columns: Mapping[str, tuple[float | str | None, ...]]
+
+
+def subject_table(
+    plan: AnalysisPlan,
+    manifest: DatasetManifest,
+    facts: Iterable[SubjectFacts],
+    values: Iterable[MeasuredValue],
+    is_readable: Callable[[Pseudonym], bool] = lambda _: True,
+) -> SubjectTable:
+    """Reduce series to subjects.
+
+    Parameters
+    ----------
+    plan
+        Names the columns and where they come from.
+    manifest
+        The frozen dataset.
+    facts, values
+        Of its series; others are left out.
+    is_readable
+        Asked per subject: a consent withdrawn after freezing takes the subject out.
+
+    Returns
+    -------
+    SubjectTable
+        The age is that at the first examination, the gender the first that is known (missing where the plan has no
+        level for it), and a measured value the mean over the subject's series.
+
+    Raises
+    ------
+    NotMeasured
+        When no series has a value the plan needs.
+    """
+    subject_of = {
+        entry.series_uid: entry.pseudonym for entry in manifest.series if is_readable(entry.pseudonym)
+    }
+    subjects = tuple(sorted(set(subject_of.values())))
+    known = sorted(
+        (item for item in facts if item.series_uid in subject_of), key=lambda item: item.series_uid
+    )
+    measured: dict[str, dict[Pseudonym, list[float]]] = {}
+    for value in sorted(values, key=lambda item: (item.measurement, item.series_uid)):
+        if value.series_uid in subject_of:
+            by_subject = measured.setdefault(value.measurement, {})
+            by_subject.setdefault(subject_of[value.series_uid], []).append(value.value)
+    columns: dict[str, tuple[float | str | None, ...]] = {}
+    for variable in plan.variables:
+        if variable.derivation is not None:
+            continue
+        found: Mapping[Pseudonym, float | str]
+        if variable.source == "subject.age_years":
+            found = _ages(known, subject_of)
+        elif variable.source == "subject.gender":
+            genders = _genders(known, subject_of)
+            found = {subject: gender for subject, gender in genders.items() if gender in variable.levels}
+        elif variable.source.startswith(MEASURED):
+            key = variable.source.removeprefix(MEASURED)
+            if key not in measured:
+                raise NotMeasured(f"This site has not measured {key} on the frozen dataset; measure first.")
+            found = {subject: sum(own) / len(own) for subject, own in measured[key].items()}
+        else:
+            raise NotMeasured(f"This site has no column {variable.name}; the plan names no source for it.")
+        columns[variable.name] = tuple(found.get(subject) for subject in subjects)
+    return SubjectTable(subjects, columns)
+
+
+def _ages(facts: Iterable[SubjectFacts], subject_of: Mapping[str, Pseudonym]) -> dict[Pseudonym, float]:
+    ages: dict[Pseudonym, float] = {}
+    for item in facts:
+        if item.age_years is not None:
+            subject = subject_of[item.series_uid]
+            ages[subject] = min(item.age_years, ages.get(subject, item.age_years))
+    return ages
+
+
+def _genders(facts: Iterable[SubjectFacts], subject_of: Mapping[str, Pseudonym]) -> dict[Pseudonym, str]:
+    genders: dict[Pseudonym, str] = {}
+    for item in facts:
+        if item.gender != "unknown":
+            genders.setdefault(subject_of[item.series_uid], item.gender)
+    return genders

@@ -1,0 +1,80 @@
+"""Job handler of ``analyse``: one round of an approved plan over the frozen dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from racoon.domain.analysis import AnalysisPlan, parse_plan
+from racoon.domain.dataset import DatasetManifest
+from racoon.errors import Defect
+from racoon.node.analysing.model import SubjectTable
+from racoon.node.approvals.model import StudyAtSite
+from racoon.node.jobs.model import Handler, Outcome, Progress
+from racoon.protocol.messages import JobOffer
+
+LoadTable = Callable[[AnalysisPlan, DatasetManifest], SubjectTable]
+"""The rows of a frozen dataset with the columns of a plan."""
+
+
+class BadAnalysisJob(Defect):
+    """A job's parameters do not have the form of its kind."""
+
+    code: ClassVar[str] = "analysing.bad_job"
+
+
+def analyse_handler(load_manifest: Callable[[str, str], DatasetManifest], load_table: LoadTable) -> Handler:
+    """Build the handler of ``analyse``; parameters ``plan``, ``dataset_hash``, ``round``, ``sites``, ``questions``.
+
+    Parameters
+    ----------
+    load_manifest
+        ``(study_id, dataset_hash)`` → the frozen dataset.
+    load_table
+        Its rows.
+    """
+
+    def handle(offer: JobOffer, study: StudyAtSite | None, report: Progress) -> Outcome:
+        if study is None or study.dataset_hash is None:
+            raise BadAnalysisJob("This site has frozen no dataset for the study.")
+        plan = parse_plan(offer.parameters["plan"])
+        manifest = load_manifest(offer.study_id, study.dataset_hash)
+        table = load_table(plan, manifest)
+        aggregate = compute_round(plan, table, offer.parameters)
+        report(1, 1, "")
+        return Outcome({**aggregate, "plan_hash": plan.hash, "dataset_hash": manifest.hash})
+
+    return handle
+
+
+def compute_round(plan: AnalysisPlan, table: SubjectTable, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Compute what a round asks, unprotected, for ``release``.
+
+    Parameters
+    ----------
+    plan
+        The approved plan.
+    table
+        The site's rows.
+    parameters
+        ``questions`` and ``sites`` of the job.
+
+    Raises
+    ------
+    BadAnalysisJob
+        When the questions can't be read or don't belong to the plan.
+    """
+    from racoon.science.analysis import Question, compute_answers  # noqa: PLC0415 - scipy, only to analyse
+    from racoon.science.statistics.derivation import derive  # noqa: PLC0415
+
+    try:
+        questions = [Question.from_dict(document) for document in parameters["questions"]]
+        sites = int(parameters["sites"])
+        work = compute_answers(plan, questions, derive(plan, table.columns))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadAnalysisJob(f"This round can't be computed here: {error}.") from error
+    populations = {
+        name: frozenset(subject for subject, is_in in zip(table.subjects, rows, strict=True) if is_in)
+        for name, rows in work.chosen.items()
+    }
+    return {"work": work, "populations": populations, "sites": sites}

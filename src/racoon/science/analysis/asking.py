@@ -1,0 +1,143 @@
+"""CENTRAL's part: the answers that are there, the questions that are still open, and the sites that left.
+
+An analysis is replayed from its answers: the same answers lead to the same next questions, so nothing but answers has
+to be kept, and a run goes on after any interruption without asking for a released number again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from racoon.domain.analysis import AnalysisPlan
+from racoon.science.analysis.questions import Answer, Question
+
+TOO_FEW_SITES = "Too few sites take part in this analysis."
+NO_SITE = "No site may take part."
+
+
+@dataclass(frozen=True)
+class Book:
+    """What is known of an analysis.
+
+    Parameters
+    ----------
+    sites
+        Asked at the start.
+    answers
+        By question and site; never changed once there.
+    left
+        Sites that answer nothing more, with the reason in public words.
+    """
+
+    sites: tuple[str, ...]
+    answers: Mapping[Question, Mapping[str, Answer]] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+
+    def with_answers(self, question: Question, found: Mapping[str, Answer]) -> Book:
+        """Return a book with more answers; the first answer of a site stays."""
+        merged = {**found, **self.answers.get(question, {})}
+        return replace(self, answers={**self.answers, question: merged})
+
+
+class Waiting(Exception):
+    """An estimator can't go on before sites have answered."""
+
+    def __init__(self, question: Question, sites: Sequence[str]) -> None:
+        super().__init__(question)
+        self.question, self.sites = question, tuple(sites)
+
+
+class SiteLeft(Exception):
+    """Sites that took part in an estimator don't answer its next question."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__(", ".join(sorted(reasons)))
+        self.reasons = dict(reasons)
+
+
+@dataclass
+class Inquiry:
+    """One estimator's view of the book; it also notes who counts and what stayed.
+
+    Parameters
+    ----------
+    plan
+        Whose estimator.
+    place, subgroup
+        Which one.
+    book
+        Answers so far.
+    without
+        Sites that left while this estimator was computed.
+    """
+
+    plan: AnalysisPlan
+    place: int
+    subgroup: str
+    book: Book
+    without: Mapping[str, str] = field(default_factory=dict)
+    refused: set[tuple[str, str]] = field(default_factory=set)
+    counted: set[str] = field(default_factory=set)
+    least: int = 0
+    rounds: int = 0
+
+    def __post_init__(self) -> None:
+        self.refused |= set(self.without.items())
+
+    @property
+    def withheld(self) -> tuple[tuple[str, str], ...]:
+        """Sites whose part stayed, with the reason."""
+        return tuple(sorted(self.refused))
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Sites whose numbers count."""
+        return tuple(sorted(self.counted))
+
+    def first(self, coefficients: Sequence[float] = ()) -> dict[str, Answer]:
+        """Ask everybody the first question; whoever's gate lets nothing out is noted and left out.
+
+        Parameters
+        ----------
+        coefficients
+            Where the fit starts; empty for what is not fitted.
+        """
+        question = Question(self.place, self.subgroup, coefficients=tuple(coefficients))
+        sites = [site for site in self.book.sites if site not in self.without]
+        found = self._known(question, sites)
+        for site, answer in found.items():
+            self.refused |= {(site, reason) for reason in answer.reasons}
+            self.least = max(self.least, answer.least_sites)
+        return {site: answer for site, answer in sorted(found.items()) if answer.value is not None}
+
+    def again(self, question: Question, sites: Sequence[str]) -> dict[str, Answer]:
+        """Ask those who count a further question.
+
+        Raises
+        ------
+        Waiting
+            Before all have answered.
+        SiteLeft
+            When one of them does not answer, or not any more.
+        """
+        found = self._known(question, sites)
+        if silent := {site: answer.reasons[0] for site, answer in found.items() if answer.value is None}:
+            raise SiteLeft(silent)
+        return dict(sorted(found.items()))
+
+    def too_few(self) -> tuple[str, ...]:
+        """Say why the sites that count are too few; the strictest of plan and sites wins."""
+        if not self.counted and not self.refused:
+            return (NO_SITE,)
+        return (TOO_FEW_SITES,) if len(self.counted) < max(self.least, 1) else ()
+
+    def _known(self, question: Question, sites: Sequence[str]) -> dict[str, Answer]:
+        answers = self.book.answers.get(question, {})
+        missing = [site for site in sites if site not in answers]
+        if gone := {site: self.book.left[site] for site in missing if site in self.book.left}:
+            raise SiteLeft(gone)
+        if missing:
+            raise Waiting(question, missing)
+        self.rounds += 1
+        return {site: answers[site] for site in sites}

@@ -1,0 +1,107 @@
+"""What a site is asked in a round and what it answers: plain data, the same in one process and across hospitals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Part = Literal["sums", "meat"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One step of one estimator; two equal questions have the same answer, so none is asked twice.
+
+    Parameters
+    ----------
+    place
+        Position of the estimator in the plan.
+    subgroup
+        Name of the subgroup; empty for all rows.
+    part
+        ``sums``: what the estimator adds; ``meat``: the squared scores of a robust variance.
+    coefficients
+        Where a model's sums are wanted; empty where nothing is fitted.
+    size
+        Size of the negative binomial; 1 otherwise.
+    """
+
+    place: int
+    subgroup: str = ""
+    part: Part = "sums"
+    coefficients: tuple[float, ...] = ()
+    size: float = 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "place": self.place,
+            "subgroup": self.subgroup,
+            "part": self.part,
+            "coefficients": list(self.coefficients),
+            "size": self.size,
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Question:
+        """Read the JSON form.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        try:
+            part, place = document["part"], document["place"]
+            if part not in ("sums", "meat") or not isinstance(place, int) or place < 0:
+                raise ValueError("a question names a part and the place of an estimator")
+            return cls(
+                place,
+                str(document["subgroup"]),
+                part,
+                tuple(float(value) for value in document["coefficients"]),
+                float(document["size"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError("this is no question of an analysis") from error
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a site's gate let through for a question.
+
+    Parameters
+    ----------
+    value
+        JSON form of the sums; ``None`` when nothing may leave.
+    reasons
+        Why something stayed, in words without a number.
+    least_sites
+        Fewest sites among which this site lets its sums be added; never fewer than the plan says.
+    """
+
+    value: Mapping[str, Any] | None
+    reasons: tuple[str, ...] = ()
+    least_sites: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"value": self.value, "reasons": list(self.reasons), "least_sites": self.least_sites}
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Answer:
+        """Read the JSON form.
+
+        Raises
+        ------
+        ValueError
+            If it is none.
+        """
+        try:
+            value = document["value"]
+            if value is not None and not isinstance(value, Mapping):
+                raise ValueError("an answer's value is a mapping")
+            return cls(value, tuple(map(str, document["reasons"])), int(document["least_sites"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError("this is no answer of an analysis") from error
