@@ -75,7 +75,9 @@ def run(command: list[str], folder: Path, limit_s: float, environment: dict[str,
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotPossible(f"`{command[0]}` did not work: {error}") from error
     if done.returncode != 0:
-        raise NotPossible(f"`{' '.join(command[:3])}` ended with code {done.returncode}:\n{done.stdout[-2000:]}")
+        raise NotPossible(
+            f"`{' '.join(command[:3])}` ended with code {done.returncode}:\n{done.stdout[-2000:]}"
+        )
 
 
 def is_new_enough(node: str) -> bool:
@@ -123,10 +125,11 @@ def build() -> None:
 
 def write_licences(modules: Path, target: Path) -> None:
     """Gather the licence texts of everything that may be inside the bundle."""
-    parts = []
-    for path in sorted(modules.glob("**/LICENSE*")):
-        if path.is_file() and path.stat().st_size < 100_000:
-            parts.append(f"{path.parent.relative_to(modules)}\n\n{path.read_text(errors='replace').strip()}\n")
+    texts = (path for path in sorted(modules.glob("**/LICENSE*")) if path.is_file())
+    parts = [
+        f"{path.parent.relative_to(modules)}\n\n{path.read_text(errors='replace').strip()}\n"
+        for path in texts
+    ]
     target.write_text(("\n" + "-" * 80 + "\n\n").join(parts), encoding="utf-8")
 
 

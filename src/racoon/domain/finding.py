@@ -195,5 +195,7 @@ def _points(value: object, count: int) -> tuple[Point, ...]:
             break
         points.append((float(item[0]), float(item[1]), float(item[2])))
     if len(points) != count or not isinstance(value, Sequence) or len(value) != count:
-        raise BadFinding("The points of a finding are triples of finite millimetres, as many as its kind has.")
+        raise BadFinding(
+            "The points of a finding are triples of finite millimetres, as many as its kind has."
+        )
     return tuple(points)

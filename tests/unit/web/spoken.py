@@ -14,7 +14,8 @@ from racoon.central.orchestration.model import JobState as OfferState
 from racoon.central.orchestration.model import RunState
 from racoon.central.portal.http import NAVIGATION as CENTRAL_NAVIGATION
 from racoon.central.sites.model import SiteState
-from racoon.domain.finding import MEANINGS, NAMES as NUMBERS
+from racoon.domain.finding import MEANINGS
+from racoon.domain.finding import NAMES as NUMBERS
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.identity import Role

@@ -8,7 +8,14 @@ answer of a normal case, and which numbers of a finding an answer may be taken f
 """
 
 from racoon.domain.questionnaire.answers import Answer, Answered, BadAnswers, items_of, items_to_fhir
-from racoon.domain.questionnaire.evaluation import MESSAGES, Evaluation, Problem, evaluate, initial_items, normal_items
+from racoon.domain.questionnaire.evaluation import (
+    MESSAGES,
+    Evaluation,
+    Problem,
+    evaluate,
+    initial_items,
+    normal_items,
+)
 from racoon.domain.questionnaire.template import BadTemplate, Coding, Item, Template, template_of
 
 __all__ = [

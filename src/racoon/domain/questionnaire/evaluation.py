@@ -32,6 +32,10 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 }
 
 
+Scope = tuple[frozenset[str], Sequence[Answered]]
+"""Names of the questions of one instance of a group, and its answers."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is wrong at a place; ``code`` is a key of :data:`MESSAGES`, ``limit`` fills its gap."""
@@ -80,7 +84,8 @@ def evaluate(template: Template, items: Sequence[Answered]) -> Evaluation:
     for _ in range(sum(1 for _ in template.walk()) + 1):
         computed = _with_sums(template.items, kept, kept)
         hidden = set()
-        asked = _asked(template.items, computed, (computed,), "", hidden)
+        scope = (_names(template.items), computed)
+        asked = _asked(template.items, computed, (scope,), "", hidden)
         if asked == kept:
             break
         kept = asked
@@ -150,7 +155,7 @@ def _is_instance(asked: Sequence[Item], node: Answered) -> bool:
 def _asked(
     asked: Sequence[Item],
     items: Sequence[Answered],
-    scopes: tuple[Sequence[Answered], ...],
+    scopes: tuple[Scope, ...],
     above: str,
     hidden: set[str],
 ) -> tuple[Answered, ...]:
@@ -168,23 +173,26 @@ def _asked(
             nodes = [Answered(item.link_id)]
         for index, node in enumerate(nodes):
             place = f"{path}[{index}]/" if item.repeats else f"{path}/"
-            inside = _asked(item.items, node.items, (node.items, *scopes), place, hidden)
+            nearest = (_names(item.items), node.items)
+            inside = _asked(item.items, node.items, (nearest, *scopes), place, hidden)
             if inside or item.repeats:
                 found.append(replace(node, items=inside))
     return tuple(found)
 
 
-def _holds(item: Item, scopes: Sequence[Sequence[Answered]]) -> bool:
+def _names(items: Sequence[Item]) -> frozenset[str]:
+    return frozenset(name for item in items for name in (item.link_id, *_names(item.items)))
+
+
+def _holds(item: Item, scopes: Sequence[Scope]) -> bool:
     results = [_is_met(condition, _nearest(scopes, condition.question)) for condition in item.conditions]
     return all(results) if item.needs_all else any(results)
 
 
-def _nearest(scopes: Sequence[Sequence[Answered]], name: str) -> list[Answer]:
-    for scope in scopes:
-        found = list(_answers_below(scope, name))
-        if found:
-            return found
-    return []
+def _nearest(scopes: Sequence[Scope], name: str) -> list[Answer]:
+    """Return the answers of the nearest question of a name, even when it has none: an outer one is another."""
+    items = next((items for names, items in scopes if name in names), ())
+    return list(_answers_below(items, name))
 
 
 def _answers_below(items: Sequence[Answered], name: str) -> Iterator[Answer]:

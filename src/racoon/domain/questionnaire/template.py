@@ -187,7 +187,9 @@ def template_of(document: Mapping[str, Any]) -> Template:
     if document.get("resourceType") != "Questionnaire":
         raise BadTemplate("A template is a FHIR Questionnaire.")
     if not document.get("url") or not document.get("version"):
-        raise BadTemplate("A template needs an address and a version, so that answers stay readable for good.")
+        raise BadTemplate(
+            "A template needs an address and a version, so that answers stay readable for good."
+        )
     template = Template(
         str(document["url"]),
         str(document["version"]),
@@ -200,7 +202,9 @@ def template_of(document: Mapping[str, Any]) -> Template:
         raise BadTemplate("Two items of the template have the same linkId.")
     wanted = {name for item in template.walk() for name in _names_in(item)}
     if wanted - set(found):
-        raise BadTemplate(f"The template refers to questions it does not have: {sorted(wanted - set(found))}.")
+        raise BadTemplate(
+            f"The template refers to questions it does not have: {sorted(wanted - set(found))}."
+        )
     return template
 
 

@@ -31,9 +31,7 @@ class KeyBinding:
 
 
 KEYS = (
-    KeyBinding(
-        ("ArrowUp", "ArrowLeft"), "previous", "previous slice (mouse wheel too)", ("↑",)
-    ),
+    KeyBinding(("ArrowUp", "ArrowLeft"), "previous", "previous slice (mouse wheel too)", ("↑",)),
     KeyBinding(("ArrowDown", "ArrowRight"), "next", "next slice", ("↓",)),
     KeyBinding(("PageUp",), "ten-back", "ten slices back", ("PgUp",)),
     KeyBinding(("PageDown",), "ten-on", "ten slices on", ("PgDn",)),

@@ -121,7 +121,9 @@ def ellipse_pixels(points_mm: Sequence[Point], plane: ImagePlane) -> NDArray[np.
         np.meshgrid(np.arange(first[0], last[0]), np.arange(first[1], last[1]), indexing="ij"), axis=-1
     )
     offsets = np.concatenate([grid, np.ones((*grid.shape[:2], 1))], axis=-1) @ plane.affine.T - centre
-    distance = sum((offsets @ (axis / radius) / radius) ** 2 for axis, radius in zip(axes, radii, strict=True))
+    distance = sum(
+        (offsets @ (axis / radius) / radius) ** 2 for axis, radius in zip(axes, radii, strict=True)
+    )
     # A pixel centre on the line belongs to the ellipse; rounding must not decide that.
     inside[first[0] : last[0], first[1] : last[1]] = distance <= 1 + 1e-9
     return inside

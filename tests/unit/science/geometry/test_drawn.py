@@ -67,7 +67,9 @@ def test_long_axis_is_the_longer_one_in_whatever_order_it_was_drawn() -> None:
 def test_ellipse_takes_the_pixels_whose_centres_it_holds(turn: float) -> None:
     plane = oblique()
     centre = np.asarray(at(plane, 18.2, 25.4))
-    first = 8.0 * (math.cos(turn) * np.asarray(plane.along_row) + math.sin(turn) * np.asarray(plane.along_column))
+    first = 8.0 * (
+        math.cos(turn) * np.asarray(plane.along_row) + math.sin(turn) * np.asarray(plane.along_column)
+    )
     second = 5.0 * (
         -math.sin(turn) * np.asarray(plane.along_row) + math.cos(turn) * np.asarray(plane.along_column)
     )

@@ -54,9 +54,7 @@ def upgrade() -> None:
         sa.Column("signed_at", UtcDateTime(), nullable=True),
         sa.Column("signed_hash", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("report_id", name=op.f("pk_reading_report")),
-        sa.UniqueConstraint(
-            "imaging_study_uid", "author", "template_url", name="uq_reading_report_identity"
-        ),
+        sa.UniqueConstraint("imaging_study_uid", "author", "template_url", name="uq_reading_report_identity"),
     )
 
 

@@ -92,9 +92,7 @@ def _unit(dataset: Dataset) -> str:
     return UNITS.get(str(dataset.get("Modality", "")), ARBITRARY)
 
 
-def _statistics(
-    dataset: Dataset, finding: Finding, pixels: npt.NDArray[np.bool_]
-) -> tuple[Quantity, ...]:
+def _statistics(dataset: Dataset, finding: Finding, pixels: npt.NDArray[np.bool_]) -> tuple[Quantity, ...]:
     values = _values(dataset, finding)
     found = None if values is None else pixel_statistics(values[pixels])
     if found is None:

@@ -83,9 +83,7 @@ class Findings:
         numbers = numbers_of(self._archive, row, finding)
         return self._write(user, finding, based_on, row.pseudonym, numbers, client=client)
 
-    def remove(
-        self, user: User, finding_id: str, based_on: int, client: str | None = None
-    ) -> StoredFinding:
+    def remove(self, user: User, finding_id: str, based_on: int, client: str | None = None) -> StoredFinding:
         """Remove a finding from all lists; its revisions stay, and saving it again brings it back."""
         found = self.get(finding_id)
         return self._write(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 
-
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym

@@ -11,6 +11,14 @@ const TOOLS = /** @type {Record<string, string>} */ (
 const UNITS = /** @type {Record<string, string>} */ (
   { "[hnsf'U]": "HU", "[arb'U]": "", mm2: "mm²" });
 
+/** Marks stay readable on bright, dark and coloured ground. */
+const LOOK = {
+  color: "#ffe066", colorHighlighted: "#fff3bf", colorSelected: "#ffffff", colorLocked: "#c9d1d9",
+  lineWidth: "2", shadow: true, textBoxColor: "#ffe066", textBoxColorHighlighted: "#fff3bf",
+  textBoxColorSelected: "#ffffff", textBoxColorLocked: "#c9d1d9", textBoxFontSize: "15px",
+  textBoxBackground: "rgba(0, 0, 0, 0.6)",
+};
+
 const PAUSE_MS = 400; // a drag changes a finding sixty times a second; it is saved when the hand rests
 
 /** @typedef {any} Finding */
@@ -63,6 +71,9 @@ export class Findings {
       group.getToolInstance(tool.toolName).configuration.actions = {};
     }
     group.addViewport("stack", "room");
+    const { style } = tools.annotation.config;
+    const before = style.getDefaultToolStyles();
+    style.setDefaultToolStyles({ ...before, global: { ...before.global, ...LOOK } });
     const { Primary, Auxiliary, Secondary, Wheel } = tools.Enums.MouseBindings;
     group.setToolActive("Pan", { bindings: [{ mouseButton: Auxiliary }] });
     group.setToolActive("Zoom", { bindings: [{ mouseButton: Secondary }] });

@@ -20,14 +20,16 @@ export const bindKeys = (table, actions) => {
     if (!actions[action]) throw new Error(`no function for the action ${action}`);
     for (const key of keys) bound.set(key, [action, inFields]);
   }
+  // On the way down: the engine listens to keys on its element and swallows them, the tab key too.
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    if (event.target instanceof Element && event.target.closest("#viewport")) event.stopPropagation();
+    if (document.querySelector("dialog[open]")) return;
     const found = bound.get(nameOf(event));
     if (!found || (isField(event.target) && !found[1])) return;
-    // Arrows and space belong to a control that has the focus.
+    // Arrows, digits and space belong to a control that has the focus.
     const isControl = event.target instanceof Element && event.target.matches("input, summary");
-    if (isControl && !found[1] && /^(Arrow|Home|End|Page)/.test(event.key)) return;
+    if (isControl && !found[1] && /^(Arrow|Home|End|Page|[0-9 ]$)/.test(event.key)) return;
     event.preventDefault();
     actions[found[0]](event.key);
-  });
+  }, true);
 };

@@ -222,7 +222,7 @@ export class Stage {
     const { series, masks } = this;
     const turn = ++masks.turn;
     if (!series?.hasOverlays || !series.segments.length) {
-      this.element.dataset.masks = `${index}`;
+      byId("stage").dataset.masks = `${index}`;
       return;
     }
     let runs = masks.cache.get(index);
@@ -249,7 +249,7 @@ export class Stage {
     }
     /** @type {any} */ (canvas.getContext("2d")).putImageData(pixels, 0, 0);
     this.masks.picture = /** @type {any} */ ({ index, canvas });
-    this.element.dataset.masks = `${index}`;
+    byId("stage").dataset.masks = `${index}`;
     this.#decorate();
   }
 
