@@ -39,12 +39,12 @@ def show_series(
     request: Request,
     series: Uid,
     user: Viewer,
+    *,
     instance: Text = "",
     frame: Annotated[int, Query(ge=1)] = 1,
     segmentation: Text = "",
     segment: Annotated[str, Query(max_length=80)] = "",
     finding: Annotated[str, Query(max_length=36)] = "",
-    *,
     plain: bool = False,
 ) -> Response:
     """Show a series, at a slice, with a segment or a finding when the address names them.
