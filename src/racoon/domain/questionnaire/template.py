@@ -300,7 +300,7 @@ def _value(link_id: str, kind: str, document: Mapping[str, Any]) -> Value:
     if name not in document:
         raise BadTemplate(f"Item {link_id}: a value of type {kind} is written as {name or 'nothing'}.")
     value = document[name]
-    return _coding(value) if name == "valueCoding" else value  # type: ignore[no-any-return]
+    return _coding(value) if name == "valueCoding" else value
 
 
 def _limit(document: Mapping[str, Any] | None) -> float | None:

@@ -19,6 +19,7 @@ const LOOK = {
   textBoxBackground: "rgba(0, 0, 0, 0.6)",
 };
 
+const AGAIN_MS = 2000;
 const PAUSE_MS = 400; // a drag changes a finding sixty times a second; it is saved when the hand rests
 
 /** @typedef {any} Finding */
@@ -203,15 +204,26 @@ export class Findings {
   async #change(id, after) {
     const before = this.#stored(this.stored.get(id));
     if (JSON.stringify(before) === JSON.stringify(after)) return;
-    if (await this.#send(id, after)) {
+    const outcome = await this.#send(id, after);
+    if (outcome === "saved") {
       this.past.push({ id, before, after });
       this.future = [];
-    }
+    } else if (outcome === "lost") this.#tryAgain(id, after);
+  }
+
+  /** After a lost network: save what is on the screen by then. @param {string} id @param {any} after */
+  #tryAgain(id, after) {
+    clearTimeout(this.timers.get(id));
+    this.timers.set(id, window.setTimeout(() => {
+      this.timers.delete(id);
+      const drawn = this.stage.tools.annotation.state.getAnnotation(id);
+      this.#change(id, after && drawn ? this.#documentOf(drawn) ?? after : after);
+    }, AGAIN_MS));
   }
 
   /** Send a state of a finding after what is on its way. @param {string} id @param {any} after */
   async #send(id, after) {
-    let isSaved = false;
+    let outcome = "refused";
     const turn = (this.queues.get(id) ?? Promise.resolve()).then(async () => {
       this.say(this.data.words["Saving …"]);
       const address = `/api/reading/findings/${id}`;
@@ -228,18 +240,21 @@ export class Findings {
           this.stored.delete(id);
           if (this.chosen === id) this.chosen = "";
         }
-        isSaved = true;
+        outcome = "saved";
         this.say(this.data.words["Saved"]);
       } catch (error) {
         this.say(error instanceof Error ? error.message : `${error}`, true);
-        // What the node refused is not shown as if it were stored; a lost network keeps it for the next try.
-        if (!(error instanceof Refusal)) return;
+        // What the node refused is not shown as if it were stored; a lost network leaves it on the screen.
+        if (!(error instanceof Refusal)) {
+          outcome = "lost";
+          return;
+        }
       }
       this.#refresh(id);
     });
     this.queues.set(id, turn);
     await turn;
-    return isSaved;
+    return outcome;
   }
 
   /** @type {Map<string, number>} */
@@ -269,7 +284,7 @@ export class Findings {
   async #step(from, to, side) {
     const change = from.pop();
     if (!change) return this.say(this.data.words["Nothing more to undo or redo."]);
-    if (await this.#send(change.id, change[side])) to.push(change);
+    if (await this.#send(change.id, change[side]) === "saved") to.push(change);
     else from.push(change);
   }
 
