@@ -111,6 +111,7 @@ ROOM_WORDS = (
     "Signed",
     "Take from the chosen finding",
     "The report is not complete.",
+    "Value",
     "yes",
     "Your roles do not allow this.",
 )

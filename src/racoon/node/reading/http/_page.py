@@ -97,7 +97,8 @@ def _room(request: Request, user: User, view: SeriesView) -> dict[str, Any]:
         ],
         "keys": [[list(binding.keys), binding.action, binding.in_fields] for binding in KEYS],
         "meanings": [[code.key, words(code.meaning)] for code in MEANINGS],
-        "names": {name: words(code.meaning) for name, code in NAMES.items()},
+        # The value of one pixel is coded as a mean, which nobody would call it.
+        "names": {name: words(code.meaning) for name, code in NAMES.items()} | {"value": words("Value")},
         "words": {text: words(text) for text in ROOM_WORDS},
     }
 

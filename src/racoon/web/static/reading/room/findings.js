@@ -16,7 +16,6 @@ const LOOK = {
   color: "#ffe066", colorHighlighted: "#fff3bf", colorSelected: "#ffffff", colorLocked: "#c9d1d9",
   lineWidth: "2", shadow: true, textBoxColor: "#ffe066", textBoxColorHighlighted: "#fff3bf",
   textBoxColorSelected: "#ffffff", textBoxColorLocked: "#c9d1d9", textBoxFontSize: "15px",
-  textBoxBackground: "rgba(0, 0, 0, 0.6)",
 };
 
 const AGAIN_MS = 2000;
