@@ -3,7 +3,7 @@ PY   := .venv/bin/python
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test check fix docs bench acceptance clean run-env test-env
+.PHONY: help demo test check fix docs viewer bench acceptance clean run-env test-env
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -23,6 +23,9 @@ fix: test-env    ## format and repair what the linter can repair
 docs: test-env   ## the documentation into site/
 	@$(PY) tools/build_docs.py
 
+viewer:          ## the third-party modules of the reading room (demo and test build them too)
+	@python3 tools/build_viewer.py
+
 bench: test-env  ## side-by-side benchmarks; each prints a ratio
 	@$(PY) tools/run_bench.py
 
@@ -30,10 +33,12 @@ acceptance: test-env ## an issue's whole acceptance list, resumable: make accept
 	@$(PY) tools/acceptance.py $(ISSUE)
 
 clean:           ## remove everything that can be made again
-	@rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache && echo "· clean"
+	@rm -rf .venv build dist site src/racoon/web/static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache && echo "· clean"
 
 run-env:
 	@python3 tools/set_up.py run
+	@python3 tools/build_viewer.py --if-possible
 
 test-env:
 	@python3 tools/set_up.py test
+	@python3 tools/build_viewer.py --if-possible

@@ -57,7 +57,19 @@ def test_wheel_holds_no_data_and_no_waste(wheel: zipfile.ZipFile) -> None:
         r"\.(dcm|nii|nrrd|gz|npz|pt|pth|pkl|safetensors|sqlite|db|pem|key|log|pyc)$|__pycache__|\.git/"
     )
     assert [name for name in wheel.namelist() if waste.search(name)] == []
-    assert sum(item.file_size for item in wheel.infolist()) < 10_000_000
+    ours = [item for item in wheel.infolist() if "/static/vendor/" not in item.filename]
+    assert sum(item.file_size for item in ours) < 10_000_000
+    assert sum(item.file_size for item in wheel.infolist()) < 25_000_000
+
+
+def test_wheel_brings_the_reading_room_where_it_is_built(wheel: zipfile.ZipFile, repository: Path) -> None:
+    built = repository / "src/racoon/web/static/vendor/cornerstone"
+    if not built.is_dir():
+        pytest.skip("THE READING ROOM IS NOT BUILT: make viewer")
+    root = "racoon/web/static/vendor/cornerstone/"
+    inside = {name.removeprefix(root) for name in wheel.namelist() if name.startswith(root)}
+    assert inside == {path.relative_to(built).as_posix() for path in built.rglob("*") if path.is_file()}
+    assert {"cornerstone.js", "LICENCES.txt", "built-from.txt"} <= inside
 
 
 def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:

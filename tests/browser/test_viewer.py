@@ -1,4 +1,4 @@
-"""The viewer in a real Chromium: first image, scrolling, windows, masks, and nothing asked from elsewhere."""
+"""The plain viewer in a real Chromium: first image, scrolling, windows, masks, and nothing asked from elsewhere."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def page(address: str, needs_program: Callable[[str, str], str]) -> Iterator[Pag
                 complaints.append(sent.url) if not sent.url.startswith((address, "blob:", "data:")) else None
             ),
         )
-        page.goto(f"{address}{SERIES}?instance={uid(1, 1, 3)}")
+        page.goto(f"{address}{SERIES}?plain=true&instance={uid(1, 1, 3)}")
         page.fill("[name=username]", "reader")
         page.fill("[name=password]", PASSWORD)
         page.click("main button")
@@ -111,7 +111,7 @@ def test_keys_wheel_and_slider_change_the_slice(page: Page) -> None:
     page.wait_for_selector("#stage[data-masks='2']")
     page.locator("#slice").fill("7")
     page.wait_for_selector("#stage[data-masks='7']")
-    page.wait_for_url(f"**{SERIES}?instance={uid(1, 1, 8)}*")
+    page.wait_for_url(f"**{SERIES}?plain=true&instance={uid(1, 1, 8)}*")
 
 
 def test_window_keys_change_the_grey_levels(page: Page) -> None:
@@ -143,6 +143,8 @@ def test_masks_lie_on_their_voxels_and_can_be_hidden(page: Page) -> None:
 def test_archive_leads_to_the_viewer(page: Page, address: str, tmp_path: Path) -> None:
     page.goto(f"{address}/archive")
     page.click(f"a[href='{SERIES}'] >> nth=0")
+    page.wait_for_selector("#stage")
+    page.goto(f"{page.url}?plain=true")
     page.wait_for_selector("#stage[data-masks]")
     page.screenshot(path=str(tmp_path / "viewer.png"))
     page.click("text=Deutsch")

@@ -28,6 +28,9 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "quarantine.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "archive.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "image.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "finding.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "finding.write": frozenset({Role.READER}),
+        "report.write": frozenset({Role.READER}),
         "measurement.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "study.read": _SITE_STAFF | {Role.READER},
         "track.decide": frozenset(

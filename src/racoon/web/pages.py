@@ -29,6 +29,9 @@ from racoon.web.translation import LANGUAGE_COOKIE, LANGUAGES, language_of, tran
 from racoon.web.words import tone, unit_text, words_of
 
 STATIC_PATH = "/static"
+HASHED_NAMES = ("vendor/cornerstone/assets/", "vendor/cornerstone/chunks/")
+"""Folders of the bundled viewer whose file names hold a hash of their content."""
+
 THEMES = ("auto", "dark", "light")
 THEME_COOKIE = "racoon_theme"
 A_YEAR_S = 31_536_000
@@ -198,7 +201,7 @@ class _ImmutableFiles(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        if b"v=" in scope.get("query_string", b""):
+        if b"v=" in scope.get("query_string", b"") or path.startswith(HASHED_NAMES):
             response.headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
         return response
 

@@ -14,12 +14,16 @@ from racoon.central.orchestration.model import JobState as OfferState
 from racoon.central.orchestration.model import RunState
 from racoon.central.portal.http import NAVIGATION as CENTRAL_NAVIGATION
 from racoon.central.sites.model import SiteState
+from racoon.domain.finding import MEANINGS
+from racoon.domain.finding import NAMES as NUMBERS
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.identity import Role
+from racoon.domain.questionnaire import MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
 from racoon.node.jobs.model import JobState
-from racoon.node.reading.model import CT_PRESETS, FINDING_LABELS
+from racoon.node.reading.keys import KEYS
+from racoon.node.reading.model import CT_PRESETS, FINDING_LABELS, ROOM_WORDS
 from racoon.node.release.jobs import PROTECT
 from racoon.node.release.model import REASONS
 from racoon.web.words import NAMES, TONES, english_of
@@ -29,7 +33,9 @@ TEMPLATES = PACKAGE / "web" / "templates"
 
 SPEAKING = (
     "central",
+    "domain/finding.py",
     "domain/governance",
+    "domain/questionnaire/answers.py",
     "node/approvals",
     "node/compute",
     "node/curation",
@@ -76,7 +82,9 @@ def codes() -> Iterator[str]:
     yield from (*NAMES, *TONES, *RUNS, *PARTS, *PROTECT)
     yield from ("manual", "assisted", "automatic", "semiautomatic", "axial", "coronal", "sagittal", "oblique")
     yield from (preset.name for preset in CT_PRESETS)
-    yield from FINDING_LABELS.values()
+    yield from (*FINDING_LABELS.values(), *ROOM_WORDS, *MESSAGES.values())
+    yield from (binding.label for binding in KEYS)
+    yield from (code.meaning for code in (*MEANINGS, *NUMBERS.values()))
     yield from (english for _, english in REASONS.values())
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)

@@ -1,7 +1,7 @@
-"""Looking at images: a plain viewer page that shows a series, its geometry and its masks.
+"""Looking at images and saying what is there: the reading room, its findings and structured reports.
 
-It shows what the archive holds and writes nothing; measurements and reports will live here later.
-Its addresses are stable: a number in a result leads to the series and slice it came from.
+``findings`` keeps marks with their places and numbers, ``reports`` the answers to report templates; a plain viewer
+stands in where the room cannot run.  Addresses are stable: a number leads to the slice it came from.
 For research use only; it is no diagnostic display.
-Floor plan: a room of ``node``; asks ``archive.service``, renders through ``web``.
+Floor plan: a room of ``node``; asks ``archive.service`` and ``science``, renders through ``web``.
 """

@@ -91,6 +91,33 @@ FINDING_LABELS = {
 """Short names of geometry findings, translated on the page; the sentence with the numbers follows them."""
 
 
+ROOM_WORDS = (
+    *(preset.name for preset in CT_PRESETS),
+    "As stored",
+    "Automatic",
+    *FINDING_LABELS.values(),
+    "Address",
+    "Choose a finding that has such a number first.",
+    "Complete: it can be signed.",
+    "from the image",
+    "Loading …",
+    "Meaning",
+    "no",
+    "Nothing more to undo or redo.",
+    "Open questions",
+    "Remove",
+    "Saved",
+    "Saving …",
+    "Signed",
+    "Take from the chosen finding",
+    "The report is not complete.",
+    "Value",
+    "yes",
+    "Your roles do not allow this.",
+)
+"""English words that the reading room's script says; it gets them translated."""
+
+
 @dataclass(frozen=True)
 class SeriesView:
     """Everything the viewer page shows besides pixels."""
@@ -130,8 +157,14 @@ class SeriesView:
             "pixelSpacing": self.pixel_spacing_mm,
             "planes": [[plane.sop_instance_uid, plane.frame, plane.position_mm] for plane in self.planes],
             "presets": [[preset.name, preset.centre, preset.width] for preset in self.presets],
-            "segments": [[entry.key, entry.colour] for entry in self.segments],
+            "segments": [[entry.key, entry.colour, entry.name, entry.code] for entry in self.segments],
             "hasOverlays": self.has_overlays,
+            "edges": self.edges,
+            "pseudonym": self.pseudonym,
+            "modality": self.modality,
+            "description": self.description,
+            "bodyPart": self.body_part,
+            "findings": self.findings,
         }
 
 

@@ -11,7 +11,13 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from racoon.node.archive.model import InstanceRow, SeriesFilter, SeriesNotFound
+from racoon.node.archive.model import (
+    SEGMENTATION_MODALITY,
+    InstanceRow,
+    SeriesFacts,
+    SeriesFilter,
+    SeriesNotFound,
+)
 from racoon.node.archive.service import Archive
 from racoon.node.reading.model import (
     FINDING_LABELS,
@@ -70,6 +76,12 @@ class Reading:
             with self._lock:
                 _remember(self._views, key, found)
         return found
+
+    def picture_series(self, imaging_study_uid: str) -> list[SeriesFacts]:
+        """List the series of an imaging study that are pictures, in the order of their series numbers."""
+        rows = self._archive.series(SeriesFilter(imaging_study_uid=imaging_study_uid))
+        facts = [row.facts for row in rows if row.facts.rows and row.facts.modality != SEGMENTATION_MODALITY]
+        return sorted(facts, key=lambda found: (found.series_number or 0, found.series_uid))
 
     def overlays(self, series_uid: str) -> Overlays:
         """Return all masks of a series as runs, empty where the series is not one regular grid."""

@@ -2,7 +2,7 @@
 
 Every function crops to the structure's box first, so cost follows the structure and not the scan.
 All of them take an affine instead of spacings: anisotropic, oblique and flipped grids need no special case.
-Not here: densities (``science.biomarkers``) and drawing or editing masks.
+``drawn`` measures what a person drew on one image.  Not here: densities (``science.biomarkers``) and editing masks.
 """
 
 from racoon.science.geometry.box import Box, bounding_box
@@ -13,6 +13,16 @@ from racoon.science.geometry.diameters import (
     max_diameter_mm,
 )
 from racoon.science.geometry.distances import SurfaceDistances, dice, jaccard, surface_distances
+from racoon.science.geometry.drawn import (
+    ImagePlane,
+    PixelStatistics,
+    Point,
+    ellipse_area_mm2,
+    ellipse_pixels,
+    length_mm,
+    pixel_statistics,
+    two_axes_mm,
+)
 from racoon.science.geometry.parts import Parts, find_parts
 from racoon.science.geometry.surface import Surface, mesh_vertices, surface_of
 from racoon.science.geometry.thickness import Thickness, thickness_between
@@ -23,7 +33,10 @@ __all__ = [
     "AxialDiameters",
     "Box",
     "Centreline",
+    "ImagePlane",
     "Parts",
+    "PixelStatistics",
+    "Point",
     "Section",
     "Surface",
     "SurfaceDistances",
@@ -33,15 +46,20 @@ __all__ = [
     "axial_diameters",
     "bounding_box",
     "dice",
+    "ellipse_area_mm2",
+    "ellipse_pixels",
     "equivalent_diameter_mm",
     "find_parts",
     "jaccard",
     "largest_slice",
+    "length_mm",
     "max_diameter_mm",
     "mesh_vertices",
+    "pixel_statistics",
     "surface_distances",
     "surface_of",
     "thickness_between",
+    "two_axes_mm",
     "volume_ml",
     "voxel_volume_ml",
 ]

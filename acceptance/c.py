@@ -1,0 +1,31 @@
+"""Issue C, reading: images, findings and structured reports that radiologists like."""
+
+from __future__ import annotations
+
+from tools.acceptance import Step
+
+TITLE = "reading at and in the image: viewer, findings and structured reports"
+
+STEPS = [
+    Step(
+        "room",
+        "in a real Chromium: first image, scrolling, masks on their voxels, findings, a report signed by keyboard, axe",
+        tests=("tests/browser/test_reading_room.py",),
+    ),
+    Step(
+        "plain-viewer",
+        "the same address without WebGL: slices, windows, masks",
+        tests=("tests/browser/test_viewer.py",),
+    ),
+    Step(
+        "findings",
+        "every stored finding lies on its image; lengths and areas equal the affine's; rights, revisions, audit",
+        tests=("tests/unit/node/reading", "tests/unit/science/geometry/test_drawn.py"),
+    ),
+    Step(
+        "templates",
+        "conditions, sums, limits and repeats of a Questionnaire; what the subset lacks is refused",
+        tests=("tests/unit/domain/questionnaire",),
+    ),
+    Step("words", "German and English complete", tests=("tests/unit/web",)),
+]

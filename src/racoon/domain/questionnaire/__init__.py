@@ -1,0 +1,38 @@
+"""Templates of structured reports and their answers: a written subset of FHIR R4 Questionnaire and SDC.
+
+``template`` reads a Questionnaire and refuses what the subset does not have; ``answers`` reads and writes the items
+of a QuestionnaireResponse; ``evaluation`` says what is asked, what is computed and what is wrong.  The subset:
+group, display, boolean, integer, decimal, string, text and choice; required, repeats, readOnly, initial, minValue,
+maxValue, unit, enableWhen with enableBehavior, a calculated sum, translations, and two extensions of our own: the
+answer of a normal case, and which numbers of a finding an answer may be taken from.  Not here: storing and signing.
+"""
+
+from racoon.domain.questionnaire.answers import Answer, Answered, BadAnswers, items_of, items_to_fhir
+from racoon.domain.questionnaire.evaluation import (
+    MESSAGES,
+    Evaluation,
+    Problem,
+    evaluate,
+    initial_items,
+    normal_items,
+)
+from racoon.domain.questionnaire.template import BadTemplate, Coding, Item, Template, template_of
+
+__all__ = [
+    "MESSAGES",
+    "Answer",
+    "Answered",
+    "BadAnswers",
+    "BadTemplate",
+    "Coding",
+    "Evaluation",
+    "Item",
+    "Problem",
+    "Template",
+    "evaluate",
+    "initial_items",
+    "items_of",
+    "items_to_fhir",
+    "normal_items",
+    "template_of",
+]

@@ -1,0 +1,120 @@
+"""Answers: the items of a FHIR QuestionnaireResponse, read and written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from racoon.domain.questionnaire.template import OURS, VALUE_NAMES, Coding, Item, Template, Value
+from racoon.errors import Defect
+
+SOURCE = OURS + "answer-from-finding"
+"""On an answer: the finding whose number it is."""
+
+DEEPEST = 10
+
+
+class BadAnswers(Defect):
+    """Answers that are no QuestionnaireResponse of the template: an unknown question or another type."""
+
+    code = "reading.bad_answers"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, and the finding it was taken from."""
+
+    value: Value
+    finding_id: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One item of a response: a question with its answers, or one instance of a group with its items."""
+
+    link_id: str
+    answers: tuple[Answer, ...] = ()
+    items: tuple[Answered, ...] = ()
+
+
+def items_of(template: Template, document: object) -> tuple[Answered, ...]:
+    """Read the items of a QuestionnaireResponse.
+
+    Raises
+    ------
+    BadAnswers
+        If a question is unknown or an answer has another type than its question.
+    """
+    return _items(template.items, document, 0)
+
+
+def _items(asked: Sequence[Item], document: object, depth: int) -> tuple[Answered, ...]:
+    if depth > DEEPEST or not isinstance(document, Sequence) or isinstance(document, str):
+        raise BadAnswers("Answers are a list of items, as in a QuestionnaireResponse.")
+    known = {item.link_id: item for item in asked}
+    found = []
+    for entry in document:
+        item = known.get(str(entry.get("linkId"))) if isinstance(entry, Mapping) else None
+        if item is None:
+            raise BadAnswers("The answers name a question that the template does not have at this place.")
+        answers = tuple(_answer(item, answer) for answer in entry.get("answer") or ())
+        if answers and not item.is_question:
+            raise BadAnswers("A group of questions has no answer of its own.")
+        found.append(Answered(item.link_id, answers, _items(item.items, entry.get("item") or (), depth + 1)))
+    return tuple(found)
+
+
+def _answer(item: Item, document: object) -> Answer:
+    name = VALUE_NAMES.get(item.kind, "")
+    value = document.get(name) if isinstance(document, Mapping) else None
+    is_right = {
+        "boolean": isinstance(value, bool),
+        "integer": isinstance(value, int) and not isinstance(value, bool),
+        "decimal": isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+        "string": isinstance(value, str),
+        "text": isinstance(value, str),
+        "choice": isinstance(value, Mapping),
+    }.get(item.kind, False)
+    if not is_right or not isinstance(document, Mapping):
+        raise BadAnswers("An answer has another type than its question.", details={"link_id": item.link_id})
+    source = next(
+        (
+            str(extension.get("valueString", ""))
+            for extension in document.get("extension") or ()
+            if isinstance(extension, Mapping) and extension.get("url") == SOURCE
+        ),
+        "",
+    )
+    if item.kind == "choice" and isinstance(value, Mapping):
+        given = Coding(str(value.get("system", "")), str(value.get("code", "")))
+        # The words of a coded answer are the template's, whatever a client sends.
+        known = {option.coding.key: option.coding for option in item.options}
+        return Answer(known.get(given.key, given), source)
+    return Answer(value, source)  # type: ignore[arg-type]
+
+
+def items_to_fhir(template: Template, items: Sequence[Answered]) -> list[dict[str, Any]]:
+    """Write the items of a QuestionnaireResponse."""
+    kinds = {item.link_id: item for item in template.walk()}
+    return [_to_fhir(kinds, item) for item in items]
+
+
+def _to_fhir(kinds: Mapping[str, Item], item: Answered) -> dict[str, Any]:
+    document: dict[str, Any] = {"linkId": item.link_id, "text": kinds[item.link_id].words.text}
+    if item.answers:
+        document["answer"] = [_answer_to_fhir(kinds[item.link_id].kind, answer) for answer in item.answers]
+    if item.items:
+        document["item"] = [_to_fhir(kinds, child) for child in item.items]
+    return document
+
+
+def _answer_to_fhir(kind: str, answer: Answer) -> dict[str, Any]:
+    value: Any = answer.value
+    if isinstance(value, Coding):
+        value = {"system": value.system, "code": value.code, "display": value.display}
+    document: dict[str, Any] = {VALUE_NAMES[kind]: value}
+    if answer.finding_id:
+        document["extension"] = [{"url": SOURCE, "valueString": answer.finding_id}]
+    return document

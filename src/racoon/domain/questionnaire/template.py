@@ -1,0 +1,322 @@
+"""Read a FHIR R4 Questionnaire into what we can ask; what the subset lacks is refused, never ignored silently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from racoon.errors import Defect
+
+HL7 = "http://hl7.org/fhir/StructureDefinition/"
+SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/"
+OURS = "urn:racoon:fhir:"
+
+NORMAL = OURS + "questionnaire-normal-answer"
+"""The answer of a normal case; one key gives all of them at once."""
+
+FROM_FINDING = OURS + "questionnaire-from-finding"
+"""Name of a number of a finding that may become the answer, e.g. ``long_axis``; the first one that fits is taken."""
+
+TRANSLATION = HL7 + "translation"
+CALCULATED = SDC + "sdc-questionnaire-calculatedExpression"
+
+KINDS = frozenset({"group", "display", "boolean", "integer", "decimal", "string", "text", "choice"})
+VALUE_NAMES: Mapping[str, str] = {
+    "boolean": "valueBoolean",
+    "integer": "valueInteger",
+    "decimal": "valueDecimal",
+    "string": "valueString",
+    "text": "valueString",
+    "choice": "valueCoding",
+}
+OPERATORS = frozenset({"exists", "=", "!=", ">", "<", ">=", "<="})
+
+_KNOWN_KEYS = frozenset(
+    {
+        "linkId", "text", "_text", "type", "code", "required", "repeats", "readOnly", "initial", "answerOption",
+        "enableWhen", "enableBehavior", "extension", "item", "maxLength", "prefix", "definition", "id",
+    }
+)  # fmt: skip
+_KNOWN_EXTENSIONS = frozenset(
+    {
+        NORMAL,
+        FROM_FINDING,
+        CALCULATED,
+        HL7 + "minValue",
+        HL7 + "maxValue",
+        HL7 + "questionnaire-unit",
+        HL7 + "questionnaire-itemControl",
+        HL7 + "questionnaire-choiceOrientation",
+    }
+)
+"""The last two only concern looks; the form has its own."""
+
+_SUM = re.compile(
+    r"%resource\.descendants\(\)\.where\(linkId in \(('[^'()]+'(?: ?\| ?'[^'()]+')*)\)\)\.answer\.value\.sum\(\)"
+)
+
+
+class BadTemplate(Defect):
+    """A Questionnaire that the subset cannot show faithfully."""
+
+    code = "reading.bad_template"
+
+
+@dataclass(frozen=True)
+class Coding:
+    """A coded answer as FHIR writes it; two codings are the same when system and code are."""
+
+    system: str
+    code: str
+    display: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two codings the same."""
+        return self.system, self.code
+
+
+Value = bool | int | float | str | Coding
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text and its translations by language."""
+
+    text: str
+    translations: tuple[tuple[str, str], ...] = ()
+
+    def in_language(self, language: str) -> str:
+        """Return the translation, else the text as it was written."""
+        return dict(self.translations).get(language, self.text)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One answer to choose."""
+
+    coding: Coding
+    words: Words
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``enableWhen``: a question, an operator and a value; for ``exists`` the value is a truth value."""
+
+    question: str
+    operator: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question, group or text of a template.
+
+    Parameters
+    ----------
+    normal
+        Answer of a normal case, or None.
+    sum_of
+        For a calculated item: link ids whose answers are added.
+    from_finding
+        Names of the numbers of a finding that may become the answer, the best first.
+    """
+
+    link_id: str
+    kind: str
+    words: Words
+    codes: tuple[Coding, ...] = ()
+    is_required: bool = False
+    repeats: bool = False
+    is_read_only: bool = False
+    initial: tuple[Value, ...] = ()
+    options: tuple[Option, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    needs_all: bool = False
+    minimum: float | None = None
+    maximum: float | None = None
+    longest: int | None = None
+    unit: Coding | None = None
+    normal: Value | None = None
+    sum_of: tuple[str, ...] = ()
+    from_finding: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it has answers."""
+        return self.kind not in ("group", "display")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template; ``canonical`` (address and version) names it for good."""
+
+    url: str
+    version: str
+    words: Words
+    status: str
+    items: tuple[Item, ...]
+
+    @property
+    def canonical(self) -> str:
+        """Address and version, as ``QuestionnaireResponse.questionnaire`` has them."""
+        return f"{self.url}|{self.version}"
+
+    def walk(self) -> Iterator[Item]:
+        """Yield every item, parents before children."""
+        yield from _walk(self.items)
+
+
+def _walk(items: Sequence[Item]) -> Iterator[Item]:
+    for item in items:
+        yield item
+        yield from _walk(item.items)
+
+
+def template_of(document: Mapping[str, Any]) -> Template:
+    """Read a Questionnaire.
+
+    Raises
+    ------
+    BadTemplate
+        If it uses something outside the subset, or refers to questions that do not exist; the message says what.
+    """
+    if document.get("resourceType") != "Questionnaire":
+        raise BadTemplate("A template is a FHIR Questionnaire.")
+    if not document.get("url") or not document.get("version"):
+        raise BadTemplate(
+            "A template needs an address and a version, so that answers stay readable for good."
+        )
+    template = Template(
+        str(document["url"]),
+        str(document["version"]),
+        _words(document, "title"),
+        str(document.get("status", "draft")),
+        tuple(_item(item) for item in document.get("item", ())),
+    )
+    found = [item.link_id for item in template.walk()]
+    if len(found) != len(set(found)):
+        raise BadTemplate("Two items of the template have the same linkId.")
+    wanted = {name for item in template.walk() for name in _names_in(item)}
+    if wanted - set(found):
+        raise BadTemplate(
+            f"The template refers to questions it does not have: {sorted(wanted - set(found))}."
+        )
+    return template
+
+
+def _names_in(item: Item) -> Iterator[str]:
+    yield from (condition.question for condition in item.conditions)
+    yield from item.sum_of
+
+
+def _item(document: Mapping[str, Any]) -> Item:
+    link_id, kind = document.get("linkId"), document.get("type")
+    if not isinstance(link_id, str) or not link_id or "/" in link_id or "[" in link_id:
+        raise BadTemplate("Every item of a template needs a linkId, a text without slashes and brackets.")
+    if kind not in KINDS:
+        raise BadTemplate(f"Item {link_id}: the type {kind} is not supported.")
+    if unknown := set(document) - _KNOWN_KEYS:
+        raise BadTemplate(f"Item {link_id}: {', '.join(sorted(unknown))} is not supported.")
+    extensions = list(document.get("extension", ()))
+    if unknown := {str(item.get("url")) for item in extensions} - _KNOWN_EXTENSIONS:
+        raise BadTemplate(f"Item {link_id}: the extension {', '.join(sorted(unknown))} is not supported.")
+    single = {item["url"]: item for item in extensions}
+    options = tuple(_option(link_id, item) for item in document.get("answerOption", ()))
+    if kind == "choice" and not options:
+        raise BadTemplate(f"Item {link_id}: a choice needs its answers in the template.")
+    if kind not in ("group", "choice") and document.get("repeats"):
+        raise BadTemplate(f"Item {link_id}: only groups and choices may repeat.")
+    unit = single.get(HL7 + "questionnaire-unit")
+    normal = single.get(NORMAL)
+    return Item(
+        link_id=link_id,
+        kind=str(kind),
+        words=_words(document, "text"),
+        codes=tuple(_coding(item) for item in document.get("code", ())),
+        is_required=bool(document.get("required")),
+        repeats=bool(document.get("repeats")),
+        is_read_only=bool(document.get("readOnly")) or CALCULATED in single,
+        initial=tuple(_value(link_id, str(kind), item) for item in document.get("initial", ())),
+        options=options,
+        conditions=tuple(_condition(link_id, item) for item in document.get("enableWhen", ())),
+        needs_all=document.get("enableBehavior") == "all",
+        minimum=_limit(single.get(HL7 + "minValue")),
+        maximum=_limit(single.get(HL7 + "maxValue")),
+        longest=document.get("maxLength"),
+        unit=_coding(unit["valueCoding"]) if unit else None,
+        normal=_value(link_id, str(kind), normal) if normal else None,
+        sum_of=_sum_of(link_id, single.get(CALCULATED)),
+        from_finding=tuple(
+            str(item.get("valueCode", "")) for item in extensions if item["url"] == FROM_FINDING
+        ),
+        items=tuple(_item(item) for item in document.get("item", ())),
+    )
+
+
+def _words(document: Mapping[str, Any], name: str) -> Words:
+    found = []
+    for extension in (document.get(f"_{name}") or {}).get("extension", ()):
+        if extension.get("url") == TRANSLATION:
+            parts = {part.get("url"): part for part in extension.get("extension", ())}
+            if "lang" in parts and "content" in parts:
+                content = parts["content"]
+                text = content.get("valueString", content.get("valueMarkdown", ""))
+                found.append((str(parts["lang"].get("valueCode", "")), str(text)))
+    return Words(str(document.get(name, "")), tuple(found))
+
+
+def _coding(document: Mapping[str, Any]) -> Coding:
+    return Coding(
+        str(document.get("system", "")), str(document.get("code", "")), str(document.get("display", ""))
+    )
+
+
+def _option(link_id: str, document: Mapping[str, Any]) -> Option:
+    if "valueCoding" not in document:
+        raise BadTemplate(f"Item {link_id}: answers to choose are codings.")
+    coding = document["valueCoding"]
+    return Option(_coding(coding), _words(coding, "display"))
+
+
+def _condition(link_id: str, document: Mapping[str, Any]) -> Condition:
+    operator = str(document.get("operator", ""))
+    names = [name for name in document if name.startswith("answer")]
+    if operator not in OPERATORS or len(names) != 1 or not document.get("question"):
+        raise BadTemplate(f"Item {link_id}: enableWhen needs a question, an operator and one answer.")
+    value = document[names[0]]
+    if names[0] == "answerCoding":
+        value = _coding(value)
+    if not isinstance(value, bool | int | float | str | Coding):
+        raise BadTemplate(f"Item {link_id}: enableWhen with {names[0]} is not supported.")
+    return Condition(str(document["question"]), operator, value)
+
+
+def _value(link_id: str, kind: str, document: Mapping[str, Any]) -> Value:
+    name = VALUE_NAMES.get(kind, "")
+    if name not in document:
+        raise BadTemplate(f"Item {link_id}: a value of type {kind} is written as {name or 'nothing'}.")
+    value = document[name]
+    return _coding(value) if name == "valueCoding" else value
+
+
+def _limit(document: Mapping[str, Any] | None) -> float | None:
+    if document is None:
+        return None
+    return float(document.get("valueInteger", document.get("valueDecimal", 0)))
+
+
+def _sum_of(link_id: str, document: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if document is None:
+        return ()
+    expression = str((document.get("valueExpression") or {}).get("expression", ""))
+    found = _SUM.fullmatch(expression.strip())
+    if found is None:
+        raise BadTemplate(
+            f"Item {link_id}: a calculated item is a sum over linkIds, "
+            "%resource.descendants().where(linkId in ('a'|'b')).answer.value.sum()."
+        )
+    return tuple(re.findall(r"'([^']+)'", found.group(1)))

@@ -1,0 +1,115 @@
+"""Numbers of a finding, computed from the archived image it was drawn on."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+
+from racoon.domain.finding import Finding, FindingKind, Quantity
+from racoon.node.archive.model import InstanceRow
+from racoon.node.archive.service import Archive
+from racoon.node.reading.findings.model import OutsideImage
+from racoon.science.geometry import (
+    ImagePlane,
+    ellipse_area_mm2,
+    ellipse_pixels,
+    length_mm,
+    pixel_statistics,
+    two_axes_mm,
+)
+from racoon.standards.dicom.plane import frames_of
+from racoon.standards.dicom.rendering import output_values
+
+TOLERANCE_MM = 0.05
+"""Browsers keep points in 32-bit floats: at a metre from the origin that is 0.00006 mm; positions in headers are
+rounded to 0.01 mm and worse."""
+
+UNITS = {"CT": "[hnsf'U]"}
+"""Unit of the pixel values; what has none in DICOM is arbitrary and comparable within one series only."""
+
+ARBITRARY = "[arb'U]"
+
+
+def numbers_of(archive: Archive, row: InstanceRow, finding: Finding) -> tuple[Quantity, ...]:
+    """Compute the numbers of a finding after checking that it lies on its image.
+
+    Raises
+    ------
+    OutsideImage
+        If the image has no such frame, another frame of reference, or the points are not on it.
+    """
+    dataset = pydicom.dcmread(io.BytesIO(archive.read_object(row)))
+    plane = plane_of(dataset, finding)
+    points = finding.place.points_mm
+    match finding.kind:
+        case FindingKind.LENGTH:
+            return (Quantity("length", length_mm(points[0], points[1]), "mm"),)
+        case FindingKind.BIDIRECTIONAL:
+            long_axis, short_axis = two_axes_mm(points)
+            return Quantity("long_axis", long_axis, "mm"), Quantity("short_axis", short_axis, "mm")
+        case FindingKind.ELLIPSE:
+            area = Quantity("area", ellipse_area_mm2(points), "mm2")
+            return area, *_statistics(dataset, finding, ellipse_pixels(points, plane))
+        case FindingKind.PROBE:
+            return _value(dataset, finding, plane)
+
+
+def plane_of(dataset: Dataset, finding: Finding) -> ImagePlane:
+    """Return the plane of the frame a finding names; checks that the finding lies on it."""
+    place = finding.place
+    if str(dataset.get("FrameOfReferenceUID", "")) != place.frame_of_reference_uid:
+        raise OutsideImage("The image has another frame of reference than the finding names.")
+    frames = frames_of(dataset)
+    if place.frame > len(frames):
+        raise OutsideImage("The image has no frame of this number.")
+    frame = frames[place.frame - 1]
+    along = frame.orientation
+    plane = ImagePlane(
+        frame.position_mm,
+        (along[0], along[1], along[2]),
+        (along[3], along[4], along[5]),
+        frame.pixel_spacing_mm,
+        frame.rows,
+        frame.columns,
+    )
+    if not plane.holds(place.points_mm, TOLERANCE_MM):
+        raise OutsideImage("The finding does not lie on the image it names. Draw it inside the picture.")
+    return plane
+
+
+def _values(dataset: Dataset, finding: Finding) -> npt.NDArray[np.generic] | None:
+    """Decode the image; colour has no value that could be averaged."""
+    if int(dataset.get("SamplesPerPixel", 1)) != 1:
+        return None
+    return output_values(dataset, finding.place.frame - 1)
+
+
+def _unit(dataset: Dataset) -> str:
+    return UNITS.get(str(dataset.get("Modality", "")), ARBITRARY)
+
+
+def _statistics(dataset: Dataset, finding: Finding, pixels: npt.NDArray[np.bool_]) -> tuple[Quantity, ...]:
+    values = _values(dataset, finding)
+    found = None if values is None else pixel_statistics(values[pixels])
+    if found is None:
+        return ()
+    unit = _unit(dataset)
+    return (
+        Quantity("mean", found.mean, unit),
+        Quantity("sd", found.sd, unit),
+        Quantity("minimum", found.minimum, unit),
+        Quantity("maximum", found.maximum, unit),
+    )
+
+
+def _value(dataset: Dataset, finding: Finding, plane: ImagePlane) -> tuple[Quantity, ...]:
+    values = _values(dataset, finding)
+    if values is None:
+        return ()
+    row, column = np.floor(plane.pixels_of(finding.place.points_mm)[0, :2] + 0.5).astype(int)
+    row, column = np.clip(row, 0, plane.rows - 1), np.clip(column, 0, plane.columns - 1)
+    return (Quantity("value", float(values[row, column]), _unit(dataset)),)

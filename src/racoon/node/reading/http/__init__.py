@@ -1,0 +1,16 @@
+"""Routes of the reading room: the page at its stable address, findings and reports as JSON.
+
+Every number of a result leads to ``/reading/series/{series}?instance={sop}&frame=1&segment={seg}:{number}``, every
+finding to ``/reading/findings/{id}``.  Pixels come from the archive's DICOMweb routes.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from racoon.node.reading.http import _findings, _page, _reports
+
+router = APIRouter(tags=["reading"])
+router.include_router(_page.router)
+router.include_router(_findings.router)
+router.include_router(_reports.router)

@@ -1,0 +1,64 @@
+"""Findings as JSON, and the stable address of each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from racoon.domain.finding import finding_of
+from racoon.node.reading.findings.model import FindingNotFound
+from racoon.node.reading.http._rooms import Uid, client_of, findings_of
+from racoon.platform.auth import User, require
+
+router = APIRouter()
+
+Reader = Annotated[User, Depends(require("finding.read"))]
+Author = Annotated[User, Depends(require("finding.write"))]
+Id = Annotated[str, Path(max_length=36)]
+
+
+@router.get("/reading/findings/{finding_id}", include_in_schema=False)
+def open_finding(request: Request, finding_id: Id, user: Reader) -> Response:  # noqa: ARG001
+    """Lead to the image with this finding in view."""
+    found = findings_of(request).get(finding_id)
+    if found.is_removed:
+        raise FindingNotFound("The finding was removed.")
+    return RedirectResponse(found.page, status_code=303)
+
+
+@router.get("/api/reading/imaging-studies/{study}/findings")
+def list_findings(request: Request, study: Uid, user: Reader) -> dict[str, Any]:  # noqa: ARG001
+    """List the findings of an imaging study, oldest first."""
+    return {"findings": [found.to_dict() for found in findings_of(request).of_study(study)]}
+
+
+@router.get("/api/reading/findings/{finding_id}")
+def read_finding(request: Request, finding_id: Id, user: Reader) -> dict[str, Any]:  # noqa: ARG001
+    """Return a finding in its newest revision, also a removed one."""
+    return findings_of(request).get(finding_id).to_dict()
+
+
+@router.put("/api/reading/findings/{finding_id}")
+def save_finding(
+    request: Request,
+    finding_id: Id,
+    user: Author,
+    document: Annotated[dict[str, Any], Body()],
+    based_on: Annotated[int, Query(ge=0)] = 0,
+) -> dict[str, Any]:
+    """Save a finding; the answer has its numbers, computed from the archived image.
+
+    ``based_on`` is the revision the author saw, 0 for a new finding.  Saving a removed finding brings it back.
+    """
+    finding = finding_of(finding_id, document)
+    return findings_of(request).save(user, finding, based_on, client_of(request)).to_dict()
+
+
+@router.delete("/api/reading/findings/{finding_id}")
+def remove_finding(
+    request: Request, finding_id: Id, user: Author, based_on: Annotated[int, Query(ge=1)]
+) -> dict[str, Any]:
+    """Remove a finding; its revisions stay, and saving it again brings it back."""
+    return findings_of(request).remove(user, finding_id, based_on, client_of(request)).to_dict()

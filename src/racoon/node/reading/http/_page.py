@@ -1,0 +1,125 @@
+"""The page at its stable address: the reading room, or the plain viewer where it cannot run; masks of a slice."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import Response
+
+from racoon.domain.finding import MEANINGS, NAMES
+from racoon.domain.permission import is_permitted
+from racoon.node.archive.read_audit import record_image_read
+from racoon.node.reading.http._rooms import Uid, reading_of
+from racoon.node.reading.keys import KEYS
+from racoon.node.reading.model import ROOM_WORDS, SeriesView
+from racoon.platform.auth import User, require
+from racoon.web.pages import asset, render
+from racoon.web.translation import language_of
+from racoon.web.words import words_of
+
+router = APIRouter()
+
+Viewer = Annotated[User, Depends(require("image.read"))]
+Text = Annotated[str, Query(max_length=64)]
+
+CORNERSTONE = "vendor/cornerstone/cornerstone.js"
+"""What ``tools/build_viewer.py`` makes; the wheel brings it along."""
+
+
+def is_room_built() -> bool:
+    """Tell whether the third-party modules of the reading room are there."""
+    return files("racoon.web").joinpath("static", CORNERSTONE).is_file()
+
+
+@router.get("/reading/series/{series}", include_in_schema=False)
+def show_series(
+    request: Request,
+    series: Uid,
+    user: Viewer,
+    *,
+    instance: Text = "",
+    frame: Annotated[int, Query(ge=1)] = 1,
+    segmentation: Text = "",
+    segment: Annotated[str, Query(max_length=80)] = "",
+    finding: Annotated[str, Query(max_length=36)] = "",
+    plain: bool = False,
+) -> Response:
+    """Show a series, at a slice, with a segment or a finding when the address names them.
+
+    The segment is ``segmentation=<SOP Instance UID>&segment=<number>``, or both in one with a colon.  ``plain``
+    asks for the viewer that needs no WebGL.
+    """
+    reading = reading_of(request)
+    segment = f"{segmentation}:{segment}" if segmentation and segment else segment
+    view = reading.view(series)
+    record_image_read(request, user, series, view.pseudonym)
+    start = view.index_of(instance, frame)
+    if start is None and segment and view.has_overlays:
+        start = reading.largest_slice(series, segment)
+    if start is None:
+        start = len(view.planes) // 2
+    known = {entry.key for entry in view.segments}
+    script = view.to_dict() | {"start": start, "segment": segment if segment in known else ""}
+    is_room = is_room_built() and not plain
+    if is_room:
+        script |= {"finding": finding} | _room(request, user, view)
+    return render(
+        request,
+        "node/reading/room.html" if is_room else "node/reading/series.html",
+        view=view,
+        start=start,
+        # "<" must not appear inside a script element, whatever a description holds.
+        script=json.dumps(script, separators=(",", ":")).replace("<", "\\u003c"),
+        is_instance_unknown=bool(instance) and view.index_of(instance, frame) is None,
+        is_segment_unknown=bool(segment) and segment not in known,
+        is_room_built=is_room_built(),
+        all_series=reading.picture_series(view.imaging_study_uid) if is_room else (),
+        keys=KEYS,
+    )
+
+
+def _room(request: Request, user: User, view: SeriesView) -> dict[str, Any]:
+    """Return what the reading room's script needs besides the series."""
+    language = language_of(request)
+    words = words_of(language)
+    place = request.app.state.accounts.role
+    return {
+        "cornerstone": asset(CORNERSTONE),
+        "language": language,
+        "user": user.name,
+        "mayWrite": is_permitted(place, user.roles, "finding.write"),
+        "mayReport": is_permitted(place, user.roles, "report.write"),
+        "allSeries": [
+            facts.series_uid for facts in reading_of(request).picture_series(view.imaging_study_uid)
+        ],
+        "keys": [[list(binding.keys), binding.action, binding.in_fields] for binding in KEYS],
+        "meanings": [[code.key, words(code.meaning)] for code in MEANINGS],
+        # The value of one pixel is coded as a mean, which nobody would call it.
+        "names": {name: words(code.meaning) for name, code in NAMES.items()} | {"value": words("Value")},
+        "words": {text: words(text) for text in ROOM_WORDS},
+    }
+
+
+@router.get("/api/reading/series/{series}")
+def read_series_view(request: Request, series: Uid, user: Viewer) -> dict[str, Any]:
+    """Return what the reading room needs to show a series: planes in order, windows, segments, edges."""
+    view = reading_of(request).view(series)
+    record_image_read(request, user, series, view.pseudonym)
+    return view.to_dict()
+
+
+@router.get("/reading/series/{series}/overlays/{index}")
+def read_overlays(request: Request, series: Uid, index: Annotated[int, Path(ge=0)], user: Viewer) -> Response:
+    """Return the masks on one slice by segment: start, length, … over its pixels in reading order."""
+    reading = reading_of(request)
+    view = reading.view(series)
+    record_image_read(request, user, series, view.pseudonym)
+    found = reading.overlays(series).get(index, {})
+    return Response(
+        json.dumps(found, separators=(",", ":")),
+        media_type="application/json",
+        headers={"Cache-Control": "private, max-age=300"},
+    )

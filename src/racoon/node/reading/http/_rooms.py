@@ -1,0 +1,41 @@
+"""Services of the reading room, furnished once per application, and what its routes have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Request
+
+from racoon.node.archive.service import Archive
+from racoon.node.reading.findings.service import Findings
+from racoon.node.reading.reports.service import Reports
+from racoon.node.reading.service import Reading
+
+Uid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
+
+
+def reading_of(request: Request) -> Reading:
+    """Return the viewer's questions to the archive."""
+    state = request.app.state
+    archive: Archive = state.archive
+    found: Reading | None = getattr(state, "reading", None)
+    if found is None:
+        found = state.reading = Reading(archive)
+    return found
+
+
+def findings_of(request: Request) -> Findings:
+    """Return the findings; the application needs ``database``, ``audit`` and ``archive``."""
+    state = request.app.state
+    return Findings(state.database, state.audit, state.archive)
+
+
+def reports_of(request: Request) -> Reports:
+    """Return the reports."""
+    state = request.app.state
+    return Reports(state.database, state.audit, state.archive, findings_of(request))
+
+
+def client_of(request: Request) -> str | None:
+    """Return the address of the other side, for the audit."""
+    return request.client.host if request.client else None

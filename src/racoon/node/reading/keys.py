@@ -1,0 +1,64 @@
+"""Keys of the reading room: the one table that binds them and prints the cheat sheet.  Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class KeyBinding:
+    """Keys that do one thing.
+
+    Parameters
+    ----------
+    keys
+        Names as ``KeyboardEvent.key`` has them, after ``Ctrl+`` or ``Alt+``; each of them does it.
+    action
+        Name of the action in the page's script.
+    label
+        English words for the cheat sheet.
+    shown
+        What the sheet prints instead of all keys.
+    in_fields
+        Whether it also works while a text field has the focus.
+    """
+
+    keys: tuple[str, ...]
+    action: str
+    label: str
+    shown: tuple[str, ...] = ()
+    in_fields: bool = False
+
+
+KEYS = (
+    KeyBinding(("ArrowUp", "ArrowLeft"), "previous", "previous slice (mouse wheel too)", ("↑",)),
+    KeyBinding(("ArrowDown", "ArrowRight"), "next", "next slice", ("↓",)),
+    KeyBinding(("PageUp",), "ten-back", "ten slices back", ("PgUp",)),
+    KeyBinding(("PageDown",), "ten-on", "ten slices on", ("PgDn",)),
+    KeyBinding(("Home",), "first", "first slice"),
+    KeyBinding(("End",), "last", "last slice"),
+    KeyBinding(tuple("123456789"), "window", "window", ("1", "…", "9")),
+    KeyBinding(("+", "="), "larger", "larger (right mouse button too)", ("+",)),
+    KeyBinding(("-",), "smaller", "smaller"),
+    KeyBinding(("0",), "fit", "fit to the window"),
+    KeyBinding(("w",), "tool-window", "drag changes the window"),
+    KeyBinding(("g",), "tool-pan", "drag moves the image (middle mouse button too)"),
+    KeyBinding(("l",), "tool-length", "measure a length"),
+    KeyBinding(("b",), "tool-bidirectional", "measure two axes"),
+    KeyBinding(("e",), "tool-ellipse", "measure an ellipse"),
+    KeyBinding(("p",), "tool-probe", "measure a point"),
+    KeyBinding(("n",), "next-finding", "next finding"),
+    KeyBinding(("N",), "previous-finding", "previous finding"),
+    KeyBinding(("Delete", "Backspace"), "remove-finding", "remove the chosen finding", ("Del",)),
+    KeyBinding(("Ctrl+z",), "undo", "undo"),
+    KeyBinding(("Ctrl+y", "Ctrl+Z"), "redo", "redo", ("Ctrl+y",)),
+    KeyBinding(("m",), "masks", "masks on and off"),
+    KeyBinding(("i",), "texts", "texts on the image on and off"),
+    KeyBinding(("]",), "next-series", "next series"),
+    KeyBinding(("[",), "previous-series", "previous series"),
+    KeyBinding(("r",), "report", "to the first open question of the report"),
+    KeyBinding(("Escape",), "image", "back to the image", ("Esc",), in_fields=True),
+    KeyBinding(("Alt+n",), "normal", "everything else is normal", in_fields=True),
+    KeyBinding(("Ctrl+Enter",), "sign", "sign the report", in_fields=True),
+    KeyBinding(("?",), "help", "this list"),
+)

@@ -1,0 +1,424 @@
+// The form of a structured report.  It shows what the node says: which questions are asked, what is computed and
+// what is wrong; it decides nothing itself and saves after every change.
+// @ts-check
+
+import { Refusal, ask } from "./requests.js";
+
+/** @typedef {any} Item */
+
+const PAUSE_MS = 300;
+const SOURCE = "urn:racoon:fhir:answer-from-finding";
+const FEW = 7; // up to so many answers are chips, more are a drop-down list
+
+/** @param {string} id @returns {any} */
+const byId = (id) => document.getElementById(id);
+
+/** @param {string} name @param {string} [className] @param {string} [text] */
+const make = (name, className = "", text = "") => {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return /** @type {any} */ (element);
+};
+
+export class Report {
+  /** @param {any} data what the page holds @param {(text: string, isBad?: boolean) => void} say
+   * @param {() => any} chosenFinding */
+  constructor(data, say, chosenFinding) {
+    this.data = data;
+    this.say = say;
+    this.chosenFinding = chosenFinding;
+    this.root = byId("report");
+    this.address = `/api/reading/imaging-studies/${data.study}/report`;
+    /** @type {any} */
+    this.state = null;
+    /** @type {Map<string, any>} control of each question by its path */
+    this.controls = new Map();
+    this.timer = 0;
+    this.queue = Promise.resolve();
+    this.isTouched = false;
+    this.showsProblems = false;
+  }
+
+  async load() {
+    this.state = await ask("GET", this.address);
+    this.form = this.state.form;
+    this.draw();
+    this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#digit(event));
+  }
+
+  get isSigned() {
+    return Boolean(this.state?.signed_at);
+  }
+
+  // Drawing: once, and again when an instance of a group is added or removed.
+
+  draw() {
+    this.controls.clear();
+    const items = this.form.items.map((/** @type {Item} */ item) => this.#item(item, this.state.items, ""));
+    byId("report-title").textContent = this.form.title;
+    this.root.replaceChildren(...items.flat());
+    this.#apply();
+  }
+
+  /** @param {Item} item @param {any[]} answers of this level @param {string} above @returns {HTMLElement[]} */
+  #item(item, answers, above) {
+    const path = `${above}${item.linkId}`;
+    const nodes = answers.filter((node) => node.linkId === item.linkId);
+    if (item.kind === "group") {
+      if (!item.repeats) return [this.#group(item, nodes[0]?.item ?? [], path, item.text)];
+      const box = make("div", "repeats");
+      box.dataset.path = path;
+      nodes.forEach((node, at) => {
+        const group = this.#group(item, node.item ?? [], `${path}[${at}]`, `${item.text} ${at + 1}`);
+        const remove = make("button", "plain", `${this.data.words["Remove"]}: ${item.text} ${at + 1}`);
+        remove.type = "button";
+        remove.addEventListener("click", () => this.#repeat(path, at));
+        group.append(remove);
+        box.append(group);
+      });
+      const add = make("button", "second", `+ ${item.text}`);
+      add.type = "button";
+      add.addEventListener("click", () => this.#repeat(path, -1));
+      box.append(add, this.#problem(path));
+      return [box];
+    }
+    return [item.kind === "display" ? make("p", "quiet", item.text) : this.#question(item, nodes[0]?.answer ?? [], path)];
+  }
+
+  /** @param {Item} item @param {any[]} answers @param {string} path @param {string} title */
+  #group(item, answers, path, title) {
+    const group = make("fieldset", "group");
+    group.dataset.path = path;
+    group.dataset.link = item.linkId;
+    group.append(make("legend", "", title));
+    for (const child of item.items ?? []) group.append(...this.#item(child, answers, `${path}/`));
+    return group;
+  }
+
+  /** @param {Item} item @param {any[]} answers @param {string} path */
+  #question(item, answers, path) {
+    const chips = this.#choices(item);
+    const box = make(chips ? "fieldset" : "div", `question${item.required ? " required" : ""}`);
+    box.dataset.path = path;
+    box.dataset.link = item.linkId;
+    const control = { item, box, source: "", read: () => /** @type {any[]} */ ([]), write: (/** @type {any[]} */ _) => {} };
+    if (chips) this.#asChips(control, chips, path);
+    else this.#asField(control, path);
+    const source = make("a", "source quiet");
+    source.hidden = true;
+    const problem = this.#problem(path);
+    box.append(source, problem);
+    if (item.fromFinding.length && !this.isSigned) {
+      const take = make("button", "plain take", this.data.words["Take from the chosen finding"]);
+      take.type = "button";
+      take.addEventListener("click", () => this.#take(control));
+      box.append(take);
+    }
+    control.write(answers);
+    this.controls.set(path, control);
+    return box;
+  }
+
+  /** @param {string} path */
+  #problem(path) {
+    const problem = make("p", "problem");
+    problem.id = `problem-${path}`;
+    problem.hidden = true;
+    return problem;
+  }
+
+  /** Answers that fit on chips: few, and each of them one click or one digit.
+   * @param {Item} item @returns {{text: string, value: any}[] | null} */
+  #choices(item) {
+    const words = this.data.words;
+    if (item.kind === "boolean") {
+      return [{ text: words["no"], value: { valueBoolean: false } }, { text: words["yes"], value: { valueBoolean: true } }];
+    }
+    if (item.kind === "choice" && (item.options.length <= FEW || item.repeats)) {
+      return item.options.map((/** @type {any} */ { system, code, text }) => ({ text, value: { valueCoding: { system, code } } }));
+    }
+    const isShort = item.kind === "integer" && item.minimum !== null && item.maximum !== null && item.maximum - item.minimum < FEW;
+    if (!isShort || item.readOnly) return null;
+    return Array.from({ length: item.maximum - item.minimum + 1 }, (_, at) => (
+      { text: `${item.minimum + at}`, value: { valueInteger: item.minimum + at } }));
+  }
+
+  /** @param {any} control @param {{text: string, value: any}[]} choices @param {string} path */
+  #asChips(control, choices, path) {
+    const { item, box } = control;
+    box.append(make("legend", "", item.text));
+    const row = make("div", "chips");
+    const inputs = choices.map(({ text, value }, at) => {
+      const label = make("label", "chip");
+      const input = make("input");
+      input.type = item.repeats ? "checkbox" : "radio";
+      input.name = `answer-${path}`;
+      input.disabled = this.isSigned;
+      input.setAttribute("aria-describedby", `problem-${path}`);
+      input.addEventListener("change", () => this.#changed(control));
+      label.append(input, make("span", "", text));
+      label.title = `${at + 1}`;
+      row.append(label);
+      return { input, value };
+    });
+    box.append(row);
+    control.focus = () => (inputs.find(({ input }) => input.checked) ?? inputs[0]).input.focus();
+    control.read = () => inputs.filter(({ input }) => input.checked).map(({ value }) => value);
+    control.write = (/** @type {any[]} */ answers) => {
+      const given = new Set(answers.map(keyOf));
+      for (const { input, value } of inputs) input.checked = given.has(keyOf(value));
+    };
+    control.digit = (/** @type {number} */ digit) => {
+      // Numbers mean themselves; words are counted from 1.
+      const at = item.kind === "integer" ? digit - item.minimum : digit - 1;
+      inputs[at]?.input.click();
+      return Boolean(inputs[at]);
+    };
+  }
+
+  /** @param {any} control @param {string} path */
+  #asField(control, path) {
+    const { item, box } = control;
+    const label = make("label", "", item.text + (item.unit ? ` (${item.unit})` : ""));
+    const field = make(item.kind === "choice" ? "select" : item.kind === "text" ? "textarea" : "input");
+    const isNumber = item.kind === "integer" || item.kind === "decimal";
+    if (isNumber) field.inputMode = "decimal";
+    if (item.longest) field.maxLength = item.longest;
+    field.id = label.htmlFor = `answer-${path}`;
+    field.readOnly = item.readOnly || this.isSigned;
+    if (item.kind === "choice") {
+      field.disabled = this.isSigned;
+      field.add(new Option("", ""));
+      for (const [at, option] of item.options.entries()) field.add(new Option(option.text, `${at}`));
+    }
+    field.setAttribute("aria-describedby", `problem-${path}`);
+    field.addEventListener("input", () => { control.source = ""; this.#changed(control); });
+    box.append(label, field);
+    control.focus = () => field.focus();
+    control.read = () => {
+      const text = field.value.trim();
+      if (!text) return [];
+      if (item.kind === "choice") {
+        const { system, code } = item.options[Number(text)];
+        return [{ valueCoding: { system, code } }];
+      }
+      if (!isNumber) return [{ valueString: text }];
+      const number = Number(text.replace(",", "."));
+      if (!Number.isFinite(number)) return [];
+      const value = item.kind === "integer" ? { valueInteger: Math.round(number) } : { valueDecimal: number };
+      return [control.source ? { ...value, extension: [{ url: SOURCE, valueString: control.source }] } : value];
+    };
+    control.write = (/** @type {any[]} */ answers) => {
+      const [answer] = answers;
+      control.source = answer?.extension?.find((/** @type {any} */ found) => found.url === SOURCE)?.valueString ?? "";
+      if (!answer) field.value = "";
+      else if (item.kind === "choice") field.value = `${item.options.findIndex((/** @type {any} */ option) => keyOf({ valueCoding: option }) === keyOf(answer))}`;
+      else {
+        const value = answer.valueString ?? answer.valueDecimal ?? answer.valueInteger;
+        const text = isNumber ? new Intl.NumberFormat(this.data.language, { maximumFractionDigits: 1, useGrouping: false }).format(value) : value;
+        // What a person is typing is not rewritten under the hand.
+        if (document.activeElement !== field) field.value = text;
+      }
+    };
+  }
+
+  // Saving: everything after every change, one request at a time.
+
+  /** Items of a QuestionnaireResponse from what the form holds. @param {Item[]} items @param {string} above */
+  #collect(items, above) {
+    /** @type {any[]} */
+    const found = [];
+    for (const item of items) {
+      const path = `${above}${item.linkId}`;
+      if (item.kind === "group" && item.repeats) {
+        for (let at = 0; this.root.querySelector(`fieldset.group[data-path="${CSS.escape(`${path}[${at}]`)}"]`); at++) {
+          found.push({ linkId: item.linkId, item: this.#collect(item.items, `${path}[${at}]/`) });
+        }
+      } else if (item.kind === "group") {
+        const inside = this.#collect(item.items, `${path}/`);
+        if (inside.length) found.push({ linkId: item.linkId, item: inside });
+      } else if (!item.readOnly) {
+        const answer = this.controls.get(path)?.read() ?? [];
+        if (answer.length) found.push({ linkId: item.linkId, answer });
+      }
+    }
+    return found;
+  }
+
+  /** @param {any} _control */
+  #changed(_control) {
+    this.isTouched = true;
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.save(), PAUSE_MS);
+  }
+
+  /** Save what the form holds now, after what is on its way. */
+  save() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    return this.#send(() => ask("PUT", `${this.address}?based_on=${this.state.revision}`, this.#collect(this.form.items, "")));
+  }
+
+  /** @param {() => Promise<any>} request */
+  #send(request) {
+    this.queue = this.queue.then(async () => {
+      this.say(this.data.words["Saving …"]);
+      try {
+        const before = JSON.stringify(this.#shape(this.state.items));
+        this.state = await request();
+        if (this.#redraws || JSON.stringify(this.#shape(this.state.items)) !== before) this.draw();
+        else this.#apply();
+        this.say(this.data.words["Saved"]);
+      } catch (error) {
+        this.say(error instanceof Error ? error.message : `${error}`, true);
+        // A lost network keeps what was typed and tries again.
+        if (!(error instanceof Refusal)) this.timer = window.setTimeout(() => this.save(), 2000);
+      } finally {
+        this.#redraws = false;
+      }
+    });
+    return this.queue;
+  }
+
+  #redraws = false;
+
+  /** How many instances of which groups there are. @param {any[]} items @returns {any} */
+  #shape(items) {
+    return items.filter((node) => node.item).map((node) => [node.linkId, this.#shape(node.item)]);
+  }
+
+  /** Show hidden questions, computed answers and problems as the node says. */
+  #apply() {
+    const hidden = new Set(this.state.hidden);
+    for (const box of this.root.querySelectorAll("[data-path]")) box.hidden = hidden.has(box.dataset.path);
+    this.#write(this.form.items, this.state.items, "");
+    const problems = new Map(this.state.problems.map((/** @type {any} */ problem) => [problem.path, problem]));
+    for (const note of this.root.querySelectorAll(".problem")) {
+      const problem = /** @type {any} */ (problems.get(note.id.slice("problem-".length)));
+      // What is merely open is said only after someone wanted to sign.
+      const isShown = problem && (this.showsProblems || problem.code !== "required");
+      note.hidden = !isShown;
+      note.textContent = isShown ? problem.message : "";
+    }
+    const open = this.state.problems.length;
+    byId("report-open").textContent = this.isSigned
+      ? `${this.data.words["Signed"]} · ${new Date(this.state.signed_at).toLocaleString(this.data.language)} · ${this.state.signed_hash.slice(0, 12)}`
+      : open ? `${this.data.words["Open questions"]}: ${open}` : this.data.words["Complete: it can be signed."];
+    byId("report-panel").classList.toggle("signed", this.isSigned);
+    for (const id of ["normal", "sign"]) byId(id).hidden = this.isSigned;
+  }
+
+  /** @param {Item[]} items @param {any[]} answers @param {string} above */
+  #write(items, answers, above) {
+    for (const item of items) {
+      const path = `${above}${item.linkId}`;
+      const nodes = answers.filter((node) => node.linkId === item.linkId);
+      if (item.kind === "group" && item.repeats) {
+        nodes.forEach((node, at) => this.#write(item.items, node.item ?? [], `${path}[${at}]/`));
+      } else if (item.kind === "group") this.#write(item.items, nodes[0]?.item ?? [], `${path}/`);
+      else {
+        const control = this.controls.get(path);
+        // Between two saves the hand is ahead of the node.
+        if (control && !this.timer) control.write(nodes[0]?.answer ?? []);
+        if (control) this.#showSource(control);
+      }
+    }
+  }
+
+  /** @param {any} control */
+  #showSource(control) {
+    const link = control.box.querySelector(".source");
+    link.hidden = !control.source;
+    link.href = control.source ? `/reading/findings/${control.source}` : "#";
+    link.textContent = control.source ? this.data.words["from the image"] : "";
+  }
+
+  /** Add an instance of a group at the end, or remove one. @param {string} path @param {number} at -1 adds */
+  #repeat(path, at) {
+    const items = this.#collect(this.form.items, "");
+    const names = path.split("/");
+    const last = names.pop();
+    let level = items;
+    for (const name of names) {
+      let node = level.find((found) => found.linkId === name);
+      if (!node) level.push((node = { linkId: name, item: [] }));
+      level = node.item;
+    }
+    if (at < 0) level.push({ linkId: last, item: [] });
+    else level.splice(level.indexOf(level.filter((node) => node.linkId === last)[at]), 1);
+    this.#redraws = true;
+    this.#send(() => ask("PUT", `${this.address}?based_on=${this.state.revision}`, items)).then(() => {
+      const boxes = this.root.querySelectorAll(`fieldset.group[data-link="${last}"]`);
+      if (at < 0 && boxes.length) boxes[boxes.length - 1].querySelector("input, select, textarea")?.focus();
+    });
+  }
+
+  /** @param {any} control */
+  #take(control) {
+    const finding = this.chosenFinding();
+    const names = finding?.numbers.map((/** @type {any} */ number) => number.name) ?? [];
+    const name = control.item.fromFinding.find((/** @type {string} */ wanted) => names.includes(wanted));
+    if (!name) return this.say(this.data.words["Choose a finding that has such a number first."], true);
+    const { value } = finding.numbers.find((/** @type {any} */ number) => number.name === name);
+    control.write([{ valueDecimal: value, extension: [{ url: SOURCE, valueString: finding.id }] }]);
+    control.source = finding.id;
+    this.save();
+  }
+
+  // Keys: digits choose in the question that has the focus.
+
+  /** @param {KeyboardEvent} event */
+  #digit(event) {
+    if (!/^[0-9]$/.test(event.key) || event.ctrlKey || event.altKey || event.metaKey) return;
+    const box = event.target instanceof Element && event.target.matches("input[type=radio], input[type=checkbox]")
+      ? /** @type {any} */ (event.target.closest(".question")) : null;
+    const control = box ? this.controls.get(box.dataset.path) : null;
+    if (control?.digit?.(Number(event.key))) {
+      event.preventDefault();
+      event.stopPropagation();
+    }
+  }
+
+  /** Put the focus on the first open question, else on the first one. */
+  focus() {
+    const open = this.state?.problems.map((/** @type {any} */ problem) => this.controls.get(problem.path)).find(Boolean);
+    (open ?? [...this.controls.values()].find((control) => !control.box.hidden))?.focus();
+  }
+
+  async normal() {
+    if (this.isSigned) return;
+    if (this.timer) await this.save();
+    this.#redraws = true;
+    await this.#send(() => ask("POST", `${this.address}/normal?based_on=${this.state.revision}`));
+    if (this.state.problems.length) this.focus();
+    else byId("sign").focus();
+  }
+
+  /** Ask once more, then sign. */
+  async sign() {
+    if (this.isSigned || !this.state) return;
+    if (this.timer) await this.save();
+    await this.queue;
+    this.showsProblems = true;
+    this.#apply();
+    if (this.state.problems.length) {
+      this.say(this.data.words["The report is not complete."], true);
+      return this.focus();
+    }
+    const dialog = byId("sign-dialog");
+    dialog.returnValue = "";
+    dialog.showModal();
+    dialog.addEventListener("close", async () => {
+      if (dialog.returnValue !== "sign") return;
+      this.#redraws = true;
+      await this.#send(() => ask("POST", `${this.address}/sign?based_on=${this.state.revision}`));
+    }, { once: true });
+  }
+}
+
+/** What makes two answers the same. @param {any} answer */
+const keyOf = (answer) => {
+  if (answer.valueCoding) return `${answer.valueCoding.system}|${answer.valueCoding.code}`;
+  return `${answer.valueBoolean ?? answer.valueInteger ?? answer.valueString}`;
+};

@@ -1,0 +1,234 @@
+// The reading room: puts stage, findings, report and keys together.  Where there is no WebGL the plain viewer opens.
+// @ts-check
+
+import { Findings } from "./findings.js";
+import { bindKeys } from "./keys.js";
+import { Report } from "./report.js";
+import { ask } from "./requests.js";
+import { Stage } from "./stage.js";
+
+/** @param {string} id @returns {any} */
+const byId = (id) => document.getElementById(id);
+
+const data = JSON.parse(byId("series-data").textContent);
+const { words } = data;
+
+/** Say what happens, where eyes and screen readers find it. @param {string} text @param {boolean} [isBad] */
+const say = (text, isBad = false) => {
+  const line = byId("status");
+  line.textContent = text;
+  line.classList.toggle("bad", isBad);
+};
+
+const goPlain = () => {
+  const address = new URL(location.href);
+  address.searchParams.set("plain", "true");
+  location.replace(address);
+};
+
+/** Whether this browser can draw: Cornerstone needs WebGL 2. */
+const canDraw = () => {
+  try {
+    return Boolean(document.createElement("canvas").getContext("webgl2"));
+  } catch {
+    return false;
+  }
+};
+
+const begin = async () => {
+  const stage = new Stage(await import(data.cornerstone), words, data.language);
+  stage.open();
+  const findings = new Findings(stage, data, say);
+  findings.open();
+  const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
+
+  /** @param {any} series @param {number} start */
+  const open = async (series, start) => {
+    say(words["Loading …"]);
+    await stage.show(series, start);
+    describe(series);
+    say("");
+  };
+
+  /** @param {any} series */
+  const describe = (series) => {
+    byId("subject-label").textContent = series.pseudonym;
+    byId("series-label").textContent = `${series.modality} ${series.bodyPart}`;
+    byId("description-label").textContent = series.description;
+    const [left, right, top, bottom] = series.edges ?? ["", "", "", ""];
+    for (const [id, text] of [["edge-left", left], ["edge-right", right], ["edge-top", top], ["edge-bottom", bottom]]) {
+      byId(id).textContent = text;
+    }
+    byId("presets").replaceChildren(...series.presets.map((/** @type {[string, number, number]} */ [name, centre, width], /** @type {number} */ at) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "second";
+      button.setAttribute("aria-pressed", "false");
+      const key = document.createElement("kbd");
+      key.textContent = `${at + 1}`;
+      button.append(key, ` ${words[name] ?? name}`);
+      button.addEventListener("click", () => stage.setWindow(centre, width));
+      return button;
+    }));
+    byId("legend").replaceChildren(...series.segments.map((/** @type {string[]} */ [key, colour, name, code]) => segment(key, colour, name, code)));
+    byId("segments-title").hidden = !series.segments.length;
+    byId("irregular").replaceChildren(...(series.findings ?? []).map((/** @type {string[]} */ [label, message]) => {
+      const note = document.createElement("p");
+      note.className = "notice warn";
+      note.textContent = `${words[label] ?? label}. ${message}`;
+      return note;
+    }));
+    for (const item of document.querySelectorAll("#series-list a")) {
+      const isHere = /** @type {any} */ (item).dataset.series === series.series;
+      if (isHere) item.setAttribute("aria-current", "true");
+      else item.removeAttribute("aria-current");
+    }
+    stage.lightPreset();
+  };
+
+  /** @param {string} key @param {string} colour @param {string} name @param {string} code */
+  const segment = (key, colour, name, code) => {
+    const item = document.createElement("li");
+    const label = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = stage.masks.shown.has(key);
+    box.dataset.segment = key;
+    box.addEventListener("change", () => {
+      if (box.checked) stage.masks.shown.add(key);
+      else stage.masks.shown.delete(key);
+      stage.repaint();
+    });
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    swatch.style.background = colour;
+    const text = document.createElement("span");
+    text.textContent = name;
+    label.append(box, swatch, text);
+    const quiet = document.createElement("span");
+    quiet.className = "quiet mono";
+    quiet.textContent = code;
+    item.append(label, quiet);
+    return item;
+  };
+
+  /** Show another series of this imaging study without leaving the report. @param {string} uid @param {number} [start] */
+  const change = async (uid, start) => {
+    const series = await ask("GET", `/api/reading/series/${uid}`);
+    await open(series, start ?? Math.floor(series.planes.length / 2));
+    findings.draw();
+  };
+
+  /** @param {number} step */
+  const neighbour = (step) => {
+    const all = data.allSeries;
+    const at = all.indexOf(stage.series?.series) + step;
+    if (all[at]) change(all[at]);
+  };
+
+  findings.goTo = async (finding) => {
+    if (finding.series !== stage.series?.series) await change(finding.series, 0);
+    const at = stage.indexOf(finding.instance, finding.frame);
+    if (at >= 0) await stage.go(at);
+  };
+
+  let timer = 0;
+  /** Keep the address pointing at what is seen, so that it can be copied. */
+  const remember = () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => {
+      if (!stage.series) return;
+      const [instance, frame] = stage.series.planes[stage.index];
+      const address = new URL(location.href);
+      address.pathname = `/reading/series/${stage.series.series}`;
+      address.search = "";
+      address.searchParams.set("instance", instance);
+      address.searchParams.set("frame", `${frame}`);
+      if (findings.chosen) address.searchParams.set("finding", findings.chosen);
+      history.replaceState(null, "", address);
+    }, 200);
+  };
+  stage.onSlice = (index) => {
+    byId("stage").dataset.index = `${index}`;
+    remember();
+  };
+  findings.onChosen = remember;
+
+  const step = (/** @type {number} */ by) => stage.go(stage.target + by);
+  bindKeys(data.keys, {
+    previous: () => step(-1),
+    next: () => step(1),
+    "ten-back": () => step(-10),
+    "ten-on": () => step(10),
+    first: () => stage.go(0),
+    last: () => stage.go(stage.ids.length - 1),
+    window: (key) => {
+      const preset = stage.series?.presets[Number(key) - 1];
+      if (preset) stage.setWindow(preset[1], preset[2]);
+    },
+    larger: () => stage.enlarge(1.25),
+    smaller: () => stage.enlarge(0.8),
+    fit: () => stage.enlarge(0),
+    "tool-window": () => findings.use("WindowLevel"),
+    "tool-pan": () => findings.use("Pan"),
+    "tool-length": () => findings.use("Length"),
+    "tool-bidirectional": () => findings.use("Bidirectional"),
+    "tool-ellipse": () => findings.use("EllipticalROI"),
+    "tool-probe": () => findings.use("Probe"),
+    "next-finding": () => findings.next(1),
+    "previous-finding": () => findings.next(-1),
+    "remove-finding": () => findings.remove(),
+    undo: () => findings.undo(),
+    redo: () => findings.redo(),
+    masks: () => {
+      stage.masks.hidden = !stage.masks.hidden;
+      stage.repaint();
+    },
+    texts: () => byId("stage").classList.toggle("bare"),
+    "next-series": () => neighbour(1),
+    "previous-series": () => neighbour(-1),
+    report: () => report?.focus(),
+    image: () => {
+      findings.use("WindowLevel");
+      byId("stage").focus();
+    },
+    normal: () => report?.normal(),
+    sign: () => report?.sign(),
+    help: () => byId("help-dialog").showModal(),
+  });
+
+  for (const button of document.querySelectorAll("#tools button[data-tool]")) {
+    button.addEventListener("click", () => findings.use(/** @type {any} */ (button).dataset.tool));
+  }
+  byId("undo").addEventListener("click", () => findings.undo());
+  byId("redo").addEventListener("click", () => findings.redo());
+  byId("help").addEventListener("click", () => byId("help-dialog").showModal());
+  byId("normal")?.addEventListener("click", () => report?.normal());
+  byId("sign")?.addEventListener("click", () => report?.sign());
+  byId("slice").addEventListener("input", (/** @type {any} */ event) => stage.go(Number(event.target.value)));
+  for (const link of document.querySelectorAll("#series-list a")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      change(/** @type {any} */ (link).dataset.series);
+    });
+  }
+
+  await open(data, data.start);
+  if (data.segment) {
+    stage.masks.shown = new Set([data.segment]);
+    describe(data);
+    stage.repaint();
+  }
+  byId("stage").dataset.ready = "image";
+  await Promise.all([findings.load(), report?.load()]);
+  if (data.finding) await findings.choose(data.finding);
+  byId("stage").dataset.ready = "all";
+  byId("stage").focus({ preventScroll: true });
+};
+
+if (canDraw()) {
+  begin().catch((error) => {
+    say(`${error instanceof Error ? error.message : error}`, true);
+    byId("plain-way").hidden = false;
+  });
+} else goPlain();

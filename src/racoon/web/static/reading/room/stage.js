@@ -1,0 +1,262 @@
+// The stage: Cornerstone3D shows a series of our DICOMweb; texts, edges, ruler and masks lie above it.
+// @ts-check
+
+import { paint, wordOf } from "../masks.js";
+import { ask } from "./requests.js";
+
+/**
+ * @typedef {object} Series
+ * @property {string} series
+ * @property {string} study
+ * @property {number} rows
+ * @property {number} columns
+ * @property {[number, number] | null} pixelSpacing  between rows, between columns, in mm
+ * @property {[string, number, number | null][]} planes  SOP Instance UID, frame, position in mm
+ * @property {[string, number, number][]} presets  name, centre, width
+ * @property {[string, string, string, string][]} segments  key, colour, name, code
+ * @property {boolean} hasOverlays
+ * @property {[string, string, string, string] | null} edges  left, right, top, bottom
+ * @property {string} pseudonym
+ * @property {string} modality
+ * @property {string} description
+ * @property {string} bodyPart
+ */
+
+const VIEWPORT = "stack";
+const CACHE_BYTES = 1 << 30;
+
+/** @param {string} id @returns {any} */
+const byId = (id) => document.getElementById(id);
+
+export class Stage {
+  /** @param {any} cornerstone the bundled module @param {Record<string, string>} words @param {string} language */
+  constructor(cornerstone, words, language) {
+    this.core = cornerstone.core;
+    this.tools = cornerstone.tools;
+    this.loader = cornerstone.dicomImageLoader;
+    this.wadors = cornerstone.wadors;
+    this.words = words;
+    this.numbers = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+    this.element = byId("viewport");
+    this.overlay = byId("overlay");
+    this.masks = { hidden: false, opacity: 0.4, shown: new Set(), cache: new Map(), turn: 0, picture: null };
+    this.index = 0;
+    this.window = /** @type {[number, number] | null} */ (null);
+    /** @type {Series | null} */
+    this.series = null;
+    /** @type {string[]} */
+    this.ids = [];
+    /** @type {(index: number) => void} */
+    this.onSlice = () => {};
+  }
+
+  /** Start the engine; throws where there is no WebGL. */
+  open() {
+    const { core, tools } = this;
+    core.init();
+    tools.init();
+    this.loader.init({ maxWebWorkers: Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)) });
+    core.cache.setMaxCacheSize(CACHE_BYTES);
+    this.engine = new core.RenderingEngine("room");
+    this.engine.enableElement({ viewportId: VIEWPORT, type: core.Enums.ViewportType.STACK, element: this.element });
+    this.viewport = this.engine.getViewport(VIEWPORT);
+    const on = (/** @type {string} */ name, /** @type {(event: any) => void} */ act) =>
+      this.element.addEventListener(core.Enums.Events[name], act);
+    on("STACK_NEW_IMAGE", (event) => this.#arrived(event.detail.imageIdIndex));
+    on("IMAGE_RENDERED", () => this.#decorate());
+    on("VOI_MODIFIED", (event) => this.#windowed(event.detail.range));
+    new ResizeObserver(() => {
+      const { width, height } = this.element.getBoundingClientRect();
+      if (width && height) this.engine.resize(true, true);
+    }).observe(this.element);
+  }
+
+  /** Show a series at a slice. @param {Series} series @param {number} start */
+  async show(series, start) {
+    const root = `/dicom-web/studies/${series.study}/series/${series.series}`;
+    const metadata = new Map((await ask("GET", `${root}/metadata`)).map(
+      (/** @type {any} */ item) => [item["00080018"].Value[0], item]));
+    this.series = series;
+    this.ids = series.planes.map(([sop, frame]) => {
+      const id = `wadors:${location.origin}${root}/instances/${sop}/frames/${frame}`;
+      this.wadors.metaDataManager.add(id, metadata.get(sop));
+      return id;
+    });
+    this.masks.cache.clear();
+    this.masks.picture = null;
+    this.masks.shown = new Set(series.segments.map(([key]) => key));
+    this.index = start;
+    this.#label();
+    await this.viewport.setStack(this.ids, start);
+    if (series.presets.length) this.setWindow(series.presets[0][1], series.presets[0][2]);
+    else this.window = null;
+    this.viewport.resetCamera();
+    this.viewport.render();
+    this.#arrived(this.viewport.getCurrentImageIdIndex());
+    this.tools.utilities.stackContextPrefetch.enable(this.element);
+  }
+
+  /** @param {number} index */
+  go(index) {
+    const next = Math.min(Math.max(index, 0), this.ids.length - 1);
+    // Later keys win: the engine skips what was asked for in between.
+    if (next !== this.viewport.getTargetImageIdIndex()) return this.viewport.setImageIdIndex(next);
+    return Promise.resolve();
+  }
+
+  /** The slice that was asked for last, whether or not it is there yet. */
+  get target() {
+    return this.viewport.getTargetImageIdIndex();
+  }
+
+  /** @param {number} centre @param {number} width */
+  setWindow(centre, width) {
+    if (!Number.isFinite(centre) || !(width >= 1)) return;
+    const { lower, upper } = this.core.utilities.windowLevel.toLowHighRange(width, centre);
+    this.viewport.setProperties({ voiRange: { lower, upper } });
+    this.viewport.render();
+  }
+
+  /** @param {number} factor 0 fits the image to the window */
+  enlarge(factor) {
+    if (factor) this.viewport.setZoom(Math.min(Math.max(this.viewport.getZoom() * factor, 0.2), 30));
+    else this.viewport.resetCamera();
+    this.viewport.render();
+  }
+
+  /** Place and frame of an image of this series. @param {string} id */
+  placeOf(id) {
+    const at = this.ids.indexOf(id);
+    return at < 0 || !this.series ? null : { instance: this.series.planes[at][0], frame: this.series.planes[at][1] };
+  }
+
+  /** @param {string} instance @param {number} frame */
+  indexOf(instance, frame) {
+    return this.series?.planes.findIndex(([sop, number]) => sop === instance && number === frame) ?? -1;
+  }
+
+  /** @param {number} index */
+  #arrived(index) {
+    this.index = index;
+    this.#label();
+    this.#loadMasks(index);
+    this.onSlice(index);
+  }
+
+  /** @param {{lower: number, upper: number}} range */
+  #windowed({ lower, upper }) {
+    const { windowWidth, windowCenter } = this.core.utilities.windowLevel.toWindowLevel(lower, upper);
+    this.window = [Math.round(windowCenter * 1000) / 1000, Math.round(windowWidth * 1000) / 1000];
+    const format = (/** @type {number} */ value) => this.numbers.format(value);
+    byId("window-label").textContent = `C ${format(this.window[0])}  W ${format(this.window[1])}`;
+    this.lightPreset();
+  }
+
+  /** Show which preset is in use; two may be the same window, then the first one lights up. */
+  lightPreset() {
+    const chosen = this.series?.presets.findIndex(
+      ([, centre, width]) => centre === this.window?.[0] && width === this.window?.[1]);
+    document.querySelectorAll("#presets button").forEach((button, at) => {
+      button.setAttribute("aria-pressed", `${at === chosen}`);
+    });
+  }
+
+  #label() {
+    if (!this.series) return;
+    const [sop, frame, position] = this.series.planes[this.index];
+    byId("slice-label").textContent = `${this.index + 1} / ${this.ids.length}`;
+    byId("position-label").textContent = position === null ? "" : `${this.numbers.format(position)} mm`;
+    byId("instance-label").textContent = frame > 1 ? `${sop} #${frame}` : sop;
+    const slider = byId("slice");
+    slider.max = this.ids.length - 1;
+    slider.value = this.index;
+  }
+
+  /** Where a pixel (column, row) of the shown image lies on the canvas, in CSS pixels.
+   * @param {any} plane @param {number} column @param {number} row @returns {[number, number]} */
+  canvasOf(plane, column, row) {
+    const point = [0, 1, 2].map((axis) => plane.imagePositionPatient[axis] +
+      plane.rowCosines[axis] * plane.columnPixelSpacing * column +
+      plane.columnCosines[axis] * plane.rowPixelSpacing * row);
+    return this.viewport.worldToCanvas(point);
+  }
+
+  #decorate() {
+    const plane = this.core.metaData.get("imagePlaneModule", this.viewport.getCurrentImageId());
+    const { width, height } = this.element.getBoundingClientRect();
+    const ratio = window.devicePixelRatio || 1;
+    if (this.overlay.width !== Math.round(width * ratio) || this.overlay.height !== Math.round(height * ratio)) {
+      this.overlay.width = Math.round(width * ratio);
+      this.overlay.height = Math.round(height * ratio);
+    }
+    const context = this.overlay.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.overlay.width, this.overlay.height);
+    const ruler = byId("ruler");
+    ruler.hidden = !this.series?.pixelSpacing;
+    if (!plane?.imagePositionPatient || !plane.rowCosines) return;
+    // The outer corner of the first pixel is half a pixel before its centre.
+    const origin = this.canvasOf(plane, -0.5, -0.5);
+    const across = this.canvasOf(plane, 0.5, -0.5);
+    const down = this.canvasOf(plane, -0.5, 0.5);
+    const [ax, ay, dx, dy] = [across[0] - origin[0], across[1] - origin[1], down[0] - origin[0], down[1] - origin[1]];
+    if (this.masks.picture && this.masks.picture.index === this.index && !this.masks.hidden) {
+      context.setTransform(ax * ratio, ay * ratio, dx * ratio, dy * ratio, origin[0] * ratio, origin[1] * ratio);
+      context.imageSmoothingEnabled = false;
+      context.drawImage(this.masks.picture.canvas, 0, 0);
+    }
+    this.#rule(Math.hypot(ax, ay) / plane.columnPixelSpacing);
+  }
+
+  /** @param {number} pixelsPerMm */
+  #rule(pixelsPerMm) {
+    const length = [200, 100, 50, 20, 10, 5, 2, 1].find((mm) => mm * pixelsPerMm <= 170) ?? 1;
+    byId("ruler").style.width = `${length * pixelsPerMm}px`;
+    byId("ruler-label").textContent = length >= 10 ? `${length / 10} cm` : `${length} mm`;
+  }
+
+  // Masks: runs of the slice, painted once at the size of the image and laid over it by the camera.
+
+  /** @param {number} index */
+  async #loadMasks(index) {
+    const { series, masks } = this;
+    const turn = ++masks.turn;
+    if (!series?.hasOverlays || !series.segments.length) {
+      byId("stage").dataset.masks = `${index}`;
+      return;
+    }
+    let runs = masks.cache.get(index);
+    if (!runs) {
+      runs = ask("GET", `/reading/series/${series.series}/overlays/${index}`);
+      runs.catch(() => masks.cache.delete(index));
+      masks.cache.set(index, runs);
+    }
+    const found = await runs.catch(() => ({}));
+    if (turn === masks.turn && series === this.series) this.#paintMasks(index, found);
+  }
+
+  /** @param {number} index @param {Record<string, number[]>} runs */
+  #paintMasks(index, runs) {
+    const series = /** @type {Series} */ (this.series);
+    const canvas = new OffscreenCanvas(series.columns, series.rows);
+    const pixels = new ImageData(series.columns, series.rows);
+    const words = new Uint32Array(pixels.data.buffer);
+    const alpha = Math.round(this.masks.opacity * 255);
+    for (const [key, colour] of series.segments) {
+      if (runs[key] && this.masks.shown.has(key)) {
+        paint(words, series.columns, series.rows, runs[key], wordOf(colour), alpha);
+      }
+    }
+    /** @type {any} */ (canvas.getContext("2d")).putImageData(pixels, 0, 0);
+    this.masks.picture = /** @type {any} */ ({ index, canvas });
+    byId("stage").dataset.masks = `${index}`;
+    this.#decorate();
+  }
+
+  /** Paint the masks of this slice again after a change of what is shown. */
+  repaint() {
+    this.masks.picture = null;
+    this.#loadMasks(this.index);
+    this.#decorate();
+  }
+}

@@ -1,0 +1,449 @@
+"""The reading room in a real Chromium: first image, scrolling, masks, measurements, undo, a report signed by keys."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from racoon.domain.identity import Role
+from racoon.node.archive.http import router as archive_router
+from racoon.node.archive.objects import LocalFolder
+from racoon.node.archive.service import Archive
+from racoon.node.reading.http import router as reading_router
+from racoon.node.reading.http._page import is_room_built
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import install_accounts
+from racoon.platform.database import Database, create_all, metadata
+from racoon.platform.http import Listener, create_app, serve_in_thread
+from racoon.web.pages import NavigationItem, Site, install_pages
+from tests.dicom_objects import ct_series, deidentified, segmentation, uid
+
+pytestmark = [
+    pytest.mark.external,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not is_room_built(), reason="THE READING ROOM IS NOT BUILT: make viewer"),
+]
+
+PASSWORD = "a long enough password"
+SERIES = f"/reading/series/{uid(1, 1)}"
+OBLIQUE = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0)
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
+"""WebGL 2 without a GPU."""
+
+AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
+
+
+def chest() -> np.ndarray:  # type: ignore[type-arg]
+    """Soft tissue with two dark lungs and a bright nodule that is largest in the middle."""
+    row, column = np.mgrid[:128, :96]
+    voxels = np.full((12, 128, 96), -1000, np.int16)
+    voxels[:, ((row - 64) / 58) ** 2 + ((column - 48) / 44) ** 2 <= 1] = 40
+    for middle in (28, 68):
+        voxels[:, ((row - 64) / 40) ** 2 + ((column - middle) / 15) ** 2 <= 1] = -850
+    for index in range(12):
+        radius = 9 - abs(index - 6)
+        voxels[index, (row - 60) ** 2 + (column - 28) ** 2 <= radius**2] = 100
+    return voxels
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Database]]:
+    folder = tmp_path_factory.mktemp("room")
+    database = Database(f"sqlite:///{folder}/node.sqlite")
+    create_all(database, "node")
+    archive = Archive(database, LocalFolder(folder / "objects"))
+    slices = ct_series(chest(), orientation=OBLIQUE)
+    masks = np.stack([chest() == 100, chest() < -800], axis=-1)
+    codes = [("52988006", "SCT", "Lesion"), ("39607008", "SCT", "Lung")]
+    second = ct_series(
+        chest()[:, ::-1], orientation=OBLIQUE, series=2, SeriesDescription="Thorax upside down"
+    )
+    archive.store([deidentified(item) for item in [*slices, segmentation(slices, masks, codes), *second]])
+    app = create_app("node", "0", login_path="/login")
+    accounts = install_accounts(app, "node", database)
+    accounts.create(database, "reader", PASSWORD, [Role.READER])
+    accounts.create(database, "second", PASSWORD, [Role.READER])
+    accounts.create(database, "informatician", PASSWORD, [Role.SITE_INFORMATICIAN])
+    app.state.archive = archive
+    app.include_router(archive_router)
+    app.include_router(reading_router)
+    install_pages(
+        app,
+        site=Site("ALPHA", "Node ALPHA"),
+        navigation=[NavigationItem("/archive", "Archive", "archive.read")],
+    )
+    with serve_in_thread([Listener(app, "127.0.0.1", 0)]) as (listener,):
+        yield f"http://127.0.0.1:{listener.port}", database
+    database.dispose()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not Path("/usr/bin/chromium").exists():
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+OpenRoom = Callable[..., Page]
+
+
+@pytest.fixture
+def open_room(node: tuple[str, Database], browser: Browser) -> Iterator[OpenRoom]:
+    address, database = node
+    with database.begin() as connection:
+        for table in ("reading_finding", "reading_report"):
+            connection.execute(sa.delete(metadata("node").tables[table]))
+    complaints: list[str] = []
+    contexts = []
+
+    def open_(login: str = "reader", query: str = "", language: str = "en-GB") -> Page:
+        context = browser.new_context(viewport={"width": 1366, "height": 768}, locale=language)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda sent: (
+                None if sent.url.startswith((address, "blob:", "data:")) else complaints.append(sent.url)
+            ),
+        )
+        page.goto(f"{address}{SERIES}{query}")
+        page.fill("[name=username]", login)
+        page.fill("[name=password]", PASSWORD)
+        page.click("main button")
+        page.wait_for_selector("#stage[data-ready='all']")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a picture for a person to look at, where a folder is named for it."""
+    if folder := os.environ.get("RACOON_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
+def api(page: Page, address: str) -> Any:
+    return page.evaluate("async (address) => (await fetch(address)).json()", address)
+
+
+def findings(page: Page) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = api(page, f"/api/reading/imaging-studies/{uid(1)}/findings")["findings"]
+    return found
+
+
+def grey(page: Page) -> list[int]:
+    """Grey levels of the drawn image, 64 × 64."""
+    script = """(canvas) => {
+        const small = new OffscreenCanvas(64, 64).getContext('2d');
+        small.drawImage(canvas, 0, 0, 64, 64);
+        return [...small.getImageData(0, 0, 64, 64).data].filter((value, at) => at % 4 === 0);
+    }"""
+    found: list[int] = page.locator("#viewport canvas").first.evaluate(script)
+    return found
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag on the stage, in parts of its size."""
+    box = page.locator("#viewport").bounding_box()
+    assert box is not None
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    page.mouse.move(*points[1], steps=4)
+    page.mouse.up()
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """Wait for an expression; the page's own policy forbids what Playwright's waiting does inside it."""
+    for _ in range(600):
+        if page.evaluate(f"() => Boolean({condition})"):
+            return
+        page.wait_for_timeout(100)
+    shot(page, "not-reached")
+    pytest.fail(f"was never true: {condition}; status: {page.inner_text('#status')}")
+
+
+def wait_for_saved(page: Page, count: int) -> None:
+    wait_until(page, f"document.querySelectorAll('#findings li').length === {count}")
+    wait_until(page, "document.querySelector('#status').textContent === 'Saved'")
+
+
+def pixel_affine() -> np.ndarray:  # type: ignore[type-arg]
+    """Millimetres of (row, column, 1) by the header alone, slice 7."""
+    row, column = np.array(OBLIQUE[:3]), np.array(OBLIQUE[3:])
+    origin = np.array([-20.0, -30.0, 100.0]) + 6 * 2.5 * np.cross(row, column)
+    return np.column_stack([column * 0.8, row * 0.7, origin])
+
+
+def test_first_image_appears_with_its_marks(open_room: OpenRoom) -> None:
+    page = open_room(query=f"?instance={uid(1, 1, 7)}")
+    assert page.inner_text("#slice-label") == "7 / 12"
+    levels = grey(page)
+    assert max(levels) > 120
+    assert min(levels) < 10
+    assert page.inner_text("#edge-left") == "RA"
+    assert page.locator("#ruler").is_visible()
+    assert page.locator("#series-list a").count() == 2
+    assert page.locator("#legend li").count() == 2
+    page.wait_for_selector("#stage[data-masks='6']")
+    covered = (
+        "node => node.getContext('2d').getImageData(0, 0, node.width, node.height).data.some(v => v > 0)"
+    )
+    assert page.locator("#overlay").evaluate(covered)
+    shot(page, "room")
+    page.keyboard.press("m")
+    assert not page.locator("#overlay").evaluate(covered)
+
+
+def test_keys_and_wheel_scroll_and_change_the_window(open_room: OpenRoom) -> None:
+    page = open_room(query=f"?instance={uid(1, 1, 7)}")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#stage[data-index='7']")
+    page.keyboard.press("End")
+    page.wait_for_selector("#stage[data-index='11']")
+    page.keyboard.press("Home")
+    page.wait_for_selector("#stage[data-index='0']")
+    page.hover("#viewport")
+    page.mouse.wheel(0, 120)
+    page.wait_for_selector("#stage[data-index='1']")
+    page.wait_for_url(f"**{SERIES}?instance={uid(1, 1, 2)}*")
+    page.keyboard.press("3")
+    page.wait_for_selector("#presets button:nth-child(3)[aria-pressed='true']")
+    lung = grey(page)
+    page.keyboard.press("4")
+    page.wait_for_selector("#presets button:nth-child(4)[aria-pressed='true']")
+    page.wait_for_timeout(300)
+    assert grey(page) != lung
+    page.keyboard.press("]")
+    page.wait_for_selector(f"#series-list a[data-series='{uid(1, 2)}'][aria-current]")
+    page.wait_for_url(f"**/reading/series/{uid(1, 2)}?*")
+
+
+def test_masks_lie_on_their_voxels(open_room: OpenRoom) -> None:
+    """The overlay is the image's own geometry: around the nodule its mask covers what is bright."""
+    page = open_room(query=f"?instance={uid(1, 1, 7)}&segment={uid(1, 50, 1)}:1")
+    page.wait_for_selector("#stage[data-masks='6']")
+    page.keyboard.press("3")
+    script = """() => {
+        const overlay = document.querySelector('#overlay');
+        const { width, height } = overlay;
+        const small = new OffscreenCanvas(width, height).getContext('2d');
+        small.drawImage(document.querySelector('#viewport canvas'), 0, 0, width, height);
+        const grey = small.getImageData(0, 0, width, height).data;
+        const mask = overlay.getContext('2d').getImageData(0, 0, width, height).data;
+        let [left, right, top, bottom] = [width, 0, height, 0];
+        for (let at = 0; at < width * height; at++) {
+            if (!mask[4 * at + 3]) continue;
+            const [x, y] = [at % width, Math.floor(at / width)];
+            [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
+        }
+        let [both, onlyMask, onlyBright] = [0, 0, 0];
+        for (let y = top - 5; y <= bottom + 5; y++) {
+            for (let x = left - 5; x <= right + 5; x++) {
+                const at = 4 * (y * width + x);
+                // Half way between lung and nodule: the image is smoothed between pixels, the mask is not.
+                const [isMask, isBright] = [mask[at + 3] > 0, grey[at] > 165];
+                both += isMask && isBright; onlyMask += isMask && !isBright; onlyBright += !isMask && isBright;
+            }
+        }
+        return [both, onlyMask, onlyBright];
+    }"""
+    page.wait_for_timeout(500)
+    both, only_mask, only_bright = page.evaluate(script)
+    assert both > 1000
+    assert (2 * both) / (2 * both + only_mask + only_bright) > 0.97, (both, only_mask, only_bright)
+
+
+def test_length_is_the_distance_of_the_affine(open_room: OpenRoom) -> None:
+    page = open_room(query=f"?instance={uid(1, 1, 7)}")
+    page.keyboard.press("l")
+    drag(page, (0.3, 0.4), (0.45, 0.6))
+    wait_for_saved(page, 1)
+    (found,) = findings(page)
+    affine = pixel_affine()
+    (length,) = found["numbers"]
+    indices = [
+        np.linalg.lstsq(affine[:, :2], np.array(p) - affine[:, 2], rcond=None)[0] for p in found["points_mm"]
+    ]
+    steps = (indices[1] - indices[0]) * (0.8, 0.7)
+    assert length["value"] == pytest.approx(float(np.hypot(*steps)), abs=1e-6)
+    assert float(page.get_attribute("#findings .numbers", "data-length") or 0) == length["value"]
+    assert (found["instance"], found["frame"], found["author"]) == (uid(1, 1, 7), 1, "reader")
+    shown = page.inner_text("#findings .numbers")
+    assert shown == f"Length: {length['value']:.1f} mm"
+    wait_until(page, f"document.querySelector('#viewport svg').textContent.includes({shown!r})")
+    shot(page, "length")
+    # Undo takes it away, redo brings it back with the same numbers; a click in the list leads back to its slice.
+    page.keyboard.press("Control+z")
+    page.wait_for_selector("#findings li", state="detached")
+    assert findings(page) == []
+    page.keyboard.press("Control+y")
+    wait_for_saved(page, 1)
+    assert findings(page)[0]["numbers"] == found["numbers"]
+    page.keyboard.press("Home")
+    page.wait_for_selector("#stage[data-index='0']")
+    page.click("#findings button.finding")
+    page.wait_for_selector("#stage[data-index='6']")
+    page.goto(page.url.partition("/reading")[0] + found["link"])
+    page.wait_for_selector("#stage[data-ready='all']")
+    assert page.inner_text("#slice-label") == "7 / 12"
+    assert page.locator("#findings li.here").count() == 1
+    page.keyboard.press("Delete")
+    page.wait_for_selector("#findings li", state="detached")
+
+
+def test_every_kind_is_drawn_stored_and_shown_again(open_room: OpenRoom) -> None:
+    page = open_room(query=f"?instance={uid(1, 1, 7)}")
+    for key, start, end in (
+        ("b", (0.40, 0.45), (0.48, 0.52)),
+        ("e", (0.60, 0.55), (0.64, 0.60)),
+        ("p", (0.50, 0.70), (0.50, 0.70)),
+    ):
+        page.keyboard.press(key)
+        drag(page, start, end)
+        page.wait_for_timeout(300)
+    wait_for_saved(page, 3)
+    found = {item["kind"]: item for item in findings(page)}
+    assert set(found) == {"bidirectional", "ellipse", "probe"}
+    names = {number["name"]: number for number in found["ellipse"]["numbers"]}
+    axes = np.array(found["ellipse"]["points_mm"])
+    area = np.pi / 4 * np.linalg.norm(axes[1] - axes[0]) * np.linalg.norm(axes[3] - axes[2])
+    assert names["area"]["value"] == pytest.approx(float(area), abs=1e-6)
+    assert (names["mean"]["value"], names["sd"]["value"], names["mean"]["unit"]) == (-850, 0, "[hnsf'U]")
+    assert found["probe"]["numbers"][0]["value"] == 40
+    page.select_option("#findings li:nth-child(1) select", label="Nodule")
+    wait_until(page, "document.querySelector('#findings li strong').textContent === '1 Nodule'")
+    page.reload()
+    page.wait_for_selector("#stage[data-ready='all']")
+    page.wait_for_selector("#viewport svg text >> nth=2")
+    assert findings(page)[0]["meaning"]["meaning"] == "Nodule"
+    shot(page, "kinds")
+    other = open_room("second", query=f"?instance={uid(1, 1, 7)}")
+    assert other.locator("#findings li").count() == 3
+    assert other.locator("#findings .more button").count() == 0
+    for _ in range(3):
+        page.keyboard.press("n")
+        page.wait_for_selector("#findings li.here")
+        page.keyboard.press("Delete")
+        page.wait_for_selector("#findings li.here", state="detached")
+    assert findings(page) == []
+
+
+def test_a_normal_report_is_signed_by_keyboard(open_room: OpenRoom, node: tuple[str, Database]) -> None:
+    page = open_room("second")
+    actions = ["Alt+n", "Control+Enter", "Enter"]
+    page.wait_for_selector("#report fieldset")
+    page.keyboard.press(actions[0])
+    wait_until(page, "document.activeElement.id === 'sign'")
+    page.keyboard.press(actions[1])
+    page.wait_for_selector("#sign-dialog[open]")
+    page.keyboard.press(actions[2])
+    page.wait_for_selector("#report-panel.signed")
+    shot(page, "signed")
+    report = api(page, f"/api/reading/imaging-studies/{uid(1)}/report/questionnaire-response")
+    assert report["status"] == "completed"
+    with node[1].connect() as connection:
+        (entry,) = AuditLog("node").entries(connection, action="report.sign")
+    shown = api(page, f"/api/reading/imaging-studies/{uid(1)}/report")
+    assert (entry.actor, entry.details["sha256"]) == ("second", shown["signed_hash"])
+    page.reload()
+    page.wait_for_selector("#report-panel.signed")
+    assert page.locator("#report input:not(:disabled):not([readonly])").count() == 0
+    assert len(actions) <= 25
+
+
+def test_form_asks_what_matters_and_takes_a_size_from_the_image(open_room: OpenRoom) -> None:
+    page = open_room(query=f"?instance={uid(1, 1, 7)}")
+    page.keyboard.press("l")
+    drag(page, (0.3, 0.4), (0.36, 0.4))
+    wait_for_saved(page, 1)
+    page.click("#findings button.finding")
+    yes = "[data-path='lungs/nodules-present'] label:has-text('yes')"
+    assert page.locator("[data-path='lungs/nodules']").is_hidden()
+    page.click(yes)
+    page.click("text=+ Nodule")
+    size = "[data-path='lungs/nodules[0]/nodule-size']"
+    page.click(f"{size} .take")
+    page.wait_for_selector(f"{size} .source:visible")
+    (found,) = findings(page)
+    value = found["numbers"][0]["value"]
+    assert page.input_value(f"{size} input") == f"{value:.1f}"
+    report = api(page, f"/api/reading/imaging-studies/{uid(1)}/report")
+    (lungs,) = [item for item in report["items"] if item["linkId"] == "lungs"]
+    text = json.dumps(lungs)
+    assert f'"valueDecimal": {value!r}' in text
+    assert found["id"] in text
+    # A sum that the node computes, digits as answers, and a reason at the field when something is missing.
+    page.click("[data-path='lungs/opacities-present'] label:has-text('yes')")
+    page.wait_for_selector("[data-path='lungs/opacities']:visible")
+    for lobe, score in zip(("ru", "rm", "rl", "lu", "ll"), (1, 0, 5, 2, 3), strict=True):
+        page.locator(f"[data-path='lungs/opacities/score-{lobe}'] input").first.focus()
+        page.keyboard.press(str(score))
+    score = "[data-path='lungs/opacities/score-sum'] input"
+    wait_until(page, f'document.querySelector("{score}").value === "11"')
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=This question needs an answer. >> visible=true")
+    shot(page, "form")
+    assert page.locator("#sign-dialog[open]").count() == 0
+    page.reload()
+    page.wait_for_selector("#stage[data-ready='all']")
+    assert page.input_value("[data-path='lungs/opacities/score-sum'] input") == "11"
+
+
+@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
+def test_room_has_no_barrier_and_speaks_its_language(open_room: OpenRoom, language: str) -> None:
+    page = open_room(language=language)
+    found = [
+        f"{item['id']}: {item['nodes'][0]['target']}"
+        for item in Axe().run(page, options=AXE).response["violations"]
+    ]
+    assert found == []
+    assert (
+        page.locator("#normal")
+        .inner_text()
+        .startswith("Alles Übrige" if language == "de-DE" else "Everything else")
+    )
+    page.locator("#stage").focus()
+    page.keyboard.press("?")
+    page.wait_for_selector("#help-dialog[open]")
+    assert page.locator("#help-dialog dt").count() == 30
+    shot(page, f"keys-{language}")
+    found = [
+        f"{item['id']}: {item['nodes'][0]['target']}"
+        for item in Axe().run(page, options=AXE).response["violations"]
+    ]
+    assert found == []
+
+
+def test_who_may_not_measure_has_no_tools_for_it(open_room: OpenRoom) -> None:
+    page = open_room("informatician")
+    assert page.locator("[data-tool='Length']").count() == 0
+    assert page.locator("#report").count() == 0
+    page.keyboard.press("l")
+    assert page.inner_text("#status") == "Your roles do not allow this."
