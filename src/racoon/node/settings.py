@@ -205,10 +205,14 @@ class DeidSettings(_Section):
     site
         What this site takes away from the profile: without, also_remove, without_private, refused_sop_classes,
         refuse_faces, no_birth_date.  There is no key by which more would stay.
+    detect_text
+        Images in which the reader of the extra ``ocr`` looks for text: ``derived`` (all but original slices of CT, MR
+        and PET, where a reader is installed), ``all`` (it has to be installed), ``off``.
     """
 
     profile: str = DEFAULT_PROFILE
     site: dict[str, Any] = {}
+    detect_text: Literal["off", "derived", "all"] = "derived"
 
     @model_validator(mode="after")
     def _known(self) -> DeidSettings:

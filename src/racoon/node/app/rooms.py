@@ -18,6 +18,7 @@ from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.cohorts import service as cohorts
 from racoon.node.deid.service import Deidentifier
+from racoon.node.deid.text_detection import detector_for
 from racoon.node.intake.activity import Activity
 from racoon.node.intake.pull.desk import PullDesk
 from racoon.node.intake.service import IngestLoop, Intake, activity_folder, count_stored, spool_folder
@@ -96,7 +97,12 @@ class Rooms:
         )
         return IngestLoop(
             self.spool,
-            Deidentifier(self.settings.deid.in_force(), names),
+            Deidentifier(
+                self.settings.deid.in_force(),
+                names,
+                detector=detector_for(self.settings.deid.detect_text),
+                detect_text=self.settings.deid.detect_text,
+            ),
             self.archive,
             self.database,
             quarantine=self.quarantine,

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect, Refused
-from racoon.standards.dicom.uids import is_uid
 
 
 class QuarantineReason(StrEnum):
@@ -161,6 +160,9 @@ class Correction:
     uids: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # Settings read this module, and commands that only read settings load no images.
+        from racoon.standards.dicom.uids import is_uid  # noqa: PLC0415
+
         if self.subject and self.patient_id:
             raise BadCorrection("Name the subject or the patient number, not both.")
         printable = (

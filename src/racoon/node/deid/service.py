@@ -30,6 +30,13 @@ from racoon.node.deid.model import (
 from racoon.node.deid.profiles import profile_named, profiles
 from racoon.node.deid.rules import RuleSet, rules_for
 from racoon.node.deid.screening import FLOATING, completed, number_of, screen, screen_pixels, screen_risk
+from racoon.node.deid.text_detection import (
+    DetectText,
+    TextDetector,
+    UndecodablePixels,
+    frames_with_text,
+    is_worth_a_look,
+)
 from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, UnknownPseudonym
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.standards.dicom.codestream import blank_comments
@@ -60,11 +67,21 @@ class Deidentifier:
         The node's, or an ephemeral one.
     domain
         Pseudonym domain; the node's archive by default.
+    detector, detect_text
+        Reader of text in pixels, where one is installed, and which images it looks at.
     """
 
     def __init__(
-        self, profile: Profile | str, pseudonymiser: Pseudonymiser, *, domain: str = ARCHIVE_DOMAIN
+        self,
+        profile: Profile | str,
+        pseudonymiser: Pseudonymiser,
+        *,
+        domain: str = ARCHIVE_DOMAIN,
+        detector: TextDetector | None = None,
+        detect_text: DetectText = "derived",
     ) -> None:
+        self._detector = detector
+        self._detect_text = detect_text
         self.profile = profile_named(profile) if isinstance(profile, str) else profile
         self.domain = domain
         self._names = pseudonymiser
@@ -147,6 +164,8 @@ class Deidentifier:
             places = confirm(output, found) + ["(7FE0,0010)"] * bool(in_stream)
             if places:
                 raise Quarantined(QuarantineReason.IDENTIFIER_SURVIVED, {"elements": places})
+        if has_pixels and QuarantineReason.BURNED_IN_SUSPECTED not in released:
+            pixels += self._read_pixels(file, rules, output)
         return Deidentified(
             output,
             sop_class,
@@ -194,6 +213,21 @@ class Deidentifier:
             is_big_endian=file.is_big_endian,
             is_signed=number_of(dataset.get(_PIXEL_REPRESENTATION), file) == 1,
         )
+
+    def _read_pixels(self, file: DicomFile, rules: RuleSet, output: bytes) -> str:
+        """Let a reader look for text in what would go out, and say for the evidence that it did."""
+        if self._detector is None or rules.kind == "segmentation":
+            return ""
+        if not is_worth_a_look(file.dataset, self._detect_text):
+            return ""
+        try:
+            found = frames_with_text(self._detector, output)
+        except UndecodablePixels as error:
+            raise Quarantined(QuarantineReason.UNDECODABLE_PIXELS) from error
+        if found:
+            details = {"frames_with_text": found, "rule": self._detector.name}
+            raise Quarantined(QuarantineReason.BURNED_IN_SUSPECTED, details)
+        return f"; no words found by {self._detector.name}"
 
     def _patient_of(self, subject: Pseudonym) -> PatientId:
         """Find whose dates a corrected object has to move with; the number leaves neither this call nor the job."""

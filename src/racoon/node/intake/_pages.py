@@ -64,7 +64,9 @@ class CorrectionForm(BaseModel):
             "SOPInstanceUID": self.instance_uid,
             "SOPClassUID": self.sop_class_uid,
         }
-        return Correction(self.subject, self.patient_id, {name: uid for name, uid in uids.items() if uid})
+        # The page suggests a subject; a number that somebody typed replaces the suggestion.
+        subject = "" if self.patient_id else self.subject
+        return Correction(subject, self.patient_id, {name: uid for name, uid in uids.items() if uid})
 
 
 @router.get("")

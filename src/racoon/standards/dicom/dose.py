@@ -1,8 +1,8 @@
 """Radiation dose reports (PS3.16 TID 10001, 10011, 10040): the totals that the machine itself accumulated.
 
-A report of a study is often sent again and again while the study goes on, each holding the ones before: their totals are
-cumulative and adding them counts radiation twice.  So nothing is ever added here: of reports that contain each other
-the last one counts, and reports that do not are listed side by side.
+A report of a study is often sent again and again while the study goes on, each holding the ones before: their totals
+are cumulative, and adding them counts radiation twice.  So nothing is ever added here: of reports that contain each
+other the last one counts, and reports that do not are listed side by side.
 """
 
 from __future__ import annotations
@@ -36,13 +36,12 @@ TOTALS: Mapping[str, tuple[str, str]] = {
 
 _FACTORS: Mapping[tuple[str, str], float] = {
     ("mGycm", "mGy.cm"): 1.0,
-    ("mGy.cm", "mGy.cm"): 1.0,
-    ("Gy.m2", "Gy.m2"): 1.0,
-    ("dGy.cm2", "Gy.m2"): 1e-5,
-    ("cGy.cm2", "Gy.m2"): 1e-6,
-    ("mGy.cm2", "Gy.m2"): 1e-7,
-    ("uGy.m2", "Gy.m2"): 1e-6,
-    ("Gy.cm2", "Gy.m2"): 1e-4,
+    ("Gym2", "Gy.m2"): 1.0,
+    ("dGycm2", "Gy.m2"): 1e-5,
+    ("cGycm2", "Gy.m2"): 1e-6,
+    ("mGycm2", "Gy.m2"): 1e-7,
+    ("uGym2", "Gy.m2"): 1e-6,
+    ("Gycm2", "Gy.m2"): 1e-4,
     ("Gy", "Gy"): 1.0,
     ("mGy", "Gy"): 1e-3,
     ("mGy", "mGy"): 1.0,
@@ -52,7 +51,8 @@ _FACTORS: Mapping[tuple[str, str], float] = {
     ("ms", "s"): 1e-3,
     ("min", "s"): 60.0,
 }
-"""UCUM units as machines write them; a value in another unit is left out rather than taken for something else."""
+"""UCUM units without their dots, which some machines leave out (``mGycm``, ``Gym2``); a value in another unit is left
+out rather than taken for something else."""
 
 _EVENT_UID, _START, _END = "113769", "113809", "113810"
 _PLANE, _LATERALITY = "113764", frozenset({"G-C171", "272741003"})
@@ -173,8 +173,8 @@ def describe_doses(reports: Sequence[DoseReport]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``imaging_study_uid``, ``reports`` (read), ``superseded`` (contained in a later one), ``current`` (the rest, with
-        their totals) and ``totals``: those of the study, or None where several reports stand side by side.
+        ``imaging_study_uid``, ``reports`` (read), ``superseded`` (contained in a later one), ``current`` (the rest,
+        with their totals) and ``totals``: those of the study, or None where several reports stand side by side.
     """
     studies: dict[str, list[DoseReport]] = {}
     for report in reports:
@@ -218,7 +218,7 @@ def _totals(container: Dataset) -> Iterator[DoseTotal]:
         if known is None or not measured:
             continue
         name, unit = known
-        written = _unit(measured[0])
+        written = _unit(measured[0]).replace(".", "")
         # A count has no unit worth checking: machines write "{events}", "1" or "no units".
         factor = 1.0 if unit == "1" else _FACTORS.get((written, unit))
         value = _number(measured[0])

@@ -10,6 +10,8 @@ import pydicom
 import pytest
 
 from racoon.node.deid.model import BadCorrection, Correction
+from racoon.node.deid.profiles import profile_named, tightened
+from racoon.node.deid.service import Deidentifier
 from racoon.node.intake import _store
 from racoon.node.intake._corrections import Corrections
 from racoon.node.intake.model import (
@@ -271,3 +273,17 @@ def test_picture_is_shown_and_each_look_recorded(node: Node) -> None:
     with node.database.connect() as connection:
         actions = [entry.action for entry in AuditLog("node").entries(connection, 10)]
     assert actions.count("quarantine.look") == 2
+
+
+def test_study_without_faces_refuses_a_head_with_its_reason(node: Node) -> None:
+    """No kept library removes faces offline, so nothing here claims to: the image waits, and says why."""
+    names = node.deidentifier._names
+    node.deidentifier = Deidentifier(tightened(profile_named("basic"), {"refuse_faces": True}), names)
+    head = without(
+        CT[0], StudyDescription="CT Kopf nativ", BodyPartExamined="HEAD", SOPInstanceUID="1.2.826.77"
+    )
+    item = quarantined(node, CT[1], head)
+    assert (item.code, node.archive.counts().instances) == ("face_recognisable", 1)
+    assert "no tool here removes faces" in item.reason
+    assert "Hier entfernt nichts Gesichter" in item.reason_de
+    assert node.intake.correctable(item) == ()
