@@ -216,7 +216,7 @@ def fix(
     from racoon.node.app import operation
     from racoon.node.deid.model import Correction
 
-    uids = dict(text.split("=", 1) if "=" in text else (text, "") for text in uid or [])
+    uids = {name: value for name, _, value in (text.partition("=") for text in uid or [])}
     correction = Correction(subject, patient_id, uids)
     item = operation.correct_quarantined(config, quarantine_id, correction, make_uids=make_uids, note=note)
     if json:

@@ -1,4 +1,4 @@
-"""Tesseract as a reader of text (extra ``ocr``, Debian's ``tesseract-ocr``); it works offline, as a process of its own."""
+"""Tesseract as a reader of text (extra ``ocr``, Debian's ``tesseract-ocr``): offline, in a process of its own."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TesseractDetector:
 
     def count_words(self, picture: npt.NDArray[np.uint8]) -> int:
         """Count the words that Tesseract is sure of, on the picture and on its negative."""
-        return max(self._words(picture), self._words(255 - picture))
+        return max(self._words(picture), self._words(np.invert(picture)))
 
     def _words(self, pixels: npt.NDArray[np.uint8]) -> int:
         picture = Picture.fromarray(pixels)

@@ -111,7 +111,7 @@ def frames_with_text(detector: TextDetector, data: bytes) -> list[int]:
 def _chosen(frames: int) -> Sequence[int]:
     if frames <= MOST_FRAMES:
         return range(frames)
-    return sorted({round(place) for place in np.linspace(0, frames - 1, MOST_FRAMES)})
+    return sorted({int(place) for place in np.linspace(0, frames - 1, MOST_FRAMES).round()})
 
 
 __all__ = [

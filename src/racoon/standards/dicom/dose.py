@@ -123,7 +123,10 @@ def read_dose_report(dataset: Dataset) -> DoseReport | None:
     """
     if "ContentSequence" not in dataset:
         return None
-    kind, totals, events, moments = "", [], set(), {}
+    kind = ""
+    totals: list[DoseTotal] = []
+    events: set[str] = set()
+    moments: dict[str, str] = {}
     for item in _items(dataset):
         code = _concept(item)
         if code in ACCUMULATED:
