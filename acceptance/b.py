@@ -57,6 +57,35 @@ STEPS = [
         tests=("tests/unit/node/intake", "tests/unit/cli/test_intake.py", "tests/network/test_pull.py"),
     ),
     Step(
+        "pages-of-intake",
+        "flow, quarantine with corrections and work list: shown in two languages, decided with rights and reasons",
+        tests=("tests/unit/node/intake/test_pages.py", "tests/unit/node/intake/test_quarantine.py"),
+    ),
+    Step(
+        "from-the-pacs",
+        "accession lists and study protocols from DCMTK and over DICOMweb; lost answers are asked for again",
+        tests=("tests/network/test_pull.py", "tests/network/test_pull_dicomweb.py"),
+    ),
+    Step(
+        "kill-moments",
+        "kill -9 at 50 moments of 2000 instances: everything acknowledged is there once, byte for byte",
+        tests=("tests/network/test_kill_moments.py",),
+    ),
+    Step(
+        "mutated-files",
+        "a hundred thousand mutated files: each has an end, in bounded time and memory",
+        tests=("tests/conformance/test_mutated_files.py",),
+    ),
+    Step(
+        "dose-and-quality",
+        "last cumulative dose of real reports, never a sum; quality rules in plain words",
+        tests=(
+            "tests/conformance/test_dose_reports.py",
+            "tests/unit/standards/dicom/test_dose.py",
+            "tests/unit/standards/dicom/test_quality.py",
+        ),
+    ),
+    Step(
         "every-object-ends",
         "every object of the real data is archived or quarantined, none is lost or counted twice",
         tests=("tests/conformance/test_every_object_ends.py",),

@@ -32,8 +32,9 @@ DEBIAN = {
     "dcmtk": "/usr/bin/storescu",
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
     "chromium": "/usr/bin/chromium",
+    "tesseract-ocr": "/usr/bin/tesseract",
 }
-"""What the tests run against: foreign DICOM tools, a real PostgreSQL server, a real browser."""
+"""What the tests run against: foreign DICOM tools, a real PostgreSQL server, a real browser, a reader of text."""
 
 
 def say(text: str) -> None:

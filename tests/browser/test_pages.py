@@ -35,6 +35,8 @@ PAGES = {
         "/studies",
         "/studies/{study}",
         "/intake",
+        "/intake/quarantine",
+        "/intake/pull",
         "/jobs",
         "/releases",
         "/nowhere",

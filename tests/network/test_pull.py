@@ -132,6 +132,26 @@ def test_examinations_come_from_dcmtk(
 
 
 @pytest.mark.external
+def test_study_protocol_is_searched_at_dcmtk(
+    pacs: int, node_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DCMTK's archive says no ModalitiesInStudy: the series are asked, and only what fits is fetched."""
+    config = configure(tmp_path, pacs, node_port, "get")
+    day = str(pydicom.dcmread(io.BytesIO(make_ct(planted=False).data)).StudyDate)
+    shown = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    days = ("--first-day", shown, "--last-day", shown)
+    pull(capsys, config, "protocol", "add", "lung", "--modality", "CT", *days)
+    pull(capsys, config, "protocol", "add", "knee", "--modality", "MR", *days)
+    code, summary = pull(capsys, config, "run")
+    assert (code, summary["found"], summary["fetched"], summary["objects"]) == (0, 3, 3, 6)
+    listed = {
+        item["name"]: (item["found"], item["searched_until"])
+        for item in pull(capsys, config, "protocol", "list")[1]
+    }
+    assert listed == {"knee": (0, shown), "lung": (3, shown)}
+
+
+@pytest.mark.external
 def test_unknown_destination_is_said(
     pacs: int, node_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -216,7 +236,7 @@ def test_only_the_accession_number_that_was_asked_for_counts(
 ) -> None:
     _, port = misbehaving(0)
     pacs = Pacs(PacsAddress("PACS", "127.0.0.1", port, "RACOON"), Spool(tmp_path / "spool"))
-    assert pacs.find("ACC9") == [FoundStudy("1.2.9", None)]
+    assert pacs.find("ACC9") == [FoundStudy("1.2.9", None, "ACC9")]
 
 
 def test_lost_answer_is_told_and_fetching_again_completes(

@@ -149,7 +149,10 @@ def _print_volume(facts: dict[str, Any]) -> None:
 
 @app.command
 def classify(folder: Path, /, *, json: JsonFlag = False) -> None:
-    """Say what each series of a folder is: body part, plane, contrast phase, kernel, thickness, localiser, report.
+    """Say what each series of a folder is, which quality rules it breaks, and the dose of each examination.
+
+    Body part, plane, contrast phase, kernel, thickness, localiser and report are read from the headers. A dose is the
+    last cumulative value of the machine's reports, never a sum.
 
     Parameters
     ----------
@@ -174,9 +177,20 @@ def classify(folder: Path, /, *, json: JsonFlag = False) -> None:
     rows = [
         {name: item[name] or "" for name in names}
         | {"findings": ", ".join(f["code"] for f in item["findings"])}
+        | {"quality": ", ".join(f"{q['severity']}: {q['rule']}" for q in item["quality"])}
         for item in document["series"]
+    ]
+    doses = [
+        {"imaging_study": study["imaging_study_uid"][-12:], "kind": report["kind"]}
+        | {total["name"]: f"{total['value']:g} {total['unit']} {total['part']}".strip()}
+        for study in document["doses"]
+        for report in study["current"]
+        for total in report["totals"]
     ]
     if rows:
         print_table(f"{document['files']} files", rows)
+        for dose in doses:
+            name, value = list(dose.items())[-1]
+            print_line(f"dose of …{dose['imaging_study']} ({dose['kind']}): {name} {value}")
     else:
         print_line("The folder holds no DICOM objects.")

@@ -97,7 +97,7 @@ def reindex(*, config: Path, verify: bool = False, json: JsonFlag = False) -> in
 def list_quarantine(
     *,
     config: Path,
-    state: Literal["waiting", "released", "deleted", "all"] = "waiting",
+    state: Literal["waiting", "correcting", "corrected", "released", "deleted", "all"] = "waiting",
     limit: int = 200,
     json: JsonFlag = False,
 ) -> None:
@@ -146,7 +146,9 @@ def show(quarantine_id: str, /, *, config: Path, json: JsonFlag = False) -> None
         print_json(item)
     else:
         summary = item.pop("object") or {"object": "no longer in the quarantine folder"}
-        print_facts(f"Quarantined object {quarantine_id}", item | summary)
+        evidence = item.pop("evidence")
+        item["correctable"] = ", ".join(item["correctable"]) or "nothing"
+        print_facts(f"Quarantined object {quarantine_id}", item | evidence | summary)
 
 
 @quarantine.command
@@ -172,6 +174,55 @@ def release(
         Print one JSON document.
     """
     _decide(config, quarantine_ids, "release", note, as_json=json)
+
+
+@quarantine.command
+def fix(
+    quarantine_id: str,
+    /,
+    *,
+    config: Path,
+    note: str,
+    subject: str = "",
+    patient_id: str = "",
+    uid: Annotated[list[str] | None, Parameter(negative_iterable="")] = None,
+    make_uids: bool = False,
+    json: JsonFlag = False,
+) -> None:
+    """Set right what made an object wrong; it goes through all rules again, and its original stays until it passes.
+
+    An object of an inconsistent examination gets its subject or patient, one without UIDs gets UIDs, one in conflict
+    gets a new instance UID. What cannot be set right here has to be sent again.
+
+    Parameters
+    ----------
+    quarantine_id
+        As `racoon node quarantine list` prints it.
+    config
+        TOML file of this node.
+    note
+        Why, in a few words; kept in the audit.
+    subject
+        Pseudonym of the subject whose the object is; `racoon node quarantine show` names that of the examination.
+    patient_id
+        The patient's number in this hospital, instead of a subject.
+    uid
+        UID as the PACS has it, such as SeriesInstanceUID=1.2.826.0.1; give it again for another one.
+    make_uids
+        Make missing or conflicting UIDs from the object's own content; the same bytes get the same UIDs.
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app import operation
+    from racoon.node.deid.model import Correction
+
+    uids = {name: value for name, _, value in (text.partition("=") for text in uid or [])}
+    correction = Correction(subject, patient_id, uids)
+    item = operation.correct_quarantined(config, quarantine_id, correction, make_uids=make_uids, note=note)
+    if json:
+        print_json(item)
+    else:
+        print_facts("On its way through the rules again.", item)
 
 
 @quarantine.command

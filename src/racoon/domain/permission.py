@@ -26,6 +26,7 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "intake.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
         "intake.send": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "quarantine.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "pull.manage": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "archive.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "image.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "finding.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),

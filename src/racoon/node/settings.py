@@ -137,14 +137,21 @@ class IntakeSettings(_Section):
 
 
 class PullSettings(_Section):
-    """Fetching from a PACS by accession number.
+    """Fetching from a PACS by accession number or study protocol.
 
     Attributes
     ----------
     peer
-        AE title of the PACS, one of ``dicom.peers``; empty switches fetching off.
+        AE title of the PACS, one of ``dicom.peers``; without it and without ``url`` nothing is fetched.
+    url
+        Root of the DICOMweb services of the PACS, for the method ``dicomweb``.
+    authority
+        PEM file of who signs the certificate of ``url``; the system's authorities without one.
+    token_file
+        File with the bearer token that ``url`` asks for.
     method
-        ``get`` brings objects on the connection that asks; ``move`` lets the PACS call our DICOM port.
+        ``get`` brings objects on the connection that asks; ``move`` lets the PACS call our DICOM port; ``dicomweb``
+        uses QIDO-RS and WADO-RS.
     window
         Hours of the day, local time, such as ``20:00-06:00``; empty means always.
     daily_limit
@@ -156,11 +163,27 @@ class PullSettings(_Section):
     """
 
     peer: str = ""
-    method: Literal["get", "move"] = "get"
+    url: str = ""
+    authority: Path | None = None
+    token_file: Path | None = None
+    method: Literal["get", "move", "dicomweb"] = "get"
     window: str = ""
     daily_limit: Annotated[int, Field(ge=0)] = 0
     pause_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
     timeout_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+
+    @property
+    def source(self) -> str:
+        """Name or address of the PACS, empty when nothing is fetched."""
+        return self.url if self.method == "dicomweb" else self.peer
+
+    @model_validator(mode="after")
+    def _one_way(self) -> PullSettings:
+        if (self.method == "dicomweb") != bool(self.url):
+            raise ValueError("'url' and method = \"dicomweb\" belong together")
+        if self.url and not self.url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ValueError("'url' begins with https:// unless the PACS is on this machine")
+        return self
 
     @field_validator("window")
     @classmethod
@@ -182,10 +205,14 @@ class DeidSettings(_Section):
     site
         What this site takes away from the profile: without, also_remove, without_private, refused_sop_classes,
         refuse_faces, no_birth_date.  There is no key by which more would stay.
+    detect_text
+        Images in which the reader of the extra ``ocr`` looks for text: ``derived`` (all but original slices of CT, MR
+        and PET, where a reader is installed), ``all`` (it has to be installed), ``off``.
     """
 
     profile: str = DEFAULT_PROFILE
     site: dict[str, Any] = {}
+    detect_text: Literal["off", "derived", "all"] = "derived"
 
     @model_validator(mode="after")
     def _known(self) -> DeidSettings:

@@ -77,6 +77,29 @@ def test_from_a_folder_to_the_archive_and_the_quarantine(
     assert run(capsys, "quarantine", "list", "--config", str(config)) == (0, [])
 
 
+def test_wrong_patient_is_set_right_at_the_console(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "1.dcm").write_bytes(make_ct(1, planted=False).data)
+    wrong = make_ct(2, planted=False).data.replace(b"PLANTED4711 ", b"PLANTED4712 ")
+    (source / "2.dcm").write_bytes(wrong)
+    run(capsys, "import", str(source), "--config", str(config))
+    assert work_off(config) == {"archived": 1, "quarantined": 1}
+    _, (item,) = run(capsys, "quarantine", "list", "--config", str(config))
+    _, shown = run(capsys, "quarantine", "show", item["quarantine_id"], "--config", str(config))
+    assert shown["correctable"] == ["patient", "StudyInstanceUID"]
+    words = ("quarantine", "fix", item["quarantine_id"], "--config", str(config), "--note", "typing error")
+    code, refused = run(capsys, *words, "--uid", "SeriesInstanceUID=1.2.3")
+    assert (code, refused["error"]["code"]) == (2, "intake.not_correctable")
+    code, sent = run(capsys, *words, "--subject", shown["evidence"]["belongs_to"])
+    assert (code, sent["state"]) == (0, "correcting")
+    assert work_off(config) == {"archived": 1, "quarantined": 0}
+    _, (done,) = run(capsys, "quarantine", "list", "--state", "corrected", "--config", str(config))
+    assert done["decided_by"].startswith("console")
+
+
 def test_index_is_rebuilt_from_the_objects(
     config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

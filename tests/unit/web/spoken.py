@@ -21,6 +21,7 @@ from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.identity import Role
 from racoon.domain.questionnaire import MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
+from racoon.node.intake.pull.model import REASONS as PULL_REASONS
 from racoon.node.jobs.model import JobState
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import CT_PRESETS, FINDING_LABELS, ROOM_WORDS
@@ -39,6 +40,11 @@ SPEAKING = (
     "node/approvals",
     "node/compute",
     "node/curation",
+    "node/deid/model.py",
+    "node/intake/_pages.py",
+    "node/intake/pull/model.py",
+    "node/intake/pull/worklist.py",
+    "node/intake/quarantine.py",
     "node/intake/service.py",
     "node/jobs",
     "node/portal",
@@ -86,6 +92,7 @@ def codes() -> Iterator[str]:
     yield from (binding.label for binding in KEYS)
     yield from (code.meaning for code in (*MEANINGS, *NUMBERS.values()))
     yield from (english for _, english in REASONS.values())
+    yield from PULL_REASONS.values()
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from racoon.node.app.administration import prepare
+from racoon.node.deid.model import Correction
+from racoon.node.intake.activity import Activity
 from racoon.node.intake.importing import count_files
 from racoon.node.intake.model import Decision, QuarantinedObject, QuarantineState
-from racoon.node.intake.service import Intake, spool_folder
+from racoon.node.intake.service import Intake, activity_folder, spool_folder
 from racoon.node.intake.spool import Spool
 from racoon.node.settings import NodeSettings, load_node_settings
 from racoon.platform.audit import AuditLog
@@ -80,7 +82,7 @@ def list_quarantine(config: Path, state: str, limit: int) -> list[dict[str, Any]
     config
         The node's TOML file.
     state
-        ``waiting``, ``released``, ``deleted`` or ``all``.
+        ``waiting``, ``correcting``, ``corrected``, ``released``, ``deleted`` or ``all``.
     limit
         At most so many.
     """
@@ -92,8 +94,15 @@ def list_quarantine(config: Path, state: str, limit: int) -> list[dict[str, Any]
 def show_quarantined(config: Path, quarantine_id: str) -> dict[str, Any]:
     """Give one quarantined object with what its header says, nothing of it identifying."""
     with _opened(config) as (settings, database):
-        item, summary = _intake(settings, database).quarantined_object(quarantine_id)
-    return _describe(item) | {"object": asdict(summary) if summary else None}
+        intake = _intake(settings, database)
+        item, summary = intake.quarantined_object(quarantine_id)
+        evidence = intake.evidence(quarantine_id)
+        correctable = list(intake.correctable(item))
+    return _describe(item) | {
+        "evidence": evidence,
+        "correctable": correctable,
+        "object": asdict(summary) if summary else None,
+    }
 
 
 def decide_quarantined(
@@ -122,6 +131,36 @@ def decide_quarantined(
             )
             for quarantine_id in quarantine_ids
         ]
+
+
+def correct_quarantined(
+    config: Path, quarantine_id: str, correction: Correction, *, make_uids: bool, note: str
+) -> dict[str, Any]:
+    """Set a quarantined object right and send it through all rules again; audited.
+
+    Parameters
+    ----------
+    config
+        The node's TOML file.
+    quarantine_id
+        Which one.
+    correction
+        What it should have said.
+    make_uids
+        Make missing or conflicting UIDs from the object's content.
+    note
+        Why, in a few words.
+    """
+    with _opened(config) as (settings, database):
+        item = _intake(settings, database).correct(
+            quarantine_id,
+            correction,
+            actor=person(),
+            actor_role=OPERATOR,
+            note=note,
+            make_uids=make_uids,
+        )
+    return _describe(item)
 
 
 def reindex(config: Path, *, verify: bool, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
@@ -178,7 +217,13 @@ def _opened(config: Path) -> Iterator[tuple[NodeSettings, Database]]:
 
 def _intake(settings: NodeSettings, database: Database) -> Intake:
     spool = Spool(spool_folder(settings.data_directory))
-    return Intake(database, spool, settings.data_directory / "quarantine", AuditLog("node"))
+    return Intake(
+        database,
+        spool,
+        settings.data_directory / "quarantine",
+        AuditLog("node"),
+        activity=Activity(activity_folder(settings.data_directory)),
+    )
 
 
 def _describe(item: QuarantinedObject) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.archive = rooms.archive
     app.state.intake = rooms.intake
     app.state.jobs = rooms.jobs
+    app.state.pull = rooms.pull
     app.state.release = rooms.gate
     app.state.last_contact = last_contact
     app.state.certificate_expires_at = lambda: rooms.identity.expires_at
@@ -80,6 +81,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     ):
         app.include_router(module.router)
     app.include_router(intake_http.dicomweb)
+    app.include_router(intake_http.pages)
     _watch(app, rooms)
     return app
 

@@ -18,7 +18,10 @@ from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.cohorts import service as cohorts
 from racoon.node.deid.service import Deidentifier
-from racoon.node.intake.service import IngestLoop, Intake, count_stored, spool_folder
+from racoon.node.deid.text_detection import detector_for
+from racoon.node.intake.activity import Activity
+from racoon.node.intake.pull.desk import PullDesk
+from racoon.node.intake.service import IngestLoop, Intake, activity_folder, count_stored, spool_folder
 from racoon.node.intake.spool import Spool
 from racoon.node.intake.watching import WatchedFolder
 from racoon.node.jobs.model import JobState, Outcome
@@ -73,6 +76,7 @@ class Rooms:
         )
         self.archive = open_archive(settings, self.database)
         self.spool = Spool(spool_folder(settings.data_directory))
+        self.activity = Activity(activity_folder(settings.data_directory))
         self.quarantine = settings.data_directory / "quarantine"
         self.intake = Intake(
             self.database,
@@ -80,7 +84,9 @@ class Rooms:
             self.quarantine,
             self.audit,
             largest_bytes=settings.dicom.max_object_mb << 20,
+            activity=self.activity,
         )
+        self.pull = PullDesk(settings.pull, settings.data_directory / "pull", self.database, self.audit)
         self.jobs = Jobs(self.database, self.audit, self.approvals, self.gate.announce, self._submit)
 
     def ingest_loop(self) -> IngestLoop:
@@ -91,11 +97,17 @@ class Rooms:
         )
         return IngestLoop(
             self.spool,
-            Deidentifier(self.settings.deid.in_force(), names),
+            Deidentifier(
+                self.settings.deid.in_force(),
+                names,
+                detector=detector_for(self.settings.deid.detect_text),
+                detect_text=self.settings.deid.detect_text,
+            ),
             self.archive,
             self.database,
             quarantine=self.quarantine,
             processes=self.settings.ingest_processes,
+            activity=self.activity,
         )
 
     def watched_folder(self) -> WatchedFolder | None:

@@ -38,6 +38,7 @@ class Job:
     is_signed: bool = False
     is_blanked: bool = False
     may_drop_items: bool = True
+    corrected: tuple[str, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
     original_uids: set[str] = field(default_factory=set)
     written_dates: set[str] = field(default_factory=set)

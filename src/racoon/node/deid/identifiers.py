@@ -59,6 +59,10 @@ class KnownIdentifiers:
     texts: frozenset[str]
     tokens: tuple[bytes, ...]
 
+    def united(self, other: KnownIdentifiers) -> KnownIdentifiers:
+        """Give what is known of either."""
+        return KnownIdentifiers(self.texts | other.texts, tuple(sorted({*self.tokens, *other.tokens})))
+
     def occurs_in(self, text: str) -> bool:
         """Tell whether a text holds one of the tokens."""
         lower = text.lower()

@@ -125,6 +125,65 @@ class Quarantined(Defect):
         return (Quarantined, (self.reason, self.details))
 
 
+class BadCorrection(Refused):
+    """A correction that makes no sense."""
+
+    code = "deid.bad_correction"
+    status = 400
+
+
+CORRECTABLE_UIDS: Mapping[str, int] = {
+    "SOPClassUID": 0x00080016,
+    "SOPInstanceUID": 0x00080018,
+    "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E,
+}
+"""UIDs without which no object can be filed (PS3.3 C.7.2.1, C.7.3.1, C.12.1)."""
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a person sets right in an object before the rules see it; the original bytes stay as they are.
+
+    Parameters
+    ----------
+    subject
+        Pseudonym of the subject whose the object is, as the archive shows it.
+    patient_id
+        The patient's number in this hospital, instead of ``subject``.
+    uids
+        New values by keyword of :data:`CORRECTABLE_UIDS`.
+    """
+
+    subject: str = ""
+    patient_id: str = ""
+    uids: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Settings read this module, and commands that only read settings load no images.
+        from racoon.standards.dicom.uids import is_uid  # noqa: PLC0415
+
+        if self.subject and self.patient_id:
+            raise BadCorrection("Name the subject or the patient number, not both.")
+        printable = (
+            self.patient_id.isascii() and self.patient_id.isprintable() and "\\" not in self.patient_id
+        )
+        if len(self.patient_id) > 64 or not printable:
+            raise BadCorrection("A patient number has up to 64 plain characters and no backslash.")
+        if self.uids.keys() - CORRECTABLE_UIDS.keys() or not all(map(is_uid, self.uids.values())):
+            raise BadCorrection("A UID has up to 64 characters: digits and dots, such as 1.2.826.0.1.")
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Keywords of what it sets, for evidence and audit; never the values."""
+        return (*(("PatientID",) if self.subject or self.patient_id else ()), *sorted(self.uids))
+
+    def merged(self, later: Correction) -> Correction:
+        """Give both corrections as one; the later one decides."""
+        names_whose = later if later.subject or later.patient_id else self
+        return Correction(names_whose.subject, names_whose.patient_id, {**self.uids, **later.uids})
+
+
 class UnknownProfile(Refused):
     """No such profile, or one that does not make sense."""
 

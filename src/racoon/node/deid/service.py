@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from racoon.domain.identity import PatientId
+from racoon.domain.identity import PatientId, Pseudonym
 from racoon.node.deid._blanking import CannotBlank, blank, kept_and_blanked
+from racoon.node.deid._correcting import corrected
 from racoon.node.deid._engine import encode_header
 from racoon.node.deid._handlers import little_endian_words
 from racoon.node.deid._job import Job
@@ -20,6 +21,7 @@ from racoon.node.deid._risk import Risk
 from racoon.node.deid.identifiers import confirm, known_identifiers, survivors, survivors_in_stream
 from racoon.node.deid.model import (
     NEEDED_OPTION,
+    Correction,
     Deidentified,
     Profile,
     Quarantined,
@@ -28,7 +30,14 @@ from racoon.node.deid.model import (
 from racoon.node.deid.profiles import profile_named, profiles
 from racoon.node.deid.rules import RuleSet, rules_for
 from racoon.node.deid.screening import FLOATING, completed, number_of, screen, screen_pixels, screen_risk
-from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN
+from racoon.node.deid.text_detection import (
+    DetectText,
+    TextDetector,
+    UndecodablePixels,
+    frames_with_text,
+    is_worth_a_look,
+)
+from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, UnknownPseudonym
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.standards.dicom.codestream import blank_comments
 from racoon.standards.dicom.elements import PIXEL_DATA, MalformedDicom, NotDicom, TooLarge, TruncatedDicom
@@ -58,17 +67,31 @@ class Deidentifier:
         The node's, or an ephemeral one.
     domain
         Pseudonym domain; the node's archive by default.
+    detector, detect_text
+        Reader of text in pixels, where one is installed, and which images it looks at.
     """
 
     def __init__(
-        self, profile: Profile | str, pseudonymiser: Pseudonymiser, *, domain: str = ARCHIVE_DOMAIN
+        self,
+        profile: Profile | str,
+        pseudonymiser: Pseudonymiser,
+        *,
+        domain: str = ARCHIVE_DOMAIN,
+        detector: TextDetector | None = None,
+        detect_text: DetectText = "derived",
     ) -> None:
+        self._detector = detector
+        self._detect_text = detect_text
         self.profile = profile_named(profile) if isinstance(profile, str) else profile
         self.domain = domain
         self._names = pseudonymiser
 
     def apply(
-        self, source: Path | bytes, *, released: frozenset[QuarantineReason] = frozenset()
+        self,
+        source: Path | bytes,
+        *,
+        released: frozenset[QuarantineReason] = frozenset(),
+        correction: Correction | None = None,
     ) -> Deidentified:
         """Give an object without identity.
 
@@ -78,6 +101,8 @@ class Deidentifier:
             A file's path or its bytes.
         released
             Suspicions that a person has looked at and overruled.
+        correction
+            What a person set right; every rule sees the object as it should have come.
 
         Raises
         ------
@@ -86,13 +111,20 @@ class Deidentifier:
         """
         try:
             data = source if isinstance(source, bytes) else _load(source)
-            return self._apply(data, completed(read_file(data)), released)
+            return self._apply(data, completed(read_file(data)), released, correction)
         except MalformedDicom as error:
             raise Quarantined(_reason_of(error), {"detail": error.public_message}) from error
         except _BROKEN as error:
             raise Quarantined(QuarantineReason.UNDECODABLE_HEADER, {"kind": type(error).__name__}) from error
 
-    def _apply(self, data: bytes, file: DicomFile, released: frozenset[QuarantineReason]) -> Deidentified:
+    def _apply(
+        self,
+        data: bytes,
+        original: DicomFile,
+        released: frozenset[QuarantineReason],
+        correction: Correction | None,
+    ) -> Deidentified:
+        file = original if correction is None else corrected(original, correction)
         screen(file)
         rules = self._rules(file)
         has_pixels = rules.kind in ("image", "segmentation")
@@ -106,7 +138,12 @@ class Deidentifier:
                 file, pixels = _blanked(data, file, risk)
             elif risk.suspicions:
                 pixels = f"untouched; a person released: {', '.join(risk.suspicions)}"
-        job = self._job(file, rules)
+        job = self._job(file, rules, correction)
+        if correction is not None:
+            # The number that was replaced must not survive elsewhere in the object either.
+            wrong = known_identifiers(original.dataset, is_report=rules.kind == "report")
+            job.known = job.known.united(wrong)
+            job.corrected = correction.elements
         job.is_blanked = pixels.startswith("blanked")
         dataset = file.dataset
         header = encode_header(job, dataset)
@@ -127,6 +164,8 @@ class Deidentifier:
             places = confirm(output, found) + ["(7FE0,0010)"] * bool(in_stream)
             if places:
                 raise Quarantined(QuarantineReason.IDENTIFIER_SURVIVED, {"elements": places})
+        if has_pixels and QuarantineReason.BURNED_IN_SUSPECTED not in released:
+            pixels += self._read_pixels(file, rules, output)
         return Deidentified(
             output,
             sop_class,
@@ -150,18 +189,21 @@ class Deidentifier:
             raise Quarantined(QuarantineReason.NOT_IN_PROFILE, {"sop_class": sop_class})
         return rules
 
-    def _job(self, file: DicomFile, rules: RuleSet) -> Job:
+    def _job(self, file: DicomFile, rules: RuleSet, correction: Correction | None) -> Job:
         dataset = file.dataset
+        subject = "" if correction is None else correction.subject
         patient_id = PatientId(text_of(dataset.get(_PATIENT_ID), encodings_of(dataset)))
         if not patient_id:
             # Without a number, objects of one imaging study still belong to one subject; two studies never
             # do.
             patient_id = PatientId(f"imaging-study:{text_of(dataset[_STUDY])}")
+        if subject:
+            patient_id = self._patient_of(Pseudonym(subject))
         return Job(
             names=self._names,
             domain=self.domain,
             patient_id=patient_id,
-            pseudonym=self._names.pseudonym(patient_id, self.domain),
+            pseudonym=Pseudonym(subject) if subject else self._names.pseudonym(patient_id, self.domain),
             shift_days=self._names.date_shift_days(
                 patient_id, self.domain, limit_days=self.profile.date_shift_limit_days
             ),
@@ -172,6 +214,29 @@ class Deidentifier:
             is_signed=number_of(dataset.get(_PIXEL_REPRESENTATION), file) == 1,
         )
 
+    def _read_pixels(self, file: DicomFile, rules: RuleSet, output: bytes) -> str:
+        """Let a reader look for text in what would go out, and say for the evidence that it did."""
+        if self._detector is None or rules.kind == "segmentation":
+            return ""
+        if not is_worth_a_look(file.dataset, self._detect_text):
+            return ""
+        try:
+            found = frames_with_text(self._detector, output)
+        except UndecodablePixels as error:
+            raise Quarantined(QuarantineReason.UNDECODABLE_PIXELS) from error
+        if found:
+            details = {"frames_with_text": found, "rule": self._detector.name}
+            raise Quarantined(QuarantineReason.BURNED_IN_SUSPECTED, details)
+        return f"; no words found by {self._detector.name}"
+
+    def _patient_of(self, subject: Pseudonym) -> PatientId:
+        """Find whose dates a corrected object has to move with; the number leaves neither this call nor the job."""
+        try:
+            return self._names.reveal(subject, self.domain)
+        except UnknownPseudonym as error:
+            details = {"detail": "There is no subject with this pseudonym."}
+            raise Quarantined(QuarantineReason.INCONSISTENT_PATIENT, details) from error
+
     def _evidence(self, job: Job, file: DicomFile, *, chance_hits: int, pixels: str) -> dict[str, Any]:
         return {
             "rule_set": job.rules.version,
@@ -180,6 +245,7 @@ class Deidentifier:
             "options": sorted(job.profile.options),
             "actions": dict(sorted(job.counts.items())),
             "tolerated": list(file.tolerated),
+            "corrected_by_a_person": list(job.corrected),
             "has_patient_id": _PATIENT_ID in file.dataset and bool(file.dataset[_PATIENT_ID].value),
             "self_scan": {
                 "tokens": len(job.known.tokens) + len(job.original_uids),

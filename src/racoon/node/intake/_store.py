@@ -138,14 +138,66 @@ def add_quarantined(connection: sa.Connection, item: QuarantinedObject) -> None:
     connection.execute(_insert(connection, quarantine).values(row).on_conflict_do_nothing())
 
 
+def return_quarantined(connection: sa.Connection, item: QuarantinedObject) -> None:
+    """Let an object wait again whose correction was not enough, with its new reason."""
+    connection.execute(
+        sa.update(quarantine)
+        .where(quarantine.c.quarantine_id == item.quarantine_id)
+        .values(
+            code=item.code,
+            reason=item.reason,
+            reason_de=item.reason_de,
+            state=QuarantineState.WAITING.value,
+        )
+    )
+
+
+def settle_corrected(connection: sa.Connection, quarantine_ids: Sequence[str]) -> None:
+    """Record that corrected objects have passed."""
+    if quarantine_ids:
+        connection.execute(
+            sa.update(quarantine)
+            .where(quarantine.c.quarantine_id.in_(quarantine_ids))
+            .values(state=QuarantineState.CORRECTED.value)
+        )
+
+
 def list_quarantined(
-    connection: sa.Connection, *, state: QuarantineState | None, limit: int
+    connection: sa.Connection,
+    *,
+    state: QuarantineState | None,
+    limit: int,
+    code: str = "",
+    before: str = "",
 ) -> list[QuarantinedObject]:
-    """List quarantined objects, newest first."""
-    query = sa.select(quarantine).order_by(quarantine.c.received_at.desc(), quarantine.c.quarantine_id.desc())
+    """List quarantined objects, newest first; those after ``before`` in that order."""
+    order = (quarantine.c.received_at, quarantine.c.quarantine_id)
+    query = sa.select(quarantine).order_by(*(column.desc() for column in order))
     if state is not None:
         query = query.where(quarantine.c.state == state.value)
+    if code:
+        query = query.where(quarantine.c.code == code)
+    if before:
+        last = sa.select(*order).where(quarantine.c.quarantine_id == before).subquery()
+        later = quarantine.c.received_at < last.c.received_at
+        same = sa.and_(
+            quarantine.c.received_at == last.c.received_at,
+            quarantine.c.quarantine_id < last.c.quarantine_id,
+        )
+        query = query.where(sa.or_(later, same))
     return [_item(row) for row in connection.execute(query.limit(limit))]
+
+
+def waiting_reasons(connection: sa.Connection) -> dict[str, int]:
+    """Count waiting objects by reason, the most frequent first."""
+    number = sa.func.count().label("number")
+    query = (
+        sa.select(quarantine.c.code, number)
+        .where(quarantine.c.state == QuarantineState.WAITING.value)
+        .group_by(quarantine.c.code)
+        .order_by(number.desc(), quarantine.c.code)
+    )
+    return {row.code: row.number for row in connection.execute(query)}
 
 
 def load_quarantined(connection: sa.Connection, quarantine_id: str) -> QuarantinedObject | None:

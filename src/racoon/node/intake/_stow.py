@@ -29,10 +29,13 @@ class StowAnswer:
         SOP class and instance of each object that is safe in the spool.
     failed
         The same with a failure reason; empty where the object did not say.
+    taken_bytes
+        Size of all parts that were looked at.
     """
 
     stored: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str, int]] = field(default_factory=list)
+    taken_bytes: int = 0
 
     @property
     def status(self) -> int:

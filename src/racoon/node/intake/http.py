@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from racoon.node.deid.model import Correction
+from racoon.node.intake._pages import router as pages
 from racoon.node.intake._stow import StowAnswer
 from racoon.node.intake.model import Decision, QuarantinedObject, QuarantineState, UnsupportedUpload
 from racoon.node.intake.service import Intake
@@ -18,6 +20,8 @@ from racoon.platform.auth import User, require
 from racoon.standards.dicomweb import multipart
 from racoon.standards.dicomweb.media import DICOM_JSON
 from racoon.standards.dicomweb.multipart_stream import MultipartReader
+
+__all__ = ["dicomweb", "pages", "router"]
 
 router = APIRouter(prefix="/api/intake", tags=["intake"])
 
@@ -86,6 +90,45 @@ def decide(quarantine_id: str, body: DecisionRequest, request: Request, user: De
     return describe(
         intake.decide(quarantine_id, body.decision, actor=user.name, actor_role=role, note=body.note)
     )
+
+
+class CorrectionRequest(BaseModel):
+    """What a person sets right in a quarantined object.
+
+    Attributes
+    ----------
+    subject, patient_id
+        Whose the object is: the subject's pseudonym, or the patient's number in this hospital; not both.
+    uids
+        New values by keyword: SOPClassUID, SOPInstanceUID, StudyInstanceUID, SeriesInstanceUID.
+    make_uids
+        Make missing or conflicting UIDs from the object's content.
+    note
+        Why, in a few words; kept in the audit.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: Annotated[str, Field(max_length=64)] = ""
+    patient_id: Annotated[str, Field(max_length=64)] = ""
+    uids: dict[str, str] = {}
+    make_uids: bool = False
+    note: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+@router.post("/quarantine/{quarantine_id}/correction")
+def correct(quarantine_id: str, body: CorrectionRequest, request: Request, user: Decider) -> dict[str, Any]:
+    """Set a quarantined object right and send it through all rules again; audited."""
+    intake: Intake = request.app.state.intake
+    item = intake.correct(
+        quarantine_id,
+        Correction(body.subject.strip(), body.patient_id.strip(), body.uids),
+        actor=user.name,
+        actor_role=",".join(sorted(user.roles)),
+        note=body.note,
+        make_uids=body.make_uids,
+    )
+    return describe(item)
 
 
 dicomweb = APIRouter(prefix="/dicom-web", tags=["dicomweb"])

@@ -20,6 +20,7 @@ from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAsso
 
 from racoon.node.intake._commitment import PUSH_MODEL, Commitment
 from racoon.node.intake._tls import listening_context
+from racoon.node.intake.activity import Activity, Counting
 from racoon.node.intake.model import DicomOptions, ListenerSettings
 from racoon.node.intake.receipts import Receipts
 from racoon.node.intake.spool import Spool
@@ -149,6 +150,8 @@ class DicomListener:
         Where objects go.
     receipts
         Where what was taken is noted for storage commitment.
+    activity
+        Where associations are listed for the intake page.
 
     Raises
     ------
@@ -156,8 +159,12 @@ class DicomListener:
         If the port is taken; says which.
     """
 
-    def __init__(self, options: DicomOptions, spool: Spool, receipts: Receipts) -> None:
+    def __init__(
+        self, options: DicomOptions, spool: Spool, receipts: Receipts, activity: Activity | None = None
+    ) -> None:
         self._spool = spool
+        self._activity = activity
+        self._transfers: dict[int, Counting] = {}
         self._receipts = receipts
         self._commitment = Commitment(receipts, options.ae_title, options.peers)
         self._limit = options.max_object_mb << 20
@@ -168,6 +175,9 @@ class DicomListener:
             (evt.EVT_C_ECHO, lambda _event: SUCCESS),
             (evt.EVT_N_ACTION, self._commitment.handle),
             (evt.EVT_DATA_RECV, self._count),
+            (evt.EVT_ACCEPTED, self._list),
+            (evt.EVT_RELEASED, lambda event: self._unlist(event, "released")),
+            (evt.EVT_ABORTED, lambda event: self._unlist(event, "aborted")),
             (evt.EVT_CONN_CLOSE, self._forget),
         ]
         try:
@@ -219,17 +229,22 @@ class DicomListener:
         request = event.request
         if not is_uid(str(request.AffectedSOPInstanceUID)) or not is_uid(str(request.AffectedSOPClassUID)):
             LOG.warning("object refused: malformed UID in the request")
+            self._note(association, 0)
             return CANNOT_UNDERSTAND
+        data = event.encoded_dataset()
         try:
-            self._spool.put([event.encoded_dataset()])
+            self._spool.put([data])
         except StorageFull:
             LOG.error("disk full: object refused; the sender will try again")
+            self._note(association, 0)
             return OUT_OF_RESOURCES
         except OSError as error:
             LOG.error(
                 "spool cannot be written: object refused", extra={"reason": os.strerror(error.errno or 0)}
             )
+            self._note(association, 0)
             return OUT_OF_RESOURCES
+        self._note(association, len(data))
         self._receipts.add(str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
         return SUCCESS
 
@@ -243,8 +258,31 @@ class DicomListener:
             self._received.pop(association, None)
             event.assoc.abort()
 
+    def _list(self, event: Any) -> None:
+        if self._activity is not None:
+            requestor = event.assoc.requestor
+            self._transfers[id(event.assoc)] = self._activity.begin(
+                "dicom", str(requestor.ae_title).strip(), str(requestor.address)
+            )
+
+    def _note(self, association: int, size_bytes: int) -> None:
+        """Count an object of an association: durable with its size, refused with none."""
+        counting = self._transfers.get(association)
+        if self._activity is None or counting is None:
+            return
+        if size_bytes:
+            self._activity.count(counting, size_bytes)
+        else:
+            self._activity.count_refused(counting)
+
+    def _unlist(self, event: Any, end: str) -> None:
+        counting = self._transfers.pop(id(event.assoc), None)
+        if self._activity is not None and counting is not None:
+            self._activity.finish(counting, end)
+
     def _forget(self, event: Any) -> None:
         self._received.pop(id(event.assoc), None)
+        self._unlist(event, "aborted")
         if event.assoc.requestor.primitive is None:
             # A port scan or a health probe: without this its thread waits for the whole ARTIM time.
             event.assoc.dul.to_user_queue.put(None)
@@ -270,17 +308,20 @@ def _application_entity(options: DicomOptions) -> Any:
     return entity
 
 
-def run(settings: ListenerSettings, spool_folder: Path) -> None:
+def run(settings: ListenerSettings, spool_folder: Path, activity_folder: Path) -> None:
     """Listen until SIGTERM; the body of the listener's process."""
     stop = stopping()
     spool = Spool(spool_folder)
     spool.sweep()
     receipts = Receipts(settings.data_directory / "receipts")
-    listener = DicomListener(settings.dicom, spool, receipts)
+    activity = Activity(activity_folder)
+    activity.end_interrupted("dicom")
+    listener = DicomListener(settings.dicom, spool, receipts, activity)
     listener.start()
     LOG.info("listening", extra={"port": listener.port})
     mark_ready()
     while not stop.wait(FLUSH_RECEIPTS_S):
         receipts.flush()
+        activity.flush()
     listener.stop()
     receipts.close()

@@ -40,10 +40,25 @@ class UnsupportedUpload(Refused):
     status = 415
 
 
+class ReasonMissing(Refused):
+    """A decision without a reason."""
+
+    code = "intake.reason_missing"
+    status = 400
+
+
+class NotCorrectable(Refused):
+    """What is wrong with an object cannot be set right by words."""
+
+    code = "intake.not_correctable"
+
+
 class QuarantineState(StrEnum):
     """Where a quarantined object stands."""
 
     WAITING = "waiting"
+    CORRECTING = "correcting"
+    CORRECTED = "corrected"
     RELEASED = "released"
     DELETED = "deleted"
 
@@ -83,6 +98,40 @@ class QuarantinedObject:
     decided_by: str = ""
     decided_at: datetime | None = None
     note: str = ""
+
+
+@dataclass(frozen=True)
+class DecisionOutcome:
+    """What became of one object of a batch of decisions.
+
+    Parameters
+    ----------
+    item
+        The object after the decision, None when there was none to take.
+    problem
+        Public message of what stopped it, or empty.
+    """
+
+    quarantine_id: str
+    item: QuarantinedObject | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class QuarantinePage:
+    """A page of the quarantine, newest first.
+
+    Parameters
+    ----------
+    reasons
+        Waiting objects by reason code, whatever the filter.
+    next_before
+        Id after which the next page begins, or empty.
+    """
+
+    items: tuple[QuarantinedObject, ...]
+    reasons: Mapping[str, int]
+    next_before: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,6 +231,55 @@ class IntakeStatus:
     in_quarantine: int
     days: tuple[DayCounts, ...]
     free_bytes: int
+    disk_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One association, upload, import or fetch, as the intake page lists it.
+
+    Parameters
+    ----------
+    way
+        ``dicom``, ``http``, ``import`` or ``pull``.
+    sender
+        AE title, account or person; never a patient.
+    address
+        Host that called, where there is one.
+    ended_at
+        None while it goes on.
+    refused
+        Objects that were not taken.
+    end
+        ``released``, ``aborted``, ``interrupted`` or empty while it goes on.
+    """
+
+    way: str
+    sender: str
+    started_at: datetime
+    address: str = ""
+    ended_at: datetime | None = None
+    objects: int = 0
+    size_bytes: int = 0
+    refused: int = 0
+    end: str = ""
+
+
+@dataclass(frozen=True)
+class MinuteCounts:
+    """What one minute brought and finished.
+
+    Parameters
+    ----------
+    minute
+        Its beginning.
+    received, processed
+        Objects made durable, objects archived or quarantined.
+    """
+
+    minute: datetime
+    received: int = 0
+    processed: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from racoon.node.deid.model import RELEASABLE, QuarantineReason
 from racoon.node.intake import _store
-from racoon.node.intake._evidence import summarise
 from racoon.node.intake._loop import IngestLoop, count_stored
 from racoon.node.intake._stow import TOO_LARGE, StowAnswer, take
+from racoon.node.intake.activity import Activity
 from racoon.node.intake.importing import DEFAULT_LARGEST_BYTES, take_in
-from racoon.node.intake.model import (
-    DECIDED_STATE,
-    AlreadyDecided,
-    Decision,
-    ImportReport,
-    IntakeStatus,
-    ListenerSettings,
-    NoSuchQuarantinedObject,
-    ObjectSummary,
-    QuarantinedObject,
-    QuarantineState,
-)
+from racoon.node.intake.model import ImportReport, IntakeStatus, ListenerSettings, MinuteCounts, Transfer
+from racoon.node.intake.quarantine import QuarantineDesk
 from racoon.node.intake.spool import Spool
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
 
-__all__ = ["IngestLoop", "Intake", "count_stored", "run_listener", "spool_folder"]
+__all__ = ["IngestLoop", "Intake", "activity_folder", "count_stored", "run_listener", "spool_folder"]
 
 
 def spool_folder(data_directory: Path) -> Path:
@@ -36,15 +25,20 @@ def spool_folder(data_directory: Path) -> Path:
     return data_directory / "spool" / "incoming"
 
 
+def activity_folder(data_directory: Path) -> Path:
+    """Where the list of recent transfers lies."""
+    return data_directory / "activity"
+
+
 def run_listener(settings: ListenerSettings) -> None:
     """Receive DICOM until SIGTERM.  The body of a process; see :mod:`racoon.node.intake.listener`."""
     from racoon.node.intake.listener import run  # noqa: PLC0415 - pynetdicom is needed in this process only
 
-    run(settings, spool_folder(settings.data_directory))
+    run(settings, spool_folder(settings.data_directory), activity_folder(settings.data_directory))
 
 
-class Intake:
-    """Status, quarantine and import of one node.
+class Intake(QuarantineDesk):
+    """Status, quarantine, uploads and import of one node.
 
     Parameters
     ----------
@@ -54,6 +48,8 @@ class Intake:
         Where decisions are written; in the transaction of the decision.
     largest_bytes
         Largest object of an upload.
+    activity
+        Where transfers are listed for the intake page.
     """
 
     def __init__(
@@ -64,12 +60,11 @@ class Intake:
         audit: AuditLog,
         *,
         largest_bytes: int = DEFAULT_LARGEST_BYTES,
+        activity: Activity | None = None,
     ) -> None:
+        super().__init__(database, spool, quarantine, audit)
         self.largest_bytes = largest_bytes
-        self._database = database
-        self._spool = spool
-        self._quarantine = quarantine
-        self._audit = audit
+        self._activity = activity
 
     def status(self, days: int = 14) -> IntakeStatus:
         """Give what waits, what is in quarantine, and the counts of the latest days."""
@@ -77,55 +72,18 @@ class Intake:
         with self._database.connect() as connection:
             in_quarantine = _store.waiting_in_quarantine(connection)
             latest = _store.latest_days(connection, days)
-        free = shutil.disk_usage(self._spool.folder).free
-        return IntakeStatus(waiting, waiting_bytes, oldest if waiting else 0.0, in_quarantine, latest, free)
+        disk = shutil.disk_usage(self._spool.folder)
+        return IntakeStatus(
+            waiting, waiting_bytes, oldest if waiting else 0.0, in_quarantine, latest, disk.free, disk.total
+        )
 
-    def quarantined(
-        self, state: QuarantineState | None = QuarantineState.WAITING, limit: int = 200
-    ) -> list[QuarantinedObject]:
-        """List quarantined objects, newest first."""
-        with self._database.connect() as connection:
-            return _store.list_quarantined(connection, state=state, limit=limit)
+    def minutes(self, number: int = 60) -> list[MinuteCounts]:
+        """Give what each of the latest minutes brought and finished, oldest first."""
+        return [] if self._activity is None else self._activity.minutes(number)
 
-    def decide(
-        self, quarantine_id: str, decision: Decision, *, actor: str, actor_role: str, note: str = ""
-    ) -> QuarantinedObject:
-        """Release a quarantined object into the spool again, or delete it.
-
-        Raises
-        ------
-        NoSuchQuarantinedObject, AlreadyDecided
-        """
-        state = DECIDED_STATE[decision]
-        with self._database.begin() as connection:
-            item = _store.load_quarantined(connection, quarantine_id)
-            if item is None:
-                raise NoSuchQuarantinedObject("There is no such object in quarantine.")
-            if not _store.decide(connection, quarantine_id, state, decided_by=actor, note=note[:512]):
-                raise AlreadyDecided("This object has been decided already.")
-            self._audit.append(
-                connection,
-                actor=actor,
-                actor_role=actor_role,
-                action=f"quarantine.{decision.value}",
-                target=f"quarantine/{quarantine_id}",
-                details={"code": item.code, "note": note[:512]},
-            )
-            # Inside the transaction: if the spool cannot take it, nothing is decided.
-            self._carry_out(item, decision)
-            decided = _store.load_quarantined(connection, quarantine_id)
-        assert decided is not None
-        shutil.rmtree(self._quarantine / quarantine_id, ignore_errors=True)
-        return decided
-
-    def _carry_out(self, item: QuarantinedObject, decision: Decision) -> None:
-        if decision is not Decision.RELEASE:
-            return
-        path = self._quarantine / item.quarantine_id / "object.bin"
-        if not path.is_file():
-            raise NoSuchQuarantinedObject("The object is no longer in the quarantine folder.")
-        reason = QuarantineReason(item.code)
-        self._spool.put([path.read_bytes()], released=reason.value if reason in RELEASABLE else "")
+    def transfers(self, limit: int = 20) -> list[Transfer]:
+        """List the latest associations, uploads, imports and fetches, newest first."""
+        return [] if self._activity is None else self._activity.latest(limit)
 
     def import_path(
         self,
@@ -179,6 +137,11 @@ class Intake:
                     "problems": len(report.problems),
                 },
             )
+        if self._activity is not None:
+            problems = len(report.problems)
+            self._activity.record(
+                "import", actor, objects=report.taken, size_bytes=report.taken_bytes, refused=problems
+            )
         return report
 
     def take_part(
@@ -195,6 +158,7 @@ class Intake:
             answer.failed.append(("", "", TOO_LARGE))
         else:
             take(data, self._spool, answer, study_uid=study_uid)
+            answer.taken_bytes += len(data)
 
     def record_upload(self, actor: str, actor_role: str, answer: StowAnswer) -> None:
         """Write an upload into the audit."""
@@ -208,17 +172,11 @@ class Intake:
                 outcome="success" if answer.stored else "failure",
                 details={"taken": len(answer.stored), "failed": len(answer.failed)},
             )
-
-    def quarantined_object(self, quarantine_id: str) -> tuple[QuarantinedObject, ObjectSummary | None]:
-        """Give one quarantined object and, while it is there, what its header says about itself.
-
-        Raises
-        ------
-        NoSuchQuarantinedObject
-        """
-        with self._database.connect() as connection:
-            item = _store.load_quarantined(connection, quarantine_id)
-        if item is None:
-            raise NoSuchQuarantinedObject("There is no such object in quarantine.")
-        path = self._quarantine / item.quarantine_id / "object.bin"
-        return item, summarise(path.read_bytes()) if path.is_file() else None
+        if self._activity is not None:
+            self._activity.record(
+                "http",
+                actor,
+                objects=len(answer.stored),
+                size_bytes=answer.taken_bytes,
+                refused=len(answer.failed),
+            )

@@ -1,6 +1,7 @@
 """The durable queue between the network and the worker: one file per received object.
 
-A name is ``<nanoseconds>-<process>-<number>.dcm``; a suspicion that a person overruled stands behind ``~``.
+A name is ``<nanoseconds>-<process>-<number>.dcm``; behind ``~`` stands a suspicion that a person overruled, or the
+mark of a correction.
 A file appears under its final name only when its bytes are on disk, and goes only when its outcome is
 committed.
 """
@@ -21,7 +22,7 @@ from queue import Empty, SimpleQueue
 
 from racoon.platform.files import StorageFull, disk_errors
 
-NAME = re.compile(r"(\d{10,})-(\d+)-(\d+)(?:~([a-z_]+))?\.dcm")
+NAME = re.compile(r"(\d{10,})-(\d+)-(\d+)(?:~([a-z_]+|corrects-[0-9a-f]{16}))?\.dcm")
 
 RESERVE_BYTES = 256 << 20
 """Free space that the spool never takes: the databases beside it must go on writing."""
@@ -34,11 +35,20 @@ _SUFFIX = ".dcm"
 
 @dataclass(frozen=True)
 class SpooledFile:
-    """One object waiting."""
+    """One object waiting.
+
+    Parameters
+    ----------
+    released
+        A suspicion that a person overruled, or empty.
+    corrects
+        Mark of a correction, or empty.
+    """
 
     path: Path
     received_ns: int
     released: str = ""
+    corrects: str = ""
 
     @property
     def name(self) -> str:
@@ -104,7 +114,14 @@ class Spool:
         if match is None:
             # Somebody put a file here by hand; it is taken like any other, as the newest.
             return SpooledFile(self.folder / name, time.time_ns())
-        return SpooledFile(self.folder / name, int(match[1]), match[4] or "")
+        mark = match[4] or ""
+        is_correction = mark.startswith("corrects-")
+        return SpooledFile(
+            self.folder / name,
+            int(match[1]),
+            released="" if is_correction else mark,
+            corrects=mark if is_correction else "",
+        )
 
     def size(self) -> tuple[int, int, float]:
         """Count what waits: objects, bytes, age of the oldest in seconds."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import SITE_TRACK_PATH, SITE_TRACK_TABLE
 from racoon.node.approvals.service import Approvals
-from racoon.node.intake.model import Decision
-from racoon.node.intake.service import Intake
 from racoon.node.jobs.service import Jobs
 from racoon.node.measuring import service as measuring
 from racoon.node.portal.model import Facts, steps_open_to, tasks_for
@@ -28,8 +26,6 @@ router = APIRouter(include_in_schema=False)
 Anyone = Annotated[User, Depends(require("overview.read"))]
 StudyReader = Annotated[User, Depends(require("study.read"))]
 Decider = Annotated[User, Depends(require("track.decide"))]
-IntakeReader = Annotated[User, Depends(require("intake.read"))]
-QuarantineDecider = Annotated[User, Depends(require("quarantine.decide"))]
 JobReader = Annotated[User, Depends(require("job.read"))]
 JobStopper = Annotated[User, Depends(require("job.cancel"))]
 ReleaseReader = Annotated[User, Depends(require("release.read"))]
@@ -123,34 +119,6 @@ async def decide(study_id: str, request: Request, user: Decider) -> Response:
             approvals.record_refusal(connection, study, target, user.name, user.roles)
         return show_study(study_id, request, user, problem=refusal.public_message)
     return RedirectResponse(f"/studies/{study_id}", status_code=303)
-
-
-@router.get("/intake")
-def show_intake(request: Request, user: IntakeReader) -> Response:  # noqa: ARG001
-    """Show today's flow and the quarantine."""
-    intake: Intake = request.app.state.intake
-    settings = request.app.state.settings
-    return render(
-        request,
-        "node/portal/intake.html",
-        status=intake.status(),
-        objects=intake.quarantined(),
-        listener=settings.dicom,
-    )
-
-
-@router.post("/intake/{quarantine_id}")
-def decide_quarantined(
-    quarantine_id: str,
-    user: QuarantineDecider,
-    request: Request,
-    decision: Annotated[Decision, Form()],
-    note: Annotated[str, Form(max_length=500)] = "",
-) -> Response:
-    """Release or delete a quarantined object."""
-    intake: Intake = request.app.state.intake
-    intake.decide(quarantine_id, decision, actor=user.name, actor_role=user.main_role, note=note)
-    return RedirectResponse("/intake", status_code=303)
 
 
 @router.get("/jobs")

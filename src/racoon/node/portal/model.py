@@ -153,8 +153,8 @@ def _housekeeping(facts: Facts) -> list[Task]:
                 "todo",
                 "%(count)s objects are in quarantine.",
                 {"count": str(facts.quarantined)},
-                "Each has its reason in plain words; release or delete it.",
-                "/intake",
+                "Each has its reason in plain words; release it, set it right or delete it.",
+                "/intake/quarantine",
             )
         )
     failed = [job for job in facts.jobs if job.state is JobState.FAILED]

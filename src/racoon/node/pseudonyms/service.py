@@ -147,7 +147,10 @@ class Pseudonymiser:
         return base64.b32encode(self._digest("token", domain, text)).decode()[:12]
 
     def reveal(self, pseudonym: Pseudonym, domain: str) -> PatientId:
-        """Look up the patient; only :func:`reidentify` calls this, after its checks and its audit entry.
+        """Look up the patient.
+
+        Only :func:`reidentify` tells the answer to people, after its checks and its audit entry; ``deid`` asks to file
+        an object under the subject that a person named, and tells nobody.
 
         Raises
         ------

@@ -16,9 +16,11 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from racoon.errors import Defect
+from racoon.standards.dicom.dose import DoseReport, describe_doses, read_dose_report
 from racoon.standards.dicom.folder import SeriesFiles, frames_of_series, read_folder
 from racoon.standards.dicom.folder_volume import describe_finding
 from racoon.standards.dicom.plane import Frame
+from racoon.standards.dicom.quality import SeriesFacts, check_quality
 from racoon.standards.dicom.stack import Finding, arrange
 
 UNKNOWN = "unknown"
@@ -150,19 +152,43 @@ def classify_folder(folder: Path, progress: Callable[[int, int], None] | None = 
     Returns
     -------
     dict
-        ``files``, ``unreadable`` and ``series``: one entry for each, with its UID and its number of instances.
+        ``files``, ``unreadable``, ``series``: one entry for each, with its UID, its number of instances and the
+        quality rules it breaks; ``doses``: one entry for each imaging study with dose reports.
     """
     content = read_folder(folder, progress)
     series = []
+    reports: list[DoseReport] = []
     for item in content.series.values():
         found = classify(item)
+        if found.kind in ("dose_report", "structured_report"):
+            read = [read_dose_report(header) for header in item.headers]
+            reports += [report for report in read if report is not None]
         entry = asdict(found) | {
+            "quality": check_quality(_facts(found, item)),
             "findings": [describe_finding(finding) for finding in found.findings],
             "sources": dict(found.sources),
         }
         series.append({"series_uid": item.series_uid, "instances": len(item.files)} | entry)
     files = sum(len(item.files) for item in content.series.values()) + content.unreadable
-    return {"files": files, "unreadable": content.unreadable, "series": series}
+    return {
+        "files": files,
+        "unreadable": content.unreadable,
+        "series": series,
+        "doses": describe_doses(reports),
+    }
+
+
+def _facts(found: SeriesClass, series: SeriesFiles) -> SeriesFacts:
+    return SeriesFacts(
+        modality=found.modality,
+        kind=found.kind,
+        body_part=found.body_part,
+        contrast_source=found.sources.get("contrast", ""),
+        thickness_mm=found.thickness_mm,
+        frames=found.frames,
+        findings=found.findings,
+        headers=series.headers,
+    )
 
 
 def classify(series: SeriesFiles) -> SeriesClass:

@@ -1,20 +1,22 @@
-"""Query and retrieve (PS3.4 annex C) as the calling side: C-FIND by accession number, then C-GET or C-MOVE."""
+"""Query and retrieve (PS3.4 annex C) as the calling side: C-FIND, then C-GET or C-MOVE."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, StoragePresentationContexts, build_role, evt
 
 from racoon.node.intake._tls import calling_context
-from racoon.node.intake.pull.model import FoundStudy, PacsRefused, PacsUnavailable, Retrieval
+from racoon.node.intake.pull.model import FoundStudy, PacsRefused, PacsUnavailable, PullProtocol, Retrieval
 from racoon.node.intake.spool import Spool
 from racoon.platform.files import StorageFull
 from racoon.standards.dicom.uids import is_uid
@@ -29,6 +31,8 @@ PENDING = frozenset({0xFF00, 0xFF01})
 OUT_OF_RESOURCES = frozenset({0xA700, 0xA701, 0xA702})
 DESTINATION_UNKNOWN = 0xA801
 CANNOT_STORE, CANNOT_UNDERSTAND = 0xA700, 0xC000
+
+_STUDY_KEYS = ("StudyInstanceUID", "NumberOfStudyRelatedInstances")
 
 MOST_CONTEXTS = 126
 """An association carries 128 presentation contexts (PS3.8 section 9.3.2.2), odd numbers from 1 to 255."""
@@ -94,23 +98,55 @@ class Pacs:
         PacsRefused
             If it refuses the query.
         """
-        query = Dataset()
-        query.QueryRetrieveLevel = "STUDY"
-        query.AccessionNumber = accession_number
-        query.StudyInstanceUID = ""
-        query.NumberOfStudyRelatedInstances = ""
+        keys = {"AccessionNumber": accession_number, **dict.fromkeys(_STUDY_KEYS, "")}
+        # Some archives match the start of a number, or ignore a key they do not index: only the same one counts.
+        return [study for study in self._find("STUDY", keys) if study.accession_number == accession_number]
+
+    def search(self, protocol: PullProtocol, first: date, last: date) -> list[FoundStudy]:
+        """Find the imaging studies of some days with a protocol's modalities and description.
+
+        An archive that does not say which modalities a study has is asked for its series.
+
+        Raises
+        ------
+        PacsUnavailable, PacsRefused
+            As in :meth:`find`.
+        """
         found: dict[str, FoundStudy] = {}
+        for modality in protocol.modalities:
+            keys = {
+                **dict.fromkeys(_STUDY_KEYS, ""),
+                "StudyDate": f"{first:%Y%m%d}-{last:%Y%m%d}",
+                "ModalitiesInStudy": modality,
+                "StudyDescription": protocol.description,
+                "AccessionNumber": "",
+            }
+            for study in self._find("STUDY", keys):
+                if not study.modalities:
+                    study = replace(study, modalities=self._modalities(study.imaging_study_uid))  # noqa: PLW2901 - the same study, completed
+                found[study.imaging_study_uid] = study
+        return list(found.values())
+
+    def _modalities(self, imaging_study_uid: str) -> tuple[str, ...]:
+        keys = {"StudyInstanceUID": imaging_study_uid, "SeriesInstanceUID": "", "Modality": ""}
+        return tuple(sorted({item for series in self._find("SERIES", keys) for item in series.modalities}))
+
+    def _find(self, level: str, keys: Mapping[str, str]) -> list[FoundStudy]:
+        query = Dataset()
+        query.QueryRetrieveLevel = level
+        for keyword, value in keys.items():
+            setattr(query, keyword, value)
+        found = []
         with self._associate([FIND]) as association:
-            answers = association.send_c_find(query, FIND)
-            for status, answer in answers:
+            for status, answer in association.send_c_find(query, FIND):
                 code = _status(status)
                 if code in PENDING and answer is not None:
-                    study = _study(answer, accession_number)
+                    study = _study(answer)
                     if study is not None:
-                        found[study.imaging_study_uid] = study
+                        found.append(study)
                 elif code != SUCCESS:
                     _refuse(code)
-        return list(found.values())
+        return found
 
     def retrieve(self, study: FoundStudy) -> Retrieval:
         """Fetch all objects of an imaging study.
@@ -230,10 +266,25 @@ def _refuse(code: int) -> None:
     raise PacsRefused("The PACS refused.", code=f"pull.{reason}", details={"status": f"{code:04X}"})
 
 
-def _study(answer: Dataset, accession_number: str) -> FoundStudy | None:
-    uid = str(answer.get("StudyInstanceUID") or "")
-    # Some archives match the start of a number, or ignore a key they do not index: only the same one counts.
-    if str(answer.get("AccessionNumber") or "").strip() != accession_number or not is_uid(uid):
+def _study(answer: Dataset) -> FoundStudy | None:
+    uid = _text(answer, "StudyInstanceUID")
+    if not is_uid(uid):
         return None
-    count = str(answer.get("NumberOfStudyRelatedInstances") or "").strip()
-    return FoundStudy(uid, int(count) if count.isdigit() else None)
+    count = _text(answer, "NumberOfStudyRelatedInstances")
+    modalities = _text(answer, "ModalitiesInStudy") or _text(answer, "Modality")
+    return FoundStudy(
+        uid,
+        int(count) if count.isdigit() else None,
+        _text(answer, "AccessionNumber"),
+        _text(answer, "StudyDate"),
+        _text(answer, "StudyDescription"),
+        tuple(part.strip() for part in modalities.split("\\") if part.strip()),
+    )
+
+
+def _text(answer: Dataset, keyword: str) -> str:
+    value = answer.get(keyword)
+    if value is None:
+        return ""
+    # pydicom gives several values as a list of its own.
+    return "\\".join(map(str, value)).strip() if isinstance(value, MultiValue) else str(value).strip()

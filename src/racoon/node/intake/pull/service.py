@@ -1,4 +1,4 @@
-"""Works the list off: one accession number after the other, in its hours, up to its daily limit."""
+"""Works the list off: what protocols want, then one examination after the other, in hours, up to a daily limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from racoon.node.intake.pull.model import (
     PacsRefused,
     PacsUnavailable,
     PullItem,
+    PullProtocol,
     PullState,
     PullSummary,
     Retrieval,
@@ -40,6 +41,9 @@ class Archive(Protocol):
 
     def find(self, accession_number: str) -> list[FoundStudy]:
         """Find the imaging studies of an accession number."""
+
+    def search(self, protocol: PullProtocol, first: date, last: date) -> list[FoundStudy]:
+        """Find the imaging studies of some days that a protocol may want, with what it asks of them."""
 
     def retrieve(self, study: FoundStudy) -> Retrieval:
         """Fetch an imaging study."""
@@ -62,6 +66,8 @@ class Puller:
         Pause between two studies, for the sake of the PACS.
     clock
         Local time.
+    on_fetched
+        Called with each item that a run has tried.
     """
 
     def __init__(
@@ -74,7 +80,9 @@ class Puller:
         pause_s: float = 0.0,
         retry_pause_s: float = _PAUSE_S,
         clock: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+        on_fetched: Callable[[PullItem], None] = lambda _item: None,
     ) -> None:
+        self._on_fetched = on_fetched
         self._work_list = work_list
         self._archive = archive
         self._window = window
@@ -101,14 +109,16 @@ class Puller:
         progress
             Called with (done, total).
         """
-        waiting = self._work_list.items(PullState.WAITING)
+        found, stopped_by = self._search(stop, now=now)
+        waiting = [] if stopped_by == "unavailable" else self._work_list.items(PullState.WAITING)
         outcomes: Counter[PullState] = Counter()
-        objects, stopped_by = 0, "done"
+        objects = 0
         for done, item in enumerate(waiting):
             stopped_by = self._reason_to_stop(stop, now=now)
             if stopped_by:
                 break
             result = self._fetch(item, stop)
+            self._on_fetched(result)
             objects += result.received
             outcomes[result.state] += 1
             if result.state is PullState.WAITING:
@@ -126,7 +136,49 @@ class Puller:
             left,
             objects,
             stopped_by or "done",
+            found,
         )
+
+    def _search(self, stop: threading.Event, *, now: bool) -> tuple[int, str]:
+        """Ask for what the study protocols want, some days at a time; a stop in between loses no day."""
+        found = 0
+        # Examinations of today may still grow.
+        yesterday = (self._clock() - timedelta(days=1)).date()
+        for protocol in self._work_list.protocols():
+            current = replace(protocol, problem="")
+            while (days := current.next_days(yesterday)) is not None:
+                stopped_by = self._reason_to_stop(stop, now=now)
+                if stopped_by and stopped_by != "daily_limit":
+                    return found, stopped_by
+                try:
+                    studies = self._search_days(current, days, stop)
+                except PacsUnavailable as error:
+                    LOG.warning("the PACS did not answer a search", extra={"reason": error.error_code})
+                    return found, "unavailable"
+                except PacsRefused as error:
+                    reason = error.error_code.partition(".")[2]
+                    known = reason if reason in REASONS else "refused"
+                    self._work_list.save_protocol(replace(current, problem=known))
+                    break
+                added = self._work_list.add_found(
+                    current.name, [study for study in studies if current.wants(study)]
+                )
+                found += added
+                current = replace(current, searched_until=days[1], found=current.found + added)
+                self._work_list.save_protocol(current)
+        return found, ""
+
+    def _search_days(
+        self, protocol: PullProtocol, days: tuple[date, date], stop: threading.Event
+    ) -> list[FoundStudy]:
+        """Search, and ask again on a fresh association when the answer is lost."""
+        for attempt in range(1, MOST_ATTEMPTS + 1):
+            try:
+                return self._archive.search(protocol, *days)
+            except PacsUnavailable:
+                if attempt == MOST_ATTEMPTS or stop.wait(self._retry_pause_s):
+                    raise
+        raise AssertionError("the loop above returns or raises")
 
     def _reason_to_stop(self, stop: threading.Event, *, now: bool) -> str:
         if stop.is_set():
@@ -156,7 +208,10 @@ class Puller:
         return self._save(item, item.state, item.reason)
 
     def _try(self, item: PullItem) -> PullItem:
-        studies = self._archive.find(item.accession_number)
+        if item.imaging_study_uid:
+            studies = [FoundStudy(item.imaging_study_uid, item.expected)]
+        else:
+            studies = self._archive.find(item.accession_number)
         if not studies:
             return replace(item, state=PullState.REFUSED, reason="not_found")
         counts = [study.instances for study in studies]

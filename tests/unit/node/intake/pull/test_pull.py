@@ -6,7 +6,7 @@ import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from racoon.node.intake.pull.model import (
     BadAccession,
+    BadProtocol,
     FoundStudy,
     PacsRefused,
     PacsUnavailable,
+    PullProtocol,
     PullState,
     Retrieval,
     Window,
@@ -36,10 +38,20 @@ class SmallArchive:
     studies: dict[str, list[FoundStudy]]
     answers: dict[str, list[Answer]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    examinations: list[FoundStudy] = field(default_factory=list)
+    searches: list[tuple[date, date]] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
 
     def find(self, accession_number: str) -> list[FoundStudy]:
         self.asked.append(accession_number)
         return self.studies.get(accession_number, [])
+
+    def search(self, protocol: PullProtocol, first: date, last: date) -> list[FoundStudy]:
+        self.searches.append((first, last))
+        if self.failures:
+            raise self.failures.pop(0)
+        inside = f"{first:%Y%m%d}", f"{last:%Y%m%d}"
+        return [study for study in self.examinations if inside[0] <= study.study_date <= inside[1]]
 
     def retrieve(self, study: FoundStudy) -> Retrieval:
         turns = self.answers.get(study.imaging_study_uid, [])
@@ -186,3 +198,115 @@ def test_hours(text: str, inside: list[int], outside: list[int]) -> None:
     assert not any(holds(hour) for hour in outside)
     with pytest.raises(ValueError, match="20:00-06:00"):
         Window.parse("nightly")
+
+
+# Study protocols
+
+
+def found(
+    uid: str, day: str, *, description: str = "CT Thorax", modalities: tuple[str, ...] = ("CT",)
+) -> FoundStudy:
+    return FoundStudy(uid, 4, f"ACC{uid[-1]}", day, description, modalities)
+
+
+LUNG = PullProtocol("lung", ("CT",), date(2026, 1, 1), date(2026, 1, 20), "*thorax*")
+MARCH = datetime(2026, 3, 1, 23, tzinfo=UTC)
+
+
+def test_protocol_fetches_what_it_wants_and_nothing_else(work_list: WorkList) -> None:
+    """A PACS that ignores what it does not index answers with more; only what fits is fetched."""
+    archive = SmallArchive({}, examinations=[
+        found("1.1", "20260101"),
+        found("1.2", "20260105", description="MR Knie"),
+        found("1.3", "20260106", modalities=("MR",)),
+        found("1.4", "20260107", modalities=()),
+        found("1.5", "20260120", description="low dose THORAX", modalities=("CT", "SR")),
+        found("1.6", "20260121"),
+    ])  # fmt: skip
+    work_list.add_protocol(LUNG)
+    summary = puller(work_list, archive, clock=lambda: MARCH).run(threading.Event())
+    assert archive.searches == [
+        (date(2026, 1, 1), date(2026, 1, 7)),
+        (date(2026, 1, 8), date(2026, 1, 14)),
+        (date(2026, 1, 15), date(2026, 1, 20)),
+    ]
+    assert [(item.key, item.protocol, item.state.value, item.expected) for item in work_list.items()] == [
+        ("1.1", "lung", "fetched", 4), ("1.5", "lung", "fetched", 4),
+    ]  # fmt: skip
+    assert (summary.found, summary.fetched, summary.objects) == (2, 2, 8)
+    assert archive.asked == [], "a found examination is fetched by its UID"
+    assert puller(work_list, archive, clock=lambda: MARCH).run(threading.Event()).found == 0
+    assert len(archive.searches) == 3, "no day is searched twice"
+
+
+def test_search_goes_on_where_it_was_stopped(work_list: WorkList) -> None:
+    archive = SmallArchive({}, examinations=[found("1.1", "20260101"), found("1.5", "20260119")])
+    work_list.add_protocol(LUNG)
+    archive.failures = [busy()]
+    puller(work_list, archive, clock=lambda: datetime(2026, 1, 10, 12, tzinfo=UTC)).run(threading.Event())
+    assert archive.searches == [
+        (date(2026, 1, 1), date(2026, 1, 7)),
+        (date(2026, 1, 1), date(2026, 1, 7)),
+        (date(2026, 1, 8), date(2026, 1, 9)),
+    ], "a lost answer is asked for again; a day that is not over is not searched yet"
+    archive.failures = [busy()] * 3
+    away = puller(work_list, archive, clock=lambda: MARCH).run(threading.Event())
+    assert away.stopped_by == "unavailable"
+    (protocol,) = work_list.protocols()
+    assert (protocol.searched_until, protocol.found) == (date(2026, 1, 9), 1)
+    puller(work_list, archive, clock=lambda: MARCH).run(threading.Event())
+    assert [item.key for item in work_list.items()] == ["1.1", "1.5"]
+
+
+def test_search_keeps_its_hours_and_says_a_refusal(work_list: WorkList) -> None:
+    archive = SmallArchive({}, failures=[PacsRefused("no", code="pull.refused")])
+    work_list.add_protocol(LUNG)
+    noon = puller(work_list, archive, window=Window(time(20), time(6)), clock=lambda: MARCH.replace(hour=12))
+    assert (noon.run(threading.Event()).stopped_by, archive.searches) == ("window", [])
+    puller(work_list, archive, clock=lambda: MARCH).run(threading.Event())
+    assert work_list.protocols()[0].problem == "refused"
+
+
+def test_listed_accession_number_is_not_fetched_twice(work_list: WorkList) -> None:
+    work_list.add(["ACC1"])
+    assert work_list.add_found("lung", [found("1.1", "20260101"), found("1.2", "20260101")]) == 1
+    assert work_list.add_found("other", [found("1.2", "20260101")]) == 0
+    assert work_list.counts()[PullState.WAITING] == 2
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        ("", True),
+        ("CT Thorax", True),
+        ("ct t*", True),
+        ("C? Thorax", True),
+        ("[C]T Thorax", False),
+        ("Thorax", False),
+    ],
+)
+def test_description_matches_as_dicom_does(pattern: str, fits: bool) -> None:
+    protocol = PullProtocol("lung", ("CT",), date(2026, 1, 1), date(2026, 1, 2), pattern)
+    assert protocol.wants(found("1.1", "20260101")) is fits
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"name": "../x"},
+        {"modalities": ()},
+        {"modalities": ("*",)},
+        {"last_day": date(2025, 12, 31)},
+        {"description": "a\\b"},
+    ],
+)
+def test_protocol_that_makes_no_sense(wrong: dict[str, object]) -> None:
+    values: dict[str, object] = {
+        "name": "lung",
+        "modalities": ("CT",),
+        "first_day": date(2026, 1, 1),
+        "last_day": date(2026, 1, 2),
+    }
+    with pytest.raises(BadProtocol):
+        PullProtocol(**values | wrong)  # type: ignore[arg-type]
