@@ -17,7 +17,13 @@ from racoon.node.deid._engine import encode_header
 from racoon.node.deid._handlers import little_endian_words
 from racoon.node.deid._job import Job
 from racoon.node.deid._risk import Risk
-from racoon.node.deid.identifiers import confirm, known_identifiers, survivors, survivors_in_stream
+from racoon.node.deid.identifiers import (
+    KnownIdentifiers,
+    confirm,
+    known_identifiers,
+    survivors,
+    survivors_in_stream,
+)
 from racoon.node.deid.model import (
     NEEDED_OPTION,
     Deidentified,
@@ -31,7 +37,14 @@ from racoon.node.deid.screening import FLOATING, completed, number_of, screen, s
 from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.standards.dicom.codestream import blank_comments
-from racoon.standards.dicom.elements import PIXEL_DATA, MalformedDicom, NotDicom, TooLarge, TruncatedDicom
+from racoon.standards.dicom.elements import (
+    PIXEL_DATA,
+    Dataset,
+    MalformedDicom,
+    NotDicom,
+    TooLarge,
+    TruncatedDicom,
+)
 from racoon.standards.dicom.reading import DicomFile, read_file
 from racoon.standards.dicom.text import encodings_of, text_of
 from racoon.standards.dicom.uids import EXPLICIT_LITTLE_ENDIAN, NATIVE
@@ -167,10 +180,13 @@ class Deidentifier:
             ),
             profile=self.profile,
             rules=rules,
-            known=known_identifiers(dataset, is_report=rules.kind == "report"),
+            known=self._known(dataset, rules),
             is_big_endian=file.is_big_endian,
             is_signed=number_of(dataset.get(_PIXEL_REPRESENTATION), file) == 1,
         )
+
+    def _known(self, dataset: Dataset, rules: RuleSet) -> KnownIdentifiers:
+        return known_identifiers(dataset, is_report=rules.kind == "report")
 
     def _evidence(self, job: Job, file: DicomFile, *, chance_hits: int, pixels: str) -> dict[str, Any]:
         return {
