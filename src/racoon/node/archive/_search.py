@@ -185,14 +185,15 @@ def search(
 def _count_more(connection: sa.Connection, level: Level, statement: sa.Select[Any], skip: int) -> int:
     """Count what lies behind a page, up to a limit: a client wants to know whether to go on, not a census."""
     ids = statement.with_only_columns(*_order(level)[-1:], maintain_column_froms=True)
-    rest = ids.order_by(*_order(level)).limit(COUNTED_RESULTS + 1).offset(skip).subquery()
+    rest = ids.limit(COUNTED_RESULTS + 1).offset(skip).subquery()
     return int(connection.execute(sa.select(sa.func.count()).select_from(rest)).scalar_one())
 
 
 def _order(level: Level) -> tuple[sa.Column[Any], ...]:
     if level is Level.INSTANCE:
         return (_INSTANCE.series_id, _INSTANCE.instance_number, _INSTANCE.id)
-    return (_SERIES.id,) if level is Level.SERIES else (_STUDY.id,)
+    # Both ways to find series, by imaging study and by modality, have an index in this order: nothing is sorted.
+    return (_SERIES.study_id, _SERIES.id) if level is Level.SERIES else (_STUDY.id,)
 
 
 def _select(level: Level, columns: Iterable[sa.ColumnElement[Any]]) -> sa.Select[Any]:
@@ -261,8 +262,10 @@ def _condition(level: Level, match: Match, dialect: str) -> sa.ColumnElement[boo
     if match.keyword in _SEGMENT_CODES and level is not Level.STUDY:
         return _has_segment(_SEGMENT_CODES[match.keyword], match, dialect)
     if match.keyword == "ModalitiesInStudy" or (match.keyword == "Modality" and level is Level.STUDY):
-        other = sa.alias(_store.series)
-        return sa.exists().where(other.c.study_id == _STUDY.id, _compare(other.c.modality, match, dialect))
+        # A list, not a question for each imaging study: a rare modality must not cost a walk through all of them.
+        other = _store.series.alias()
+        found = sa.select(other.c.study_id).where(_compare(other.c.modality, match, dialect))
+        return _STUDY.id.in_(found)
     for containing in _CONTAINING[level]:
         column = _COLUMNS[containing].get(match.keyword)
         if column is not None:

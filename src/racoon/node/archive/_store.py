@@ -81,6 +81,7 @@ series = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("stored_at", UtcDateTime, nullable=False),
     sa.Index("ix_image_series_modality_body_part", "modality", "body_part", "id"),
+    sa.Index("ix_image_series_modality_study_id", "modality", "study_id"),
 )
 
 instances = sa.Table(

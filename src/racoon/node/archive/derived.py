@@ -254,9 +254,10 @@ class DerivedObjects:
             )
         if any(sop and sop != here[uid] for uid, sop in wanted.items()):
             raise _Rejected(CLASS_CONFLICT, "The object calls an image by another SOP class than it has.")
-        if text_of(dataset.get(_MODALITY)) != modality and modality != "OT":
+        own = text_of(dataset.get(_MODALITY))
+        if own != modality and modality != "OT":
             raise _Rejected(MISMATCH, "The object's modality does not fit its SOP class.")
-        if series.get(instance.series_uid, modality) != text_of(dataset.get(_MODALITY)) or (
+        if series.get(instance.series_uid, own) != own or (
             modality == "OT" and self._holds_other_classes(instance)
         ):
             raise _Rejected(

@@ -11,6 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 from fastapi import FastAPI
+from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
@@ -65,7 +66,7 @@ def report(images: list[Dataset]) -> Dataset:
                 unit=codes.UCUM.CubicCentimeter,
             )
         ],
-        source_images=[hd.sr.SourceImageForMeasurement.from_source_image(images[1])],
+        source_images=[hd.sr.SourceImageForMeasurementGroup.from_source_image(images[1])],
     )
     content = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(
@@ -76,7 +77,7 @@ def report(images: list[Dataset]) -> Dataset:
                 ),
             )
         ),
-        procedure_reported=codes.SCT.CTOfChest,
+        procedure_reported=CodedConcept("169069000", "SCT", "CT of chest"),
         imaging_measurements=[group],
         title=codes.DCM.ImagingMeasurementReport,
     )
@@ -141,8 +142,7 @@ def parametric_map(images: list[Dataset]) -> Dataset:
                 slope=1,
             )
         ],
-        window_center=0.5,
-        window_width=1.0,
+        voi_lut_transformations=[hd.VOILUTTransformation(window_center=0.5, window_width=1.0)],
     )
 
 
@@ -250,7 +250,7 @@ def changed(item: Dataset, **values: object) -> bytes:
         (lambda: changed(mask(), PatientID="SUBJ-2"), MISMATCH, "another pseudonym"),
         (lambda: changed(mask(), PatientName="Muster^Maria"), MISMATCH, "carries a name"),
         (lambda: changed(mask(), StudyDate="20240130"), MISMATCH, "date of the object"),
-        (lambda: changed(mask(), PatientBirthDate="19600102"), MISMATCH, "date of the object"),
+        (lambda: changed(mask(), PatientBirthDate="19600102"), MISMATCH, "Copy it"),
         (lambda: to_bytes(mask(ct_series(VOXELS, series=7))), NO_SUCH_OBJECT, "not in this imaging study"),
         (lambda: changed(mask(), SeriesInstanceUID=uid(1, 1)), MISMATCH, "series of its own"),
         (lambda: without_references(), MISMATCH, "which images"),
@@ -266,12 +266,27 @@ def test_what_does_not_fit_is_refused_in_words(
     assert archive.counts().instances == 8
 
 
+def drop(dataset: Dataset, *keywords: str) -> None:
+    """Remove elements at every level."""
+    for keyword in keywords:
+        if keyword in dataset:
+            delattr(dataset, keyword)
+    for element in dataset:
+        for item in element.value if element.VR == "SQ" else ():
+            drop(item, *keywords)
+
+
 def without_references() -> bytes:
     item = mask()
-    del item.ReferencedSeriesSequence
-    for group in item.PerFrameFunctionalGroupsSequence:
-        if "DerivationImageSequence" in group:
-            del group.DerivationImageSequence
+    drop(
+        item,
+        "ReferencedSeriesSequence",
+        "DerivationImageSequence",
+        "SourceImageSequence",
+        "ReferencedImageSequence",
+        "ReferencedSOPSequence",
+        "StudiesContainingOtherReferencedInstancesSequence",
+    )
     return to_bytes(item)
 
 

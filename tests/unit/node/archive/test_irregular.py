@@ -27,8 +27,12 @@ def missing_slice() -> tuple[list[Dataset], np.ndarray]:
 
 
 def uneven() -> tuple[list[Dataset], np.ndarray]:
-    kept = [0, 1, 2, 3, 4, 5, 6, 8, 10]
-    return [item for index, item in enumerate(ct_series(RAMP)) if index in kept], BOX[kept]
+    heights = np.array([0, 1, 2, 3.5, 5, 6, 7, 8.5, 10, 11])
+    voxels = (20 * heights[:, None, None] + 3 * Y[0] + 2 * X[0]).astype(np.int16)
+    series = ct_series(voxels)
+    for item, height in zip(series, heights, strict=True):
+        item.ImagePositionPatient = [-20.0, -30.0, 100.0 + 2.5 * height]
+    return series, BOX[heights.astype(int)]
 
 
 def tilted() -> tuple[list[Dataset], np.ndarray]:

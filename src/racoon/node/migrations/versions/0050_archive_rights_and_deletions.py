@@ -61,10 +61,14 @@ def upgrade() -> None:
     op.add_column(
         "image_series", sa.Column("performed_time", sa.String(length=16), nullable=False, server_default="")
     )
+    op.create_index(
+        "ix_image_series_modality_study_id", "image_series", ["modality", "study_id"], unique=False
+    )
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_index("ix_image_series_modality_study_id", table_name="image_series")
     with op.batch_alter_table("image_series", schema=None) as batch_op:
         batch_op.drop_column("performed_time")
         batch_op.drop_column("performed_date")
