@@ -15,7 +15,6 @@ import pytest
 import uvicorn
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session
-from requests.exceptions import HTTPError
 
 from racoon.domain.identity import Role
 from racoon.node.archive.derived import DerivedObjects
@@ -130,5 +129,5 @@ def test_it_stores_a_mask_and_reads_it_back(client: DICOMwebClient, archive: Arc
 
 
 def test_it_is_refused_what_is_no_derived_object(client: DICOMwebClient) -> None:
-    with pytest.raises(HTTPError, match="409"):
+    with pytest.raises(OSError, match="409"):
         client.store_instances([ct_series(VOXELS, study=3)[0]])

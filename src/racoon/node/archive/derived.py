@@ -255,7 +255,7 @@ class DerivedObjects:
         if any(sop and sop != here[uid] for uid, sop in wanted.items()):
             raise _Rejected(CLASS_CONFLICT, "The object calls an image by another SOP class than it has.")
         own = text_of(dataset.get(_MODALITY))
-        if own != modality and modality != "OT":
+        if modality not in {own, "OT"}:
             raise _Rejected(MISMATCH, "The object's modality does not fit its SOP class.")
         if series.get(instance.series_uid, own) != own or (
             modality == "OT" and self._holds_other_classes(instance)

@@ -134,7 +134,7 @@ def test_the_proof_names_what_went_and_its_hash_is_in_the_audit_chain(
     assert (found.proof["requested"]["by"], found.proof["confirmed"]["by"]) == ("ana", "dora")
     assert (found.proof["checked"]["objects_left"], found.proof["checked"]["index_entries_left"]) == (0, 0)
     with database.connect() as connection:
-        entries = [entry for entry in AuditLog("node").entries(connection, 10, None)]
+        entries = list(AuditLog("node").entries(connection, 10, None))
         assert AuditLog("node").verify(connection).valid
     by_action = {entry.action: entry for entry in entries}
     assert by_action["image.delete.request"].details["reason"] == "consent withdrawn"

@@ -241,31 +241,6 @@ def changed(item: Dataset, **values: object) -> bytes:
     return to_bytes(item)
 
 
-@pytest.mark.parametrize(
-    ("data", "failure", "words"),
-    [
-        (lambda: b"no DICOM", CANNOT_UNDERSTAND, "not a DICOM file"),
-        (lambda: to_bytes(sources()[0]), CLASS_NOT_SUPPORTED, "send images to"),
-        (lambda: changed(mask(), StudyInstanceUID=uid(9)), NO_SUCH_OBJECT, "no such imaging study"),
-        (lambda: changed(mask(), PatientID="SUBJ-2"), MISMATCH, "another pseudonym"),
-        (lambda: changed(mask(), PatientName="Muster^Maria"), MISMATCH, "carries a name"),
-        (lambda: changed(mask(), StudyDate="20240130"), MISMATCH, "date of the object"),
-        (lambda: changed(mask(), PatientBirthDate="19600102"), MISMATCH, "Copy it"),
-        (lambda: to_bytes(mask(ct_series(VOXELS, series=7))), NO_SUCH_OBJECT, "not in this imaging study"),
-        (lambda: changed(mask(), SeriesInstanceUID=uid(1, 1)), MISMATCH, "series of its own"),
-        (lambda: without_references(), MISMATCH, "which images"),
-        (lambda: wrong_class(), CLASS_CONFLICT, "another SOP class"),
-        (lambda: changed(mask(), Modality="CT"), MISMATCH, ""),
-    ],
-)
-def test_what_does_not_fit_is_refused_in_words(
-    derived: DerivedObjects, archive: Archive, data: Callable[[], bytes], failure: int, words: str
-) -> None:
-    outcome = derived.store(data())
-    assert (outcome.failure, words in outcome.reason) == (failure, True), outcome
-    assert archive.counts().instances == 8
-
-
 def drop(dataset: Dataset, *keywords: str) -> None:
     """Remove elements at every level."""
     for keyword in keywords:
@@ -299,6 +274,31 @@ def wrong_class() -> bytes:
         if "DerivationImageSequence" in group:
             del group.DerivationImageSequence
     return to_bytes(item)
+
+
+@pytest.mark.parametrize(
+    ("data", "failure", "words"),
+    [
+        (lambda: b"no DICOM", CANNOT_UNDERSTAND, "not a DICOM file"),
+        (lambda: to_bytes(sources()[0]), CLASS_NOT_SUPPORTED, "send images to"),
+        (lambda: changed(mask(), StudyInstanceUID=uid(9)), NO_SUCH_OBJECT, "no such imaging study"),
+        (lambda: changed(mask(), PatientID="SUBJ-2"), MISMATCH, "another pseudonym"),
+        (lambda: changed(mask(), PatientName="Muster^Maria"), MISMATCH, "carries a name"),
+        (lambda: changed(mask(), StudyDate="20240130"), MISMATCH, "date of the object"),
+        (lambda: changed(mask(), PatientBirthDate="19600102"), MISMATCH, "Copy it"),
+        (lambda: to_bytes(mask(ct_series(VOXELS, series=7))), NO_SUCH_OBJECT, "not in this imaging study"),
+        (lambda: changed(mask(), SeriesInstanceUID=uid(1, 1)), MISMATCH, "series of its own"),
+        (without_references, MISMATCH, "which images"),
+        (wrong_class, CLASS_CONFLICT, "another SOP class"),
+        (lambda: changed(mask(), Modality="CT"), MISMATCH, ""),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_words(
+    derived: DerivedObjects, archive: Archive, data: Callable[[], bytes], failure: int, words: str
+) -> None:
+    outcome = derived.store(data())
+    assert (outcome.failure, words in outcome.reason) == (failure, True), outcome
+    assert archive.counts().instances == 8
 
 
 def test_images_of_another_subject_are_not_there(derived: DerivedObjects) -> None:
