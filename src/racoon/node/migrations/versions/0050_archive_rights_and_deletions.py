@@ -51,7 +51,7 @@ def upgrade() -> None:
             "user_name",
             "imaging_study_uid",
             "study_id",
-            name=op.f("uq_image_grant_user_name"),
+            name=op.f("uq_image_grant_user_name_imaging_study_uid_study_id"),
         ),
     )
     # Adding a column with a default copies no table, however many series there are.
