@@ -178,7 +178,7 @@ def derived(archive: Archive, clean: Callable[[bytes], DeidentifiedInstance]) ->
         (lambda images: mask(images, kind="LABELMAP", series=51), "SEG"),
         (report, "SR"),
         (structure_set, "RTSTRUCT"),
-        (parametric_map, "CT"),
+        (parametric_map, "OT"),
     ],
     ids=["binary", "labelmap", "report", "structures", "map"],
 )
