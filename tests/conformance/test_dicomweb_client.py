@@ -104,7 +104,7 @@ def test_it_reads_objects_frames_metadata_and_pictures(client: DICOMwebClient) -
     objects = client.retrieve_series(uid(1), uid(1, 1))
     assert [item.PixelData for item in objects] == [item.PixelData for item in sources]
     one = client.retrieve_instance(uid(1), uid(1, 1), uid(1, 1, 2))
-    assert one == sources[1]
+    assert (one.SOPInstanceUID, one.PixelData) == (uid(1, 1, 2), sources[1].PixelData)
     (frame,) = client.retrieve_instance_frames(uid(1), uid(1, 1), uid(1, 1, 2), [1])
     assert frame == sources[1].PixelData
     metadata = client.retrieve_series_metadata(uid(1), uid(1, 1))

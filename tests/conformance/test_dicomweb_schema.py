@@ -59,6 +59,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     database.dispose()
 
 
+@pytest.mark.timeout(300)  # each route is one test of many requests
 @schema.parametrize()
 def test_no_request_breaks_a_route(case: schemathesis.Case, client: TestClient) -> None:
     for known in ({}, KNOWN):
