@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pydicom
 from racoon.node.deid.service import Deidentifier
 from racoon.node.pseudonyms.service import Pseudonymiser
 from tests.planted_identifiers import make_ct
-from tools.acceptance import Figures, Step
+from tools.acceptance import ROOT, Figures, Step
 
 TITLE = "the node's DICOM side: receive anything, lose nothing, leak nothing, serve fast"
 
@@ -37,6 +40,21 @@ def speed(folder: Path) -> Figures:
     assert rate >= SLICES_PER_SECOND, rate
     folder.mkdir(parents=True, exist_ok=True)
     return {"slices_per_second_and_core": round(rate)}
+
+
+def qido(folder: Path) -> Figures:
+    """Search one million instances with rights checked; the goals decide."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, ROOT / "bench" / "bench_qido.py", "--instances", "1000000", "--json"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    (folder / "qido.json").write_text(done.stdout, encoding="utf-8")
+    found = json.loads(done.stdout)
+    figures: Figures = {"instances": found["instances"], "index, MB": round(found["index_bytes"] / 1e6)}
+    for name, row in found["questions"].items():
+        goal = f" (goal {row['goal']:.0f})" if "goal" in row else ""
+        figures[f"{name}, p95 ms"] = f"{row['p95']:.2f}{goal}"
+    assert found["met"], figures
+    return figures
 
 
 STEPS = [
@@ -117,6 +135,32 @@ STEPS = [
             "tests/unit/node/archive",
             "tests/unit/standards/dicomweb",
             "tests/conformance/test_dicom_json.py",
+            "tests/conformance/test_dicomweb_client.py",
         ),
+    ),
+    Step(
+        "derived-objects",
+        "SEG, SR, RTSTRUCT and parametric maps: stored where their references resolve, refused in words elsewhere",
+        tests=("tests/unit/node/archive/test_derived.py",),
+    ),
+    Step(
+        "deletion",
+        "object, index, metadata, facts and evidence are gone; the proof's hash is in the audit chain",
+        tests=("tests/unit/node/archive/test_deletion.py",),
+    ),
+    Step(
+        "rights",
+        "rights per study and role on every DICOMweb route",
+        tests=("tests/unit/node/archive/test_access.py",),
+    ),
+    Step(
+        "irregular-series",
+        "archived, reported, refused or resampled with their masks as the plan says",
+        tests=("tests/unit/node/archive/test_irregular.py",),
+    ),
+    Step(
+        "qido",
+        "one million instances: exact match 5 ms, 100 studies 20 ms (p95), rights checked",
+        action=qido,
     ),
 ]

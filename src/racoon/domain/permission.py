@@ -32,6 +32,11 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "finding.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "finding.write": frozenset({Role.READER}),
         "report.write": frozenset({Role.READER}),
+        "derived.store": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "archive.read.all": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "image.grant": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "image.delete": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO}),
+        "image.delete.confirm": frozenset({Role.DATA_MANAGER, Role.DPO}),
         "measurement.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "study.read": _SITE_STAFF | {Role.READER},
         "track.decide": frozenset(
@@ -63,6 +68,10 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
     },
 }
 """Every action of every route; a test walks all routes and finds each action here."""
+
+SECOND_PERSON = frozenset({"image.delete"})
+"""Actions at a node that take effect only when another person confirms them; who may is the action with
+``.confirm`` behind it."""
 
 
 def is_permitted(place: Place, roles: Iterable[Role], action: str) -> bool:

@@ -68,10 +68,22 @@ class Measurement:
 
 @dataclass(frozen=True)
 class MeasuringPlan:
-    """All measurements of a study."""
+    """All measurements of a study.
+
+    Parameters
+    ----------
+    irregular
+        What is done with a series that is no regular volume (missing, uneven, tilted or repeated slices):
+        ``refuse`` reports it as a finding, ``resample`` interpolates where that invents no image.
+    """
 
     name: str
     measurements: tuple[Measurement, ...]
+    irregular: str = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.irregular not in ("refuse", "resample"):
+            raise ValueError("irregular is refuse or resample")
 
     @property
     def hash(self) -> str:
@@ -79,8 +91,9 @@ class MeasuringPlan:
         return content_hash(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
+        """Return the JSON form; the hash of a plan that says nothing of irregular series stays what it was."""
+        rule = {} if self.irregular == "refuse" else {"irregular": self.irregular}
+        return rule | {
             "kind": "measuring",
             "name": self.name,
             "measurements": [
@@ -99,6 +112,7 @@ class MeasuringPlan:
     def from_dict(cls, document: dict[str, Any]) -> MeasuringPlan:
         """Read the JSON form."""
         return cls(
+            irregular=document.get("irregular", "refuse"),
             name=document["name"],
             measurements=tuple(
                 Measurement(

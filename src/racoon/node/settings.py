@@ -136,6 +136,19 @@ class IntakeSettings(_Section):
     watch_pause_s: Annotated[float, Field(ge=0.2, le=3600)] = 5.0
 
 
+class ArchiveSettings(_Section):
+    """The archive of de-identified images.
+
+    Attributes
+    ----------
+    readers
+        ``all``: who holds the role of a reader sees every image.  ``granted``: only those of the research studies
+        that he was let into.
+    """
+
+    readers: Literal["all", "granted"] = "all"
+
+
 class PullSettings(_Section):
     """Fetching from a PACS by accession number or study protocol.
 
@@ -299,6 +312,7 @@ class NodeSettings(BaseSettings):
     dicom: DicomSettings = DicomSettings()
     intake: IntakeSettings = IntakeSettings()
     pull: PullSettings = PullSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     deid: DeidSettings = DeidSettings()
     release: ReleaseSettings = ReleaseSettings()
 

@@ -66,6 +66,7 @@ def run_worker(settings: NodeSettings) -> None:
         enqueue_pending,
     )
     register_handlers(rooms, line)
+    rooms.deletions.resume()
     queue.launch()
     loop = rooms.ingest_loop()
     ingest = threading.Thread(target=loop.run, args=(stop,), name="ingest", daemon=True)

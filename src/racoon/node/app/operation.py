@@ -175,9 +175,12 @@ def reindex(config: Path, *, verify: bool, progress: Callable[[int], None] | Non
     progress
         Called with the number of objects done.
     """
-    from racoon.node.app.rooms import open_archive  # noqa: PLC0415 - images are needed by this command only
+    # Images are needed by this command only.
+    from racoon.node.app.rooms import open_archive, open_deletions  # noqa: PLC0415
 
     with _opened(config) as (settings, database):
+        # What was about to be deleted must not come back as an object without an entry.
+        open_deletions(settings, database, AuditLog("node")).resume()
         archive = open_archive(settings, database)
         report = archive.sweep(verify=True) if verify else archive.reindex(progress)
         with database.begin() as connection:

@@ -52,13 +52,18 @@ def build_app(rooms: Rooms) -> FastAPI:
         f"RACOON node {rooms.settings.site}",
         __version__,
         login_path="/login",
-        body_limits={"/dicom-web/studies": LARGEST_UPLOAD_BYTES},
+        body_limits=dict.fromkeys(("/dicom-web/studies", "/dicom-web/derived/studies"), LARGEST_UPLOAD_BYTES),
     )
     app.state.settings = rooms.settings
     app.state.database = rooms.database
     app.state.audit = rooms.audit
     app.state.approvals = rooms.approvals
     app.state.archive = rooms.archive
+    app.state.image_grants = rooms.image_access
+    app.state.image_access = rooms.image_access if rooms.settings.archive.readers == "granted" else None
+    app.state.series_of_study = rooms.series_of_study
+    app.state.deletions = rooms.deletions
+    app.state.derived = rooms.derived_objects()
     app.state.intake = rooms.intake
     app.state.jobs = rooms.jobs
     app.state.pull = rooms.pull

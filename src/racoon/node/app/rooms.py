@@ -14,9 +14,15 @@ import sqlalchemy as sa
 
 from racoon import __version__
 from racoon.node.approvals.service import Approvals
+from racoon.node.archive.access import ImageAccess
+from racoon.node.archive.deletion import Deletions
+from racoon.node.archive.derived import DerivedObjects
+from racoon.node.archive.model import DeidentifiedInstance
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.cohorts import service as cohorts
+from racoon.node.curation import service as curation
+from racoon.node.deid.derived import DerivedGate
 from racoon.node.deid.service import Deidentifier
 from racoon.node.deid.text_detection import detector_for
 from racoon.node.intake.activity import Activity
@@ -44,6 +50,16 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
         database,
         LocalFolder(settings.data_directory / "archive"),
         on_stored=[cohorts.record, count_stored],
+    )
+
+
+def open_deletions(settings: NodeSettings, database: Database, audit: AuditLog) -> Deletions:
+    """Open what deletes images, with everything that has to forget with it."""
+    return Deletions(
+        database,
+        LocalFolder(settings.data_directory / "archive"),
+        audit,
+        on_removed=[cohorts.forget],
     )
 
 
@@ -75,6 +91,8 @@ class Rooms:
             feasibility_enabled=settings.release.feasibility,
         )
         self.archive = open_archive(settings, self.database)
+        self.deletions = open_deletions(settings, self.database, self.audit)
+        self.image_access = ImageAccess(self.database, self.audit)
         self.spool = Spool(spool_folder(settings.data_directory))
         self.activity = Activity(activity_folder(settings.data_directory))
         self.quarantine = settings.data_directory / "quarantine"
@@ -109,6 +127,39 @@ class Rooms:
             processes=self.settings.ingest_processes,
             activity=self.activity,
         )
+
+    def derived_objects(self) -> DerivedObjects:
+        """Build the way in for masks and reports; its gate has a key of its own and does not know who is who."""
+        gate = DerivedGate(
+            self.settings.deid.in_force(), self.settings.data_directory / "archive-keys" / "derived.key"
+        )
+
+        def clean(data: bytes) -> DeidentifiedInstance:
+            found = gate.apply(data)
+            return DeidentifiedInstance(
+                bytes=found.dataset_bytes,
+                sop_class_uid=found.sop_class_uid,
+                sop_instance_uid=found.sop_instance_uid,
+                series_uid=found.series_uid,
+                imaging_study_uid=found.imaging_study_uid,
+                pseudonym=found.pseudonym,
+                evidence={**found.evidence, "source": "derived"},
+            )
+
+        return DerivedObjects(self.archive, clean, self.audit)
+
+    def series_of_study(self, study_id: str) -> list[str]:
+        """Series of the dataset frozen for a research study, with the masks that were frozen with them.
+
+        Raises
+        ------
+        NotApproved, DatasetMissing
+            If the site does not know the study, or has frozen nothing for it.
+        """
+        with self.database.connect() as connection:
+            study = self.approvals.current(connection, study_id)
+            manifest = curation.load(connection, study_id, study.dataset_hash or "")
+        return [uid for entry in manifest.series for uid in (entry.series_uid, *entry.mask_series_uids)]
 
     def watched_folder(self) -> WatchedFolder | None:
         """Give the folder that others fill, where one is configured."""

@@ -10,14 +10,18 @@ import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _store
-from racoon.node.archive.model import SeriesRow, StudyFilter, StudyRow
+from racoon.node.archive.model import ArchiveCounts, SeriesRow, StudyFilter, StudyRow
 from racoon.standards.dicomweb.query import wildcard_to_like
 
 
-def browse(connection: sa.Connection, criteria: StudyFilter) -> list[StudyRow]:
-    """List imaging studies with their series, newest first."""
+def browse(
+    connection: sa.Connection, criteria: StudyFilter, restriction: sa.ColumnElement[bool] | None = None
+) -> list[StudyRow]:
+    """List imaging studies with their series, newest first; ``restriction`` is what the user's rights add."""
     study, series = _store.imaging_studies, _store.series
     query = sa.select(study).order_by(study.c.id.desc()).limit(max(1, min(criteria.limit, 200)))
+    if restriction is not None:
+        query = query.where(restriction)
     if criteria.before is not None:
         query = query.where(study.c.id < criteria.before)
     if criteria.pseudonym.endswith("*"):
@@ -57,3 +61,18 @@ def choices(connection: sa.Connection) -> tuple[list[str], list[str]]:
     series = _store.series
     pairs = connection.execute(sa.select(series.c.modality, series.c.body_part).distinct()).all()
     return sorted({row.modality for row in pairs} - {""}), sorted({row.body_part for row in pairs} - {""})
+
+
+def count(connection: sa.Connection) -> ArchiveCounts:
+    """Count what the archive holds, from the counts that each imaging study and series keeps."""
+    studies, series = _store.imaging_studies, _store.series
+    subjects = connection.execute(sa.select(sa.func.count(sa.distinct(studies.c.pseudonym)))).scalar_one()
+    study_count, instance_count = connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(studies.c.instance_count), 0)).select_from(
+            studies
+        )
+    ).one()
+    series_count, size = connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(series.c.size_bytes), 0)).select_from(series)
+    ).one()
+    return ArchiveCounts(int(subjects), int(study_count), int(series_count), int(instance_count), int(size))

@@ -170,6 +170,8 @@ def _series(document: JsonDataset) -> dict[str, Any]:
         "series_date": _text(document, "SeriesDate")[:8],
         "series_time": _text(document, "SeriesTime")[:16],
         "protocol_name": _text(document, "ProtocolName")[:256],
+        "performed_date": _text(document, "PerformedProcedureStepStartDate")[:8],
+        "performed_time": _text(document, "PerformedProcedureStepStartTime")[:16],
         "manufacturer": _text(document, "Manufacturer")[:128],
         "model": _text(document, "ManufacturerModelName")[:128],
         "kernel": _text(document, "ConvolutionKernel")[:64],
@@ -196,6 +198,11 @@ def _has_contrast(document: JsonDataset) -> bool | None:
         if tag_key(keyword) in document:
             return bool(values(document, keyword))
     return None
+
+
+def labels_of_metadata(document: JsonDataset) -> tuple[Code, ...]:
+    """Segment labels of an instance's stored metadata."""
+    return _segment_labels(document)
 
 
 def _segment_labels(document: JsonDataset) -> tuple[Code, ...]:

@@ -170,20 +170,22 @@ def _update_counts(
 
 def pack_evidence(headers: Sequence[Header], evidence: Mapping[str, Any]) -> bytes:
     """Write the evidence of a batch as compressed JSON lines, so that the index can be rebuilt with it."""
-    lines = [
-        json.dumps(
-            {
-                "sop_instance_uid": header.sop_instance_uid,
-                "sha256": header.sha256,
-                "evidence": evidence[header.sop_instance_uid],
-            },
-            separators=(",", ":"),
-            sort_keys=True,
-        )
+    entries = [
+        {
+            "sop_instance_uid": header.sop_instance_uid,
+            "sha256": header.sha256,
+            "evidence": evidence[header.sop_instance_uid],
+        }
         for header in headers
         if evidence.get(header.sop_instance_uid)
     ]
-    return zstandard.compress("\n".join(lines).encode()) if lines else b""
+    return pack_lines(entries) if entries else b""
+
+
+def pack_lines(entries: Sequence[Mapping[str, Any]]) -> bytes:
+    """Write entries as compressed JSON lines."""
+    lines = [json.dumps(entry, separators=(",", ":"), sort_keys=True) for entry in entries]
+    return zstandard.compress("\n".join(lines).encode())
 
 
 def unpack_evidence(data: bytes) -> list[dict[str, Any]]:

@@ -51,10 +51,8 @@ def _adopt(
     *,
     verify: bool,
 ) -> int:
-    table = _store.instances
     with database.connect() as connection:
-        query = sa.select(table.c.object_key, table.c.sha256).where(table.c.object_key.in_(keys))
-        known = {row.object_key: row.sha256 for row in connection.execute(query)}
+        known = _store.keys_in_use(connection, keys)
     headers: dict[str, Header] = {}
     losers = []
     for key in keys:

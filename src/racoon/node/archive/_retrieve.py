@@ -9,11 +9,19 @@ from collections.abc import Iterator, Sequence
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless
 
 from racoon.node.archive.model import InstanceRow, SeriesNotFound
 from racoon.node.archive.service import Archive
-from racoon.standards.dicom.pixels import decode_colour_frame, decode_frame, frame_count
+from racoon.standards.dicom.pixels import decode_frame, frame_count
+from racoon.standards.dicom.transcoding import (
+    NOT_COMPRESSED,
+    can_encode_htj2k,
+    encode_htj2k,
+    frame_bytes,
+    in_htj2k,
+    uncompressed,
+)
 from racoon.standards.dicomweb import dicom_json, media
 from racoon.standards.dicomweb.multipart import Part
 from racoon.standards.dicomweb.query import BadQuery
@@ -44,7 +52,7 @@ def object_content(archive: Archive, row: InstanceRow, transfer_syntax: str) -> 
     Parameters
     ----------
     transfer_syntax
-        ``*`` or empty: as stored.  Else the stored one, or explicit VR little endian.
+        ``*`` or empty: as stored.  Else the stored one, explicit VR little endian, or lossless HTJ2K.
 
     Raises
     ------
@@ -53,32 +61,43 @@ def object_content(archive: Archive, row: InstanceRow, transfer_syntax: str) -> 
     """
     if transfer_syntax in ("", "*", row.transfer_syntax_uid):
         return stream_object(archive, row), row.transfer_syntax_uid
-    if transfer_syntax != ExplicitVRLittleEndian:
-        raise media.NotAcceptable("Objects are given as stored, or in explicit VR little endian.")
-    return iter([uncompressed(archive.read_object(row))]), transfer_syntax
+    if not can_give(row, transfer_syntax):
+        raise media.NotAcceptable(
+            "Objects are given as stored, in explicit VR little endian (1.2.840.10008.1.2.1), or images without "
+            "colour in lossless HTJ2K (1.2.840.10008.1.2.4.201)."
+        )
+    dataset = pydicom.dcmread(io.BytesIO(archive.read_object(row)))
+    if transfer_syntax == HTJ2KLossless:
+        return iter([in_htj2k(dataset)]), transfer_syntax
+    return iter([uncompressed(dataset)]), transfer_syntax
 
 
-def uncompressed(data: bytes) -> bytes:
-    """Rewrite a file in explicit VR little endian."""
-    dataset = pydicom.dcmread(io.BytesIO(data))
-    if "PixelData" in dataset:
-        count = frame_count(dataset)
-        is_colour = int(dataset.get("SamplesPerPixel", 1)) == 3
-        if is_colour:
-            pixels = b"".join(decode_colour_frame(dataset, index).tobytes() for index in range(count))
-            dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
-            dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-        elif int(dataset.BitsAllocated) == 1:
-            pixels = dataset.PixelData
-        else:
-            pixels = b"".join(decode_frame(dataset, index).tobytes() for index in range(count))
-        dataset.PixelData = pixels + b"\x00" * (len(pixels) % 2)
-        dataset["PixelData"].VR = "OW" if int(dataset.BitsAllocated) > 8 else "OB"
-        dataset["PixelData"].is_undefined_length = False
-    buffer = io.BytesIO()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    pydicom.dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
-    return buffer.getvalue()
+def can_give(row: InstanceRow, transfer_syntax: str) -> bool:
+    """Tell by the index alone whether an object may be given in a transfer syntax."""
+    if transfer_syntax in ("", "*", row.transfer_syntax_uid, ExplicitVRLittleEndian):
+        return True
+    return transfer_syntax == HTJ2KLossless and bool(row.rows) and row.sop_class_uid not in NOT_COMPRESSED
+
+
+def bulk_value(dataset: Dataset, path: str) -> bytes:
+    """Return a binary value by its way through the sequences: ``tag`` or ``tag/item/tag``, items from 1.
+
+    Raises
+    ------
+    SeriesNotFound
+        If there is none.
+    """
+    pieces = path.split("/")
+    for tag, number in zip(pieces[:-1:2], pieces[1::2], strict=True):
+        items = dataset[int(tag, 16)].value if int(tag, 16) in dataset else ()
+        if not isinstance(items, Sequence) or isinstance(items, str | bytes) or int(number) > len(items):
+            raise SeriesNotFound("The object has no binary value of this name.")
+        dataset = items[int(number) - 1]
+    tag = pieces[-1]
+    value = dataset[int(tag, 16)].value if int(tag, 16) in dataset else None
+    if not isinstance(value, bytes):
+        raise SeriesNotFound("The object has no binary value of this name.")
+    return value
 
 
 def frame_numbers(text: str) -> list[int]:
@@ -127,10 +146,32 @@ def frame_parts(data: bytes, numbers: Sequence[int], ranges: Sequence[media.Medi
             )
             for number in numbers
         ]
-    if ranges and not any(found.accepts(media.OCTET_STREAM) for found in ranges):
-        raise media.NotAcceptable("Frames are given as stored or as application/octet-stream.")
+    if _takes_htj2k(ranges) and can_encode_htj2k(dataset):
+        kind = f"{media.FRAME_MEDIA_TYPES[HTJ2KLossless]}; transfer-syntax={HTJ2KLossless}"
+        return [Part(kind, [encode_htj2k(decode_frame(dataset, number - 1))]) for number in numbers]
+    if ranges and (
+        not any(found.accepts(media.OCTET_STREAM) for found in ranges) or not _takes_native(ranges)
+    ):
+        raise media.NotAcceptable(
+            "Frames are given as stored, uncompressed as application/octet-stream, or without colour as image/jphc."
+        )
     content_type = f"{media.OCTET_STREAM}; transfer-syntax={ExplicitVRLittleEndian}"
-    return [Part(content_type, [_frame_bytes(dataset, number - 1)]) for number in numbers]
+    # The first frame is decoded now, so that a refusal can still be said; the others when they are sent.
+    first = frame_bytes(dataset, numbers[0] - 1)
+    rest = [Part(content_type, _later(dataset, number - 1)) for number in numbers[1:]]
+    return [Part(content_type, [first]), *rest]
+
+
+def _later(dataset: Dataset, index: int) -> Iterator[bytes]:
+    yield frame_bytes(dataset, index)
+
+
+def _takes_htj2k(ranges: Sequence[media.MediaRange]) -> bool:
+    """A client asks for HTJ2K by its media type, or by its transfer syntax; else it gets what is stored."""
+    return bool(ranges) and (
+        ranges[0].media_type == media.FRAME_MEDIA_TYPES[HTJ2KLossless]
+        or ranges[0].transfer_syntax == HTJ2KLossless
+    )
 
 
 def _takes_stored(ranges: Sequence[media.MediaRange], stored_type: str, syntax: str) -> bool:
@@ -144,11 +185,11 @@ def _takes_stored(ranges: Sequence[media.MediaRange], stored_type: str, syntax: 
     return False
 
 
-def _frame_bytes(dataset: Dataset, index: int) -> bytes:
-    if int(dataset.get("SamplesPerPixel", 1)) == 3:
-        return decode_colour_frame(dataset, index).tobytes()
-    frame = decode_frame(dataset, index)
-    return frame.tobytes()
+def _takes_native(ranges: Sequence[media.MediaRange]) -> bool:
+    return any(
+        found.accepts(media.OCTET_STREAM) and found.transfer_syntax in ("", "*", ExplicitVRLittleEndian)
+        for found in ranges
+    )
 
 
 def metadata_of(archive: Archive, rows: Sequence[InstanceRow], base_url: str) -> Iterator[bytes]:
@@ -176,17 +217,29 @@ def metadata_of(archive: Archive, rows: Sequence[InstanceRow], base_url: str) ->
 def _addressed(document: dicom_json.JsonDataset, row: InstanceRow, base_url: str) -> dicom_json.JsonDataset:
     """Give bulk data absolute addresses and say where the pixels are."""
     address = instance_url(base_url, row)
-    result = {}
-    for key, element in document.items():
-        if "BulkDataURI" in element:
-            element = element | {"BulkDataURI": f"{address}/bulkdata/{key}"}  # noqa: PLW2901
-        result[key] = element
+    result = _with_addresses(document, f"{address}/bulkdata")
     if row.rows:
         result["7FE00010"] = {"vr": "OW", "BulkDataURI": f"{address}/bulkdata/7FE00010"}
     result[dicom_json.tag_key("AvailableTransferSyntaxUID")] = {
         "vr": "UI",
         "Value": [row.transfer_syntax_uid],
     }
+    return result
+
+
+def _with_addresses(document: dicom_json.JsonDataset, address: str) -> dicom_json.JsonDataset:
+    result = {}
+    for key, element in document.items():
+        if "BulkDataURI" in element:
+            result[key] = element | {"BulkDataURI": f"{address}/{key}"}
+        elif element["vr"] == "SQ" and "Value" in element:
+            items = [
+                _with_addresses(item, f"{address}/{key}/{number}")
+                for number, item in enumerate(element["Value"], start=1)
+            ]
+            result[key] = element | {"Value": items}
+        else:
+            result[key] = element
     return result
 
 

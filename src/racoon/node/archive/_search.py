@@ -15,11 +15,20 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydicom.datadict import dictionary_VR
+from sqlalchemy.dialects import postgresql
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _store
 from racoon.standards.dicomweb.dicom_json import JsonDataset, element, tag_key
-from racoon.standards.dicomweb.query import BadQuery, Match, MatchKind, Query, wildcard_to_like
+from racoon.standards.dicomweb.query import (
+    BadQuery,
+    Match,
+    MatchKind,
+    Query,
+    vr_of_path,
+    wildcard_to_glob,
+    wildcard_to_like,
+)
 
 MAXIMUM_RESULTS = 1000
 DEFAULT_RESULTS = 200
@@ -62,6 +71,8 @@ _COLUMNS: Mapping[Level, Mapping[str, sa.Column[Any]]] = {
         "BodyPartExamined": _SERIES.body_part,
         "Laterality": _SERIES.laterality,
         "ProtocolName": _SERIES.protocol_name,
+        "PerformedProcedureStepStartDate": _SERIES.performed_date,
+        "PerformedProcedureStepStartTime": _SERIES.performed_time,
         "Manufacturer": _SERIES.manufacturer,
         "ManufacturerModelName": _SERIES.model,
         "ConvolutionKernel": _SERIES.kernel,
@@ -96,6 +107,26 @@ class Scope:
     series_uid: str = ""
 
 
+COUNTED_RESULTS = 1000
+"""Further results are counted up to this number and called "more than" beyond it."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of results.
+
+    Parameters
+    ----------
+    documents
+        DICOM JSON data sets.
+    more
+        Results behind this page; :data:`COUNTED_RESULTS` + 1 means that many or more.
+    """
+
+    documents: list[JsonDataset]
+    more: int = 0
+
+
 def search(
     connection: sa.Connection,
     level: Level,
@@ -103,7 +134,9 @@ def search(
     query: Query,
     is_readable: Callable[[Pseudonym], bool],
     base_url: str,
-) -> list[JsonDataset]:
+    *,
+    restriction: sa.ColumnElement[bool] | None = None,
+) -> Page:
     """Run a query.
 
     Parameters
@@ -120,11 +153,13 @@ def search(
         Rows of subjects it denies are left out.
     base_url
         Address of the DICOMweb root, for ``RetrieveURL``.
+    restriction
+        Condition on imaging studies that the user's rights add.
 
     Returns
     -------
-    list of dict
-        DICOM JSON data sets.
+    Page
+        DICOM JSON data sets, and how many more there are.
     """
     returned = _returned_columns(level, scope, query)
     statement = _select(level, [column.label(keyword) for keyword, column in returned.items()])
@@ -132,21 +167,33 @@ def search(
         statement = statement.where(_STUDY.imaging_study_uid == scope.imaging_study_uid)
     if scope.series_uid:
         statement = statement.where(_SERIES.series_uid == scope.series_uid)
+    if restriction is not None:
+        statement = statement.where(restriction)
     for match in query.matches:
-        statement = statement.where(_condition(level, match))
+        statement = statement.where(_condition(level, match, connection.dialect.name))
     limit = min(DEFAULT_RESULTS if query.limit is None else query.limit, MAXIMUM_RESULTS)
-    rows = connection.execute(statement.order_by(*_order(level)).limit(limit).offset(query.offset)).all()
-    found = [row for row in rows if is_readable(Pseudonym(row.scope_pseudonym))]
+    # One more than asked for tells whether there are others, without counting them.
+    rows = connection.execute(statement.order_by(*_order(level)).limit(limit + 1).offset(query.offset)).all()
+    more = _count_more(connection, level, statement, query.offset + limit) if len(rows) > limit else 0
+    found = [row for row in rows[:limit] if is_readable(Pseudonym(row.scope_pseudonym))]
     documents = [_document(row, level, returned, base_url) for row in found]
-    if level is not Level.STUDY and (query.include_all or query.include - frozenset(returned)):
+    if query.include_all or query.include - frozenset(returned):
         _add_from_blobs(connection, found, documents, level, query)
-    return documents
+    return Page(documents, more)
+
+
+def _count_more(connection: sa.Connection, level: Level, statement: sa.Select[Any], skip: int) -> int:
+    """Count what lies behind a page, up to a limit: a client wants to know whether to go on, not a census."""
+    ids = statement.with_only_columns(*_order(level)[-1:], maintain_column_froms=True)
+    rest = ids.limit(COUNTED_RESULTS + 1).offset(skip).subquery()
+    return int(connection.execute(sa.select(sa.func.count()).select_from(rest)).scalar_one())
 
 
 def _order(level: Level) -> tuple[sa.Column[Any], ...]:
     if level is Level.INSTANCE:
         return (_INSTANCE.series_id, _INSTANCE.instance_number, _INSTANCE.id)
-    return (_SERIES.id,) if level is Level.SERIES else (_STUDY.id,)
+    # Both ways to find series, by imaging study and by modality, have an index in this order: nothing is sorted.
+    return (_SERIES.study_id, _SERIES.id) if level is Level.SERIES else (_STUDY.id,)
 
 
 def _select(level: Level, columns: Iterable[sa.ColumnElement[Any]]) -> sa.Select[Any]:
@@ -182,23 +229,73 @@ def _returned_columns(level: Level, scope: Scope, query: Query) -> dict[str, sa.
     return wanted
 
 
-def _condition(level: Level, match: Match) -> sa.ColumnElement[bool]:
+_BLANKED = frozenset(
+    {
+        "ReferringPhysicianName",
+        "RequestAttributesSequence.RequestedProcedureID",
+        "RequestAttributesSequence.ScheduledProcedureStepID",
+    }
+)
+"""Keys of PS3.18 tables 10.6.1-5 that no object here has a value of: they name people and orders."""
+
+_IN_SEQUENCES: Mapping[str, Mapping[Level, sa.Column[Any]]] = {
+    "ReferencedSeriesSequence.SeriesInstanceUID": {
+        Level.SERIES: _SERIES.referenced_series_uid,
+        Level.INSTANCE: _INSTANCE.referenced_series_uid,
+    }
+}
+"""Attributes inside sequences that are columns: a viewer asks by them for what was drawn on a series."""
+
+_SEGMENT_CODES = {
+    "SegmentSequence.SegmentedPropertyTypeCodeSequence.CodeValue": 0,
+    "SegmentSequence.SegmentedPropertyTypeCodeSequence.CodingSchemeDesignator": 1,
+    "SegmentSequence.SegmentedPropertyTypeCodeSequence.CodeMeaning": 2,
+}
+"""Attributes inside sequences that are in a series' list of segment codes, and their place there."""
+
+
+def _condition(level: Level, match: Match, dialect: str) -> sa.ColumnElement[bool]:
+    if match.keyword in _BLANKED:
+        return sa.false()
+    if match.keyword in _IN_SEQUENCES and level in _IN_SEQUENCES[match.keyword]:
+        return _compare(_IN_SEQUENCES[match.keyword][level], match, dialect)
+    if match.keyword in _SEGMENT_CODES and level is not Level.STUDY:
+        return _has_segment(_SEGMENT_CODES[match.keyword], match, dialect)
     if match.keyword == "ModalitiesInStudy" or (match.keyword == "Modality" and level is Level.STUDY):
-        other = sa.alias(_store.series)
-        return sa.exists().where(other.c.study_id == _STUDY.id, _compare(other.c.modality, match))
+        # A list, not a question for each imaging study: a rare modality must not cost a walk through all of them.
+        other = _store.series.alias()
+        found = sa.select(other.c.study_id).where(_compare(other.c.modality, match, dialect))
+        return _STUDY.id.in_(found)
     for containing in _CONTAINING[level]:
         column = _COLUMNS[containing].get(match.keyword)
         if column is not None:
-            return _compare(column, match)
+            return _compare(column, match, dialect)
     raise BadQuery(f"The attribute {match.keyword} cannot be searched for at this level.")
 
 
-def _compare(column: sa.ColumnElement[Any], match: Match) -> sa.ColumnElement[bool]:
+def _has_segment(place: int, match: Match, dialect: str) -> sa.ColumnElement[bool]:
+    entry: sa.ColumnElement[Any]
+    if dialect == "postgresql":
+        entries = sa.func.jsonb_array_elements(sa.cast(_SERIES.segment_labels, postgresql.JSONB))
+        entry = entries.column_valued("segment_entry")
+        text = sa.func.jsonb_extract_path_text(entry, str(place))
+    else:
+        entry = sa.func.json_each(_SERIES.segment_labels).table_valued("value", name="segment_entry").c.value
+        text = sa.func.json_extract(entry, f"$[{place}]")
+    return (
+        sa.exists().where(_SERIES.modality == "SEG", _compare(text, match, dialect)).correlate(_store.series)
+    )
+
+
+def _compare(column: sa.ColumnElement[Any], match: Match, dialect: str) -> sa.ColumnElement[bool]:
     is_number = isinstance(column.type, sa.Integer)
     if is_number and (match.kind is not MatchKind.EXACT or not _is_integer(match.values[0])):
         return sa.false()
     if match.kind is MatchKind.LIST:
         return column.in_(match.values)
+    if match.kind is MatchKind.WILDCARD and dialect == "sqlite":
+        # SQLite's LIKE forgets case, and with it the index of a text that begins without a wildcard.
+        return column.op("GLOB", return_type=sa.Boolean())(wildcard_to_glob(match.values[0]))
     if match.kind is MatchKind.WILDCARD:
         return column.like(wildcard_to_like(match.values[0]), escape="\\")
     if match.kind is MatchKind.RANGE:
@@ -208,6 +305,9 @@ def _compare(column: sa.ColumnElement[Any], match: Match) -> sa.ColumnElement[bo
         # A time of lower precision stands for its whole span: up to 1015 includes 10:15:59.
         conditions += [column <= high + "\uffff"] if high else []
         return sa.and_(*conditions)
+    if vr_of_path(match.keyword) == "TM":
+        # 101500 and 101500.000 are one time: zeros at the end only tell how it was measured.
+        return sa.and_(column != "", sa.func.rtrim(column, "0.") == match.values[0].rstrip("0."))
     return column == (int(match.values[0]) if is_number else match.values[0])
 
 
@@ -253,10 +353,13 @@ def _add_from_blobs(
     level: Level,
     query: Query,
 ) -> None:
-    """Add attributes that are no columns from the stored metadata: of the instance, or of the first of a
-    series.
+    """Add attributes that are no columns from the stored metadata: of the instance, or of the first one of a
+    series or imaging study.
     """
     wanted = {tag_key(keyword) for keyword in query.include}
+    if level is Level.STUDY:
+        _add_to_studies(connection, rows, documents, wanted)
+        return
     stored: dict[int, dict[str, JsonDataset]] = {}
     for row, document in zip(rows, documents, strict=True):
         if row.scope_series_id not in stored:
@@ -267,4 +370,24 @@ def _add_from_blobs(
         uid = row.scope_instance_uid if level is Level.INSTANCE else next(iter(instances), "")
         for key, value in instances.get(uid, {}).items():
             if (query.include_all and level is Level.INSTANCE) or key in wanted:
+                document.setdefault(key, value)
+
+
+def _add_to_studies(
+    connection: sa.Connection, rows: list[sa.Row[Any]], documents: list[JsonDataset], wanted: set[str]
+) -> None:
+    table = _store.series.c
+    for row, document in zip(rows, documents, strict=True):
+        if wanted <= document.keys():
+            continue
+        query = (
+            sa.select(table.series_uid)
+            .where(table.imaging_study_uid == row.scope_study_uid)
+            .order_by(table.id)
+            .limit(1)
+        )
+        first = connection.execute(query).scalar()
+        line = next(_store.load_metadata_lines(connection, first), None) if first else None
+        for key, value in json.loads(line)["metadata"].items() if line else ():
+            if key in wanted:
                 document.setdefault(key, value)

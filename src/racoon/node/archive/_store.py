@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from racoon.domain.coding import Code
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive.model import InstanceRow, SeriesFacts, SeriesRow
+from racoon.node.archive.objects import uid_of_key
 from racoon.platform.clock import now
 from racoon.platform.database import Json, UtcDateTime, metadata
 
@@ -60,6 +61,8 @@ series = sa.Table(
     sa.Column("series_date", sa.String(8), nullable=False),
     sa.Column("series_time", sa.String(16), nullable=False),
     sa.Column("protocol_name", sa.String(256), nullable=False),
+    sa.Column("performed_date", sa.String(8), nullable=False, server_default=""),
+    sa.Column("performed_time", sa.String(16), nullable=False, server_default=""),
     sa.Column("manufacturer", sa.String(128), nullable=False),
     sa.Column("model", sa.String(128), nullable=False),
     sa.Column("kernel", sa.String(64), nullable=False),
@@ -78,6 +81,7 @@ series = sa.Table(
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("stored_at", UtcDateTime, nullable=False),
     sa.Index("ix_image_series_modality_body_part", "modality", "body_part", "id"),
+    sa.Index("ix_image_series_modality_study_id", "modality", "study_id"),
 )
 
 instances = sa.Table(
@@ -107,6 +111,42 @@ blobs = sa.Table(
     sa.Column("parts", sa.Integer, nullable=False),
     sa.Column("blob", sa.LargeBinary, nullable=False),
 )
+
+deletions = sa.Table(
+    "image_deletion",
+    _METADATA,
+    sa.Column("deletion_id", sa.String(32), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("imaging_study_uid", UID, nullable=False),
+    sa.Column("series_uid", UID, nullable=False),
+    sa.Column("sop_instance_uid", UID, nullable=False),
+    sa.Column("pseudonym", sa.String(64), nullable=False),
+    sa.Column("reason", sa.String(500), nullable=False),
+    sa.Column("requested_by", sa.String(80), nullable=False),
+    sa.Column("requested_role", sa.String(200), nullable=False),
+    sa.Column("requested_at", UtcDateTime, nullable=False),
+    sa.Column("decided_by", sa.String(80), nullable=False),
+    sa.Column("decided_role", sa.String(200), nullable=False),
+    sa.Column("decided_at", UtcDateTime),
+    sa.Column("items", Json, nullable=False),
+    sa.Column("proof", Json),
+    sa.Column("proof_hash", sa.String(64), nullable=False),
+)
+"""Kept when the index is rebuilt: it is the proof, not a copy of what the objects say."""
+
+grants = sa.Table(
+    "image_grant",
+    _METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("user_name", sa.String(80), nullable=False),
+    sa.Column("study_id", sa.String(80), nullable=False),
+    sa.Column("imaging_study_uid", UID, nullable=False),
+    sa.Column("granted_by", sa.String(80), nullable=False),
+    sa.Column("granted_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("user_name", "imaging_study_uid", "study_id"),
+)
+"""Who may see which imaging study for which research study.  It names UIDs, not rows: a rebuild of the index keeps
+it."""
 
 TABLES = (blobs, instances, series, imaging_studies)
 """In the order in which they can be emptied."""
@@ -149,6 +189,54 @@ def lock_study(connection: sa.Connection, imaging_study_uid: str) -> sa.Row[Any]
     """Read an imaging study row for change."""
     query = sa.select(imaging_studies).where(imaging_studies.c.imaging_study_uid == imaging_study_uid)
     return connection.execute(query.with_for_update()).one_or_none()
+
+
+def load_study(connection: sa.Connection, imaging_study_uid: str) -> sa.Row[Any] | None:
+    """Read an imaging study row."""
+    query = sa.select(imaging_studies).where(imaging_studies.c.imaging_study_uid == imaging_study_uid)
+    return connection.execute(query).one_or_none()
+
+
+MOST_PARAMETERS = 500
+"""UIDs in one statement; SQLite takes 32 766 parameters, and short statements stay in its cache."""
+
+
+def keys_in_use(connection: sa.Connection, keys: Sequence[str]) -> dict[str, str]:
+    """SHA-256 by key of those object keys that the index names; found by UID, which has an index."""
+    found: dict[str, str] = {}
+    for start in range(0, len(keys), MOST_PARAMETERS):
+        wanted = set(keys[start : start + MOST_PARAMETERS])
+        query = sa.select(instances.c.object_key, instances.c.sha256).where(
+            instances.c.sop_instance_uid.in_(sorted({uid_of_key(key) for key in wanted}))
+        )
+        found |= {row.object_key: row.sha256 for row in connection.execute(query) if row.object_key in wanted}
+    return found
+
+
+def classes_in_study(
+    connection: sa.Connection, imaging_study_uid: str, uids: Sequence[str]
+) -> dict[str, str]:
+    """SOP class by SOP Instance UID of those instances that are in an imaging study."""
+    found: dict[str, str] = {}
+    for start in range(0, len(uids), MOST_PARAMETERS):
+        query = (
+            sa.select(instances.c.sop_instance_uid, instances.c.sop_class_uid)
+            .join(series, series.c.id == instances.c.series_id)
+            .where(
+                instances.c.sop_instance_uid.in_(uids[start : start + MOST_PARAMETERS]),
+                series.c.imaging_study_uid == imaging_study_uid,
+            )
+        )
+        found |= {row.sop_instance_uid: row.sop_class_uid for row in connection.execute(query)}
+    return found
+
+
+def series_in_study(connection: sa.Connection, imaging_study_uid: str) -> dict[str, str]:
+    """Modality by UID of the series of an imaging study."""
+    query = sa.select(series.c.series_uid, series.c.modality).where(
+        series.c.imaging_study_uid == imaging_study_uid
+    )
+    return {row.series_uid: row.modality for row in connection.execute(query)}
 
 
 def ensure_study(

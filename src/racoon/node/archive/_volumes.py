@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,6 +16,7 @@ from racoon.node.archive.model import InstanceRow
 from racoon.science.image import Mask
 from racoon.standards.dicom.pixels import decode_frame
 from racoon.standards.dicom.plane import PLANE_KEYWORDS
+from racoon.standards.dicom.resampling import plan_resampling, resample_mask, resample_volume
 from racoon.standards.dicom.segmentation import SourceGrid, read_masks
 from racoon.standards.dicom.volume import (
     Arrangement,
@@ -79,14 +79,19 @@ class VolumeLoader:
         """Read the headers of a series and sort its planes."""
         return self._arrange(rows)[0]
 
-    def load_volume(self, rows: Sequence[InstanceRow]) -> Volume:
+    def load_volume(self, rows: Sequence[InstanceRow], *, resample: bool = False) -> Volume:
         """Read a series into one array, one object in memory at a time."""
         arrangement, stored_range = self._arrange(rows)
-        if not arrangement.is_regular:
+        if arrangement.is_regular:
+            return build_volume(arrangement, stored_range, self._loader_of(rows))
+        if not resample:
             raise IrregularSeries(arrangement.findings)
+        return resample_volume(arrangement, self._loader_of(rows))
+
+    def _loader_of(self, rows: Sequence[InstanceRow]) -> Callable[[Frame], npt.NDArray[np.generic]]:
         by_uid = {row.sop_instance_uid: row for row in rows}
         # A multi-frame object is asked for once per frame; the last one read stays open.
-        recent: OrderedDict[str, Dataset] = OrderedDict()
+        recent: dict[str, Dataset] = {}
 
         def load_pixels(frame: Frame) -> npt.NDArray[np.generic]:
             dataset = recent.get(frame.sop_instance_uid)
@@ -96,7 +101,21 @@ class VolumeLoader:
                 recent[frame.sop_instance_uid] = dataset
             return decode_frame(dataset, frame.number - 1)
 
-        return build_volume(arrangement, stored_range, load_pixels)
+        return load_pixels
+
+    def iterate_resampled_masks(
+        self, segmentations: Sequence[InstanceRow], rows: Sequence[InstanceRow], volume: Volume
+    ) -> Iterator[SegmentationMask]:
+        """Yield every segment drawn on an irregular series, on the grid to which the series was interpolated."""
+        if not segmentations:
+            return
+        plan = plan_resampling(self._arrange(rows)[0], self._loader_of(rows))
+        yield from self._masks_on(
+            segmentations,
+            SourceGrid.of_planes(plan.frames),
+            volume.image.affine,
+            lambda planes: resample_mask(plan, planes),
+        )
 
     def iterate_masks(
         self, segmentations: Sequence[InstanceRow], source: Volume | Arrangement
@@ -110,10 +129,19 @@ class VolumeLoader:
             grid = SourceGrid.of_arrangement(source)
         else:
             grid = SourceGrid.of_volume(source)
+        yield from self._masks_on(segmentations, grid, grid.affine, lambda voxels: voxels)
+
+    def _masks_on(
+        self,
+        segmentations: Sequence[InstanceRow],
+        grid: SourceGrid,
+        affine: npt.NDArray[np.float64],
+        bring: Callable[[npt.NDArray[np.bool_]], npt.NDArray[np.bool_]],
+    ) -> Iterator[SegmentationMask]:
         for row in segmentations:
             for segment, voxels in read_masks(read_whole(self._read(row)), grid):
                 yield SegmentationMask(
-                    mask=Mask(voxels, grid.affine, segment.label),
+                    mask=Mask(bring(voxels), affine, segment.label),
                     seg_instance_uid=row.sop_instance_uid,
                     segment_number=segment.number,
                     algorithm_type=segment.algorithm_type,

@@ -6,6 +6,7 @@ content: a crash can leave an object that nobody refers to, never a wrong one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -64,7 +65,7 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, key: str) -> bool:
-        """Remove an object; tell whether it was there."""
+        """Remove an object durably; tell whether it was there."""
         ...
 
     def keys(self, prefix: str = "") -> Iterator[str]:
@@ -84,6 +85,17 @@ def object_key(series_uid: str, sop_instance_uid: str, sha256: str) -> str:
     """
     prefix = hashlib.sha256(series_uid.encode()).hexdigest()
     return f"instances/{prefix[:2]}/{prefix[2:4]}/{series_uid}/{sop_instance_uid}.{sha256[:16]}.dcm"
+
+
+def uid_of_key(key: str) -> str:
+    """SOP Instance UID in the key of an instance; for any other key a text that is no UID of an instance."""
+    return key.rsplit("/", 1)[-1].rsplit(".", 2)[0]
+
+
+def evidence_key(packed: bytes) -> str:
+    """Key of a pack of de-identification evidence, by its content."""
+    digest = hashlib.sha256(packed).hexdigest()
+    return f"evidence/{digest[:2]}/{digest}.json.zst"
 
 
 class LocalFolder:
@@ -135,19 +147,22 @@ class LocalFolder:
             raise _missing(key) from error
 
     def delete(self, key: str) -> bool:
-        """Remove the file and the folders that became empty."""
+        """Remove the file and the folders that became empty, durably."""
         path = self._path(key)
         try:
             path.unlink()
         except FileNotFoundError:
             return False
-        for parent in path.parents:
-            if parent == self._root:
-                break
+        parent = path.parent
+        while parent != self._root:
             try:
                 parent.rmdir()
             except OSError:
                 break
+            parent = parent.parent
+        # Another process may have removed the empty folder meanwhile; it then synced the parent.
+        with contextlib.suppress(FileNotFoundError):
+            _fsync(parent)
         return True
 
     def keys(self, prefix: str = "") -> Iterator[str]:

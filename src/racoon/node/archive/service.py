@@ -31,8 +31,9 @@ from racoon.node.archive.model import (
     StudyRow,
     SweepReport,
 )
-from racoon.node.archive.objects import ObjectStore, object_key
+from racoon.node.archive.objects import ObjectStore, evidence_key, object_key
 from racoon.platform.database import Database
+from racoon.standards.dicom.resampling import is_resampled
 from racoon.standards.dicom.volume import Arrangement, Volume
 
 StoredListener = Callable[[sa.Connection, Sequence[SeriesFacts]], None]
@@ -72,6 +73,11 @@ class Archive:
         self._on_stored = tuple(on_stored)
         self._is_readable = is_readable
         self._volumes = VolumeLoader(self.read_object, self.open_object)
+
+    @property
+    def objects(self) -> ObjectStore:
+        """Where the files lie; only this room asks."""
+        return self._objects
 
     @property
     def database(self) -> Database:
@@ -138,8 +144,7 @@ class Archive:
         items = [(_key(header), contents[header.sop_instance_uid].bytes) for header in fresh]
         packed = _ingest.pack_evidence(fresh, evidence)
         if packed:
-            digest = hashlib.sha256(packed).hexdigest()
-            items.append((f"evidence/{digest[:2]}/{digest}.json.zst", packed))
+            items.append((evidence_key(packed), packed))
         if items:
             self._objects.put_many(items)
         elif all(known[uid] == header.sha256 for uid, header in headers.items()):
@@ -177,10 +182,12 @@ class Archive:
             rows = connection.execute(query.limit(max(1, min(criteria.limit, 1000)))).all()
         return [_store.series_row_of(row) for row in rows if self._is_readable(Pseudonym(row.pseudonym))]
 
-    def browse(self, criteria: StudyFilter) -> list[StudyRow]:
+    def browse(
+        self, criteria: StudyFilter, restriction: sa.ColumnElement[bool] | None = None
+    ) -> list[StudyRow]:
         """List imaging studies with their series, newest first; go on with ``criteria.before``."""
         with self._database.connect() as connection:
-            found = _browse.browse(connection, criteria)
+            found = _browse.browse(connection, criteria, restriction)
         return [row for row in found if self._is_readable(row.pseudonym)]
 
     def filter_choices(self) -> tuple[list[str], list[str]]:
@@ -280,24 +287,8 @@ class Archive:
 
     def counts(self) -> ArchiveCounts:
         """Count what the archive holds."""
-        studies, series = _store.imaging_studies, _store.series
         with self._database.connect() as connection:
-            subjects = connection.execute(
-                sa.select(sa.func.count(sa.distinct(studies.c.pseudonym)))
-            ).scalar_one()
-            study_count, instance_count = connection.execute(
-                sa.select(
-                    sa.func.count(), sa.func.coalesce(sa.func.sum(studies.c.instance_count), 0)
-                ).select_from(studies)
-            ).one()
-            series_count, size = connection.execute(
-                sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(series.c.size_bytes), 0)).select_from(
-                    series
-                )
-            ).one()
-        return ArchiveCounts(
-            int(subjects), int(study_count), int(series_count), int(instance_count), int(size)
-        )
+            return _browse.count(connection)
 
     # -- reading
 
@@ -335,18 +326,24 @@ class Archive:
         self.series_row(series_uid)
         return self._volumes.arrange(self.instances(series_uid))
 
-    def load_volume(self, series_uid: str) -> Volume:
+    def load_volume(self, series_uid: str, *, resample: bool = False) -> Volume:
         """Load a series as one volume in output units.
+
+        Parameters
+        ----------
+        resample
+            Interpolate missing, uneven, tilted or repeated slices instead of refusing them.
 
         Raises
         ------
         SeriesNotFound
             If it is not there or may not be read.
         IrregularSeries
-            If it is not one regular grid; its findings say why.
+            If it is not one regular grid, or with ``resample`` if interpolation would invent an image; its
+            findings say why.
         """
         self.series_row(series_uid)
-        return self._volumes.load_volume(self.instances(series_uid))
+        return self._volumes.load_volume(self.instances(series_uid), resample=resample)
 
     def load_masks(self, series_uid: str) -> list[SegmentationMask]:
         """Load every segment drawn on a series, on the exact grid of that series."""
@@ -366,9 +363,12 @@ class Archive:
             The loaded volume or the arrangement, when the caller has it; saves reading the headers again.
         """
         self.series_row(series_uid)
-        yield from self._volumes.iterate_masks(
-            self.segmentations(series_uid), source or self.arrange(series_uid)
-        )
+        drawn = self.segmentations(series_uid)
+        if isinstance(source, Volume) and is_resampled(source):
+            rows = self.instances(series_uid)
+            yield from self._volumes.iterate_resampled_masks(drawn, rows, source)
+        else:
+            yield from self._volumes.iterate_masks(drawn, source or self.arrange(series_uid))
 
     # -- keeping
 

@@ -77,6 +77,25 @@ def record(connection: sa.Connection, facts: Iterable[SeriesFacts]) -> None:
         )
 
 
+def forget(connection: sa.Connection, removed: Iterable[str], changed: Iterable[SeriesFacts] = ()) -> None:
+    """Keep the fact tables current when images were deleted; called in the archive's removing transaction.
+
+    Parameters
+    ----------
+    connection
+        The archive's open write transaction.
+    removed
+        Series that are gone.
+    changed
+        Facts of series that lost some of their instances.
+    """
+    kept = list(changed)
+    for uid in [*removed, *(fact.series_uid for fact in kept)]:
+        connection.execute(sa.delete(series_fact).where(series_fact.c.series_uid == uid))
+        connection.execute(sa.delete(mask_fact).where(mask_fact.c.mask_series_uid == uid))
+    record(connection, kept)
+
+
 def count_subjects(connection: sa.Connection, definition: CohortDefinition) -> int:
     """Count the subjects of a cohort, exactly; only ``release`` may let a protected form of it leave."""
     subjects = subjects_of(definition, series_fact, mask_fact).subquery()

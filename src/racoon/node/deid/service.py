@@ -18,7 +18,13 @@ from racoon.node.deid._engine import encode_header
 from racoon.node.deid._handlers import little_endian_words
 from racoon.node.deid._job import Job
 from racoon.node.deid._risk import Risk
-from racoon.node.deid.identifiers import confirm, known_identifiers, survivors, survivors_in_stream
+from racoon.node.deid.identifiers import (
+    KnownIdentifiers,
+    confirm,
+    known_identifiers,
+    survivors,
+    survivors_in_stream,
+)
 from racoon.node.deid.model import (
     NEEDED_OPTION,
     Correction,
@@ -40,7 +46,14 @@ from racoon.node.deid.text_detection import (
 from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, UnknownPseudonym
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.standards.dicom.codestream import blank_comments
-from racoon.standards.dicom.elements import PIXEL_DATA, MalformedDicom, NotDicom, TooLarge, TruncatedDicom
+from racoon.standards.dicom.elements import (
+    PIXEL_DATA,
+    Dataset,
+    MalformedDicom,
+    NotDicom,
+    TooLarge,
+    TruncatedDicom,
+)
 from racoon.standards.dicom.reading import DicomFile, read_file
 from racoon.standards.dicom.text import encodings_of, text_of
 from racoon.standards.dicom.uids import EXPLICIT_LITTLE_ENDIAN, NATIVE
@@ -209,10 +222,13 @@ class Deidentifier:
             ),
             profile=self.profile,
             rules=rules,
-            known=known_identifiers(dataset, is_report=rules.kind == "report"),
+            known=self._known(dataset, rules),
             is_big_endian=file.is_big_endian,
             is_signed=number_of(dataset.get(_PIXEL_REPRESENTATION), file) == 1,
         )
+
+    def _known(self, dataset: Dataset, rules: RuleSet) -> KnownIdentifiers:
+        return known_identifiers(dataset, is_report=rules.kind == "report")
 
     def _read_pixels(self, file: DicomFile, rules: RuleSet, output: bytes) -> str:
         """Let a reader look for text in what would go out, and say for the evidence that it did."""

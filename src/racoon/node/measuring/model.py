@@ -185,6 +185,8 @@ class Task:
         Codes (``scheme:value``) of the reference structure.
     bins
         Histogram bins.
+    irregular
+        What the plan says about series that are no regular volume: ``refuse`` or ``resample``.
     """
 
     measurement: Measurement
@@ -192,6 +194,7 @@ class Task:
     parameters: Mapping[str, float | int | str]
     within: tuple[str, ...]
     bins: FixedBins
+    irregular: str = "refuse"
 
     @property
     def label_key(self) -> str:
@@ -205,8 +208,14 @@ class Task:
             self.definition.id,
             self.definition.version,
             self.label_key,
-            content_hash(self.measurement.parameters),
+            content_hash(self._parameters),
         )
+
+    @property
+    def _parameters(self) -> dict[str, float | int | str]:
+        """Parameters that make a value another one; a plan that refuses reads no value that was interpolated."""
+        own = self.measurement.parameters
+        return own if self.irregular == "refuse" else {**own, "irregular": self.irregular}
 
 
 def check_plan(plan: MeasuringPlan) -> tuple[Task, ...]:
@@ -220,7 +229,7 @@ def check_plan(plan: MeasuringPlan) -> tuple[Task, ...]:
         If a parameter, structure or bin makes no sense, or a measurement stands twice: the same measurement
         with two sets of bins would let overlapping bins be subtracted from each other.
     """
-    tasks = tuple(_task(measurement) for measurement in plan.measurements)
+    tasks = tuple(_task(measurement, plan.irregular) for measurement in plan.measurements)
     if not tasks:
         raise BadPlan("The measuring plan names no measurement.")
     if len({task.identity for task in tasks}) != len(tasks):
@@ -228,7 +237,7 @@ def check_plan(plan: MeasuringPlan) -> tuple[Task, ...]:
     return tasks
 
 
-def _task(measurement: Measurement) -> Task:
+def _task(measurement: Measurement, irregular: str) -> Task:
     definition = get_definition(measurement.biomarker, measurement.version)
     parameters = dict(measurement.parameters)
     within = tuple(part for part in str(parameters.pop(WITHIN, "")).split("+") if part)
@@ -242,7 +251,7 @@ def _task(measurement: Measurement) -> Task:
     if bool(within) != definition.needs_reference:
         needs = "needs" if definition.needs_reference else "takes no"
         raise BadPlan(f"The measurement {measurement.key[:120]!r} {needs} parameter 'within'.")
-    return Task(measurement, definition, parameters, within, bins)
+    return Task(measurement, definition, parameters, within, bins, irregular)
 
 
 def automation_of(masks: tuple[MaskSource, ...]) -> Automation | None:

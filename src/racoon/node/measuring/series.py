@@ -18,6 +18,7 @@ from racoon.node.measuring.model import Finding, StoredValue, Task, automation_o
 from racoon.node.measuring.regions import Structure, Structures
 from racoon.platform import clock
 from racoon.science.biomarkers import Context, Value
+from racoon.standards.dicom.resampling import is_resampled
 from racoon.standards.dicom.volume import Volume
 
 _log = logging.getLogger(__name__)
@@ -51,8 +52,8 @@ class ImageSource(Protocol):
         """SEG instances drawn on a series."""
         ...
 
-    def load_volume(self, series_uid: str) -> Volume:
-        """Load the image."""
+    def load_volume(self, series_uid: str, *, resample: bool = False) -> Volume:
+        """Load the image; interpolate an irregular one only when asked to."""
         ...
 
     def iterate_masks(self, series_uid: str, volume: Volume | None = None) -> Iterator[SegmentationMask]:
@@ -82,7 +83,8 @@ def _measure_series(
     facts = archive.series_row(entry.series_uid).facts
     if len(archive.instances(entry.series_uid)) != entry.instance_count:
         raise DatasetChanged("The series no longer has the instances it had when the dataset was frozen.")
-    volume = archive.load_volume(entry.series_uid)
+    resample = any(task.irregular == "resample" for task in tasks)
+    volume = archive.load_volume(entry.series_uid, resample=resample)
     structures = Structures(volume.image, _frozen_masks(archive, entry, volume), _wanted(tasks))
     context = Context(
         modality=facts.modality,
@@ -137,7 +139,10 @@ def _stored(
 ) -> StoredValue:
     biomarker, version, _, parameters_hash = task.identity
     sources = structure.sources if structure else ()
-    place = value.key_slice
+    # A slice of an interpolated volume is no instance's; the value then links to the series alone.
+    place = value.key_slice if volume.instance_uids else None
+    within = {"within": "+".join(task.within)} if task.within else {}
+    geometry = {"geometry": "resampled"} if is_resampled(volume) else {}
     return StoredValue(
         study_id=keys[0],
         dataset_hash=keys[1],
@@ -152,7 +157,7 @@ def _stored(
         unit=value.unit,
         valid=value.valid,
         reason=value.reason,
-        parameters={**value.parameters, **({"within": "+".join(task.within)} if task.within else {})},
+        parameters={**value.parameters, **within, **geometry},
         masks=sources,
         automation=automation_of(sources),
         key_instance_uid=volume.instance_uids[place] if place is not None else "",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -133,6 +134,65 @@ def without_copies(frames: Sequence[Frame], load_pixels: LoadPixels) -> tuple[li
     return kept, len(frames) - len(kept)
 
 
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """How an irregular stack becomes an even one; the same for its image and for every mask drawn on it.
+
+    Parameters
+    ----------
+    frames
+        Distinct planes, sorted along the normal.
+    heights_mm
+        Height of each plane, shape (n,).
+    offsets_px
+        Sideways place of each plane in (rows, columns), shape (n, 2).
+    step_mm
+        Slice spacing of the result.
+    copies
+        Repeated planes that were left out.
+    """
+
+    frames: tuple[Frame, ...]
+    heights_mm: npt.NDArray[np.float64]
+    offsets_px: npt.NDArray[np.float64]
+    step_mm: float
+    copies: int
+
+
+def plan_resampling(arrangement: Arrangement, load_pixels: LoadPixels) -> Resampling:
+    """Decide how an irregular stack is interpolated.
+
+    Parameters
+    ----------
+    arrangement
+        Made by :func:`arrange`; missing, uneven, tilted or repeated slices.
+    load_pixels
+        Returns the stored values (row, column) of a frame; asked for repeated slices only.
+
+    Raises
+    ------
+    IrregularSeries
+        If interpolation would invent an image: planes of several stacks, sizes or directions, or two different
+        pictures at one place.
+    """
+    frames, copies = without_copies(arrangement.frames, load_pixels)
+    stack = arrange(frames) if copies else arrangement
+    forbidding = [finding for finding in stack.findings if finding.forbids_stack]
+    if stack.affine is None or any(finding.code not in INTERPOLABLE for finding in forbidding):
+        raise IrregularSeries(stack.findings)
+    ordered = stack.frames
+    first = ordered[0]
+    heights = _heights(ordered)
+    row_axis, column_axis = np.asarray(first.orientation[3:]), np.asarray(first.orientation[:3])
+    moved = np.array([frame.position_mm for frame in ordered]) - np.asarray(first.position_mm)
+    offsets = np.stack(
+        [moved @ row_axis / first.pixel_spacing_mm[0], moved @ column_axis / first.pixel_spacing_mm[1]],
+        axis=1,
+    )
+    step = _step_mm(heights, {finding.code for finding in forbidding})
+    return Resampling(ordered, heights, offsets, step, copies)
+
+
 def resample_volume(arrangement: Arrangement, load_pixels: LoadPixels) -> Volume:
     """Interpolate an irregular stack onto an even, upright grid.
 
@@ -155,27 +215,19 @@ def resample_volume(arrangement: Arrangement, load_pixels: LoadPixels) -> Volume
         If interpolation would invent an image: planes of several stacks, sizes or directions, or two different
         pictures at one place.
     """
-    frames, copies = without_copies(arrangement.frames, load_pixels)
-    stack = arrange(frames) if copies else arrangement
-    forbidding = [finding for finding in stack.findings if finding.forbids_stack]
-    if stack.affine is None or any(finding.code not in INTERPOLABLE for finding in forbidding):
-        raise IrregularSeries(stack.findings)
-    ordered = stack.frames
-    heights = _heights(ordered)
-    step = _step_mm(heights, {finding.code for finding in forbidding})
-    first = ordered[0]
+    plan = plan_resampling(arrangement, load_pixels)
+    ordered, first = plan.frames, plan.frames[0]
     row_axis, column_axis = np.asarray(first.orientation[3:]), np.asarray(first.orientation[:3])
-    moved = np.array([frame.position_mm for frame in ordered]) - np.asarray(first.position_mm)
-    offsets = np.stack(
-        [moved @ row_axis / first.pixel_spacing_mm[0], moved @ column_axis / first.pixel_spacing_mm[1]],
-        axis=1,
-    )
     fill = min(float(_scaled(frame, load_pixels).min()) for frame in ordered)
     grid = regrid_planes(
-        lambda index: _scaled(ordered[index], load_pixels), heights, offsets, step_mm=step, fill=fill
+        lambda index: _scaled(ordered[index], load_pixels),
+        plan.heights_mm,
+        plan.offsets_px,
+        step_mm=plan.step_mm,
+        fill=fill,
     )
     affine = np.eye(4)
-    affine[:3, 0] = np.cross(column_axis, row_axis) * step
+    affine[:3, 0] = np.cross(column_axis, row_axis) * plan.step_mm
     affine[:3, 1] = row_axis * first.pixel_spacing_mm[0]
     affine[:3, 2] = column_axis * first.pixel_spacing_mm[1]
     affine[:3, 3] = (
@@ -184,17 +236,50 @@ def resample_volume(arrangement: Arrangement, load_pixels: LoadPixels) -> Volume
     values = {
         "slices_before": len(arrangement.frames),
         "slices_after": int(grid.voxels.shape[0]),
-        "spacing_mm": round(step, 4),
-        "copies_left_out": copies,
+        "spacing_mm": round(plan.step_mm, 4),
+        "copies_left_out": plan.copies,
         "fill_value": fill,
         "outside_fraction": round(grid.outside, 4),
     }
     note = Finding(
         FindingCode.RESAMPLED,
-        f"{len(arrangement.frames)} slices were interpolated to {grid.voxels.shape[0]}, {step:.3f} mm apart.",
+        f"{len(arrangement.frames)} slices were interpolated to {grid.voxels.shape[0]}, {plan.step_mm:.3f} mm "
+        "apart.",
         values,
     )
     return Volume(Image(grid.voxels, affine), (), (), (*arrangement.findings, note))
+
+
+def resample_mask(plan: Resampling, planes: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Bring a mask to the grid to which its image was interpolated.
+
+    Parameters
+    ----------
+    plan
+        From :func:`plan_resampling` of the image.
+    planes
+        Mask on each plane, array (plane, row, column) in the order of ``plan.frames``.
+
+    Returns
+    -------
+    numpy.ndarray
+        Array (slice, row, column) of the resampled image's shape: set where the interpolated mask is a half or
+        more.
+    """
+    grid = regrid_planes(
+        lambda index: planes[index].astype(np.float32),
+        plan.heights_mm,
+        plan.offsets_px,
+        step_mm=plan.step_mm,
+        fill=0.0,
+    )
+    found: npt.NDArray[np.bool_] = grid.voxels >= 0.5
+    return found
+
+
+def is_resampled(volume: Volume) -> bool:
+    """Tell whether a volume was interpolated, so that its slices are no instance's."""
+    return any(finding.code is FindingCode.RESAMPLED for finding in volume.findings)
 
 
 def _step_mm(heights: npt.NDArray[np.float64], codes: set[FindingCode]) -> float:

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from racoon.domain.coding import Code
 from racoon.errors import Defect
 from racoon.standards.dicom.pixels import decode_frame, frame_count, transfer_syntax_of
+from racoon.standards.dicom.plane import Frame
 from racoon.standards.dicom.volume import Arrangement, Volume
 
 GRID_TOLERANCE_VOXELS = 0.1
@@ -76,11 +77,26 @@ class SourceGrid:
         Number of (slices, rows, columns).
     slices
         Slice index by (SOP Instance UID, frame number).
+    planes
+        The slices themselves where they form no even grid; a frame is then looked for among them by its place.
     """
 
     affine: npt.NDArray[np.float64]
     shape: tuple[int, int, int]
     slices: Mapping[tuple[str, int], int]
+    planes: tuple[Frame, ...] = ()
+
+    @classmethod
+    def of_planes(cls, frames: Sequence[Frame]) -> SourceGrid:
+        """Planes of one size and direction at any heights; each mask frame has to lie on one of them."""
+        first = frames[0]
+        affine = np.eye(4)
+        affine[:3, 0] = np.cross(first.orientation[:3], first.orientation[3:])
+        affine[:3, 1] = np.asarray(first.orientation[3:]) * first.pixel_spacing_mm[0]
+        affine[:3, 2] = np.asarray(first.orientation[:3]) * first.pixel_spacing_mm[1]
+        affine[:3, 3] = first.position_mm
+        keys = {(frame.sop_instance_uid, frame.number): index for index, frame in enumerate(frames)}
+        return cls(affine, (len(frames), first.rows, first.columns), keys, tuple(frames))
 
     @classmethod
     def of_volume(cls, volume: Volume) -> SourceGrid:
@@ -258,6 +274,8 @@ class _Placer:
         item = self.items[index]
         by_reference = self._referenced_slice(item)
         position = self._group(item, "PlanePositionSequence").get("ImagePositionPatient")
+        if self._grid.planes:
+            return self._place_on_plane(item, by_reference, position)
         if not position:
             if by_reference is None or self._size != self._grid.shape[1:]:
                 raise SegmentationMismatch("A segmentation frame does not say where it lies.")
@@ -281,6 +299,27 @@ class _Placer:
                 details={"off_voxels": round(float(off.max()), 3)},
             )
         return _Placement((int(origin[0]), int(origin[1]), int(origin[2])), row_step, column_step)
+
+    def _place_on_plane(
+        self, item: Dataset, by_reference: int | None, position: Sequence[float] | None
+    ) -> _Placement:
+        if self._size != self._grid.shape[1:]:
+            raise SegmentationMismatch("The segmentation has another size than its source series.")
+        if not position:
+            if by_reference is None:
+                raise SegmentationMismatch("A segmentation frame does not say where it lies.")
+            return _Placement((by_reference, 0, 0), (0, 1, 0), (0, 0, 1))
+        places = np.array([frame.position_mm for frame in self._grid.planes], dtype=np.float64)
+        distances = np.linalg.norm(places - np.array([float(value) for value in position]), axis=1)
+        index = int(distances.argmin())
+        if distances[index] > GRID_TOLERANCE_VOXELS * min(self._grid.planes[0].pixel_spacing_mm):
+            raise SegmentationMismatch(
+                "The segmentation lies between the voxels of its source series.",
+                details={"off_mm": round(float(distances[index]), 3)},
+            )
+        if self._steps(item) != ((0, 1, 0), (0, 0, 1)):
+            raise SegmentationMismatch("The segmentation is turned against its source series.")
+        return _Placement((index, 0, 0), (0, 1, 0), (0, 0, 1))
 
     def _group(self, item: Dataset, name: str) -> Dataset:
         found = item.get(name) or self.shared.get(name)

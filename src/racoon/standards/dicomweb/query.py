@@ -15,6 +15,7 @@ from racoon.errors import Refused
 
 MAXIMUM_VALUE_LENGTH = 256
 
+_BOUND = re.compile(r"[0-9]*(\.[0-9]{1,6})?")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _RANGE_VRS = frozenset({"DA", "TM", "DT"})
 _WILDCARD_VRS = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "IS"})
@@ -44,7 +45,7 @@ class Match:
     Parameters
     ----------
     keyword
-        Attribute.
+        Attribute; of one inside a sequence the path of keywords with dots (sequence matching).
     kind
         How to compare.
     values
@@ -84,6 +85,25 @@ class Query:
     is_fuzzy: bool = False
 
 
+def attribute_path(text: str) -> str:
+    """Return the path of keywords of an attribute, named by keywords or tags with dots between (PS3.18 8.3.4.1).
+
+    Raises
+    ------
+    BadQuery
+        If an attribute is unknown, or one before the last is no sequence.
+    """
+    keywords = [attribute_keyword(part) for part in text.split(".")]
+    if any(dictionary_VR(keyword) != "SQ" for keyword in keywords[:-1]):
+        raise BadQuery("Only a sequence has attributes inside it.")
+    return ".".join(keywords)
+
+
+def vr_of_path(path: str) -> str:
+    """Return the VR of the last attribute of a path."""
+    return dictionary_VR(path.rpartition(".")[2])
+
+
 def attribute_keyword(text: str) -> str:
     """Return the keyword of an attribute that is named by keyword or by eight hexadecimal digits.
 
@@ -121,12 +141,12 @@ def parse_query(parameters: Iterable[tuple[str, str]]) -> Query:
     numbers = {"limit": None, "offset": 0}
     for name, value in parameters:
         if name not in _CONTROL:
-            match = _match(attribute_keyword(name), value)
+            match = _match(attribute_path(name), value)
             matches += [match] if match else []
         elif name == "includefield":
             wanted = [item.strip() for item in value.split(",") if item.strip()]
             include_all = include_all or "all" in wanted
-            include |= {attribute_keyword(item) for item in wanted if item != "all"}
+            include |= {attribute_path(item).partition(".")[0] for item in wanted if item != "all"}
         elif name == "fuzzymatching":
             is_fuzzy = value.lower() == "true"
         else:
@@ -144,13 +164,15 @@ def _number(name: str, value: str) -> int:
 
 def _match(keyword: str, value: str) -> Match | None:
     value = value.strip()
-    if len(value) > MAXIMUM_VALUE_LENGTH and dictionary_VR(keyword) != "UI":
+    vr = vr_of_path(keyword)
+    if len(value) > MAXIMUM_VALUE_LENGTH and vr != "UI":
         raise BadQuery("A value in the query is too long.")
     if "\x00" in value:
         raise BadQuery("A value in the query has characters that no attribute can have.")
     if not value or set(value) == {"*"} or value == '""':
         return None
-    vr = dictionary_VR(keyword)
+    if vr == "SQ":
+        raise BadQuery("A sequence has no value; name an attribute inside it with a dot.")
     if vr == "UI":
         uids = tuple(part for part in re.split(r"[,\\]", value) if part)
         return Match(keyword, MatchKind.LIST if len(uids) > 1 else MatchKind.EXACT, uids)
@@ -158,6 +180,10 @@ def _match(keyword: str, value: str) -> Match | None:
         low, _, high = value.partition("-")
         if "-" in high:
             raise BadQuery("A range has one hyphen.")
+        if not all(_BOUND.fullmatch(bound) for bound in (low, high)):
+            raise BadQuery(
+                "The bounds of a range are written in digits, as in 20240131-20240229 or 0930-1015."
+            )
         return Match(keyword, MatchKind.RANGE, (low, high))
     if vr in _WILDCARD_VRS and ("*" in value or "?" in value):
         return Match(keyword, MatchKind.WILDCARD, (value,))
@@ -168,3 +194,10 @@ def wildcard_to_like(pattern: str) -> str:
     """Translate ``*`` and ``?`` to SQL ``LIKE`` with backslash as escape character."""
     escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "%").replace("?", "_")
+
+
+def wildcard_to_glob(pattern: str) -> str:
+    """Translate ``*`` and ``?`` to SQLite's ``GLOB``, which minds case as DICOM does; brackets stand for
+    themselves.
+    """
+    return pattern.replace("[", "[[]")

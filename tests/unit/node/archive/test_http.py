@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
+import imagecodecs
 import numpy as np
 import pydicom
 import pytest
@@ -22,6 +23,7 @@ from racoon.platform.audit import AuditLog
 from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
 from racoon.platform.http import create_app
+from racoon.standards.dicom.pixels import decode_frame
 from racoon.standards.dicomweb import multipart
 from tests.dicom_objects import ct_series, deidentified, segmentation, to_bytes, uid
 
@@ -108,6 +110,16 @@ def found(client: TestClient, address: str, keyword: str) -> list[object]:
         ("limit=0", []),
         ("NumberOfStudyRelatedInstances=2", [2]),
         ("NumberOfStudyRelatedInstances=two", []),
+        ("PatientID=subj*", []),
+        ("PatientID=SUBJ-[12]", []),
+        ("StudyTime=101500", [1, 2]),
+        ("StudyTime=1015", [1, 2]),
+        ("StudyTime=101500.000", [1, 2]),
+        ("StudyTime=101501", []),
+        ("StudyTime=1000-1015", [1, 2]),
+        ("StudyTime=1016-", []),
+        ("ReferringPhysicianName=*", [1, 2]),
+        ("ReferringPhysicianName=Someone", []),
     ],
 )
 def test_study_search_matches_as_the_standard_says(
@@ -143,6 +155,40 @@ def test_include_field_brings_what_is_no_column(client: TestClient) -> None:
     assert found(client, address, "RescaleIntercept") == [-1024]
 
 
+def test_sequence_matching_finds_what_was_drawn_on_a_series(client: TestClient) -> None:
+    by_series = f"ReferencedSeriesSequence.SeriesInstanceUID={uid(1, 1)}"
+    assert found(client, f"series?{by_series}", "SeriesInstanceUID") == [uid(1, 50)]
+    assert found(client, f"instances?00081115.0020000E={uid(1, 1)}", "SOPInstanceUID") == [uid(1, 50, 1)]
+    code = "SegmentSequence.SegmentedPropertyTypeCodeSequence.CodeValue"
+    assert found(client, f"series?{code}=39607008", "SeriesInstanceUID") == [uid(1, 50)]
+    assert found(client, f"instances?{code}=3960*", "SOPInstanceUID") == [uid(1, 50, 1)]
+    assert found(client, f"series?{code}=10200004", "SeriesInstanceUID") == []
+    order = "RequestAttributesSequence.ScheduledProcedureStepID=1"
+    assert found(client, f"series?{order}", "SeriesInstanceUID") == []
+
+
+def test_study_search_includes_what_only_the_objects_say(client: TestClient) -> None:
+    assert found(client, "studies?PatientID=SUBJ-1&includefield=PatientAge", "PatientAge") == ["061Y"]
+    assert found(client, "studies?PatientID=SUBJ-1&includefield=00101010", "PatientAge") == ["061Y"]
+    assert found(client, "studies?PatientID=SUBJ-1", "PatientAge") == [None]
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("instances?limit=2", "There are 5 additional results"),
+        ("instances?limit=2&offset=4", "There are 1 additional results"),
+        ("instances?limit=2&offset=5", ""),
+        ("instances?limit=7", ""),
+        ("studies?limit=1", "There are 1 additional results"),
+        ("series?limit=1&PatientID=SUBJ-1", "There are 1 additional results"),
+    ],
+)
+def test_a_page_says_how_many_results_lie_behind_it(client: TestClient, query: str, text: str) -> None:
+    warning = client.get(f"/dicom-web/{query}").headers.get("warning", "")
+    assert (text in warning) if text else not warning
+
+
 def test_fuzzy_matching_is_declined_openly(client: TestClient) -> None:
     answer = client.get("/dicom-web/studies?PatientName=SUBJ-1*&fuzzymatching=true")
     assert answer.headers["warning"].startswith("299 ")
@@ -159,6 +205,10 @@ def test_fuzzy_matching_is_declined_openly(client: TestClient) -> None:
         "StudyDate=1-2-3",
         "PatientID=" + "x" * 300,
         "00000000=1",
+        "StudyDate=20240101-today",
+        "RequestAttributesSequence=1",
+        "PatientID.StudyID=1",
+        "includefield=NoSuchAttribute",
     ],
 )
 def test_query_that_cannot_be_answered_is_a_problem(client: TestClient, query: str) -> None:
@@ -228,6 +278,72 @@ def test_frames_come_as_stored_or_uncompressed(own_app: FastAPI, archive: Archiv
     assert client.get(f"{address}/frames/x").status_code == 400
 
 
+HTJ2K = "1.2.840.10008.1.2.4.201"
+
+
+def test_images_are_given_in_htj2k_without_loss(client: TestClient) -> None:
+    address = f"/dicom-web/studies/{uid(1)}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}"
+    answer = client.get(address, headers={"Accept": f'application/dicom; transfer-syntax="{HTJ2K}"'})
+    assert answer.headers["content-type"] == f"application/dicom; transfer-syntax={HTJ2K}"
+    given, stored = pydicom.dcmread(io.BytesIO(answer.content)), ct_series(VOXELS)[0]
+    assert given.file_meta.TransferSyntaxUID == HTJ2K
+    # Encoded by OpenJPH, decoded by OpenJPEG: two programs agree about the values.
+    assert np.array_equal(decode_frame(given), stored.pixel_array)
+    assert (given.BitsStored, given.HighBit) == (16, 15)
+    assert given.SOPInstanceUID == stored.SOPInstanceUID
+
+    wanted = f'multipart/related; type="image/jphc"; transfer-syntax={HTJ2K}'
+    ((headers, content),) = parts_of(client.get(f"{address}/frames/1", headers={"Accept": wanted}))
+    assert headers["content-type"] == f"image/jphc; transfer-syntax={HTJ2K}"
+    assert np.array_equal(imagecodecs.jpeg2k_decode(content), stored.pixel_array)
+
+
+def test_what_cannot_be_transcoded_is_refused_in_words_or_left_out_openly(client: TestClient) -> None:
+    mask = f"/dicom-web/studies/{uid(1)}/series/{uid(1, 50)}/instances/{uid(1, 50, 1)}"
+    refused = client.get(mask, headers={"Accept": f'application/dicom; transfer-syntax="{HTJ2K}"'})
+    assert refused.status_code == 406
+    assert "HTJ2K" in refused.json()["detail"]
+    wanted = f'multipart/related; type="application/dicom"; transfer-syntax={HTJ2K}'
+    answer = client.get(f"/dicom-web/studies/{uid(1)}", headers={"Accept": wanted})
+    assert answer.status_code == 206
+    assert answer.headers["warning"] == '299 racoon: "1 objects cannot be given in this transfer syntax"'
+    assert len(parts_of(answer)) == 4
+    frames = client.get(
+        f"{mask}/frames/1", headers={"Accept": 'multipart/related; type="image/jp2"; transfer-syntax=*'}
+    )
+    assert frames.status_code == 406
+
+
+def test_rendered_series_has_a_picture_of_every_frame(client: TestClient) -> None:
+    answer = client.get(
+        f"/dicom-web/studies/{uid(1)}/series/{uid(1, 1)}/rendered",
+        headers={"Accept": 'multipart/related; type="image/png"'},
+    )
+    parts = parts_of(answer)
+    assert len(parts) == 4
+    assert all(headers["content-type"] == "image/png" for headers, _ in parts)
+    assert parts[2][0]["content-location"].endswith(f"/instances/{uid(1, 1, 3)}/frames/1/rendered")
+    assert Picture.open(io.BytesIO(parts[0][1])).size == (12, 16)
+
+
+def test_long_values_inside_sequences_have_an_address_that_works(own_app: FastAPI, archive: Archive) -> None:
+    client = signed_in(own_app, "reader")
+    (item,) = ct_series(VOXELS[:1], study=8)
+    table = pydicom.Dataset()
+    table.LUTDescriptor, table.ModalityLUTType = [2048, 0, 16], "US"
+    table.add_new("LUTData", "OW", np.arange(2048, dtype="<u2").tobytes())
+    item.ModalityLUTSequence = [table]
+    archive.store([deidentified(item)])
+    address = f"/dicom-web/studies/{uid(8)}/series/{uid(8, 1)}/instances/{uid(8, 1, 1)}"
+    (document,) = client.get(f"{address}/metadata").json()
+    inner = document["00283000"]["Value"][0]["00283006"]["BulkDataURI"]
+    assert inner.endswith("/bulkdata/00283000/1/00283006")
+    octets = client.get(inner, headers={"Accept": "application/octet-stream", "Range": "bytes=2-3"})
+    assert (octets.status_code, octets.content) == (206, b"\x01\x00")
+    assert client.get(inner.replace("/1/", "/2/")).status_code == 404
+    assert client.get(inner.replace("/1/", "/0/")).status_code == 422
+
+
 def test_bulk_data_address_of_the_metadata_works(client: TestClient) -> None:
     (document,) = client.get(
         f"/dicom-web/studies/{uid(1)}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}/metadata"
@@ -287,13 +403,19 @@ def test_every_route_asks_for_rights(client: TestClient) -> None:
         "frame": 1,
         "tag": "7FE00010",
     }
-    paths = [path for path in client.app.openapi()["paths"] if path.startswith("/dicom-web/")]  # type: ignore[attr-defined]
-    assert len(paths) >= 19
-    for path in paths:
+    paths = client.app.openapi()["paths"]  # type: ignore[attr-defined]
+    found = [path for path, methods in paths.items() if path.startswith("/dicom-web/") and "get" in methods]
+    assert len(found) >= 21
+    for path in found:
         address = path.format(**names)
         assert nobody.get(address).status_code == 401, path
         assert officer.get(address).status_code == 403, path
         assert client.get(address).status_code == 200, path
+    stored = [path for path, methods in paths.items() if path.startswith("/dicom-web/") and "post" in methods]
+    assert len(stored) == 2
+    for path in stored:
+        assert nobody.post(path.format(**names)).status_code == 401
+        assert officer.post(path.format(**names)).status_code == 403
 
 
 def test_image_reads_are_audited_once_for_a_series(own_app: FastAPI, database: Database) -> None:

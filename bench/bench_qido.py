@@ -1,0 +1,370 @@
+"""Search latency of the archive (QIDO-RS) with rights checked: p95 of single queries over one kept connection.
+
+The index is filled by SQL, one series for every 50 instances and one imaging study for every 100; the server is another
+process, the client this one.  The user who asks is limited to a research study that holds every second imaging study.
+
+    python bench/bench_qido.py                       60 000 instances
+    python bench/bench_qido.py --instances 1000000   the goal of issue B
+    python bench/bench_qido.py --plans               also how the database finds the rows
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import multiprocessing
+import os
+import random
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import zstandard
+
+from racoon.domain.identity import Role
+from racoon.node.archive import _store
+from racoon.node.archive._search import Level, Scope, search
+from racoon.node.archive.access import ImageAccess
+from racoon.node.archive.http import router
+from racoon.node.archive.objects import LocalFolder
+from racoon.node.archive.service import Archive
+from racoon.platform import clock
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import User, install_accounts
+from racoon.platform.database import Database, create_all
+from racoon.platform.http import create_app
+from racoon.standards.dicomweb.query import parse_query
+
+PER_SERIES, PER_STUDY = 50, 100
+PASSWORD = "a long enough password"  # noqa: S105 - of an account that lives as long as this script
+CT = "1.2.840.10008.5.1.4.1.1.2"
+EXACT_GOAL_MS, PAGE_GOAL_MS = 5.0, 20.0
+BATCH = 100
+
+
+@dataclass(frozen=True)
+class Question:
+    """One kind of query; ``{n}`` is the number of an imaging study that the user may see."""
+
+    name: str
+    address: str
+    goal_ms: float | None = None
+
+
+QUESTIONS = (
+    Question("study by UID", "studies?StudyInstanceUID=2.25.1.{n}", EXACT_GOAL_MS),
+    Question("study by pseudonym", "studies?PatientID=R1-SUBJECT{n:07d}", EXACT_GOAL_MS),
+    Question("instance by UID", "instances?SOPInstanceUID=2.25.1.{n}.1.7", EXACT_GOAL_MS),
+    Question("no such pseudonym", "studies?PatientID=R1-NOBODY{n}", EXACT_GOAL_MS),
+    Question("100 studies", "studies?limit=100", PAGE_GOAL_MS),
+    Question("100 studies of a modality", "studies?limit=100&ModalitiesInStudy=MR", PAGE_GOAL_MS),
+    Question("100 studies of a rare modality", "studies?limit=100&ModalitiesInStudy=PT", PAGE_GOAL_MS),
+    Question("100 studies of a month", "studies?limit=100&StudyDate=20240301-20240331", PAGE_GOAL_MS),
+    Question("pseudonyms by wildcard", "studies?limit=100&PatientID=R1-SUBJECT0000*", PAGE_GOAL_MS),
+    Question("100 studies far behind", "studies?limit=100&offset=2000", PAGE_GOAL_MS),
+    Question("series of a study", "studies/2.25.1.{n}/series"),
+    Question("50 instances of a series", "studies/2.25.1.{n}/series/2.25.1.{n}.1/instances"),
+    Question("100 instances of all", "instances?limit=100"),
+    Question("100 series of all", "series?limit=100&Modality=CT"),
+    Question("masks drawn on a series", "series?ReferencedSeriesSequence.SeriesInstanceUID=2.25.1.{n}.1"),
+)
+
+
+def fill(database: Database, instances: int) -> int:
+    """Fill the index; return the number of imaging studies."""
+    studies = max(instances // PER_STUDY, 1)
+    blob = zstandard.compress(b'{"uid":"","omitted":[],"metadata":{}}\n')
+    for start in range(1, studies + 1, BATCH):
+        numbers = range(start, min(start + BATCH, studies + 1))
+        with database.begin() as connection:
+            connection.execute(sa.insert(_store.imaging_studies), [_study(n) for n in numbers])
+            series = [row for n in numbers for row in _series(n)]
+            connection.execute(sa.insert(_store.series), series)
+            connection.execute(
+                sa.insert(_store.blobs),
+                [{"series_id": row["id"], "parts": 1, "blob": blob} for row in series],
+            )
+            connection.execute(
+                sa.insert(_store.instances), [row for item in series for row in _instances(item)]
+            )
+            connection.execute(
+                sa.insert(_store.grants),
+                [
+                    {
+                        "user_name": "rita",
+                        "study_id": "S1",
+                        "imaging_study_uid": f"2.25.1.{n}",
+                        "granted_by": "ana",
+                        "granted_at": clock.now(),
+                    }
+                    for n in numbers
+                    if n % 2 == 0
+                ],
+            )
+    return studies
+
+
+def _modality(n: int) -> str:
+    return "PT" if n % 997 == 0 else ("CT", "MR")[n % 3 == 0]
+
+
+def _study(n: int) -> dict[str, Any]:
+    return {
+        "id": n,
+        "imaging_study_uid": f"2.25.1.{n}",
+        "pseudonym": f"R1-SUBJECT{n:07d}",
+        "patient_name": f"R1-SUBJECT{n:07d}",
+        "patient_birth_date": "19600101",
+        "sex": "FM"[n % 2],
+        "study_date": f"{2015 + n % 10}{n % 12 + 1:02d}{n % 28 + 1:02d}",
+        "study_time": "101500",
+        "accession_number": "",
+        "study_identifier": "1",
+        "description": "Thorax",
+        "modalities": _modality(n),
+        "series_count": PER_STUDY // PER_SERIES,
+        "instance_count": PER_STUDY,
+        "stored_at": clock.now(),
+    }
+
+
+def _series(n: int) -> Iterator[dict[str, Any]]:
+    per_study = PER_STUDY // PER_SERIES
+    for number in range(1, per_study + 1):
+        yield {
+            "id": (n - 1) * per_study + number,
+            "series_uid": f"2.25.1.{n}.{number}",
+            "study_id": n,
+            "imaging_study_uid": f"2.25.1.{n}",
+            "pseudonym": f"R1-SUBJECT{n:07d}",
+            "modality": _modality(n),
+            "series_number": number,
+            "description": "Thorax 1.0",
+            "body_part": ("CHEST", "ABDOMEN", "HEAD")[n % 3],
+            "laterality": "",
+            "series_date": "20240301",
+            "series_time": "101500",
+            "protocol_name": "Thorax",
+            "manufacturer": "Phantom Works",
+            "model": "Model 7",
+            "kernel": "B30f",
+            "sex": "F",
+            "study_date": "20240301",
+            "segment_labels": [],
+            "referenced_series_uid": "",
+            "instance_count": PER_SERIES,
+            "frame_count": PER_SERIES,
+            "size_bytes": PER_SERIES * 524_288,
+            "stored_at": clock.now(),
+        }
+
+
+def _instances(series: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for number in range(1, PER_SERIES + 1):
+        uid = f"{series['series_uid']}.{number}"
+        yield {
+            "sop_instance_uid": uid,
+            "series_id": series["id"],
+            "sop_class_uid": CT,
+            "instance_number": number,
+            "rows": 512,
+            "columns": 512,
+            "frame_count": 1,
+            "transfer_syntax_uid": "1.2.840.10008.1.2.1",
+            "size_bytes": 525_312,
+            "sha256": f"{hash(uid) & (1 << 63) - 1:064x}",
+            "object_key": f"instances/ab/cd/{series['series_uid']}/{uid}.{'0' * 16}.dcm",
+            "referenced_series_uid": "",
+            "evidence": {},
+        }
+
+
+def serve(url: str, folder: str, port: int) -> None:
+    """Be the server: the archive's routes with accounts and rights, as a node has them."""
+    import uvicorn  # noqa: PLC0415 - only the child needs it
+
+    database = Database(url)
+    app = create_app("node", "0")
+    audit = AuditLog("node")
+    install_accounts(app, "node", database, audit=audit)
+    app.state.archive = Archive(database, LocalFolder(Path(folder) / "objects"))
+    app.state.audit = audit
+    app.state.image_access = app.state.image_grants = ImageAccess(database, audit)
+    app.include_router(router)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+
+
+def ask(connection: http.client.HTTPConnection, address: str, token: str) -> tuple[int, bytes]:
+    """Send one query over the kept connection."""
+    connection.request("GET", address, headers={"Authorization": f"Bearer {token}"})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def connected(port: int) -> http.client.HTTPConnection:
+    """Wait until the server answers."""
+    deadline = time.monotonic() + 600
+    while True:
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.connect()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            multiprocessing.Event().wait(0.1)
+        else:
+            # The last bytes of a small request must not wait for an acknowledgement.
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection
+
+
+def sign_in(connection: http.client.HTTPConnection) -> str:
+    """Open a session."""
+    body = json.dumps({"username": "rita", "password": PASSWORD})
+    connection.request("POST", "/api/session", body, {"Content-Type": "application/json"})
+    answer = json.loads(connection.getresponse().read())
+    return str(answer["token"])
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Value that a share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
+
+
+def measure(port: int, studies: int, repetitions: int) -> dict[str, dict[str, float]]:
+    """Ask every question many times, in turns, so that a busy moment of the machine hits all alike."""
+    connection = connected(port)
+    token = sign_in(connection)
+    generator = random.Random(7)
+    times: dict[str, list[float]] = {question.name: [] for question in QUESTIONS}
+    sizes: dict[str, int] = {}
+    for turn in range(repetitions + 3):
+        for question in QUESTIONS:
+            n = 2 * generator.randint(1, max(studies // 2, 1))
+            address = f"/dicom-web/{question.address.format(n=n)}"
+            begun = time.perf_counter()
+            status, body = ask(connection, address, token)
+            elapsed_ms = (time.perf_counter() - begun) * 1000
+            if status not in (200, 204):
+                raise AssertionError(f"{address}: {status} {body[:200]!r}")
+            sizes[question.name] = len(json.loads(body)) if body else 0
+            if turn >= 3:
+                times[question.name].append(elapsed_ms)
+    return {
+        name: {"p50": percentile(values, 0.5), "p95": percentile(values, 0.95), "results": sizes[name]}
+        for name, values in times.items()
+    }
+
+
+def print_plans(database: Database, user: User, studies: int) -> None:
+    """Show how the database finds the rows of each question."""
+    access = ImageAccess(database, AuditLog("node"))
+    for question in QUESTIONS:
+        if "/" in question.address:
+            continue
+        level, _, text = question.address.format(n=studies // 2 * 2).partition("?")
+        query = parse_query(tuple(item.split("=", 1)) for item in text.split("&"))  # type: ignore[misc]
+        with database.connect() as connection:
+            seen: list[tuple[str, Any]] = []
+
+            def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+                if statement.lstrip().startswith("SELECT"):
+                    seen.append((statement, parameters))  # noqa: B023 - read in the same turn
+
+            sa.event.listen(connection.engine, "before_cursor_execute", note)
+            search(
+                connection,
+                Level({"studies": "study", "series": "series", "instances": "instance"}[level]),
+                Scope(),
+                query,
+                lambda _: True,
+                "",
+                restriction=access.condition(user),
+            )
+            sa.event.remove(connection.engine, "before_cursor_execute", note)
+            print(f"\n{question.name}")
+            for statement, parameters in seen:
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters):
+                    print(f"    {row[3]}")
+                print("    --")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Fill, serve, ask, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--instances", type=int, default=int(os.environ.get("RACOON_BENCH_INSTANCES", "60000"))
+    )
+    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--plans", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="racoon-qido-") as folder:
+        url = f"sqlite:///{folder}/node.sqlite"
+        database = Database(url)
+        create_all(database, "node")
+        app = create_app("node", "0")
+        install_accounts(app, "node", database).create(database, "rita", PASSWORD, [Role.READER])
+        begun = time.perf_counter()
+        studies = fill(database, options.instances)
+        filled_s = time.perf_counter() - begun
+        if options.plans:
+            print_plans(database, User("rita", frozenset({Role.READER})), studies)
+        size = Path(folder, "node.sqlite").stat().st_size
+        database.dispose()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = multiprocessing.get_context("spawn").Process(
+            target=serve, args=(url, folder, port), daemon=True
+        )
+        server.start()
+        try:
+            found = measure(port, studies, options.repetitions)
+        finally:
+            server.terminate()
+            server.join(10)
+    return report(options, found, studies, filled_s, size)
+
+
+def report(
+    options: argparse.Namespace, found: dict[str, dict[str, float]], studies: int, filled_s: float, size: int
+) -> int:
+    """Print what was measured; the exit code says whether every goal was met."""
+    met = True
+    rows = {}
+    for question in QUESTIONS:
+        row: dict[str, Any] = dict(found[question.name])
+        if question.goal_ms is not None:
+            row["goal"] = question.goal_ms
+            row["times_faster_than_goal"] = question.goal_ms / row["p95"]
+            met = met and row["p95"] <= question.goal_ms
+        rows[question.name] = row
+    facts = {"instances": options.instances, "imaging_studies": studies, "index_bytes": size}
+    if options.json:
+        print(json.dumps(facts | {"fill_s": filled_s, "met": met, "questions": rows}, indent=2))
+        return 0 if met else 1
+    print(
+        f"QIDO-RS, {options.instances} instances in {studies} studies, index {size / 1e6:.0f} MB "
+        f"({size / options.instances:.0f} bytes each), {options.repetitions} queries of each kind, rights checked"
+    )
+    for name, row in rows.items():
+        goal = f"  goal {row['goal']:.0f} ms: {row['times_faster_than_goal']:.1f} x" if "goal" in row else ""
+        print(
+            f"  {name:32s} p50 {row['p50']:7.2f} ms  p95 {row['p95']:7.2f} ms  {row['results']:4.0f} found{goal}"
+        )
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

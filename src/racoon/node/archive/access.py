@@ -1,0 +1,163 @@
+"""Whose images a person may see: all of them, or only those of the research studies he was let into.
+
+Roles say what somebody may do at all (``domain.permission``); this says to which imaging studies.  A grant names a
+person, a research study and the imaging studies of its frozen dataset; it is asked for by one statement on every
+route, whether it searches or retrieves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from racoon.domain.permission import is_permitted
+from racoon.node.archive import _store
+from racoon.platform import clock
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import User
+from racoon.platform.database import Database
+
+SEES_ALL = "archive.read.all"
+"""Action of the permission table: who runs the archive sees all of it."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A person let into the images of one research study."""
+
+    user_name: str
+    study_id: str
+    imaging_studies: int
+    granted_by: str
+    granted_at: datetime
+
+
+class ImageAccess:
+    """Rights per person and research study.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    audit
+        Grants and revocations are written here.
+    """
+
+    def __init__(self, database: Database, audit: AuditLog) -> None:
+        self._database = database
+        self._audit = audit
+
+    def is_limited(self, user: User) -> bool:
+        """Tell whether a person sees only what was granted."""
+        return not is_permitted("node", user.roles, SEES_ALL)
+
+    def may_see(self, user: User, imaging_study_uid: str) -> bool:
+        """Tell whether a person may see an imaging study."""
+        if not self.is_limited(user):
+            return True
+        table = _store.grants
+        query = (
+            sa.select(table.c.id)
+            .where(table.c.user_name == user.name, table.c.imaging_study_uid == imaging_study_uid)
+            .limit(1)
+        )
+        with self._database.connect() as connection:
+            return connection.execute(query).first() is not None
+
+    def condition(self, user: User) -> sa.ColumnElement[bool] | None:
+        """Restriction of a statement on the table of imaging studies; None for somebody who sees all."""
+        if not self.is_limited(user):
+            return None
+        table = _store.grants
+        return sa.exists().where(
+            table.c.user_name == user.name,
+            table.c.imaging_study_uid == _store.imaging_studies.c.imaging_study_uid,
+        )
+
+    def grant(
+        self, user_name: str, study_id: str, series_uids: Sequence[str], *, actor: str, actor_role: str
+    ) -> int:
+        """Let a person see the imaging studies of some series; what was granted for this study before is replaced.
+
+        Returns
+        -------
+        int
+            Imaging studies.
+        """
+        table, series = _store.grants, _store.series
+        with self._database.begin() as connection:
+            self._remove(connection, user_name, study_id)
+            uids: set[str] = set()
+            for start in range(0, len(series_uids), _store.MOST_PARAMETERS):
+                query = sa.select(series.c.imaging_study_uid).where(
+                    series.c.series_uid.in_(series_uids[start : start + _store.MOST_PARAMETERS])
+                )
+                uids |= set(connection.execute(query).scalars())
+            rows = [
+                {
+                    "user_name": user_name,
+                    "study_id": study_id,
+                    "imaging_study_uid": uid,
+                    "granted_by": actor,
+                    "granted_at": clock.now(),
+                }
+                for uid in sorted(uids)
+            ]
+            if rows:
+                connection.execute(sa.insert(table), rows)
+            self._write_audit(connection, "image.grant", user_name, study_id, len(rows), actor, actor_role)
+        return len(rows)
+
+    def revoke(self, user_name: str, study_id: str, *, actor: str, actor_role: str) -> int:
+        """Take a grant back; tell how many imaging studies it named."""
+        with self._database.begin() as connection:
+            removed = self._remove(connection, user_name, study_id)
+            self._write_audit(connection, "image.revoke", user_name, study_id, removed, actor, actor_role)
+        return removed
+
+    def grants(self) -> list[Grant]:
+        """List all grants."""
+        table = _store.grants
+        query = (
+            sa.select(
+                table.c.user_name,
+                table.c.study_id,
+                sa.func.count().label("imaging_studies"),
+                sa.func.max(table.c.granted_by).label("granted_by"),
+                sa.func.max(table.c.granted_at).label("granted_at"),
+            )
+            .group_by(table.c.user_name, table.c.study_id)
+            .order_by(table.c.user_name, table.c.study_id)
+        )
+        with self._database.connect() as connection:
+            return [Grant(*row) for row in connection.execute(query)]
+
+    def _remove(self, connection: sa.Connection, user_name: str, study_id: str) -> int:
+        table = _store.grants
+        statement = sa.delete(table).where(table.c.user_name == user_name, table.c.study_id == study_id)
+        return int(connection.execute(statement).rowcount)
+
+    def _write_audit(
+        self,
+        connection: sa.Connection,
+        action: str,
+        user_name: str,
+        study_id: str,
+        count: int,
+        actor: str,
+        actor_role: str,
+    ) -> None:
+        details: dict[str, Any] = {"user": user_name, "imaging_studies": count}
+        self._audit.append(
+            connection,
+            actor=actor,
+            actor_role=actor_role,
+            action=action,
+            target=f"study/{study_id}/images",
+            purpose=study_id,
+            details=details,
+        )
