@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psutil
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from racoon import __version__
 from racoon.node.approvals.service import Approvals
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
+from racoon.node.clinical.service import Facade
 from racoon.node.cohorts import service as cohorts
 from racoon.node.deid.service import Deidentifier
 from racoon.node.intake.service import IngestLoop, Intake, count_stored, spool_folder
@@ -33,6 +35,8 @@ from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
 from racoon.protocol.envelope import PROTOCOL_VERSION
 from racoon.protocol.messages import Heartbeat, JobOffer
+from racoon.standards.fhir.imaging import Writing
+from racoon.standards.fhir.versions import VERSIONS
 
 
 def open_archive(settings: NodeSettings, database: Database) -> Archive:
@@ -41,6 +45,23 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
         database,
         LocalFolder(settings.data_directory / "archive"),
         on_stored=[cohorts.record, count_stored],
+    )
+
+
+def open_pseudonyms(settings: NodeSettings) -> Pseudonymiser:
+    """Open the door to who is who; the intake and the import of clinical data hold it, nobody else."""
+    folder = settings.data_directory / "pseudonyms"
+    return Pseudonymiser(folder / "master.key", f"sqlite:///{folder.resolve() / 'pseudonyms.sqlite'}")
+
+
+def fhir_writing(settings: NodeSettings) -> Writing:
+    """Say how this node writes FHIR."""
+    site = settings.site.lower()
+    return Writing(
+        VERSIONS[settings.fhir.profiles],
+        ZoneInfo(settings.fhir.time_zone),
+        source=f"urn:racoon:site:{site}",
+        pseudonym_system=f"urn:racoon:site:{site}:pseudonym",
     )
 
 
@@ -82,13 +103,11 @@ class Rooms:
             largest_bytes=settings.dicom.max_object_mb << 20,
         )
         self.jobs = Jobs(self.database, self.audit, self.approvals, self.gate.announce, self._submit)
+        self.fhir = Facade(self.archive, self.approvals, fhir_writing(settings))
 
     def ingest_loop(self) -> IngestLoop:
         """Build the loop that works the spool off; it alone opens the door to who is who."""
-        names = Pseudonymiser(
-            self.settings.data_directory / "pseudonyms" / "master.key",
-            f"sqlite:///{self.settings.data_directory.resolve() / 'pseudonyms' / 'pseudonyms.sqlite'}",
-        )
+        names = open_pseudonyms(self.settings)
         return IngestLoop(
             self.spool,
             Deidentifier(self.settings.deid.in_force(), names),

@@ -97,10 +97,12 @@ def errors(resource: dict[str, Any], writing: Writing) -> list[str]:
     return [f"{item.path} {item.message}" for item in check(resource, writing.version) if item.severity == "error"]
 
 
-def test_everything_written_passes_its_own_rules(writing: Writing) -> None:
+def written(version: str) -> list[dict[str, Any]]:
+    """One resource of every kind we write."""
+    writing = Writing(VERSIONS[version], BERLIN, "urn:racoon:site:alpha", "urn:racoon:alpha:pseudonym")
     study = imaging_study(STUDY, writing)
     value = measurement(VALUE, writing)
-    written = [
+    return [
         study,
         value,
         device("Phantom Works", "Model 7", writing),
@@ -110,9 +112,11 @@ def test_everything_written_passes_its_own_rules(writing: Writing) -> None:
         research_subject("study-1", PSEUDONYM, "released", WHEN, writing),
         provenance(value, [building.reference("ImagingStudy", "2.25.1")], "racoon 0.1", WHEN, writing),
     ]
-    assert {item["resourceType"]: errors(item, writing) for item in written} == {
-        item["resourceType"]: [] for item in written
-    }
+
+
+def test_everything_written_passes_its_own_rules(writing: Writing) -> None:
+    for item in written(writing.version.name):
+        assert errors(item, writing) == [], item["resourceType"]
 
 
 def test_study_says_what_dicom_says(writing: Writing) -> None:
