@@ -48,7 +48,12 @@ def check(path: Path, /, *, profiles: Version = "2026", limit: int = 20, json: J
     }
     print_facts("Everything conforms." if report.is_conformant else "Not everything conforms.", facts)
     shown = [
-        {"place": item["place"], "path": item["path"], "what": item["message"], "read": "yes" if item["tolerated"] else ""}
+        {
+            "place": item["place"],
+            "path": item["path"],
+            "what": item["message"],
+            "read": "yes" if item["tolerated"] else "",
+        }
         for item in report.findings
         if item["severity"] in ("error", "warning")
     ]
@@ -88,7 +93,10 @@ def export(
     if json:
         print_json(facts)
     else:
-        print_facts("Written. The files are pseudonymised, not anonymous: they stay in the hospital.", facts["written"])
+        print_facts(
+            "Written. The files are pseudonymised, not anonymous: they stay in the hospital.",
+            facts["written"],
+        )
 
 
 @app.command(name="import")
@@ -115,7 +123,12 @@ def import_files(path: Path, /, *, config: Path, json: JsonFlag = False) -> int:
     if json:
         print_json(facts)
     else:
-        print_facts("Imported.", {name: facts[name] for name in ("read", "stored", "unchanged", "refused", "left_out")})
+        print_facts(
+            "Imported.",
+            {name: facts[name] for name in ("read", "stored", "unchanged", "refused", "left_out")},
+        )
         if facts["reasons"]:
-            print_table("Refused", [{"reason": name, "resources": count} for name, count in facts["reasons"].items()])
+            print_table(
+                "Refused", [{"reason": name, "resources": count} for name, count in facts["reasons"].items()]
+            )
     return failures.DEFECT if facts["refused"] else failures.OK

@@ -103,9 +103,7 @@ def _opened(config: Path) -> tuple[NodeSettings, Database]:
     return settings, Database(settings.database)
 
 
-def _record(
-    database: Database, audit: AuditLog, action: str, target: str, details: dict[str, Any]
-) -> None:
+def _record(database: Database, audit: AuditLog, action: str, target: str, details: dict[str, Any]) -> None:
     with database.begin() as connection:
         audit.append(
             connection, actor=person(), actor_role=OPERATOR, action=action, target=target, details=details

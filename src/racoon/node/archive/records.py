@@ -109,9 +109,7 @@ def iterate_studies(archive: Archive, selection: StudySelection) -> Iterator[Stu
 
 
 def _select(selection: StudySelection, after: int) -> sa.Select[Any]:
-    newest = (
-        sa.select(sa.func.max(_SERIES.stored_at)).where(_SERIES.study_id == _STUDY.id).scalar_subquery()
-    )
+    newest = sa.select(sa.func.max(_SERIES.stored_at)).where(_SERIES.study_id == _STUDY.id).scalar_subquery()
     updated = sa.type_coerce(sa.func.coalesce(newest, _STUDY.stored_at), _STUDY.stored_at.type)
     query = sa.select(_store.imaging_studies, updated.label("updated")).where(_STUDY.id > after)
     if selection.imaging_study_uids:
@@ -244,7 +242,11 @@ def studies_of_series(archive: Archive, series_uids: Collection[str]) -> dict[st
     """Return imaging study UID, day and time of the study of each readable series."""
     query = (
         sa.select(
-            _SERIES.series_uid, _STUDY.imaging_study_uid, _STUDY.study_date, _STUDY.study_time, _STUDY.pseudonym
+            _SERIES.series_uid,
+            _STUDY.imaging_study_uid,
+            _STUDY.study_date,
+            _STUDY.study_time,
+            _STUDY.pseudonym,
         )
         .join(_store.imaging_studies, _STUDY.id == _SERIES.study_id)
         .where(_SERIES.series_uid.in_(list(series_uids)))

@@ -130,7 +130,9 @@ def read_metadata(request: Request, user: Anybody) -> Response:  # noqa: ARG001
 
 
 @router.get(
-    "/$export", response_class=Response, responses={202: {"description": "Accepted; look at Content-Location"}}
+    "/$export",
+    response_class=Response,
+    responses={202: {"description": "Accepted; look at Content-Location"}},
 )
 def start_export(request: Request, user: Anybody) -> Response:
     """Start a bulk export (FHIR Bulk Data Access): the answer says where its state is.
@@ -249,9 +251,11 @@ def search_resources(request: Request, kind: str, user: Anybody) -> Response:
     found, has_more = facade.page(search)
     matches = [resource for _, resource in found]
     entries = [bundle_entry(resource, base, is_match=True) for resource in matches]
-    for resource in facade.included(matches, search.includes):
-        if _may(user, resource["resourceType"]):
-            entries.append(bundle_entry(resource, base, is_match=False))
+    entries += [
+        bundle_entry(resource, base, is_match=False)
+        for resource in facade.included(matches, search.includes)
+        if _may(user, resource["resourceType"])
+    ]
     if has_more and found:
         links["next"] = f"{base}/{kind}?_page={page_token(search, found[-1][0])}"
     return _answer(search_set(entries, links))

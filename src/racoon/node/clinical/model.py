@@ -246,8 +246,12 @@ def _narrow_days(search: Search, text: str) -> Search:
     prefix, first, last, clock = _day_range(text)
     if clock:
         raise BadSearch("started is searched by day: dates here are shifted by whole days.")
-    low = {"eq": first, "ge": first, "gt": last + timedelta(days=1), "sa": last + timedelta(days=1)}.get(prefix)
-    high = {"eq": last, "le": last, "lt": first - timedelta(days=1), "eb": first - timedelta(days=1)}.get(prefix)
+    low = {"eq": first, "ge": first, "gt": last + timedelta(days=1), "sa": last + timedelta(days=1)}.get(
+        prefix
+    )
+    high = {"eq": last, "le": last, "lt": first - timedelta(days=1), "eb": first - timedelta(days=1)}.get(
+        prefix
+    )
     day_from = max(search.day_from, low.strftime("%Y%m%d")) if low else search.day_from
     day_to = high.strftime("%Y%m%d") if high else ""
     if search.day_to and (not day_to or search.day_to < day_to):
@@ -267,9 +271,7 @@ def _narrow_updated(search: Search, text: str) -> Search:
     high = {"eq": end, "le": end, "lt": begin, "eb": begin}.get(prefix)
     lows = [item for item in (search.updated_from, low) if item]
     highs = [item for item in (search.updated_to, high) if item]
-    return replace(
-        search, updated_from=max(lows) if lows else None, updated_to=min(highs) if highs else None
-    )
+    return replace(search, updated_from=max(lows) if lows else None, updated_to=min(highs) if highs else None)
 
 
 def _moment(text: str) -> datetime:

@@ -109,7 +109,9 @@ class Facade:
             if resource["id"] != identity:
                 continue
             if any(item.severity == "error" for item in check(resource, self._writing.version)):
-                raise NotConformant("This resource breaks its profile and is not given out; a person has to look.")
+                raise NotConformant(
+                    "This resource breaks its profile and is not given out; a person has to look."
+                )
             return resource
         raise NoSuchResource("There is no such resource here.")
 
@@ -298,7 +300,9 @@ class Facade:
         with self._archive.database.connect() as connection:
             known = self._approvals.studies(connection)
         for study in reversed(known):
-            if study.dataset_hash is None or (studies is not None and resource_id(study.study_id) not in studies):
+            if study.dataset_hash is None or (
+                studies is not None and resource_id(study.study_id) not in studies
+            ):
                 continue
             with self._archive.database.connect() as connection:
                 manifest = curation.load(connection, study.study_id, study.dataset_hash)

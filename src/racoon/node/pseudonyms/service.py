@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from racoon.node.pseudonyms.model import (
     ARCHIVE_DOMAIN,
     BODY_LENGTH,
     DEFAULT_DATE_SHIFT_DAYS,
+    LINK_DOMAIN,
     LONGEST_DATE_SHIFT_DAYS,
     ReidentificationRefused,
     ReidentificationRequest,
@@ -145,6 +147,32 @@ class Pseudonymiser:
     def token(self, text: str, domain: str = ARCHIVE_DOMAIN) -> str:
         """Replace a short local text, such as a local code, by 12 stable characters."""
         return base64.b32encode(self._digest("token", domain, text)).decode()[:12]
+
+    def link(self, sources: Mapping[str, PatientId]) -> None:
+        """Record which patient a record of another system belongs to, sealed; one transaction for all.
+
+        Parameters
+        ----------
+        sources
+            Name of the record in its own system, e.g. ``"fhir/Patient/17"``, to the patient's number.  A record that
+            is linked already keeps its patient.
+        """
+        if self._table is not None:
+            self._table.remember_many(
+                [
+                    (LINK_DOMAIN, self.token(name, LINK_DOMAIN), canonical_id(to))
+                    for name, to in sources.items()
+                ]
+            )
+
+    def linked(self, source: str) -> PatientId | None:
+        """Tell which patient a record of another system belongs to; None when nobody recorded it.
+
+        For the rooms behind this door only: they need it to shift a record's dates as those of the images.
+        """
+        token = self.token(source, LINK_DOMAIN)
+        found = None if self._table is None else self._table.open(LINK_DOMAIN, token)
+        return None if found is None else PatientId(found)
 
     def reveal(self, pseudonym: Pseudonym, domain: str) -> PatientId:
         """Look up the patient; only :func:`reidentify` calls this, after its checks and its audit entry.

@@ -6,6 +6,7 @@ extensions: a value still opens its pixels, in whatever system it ends up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,7 +97,7 @@ def measurement(facts: MeasuredFacts, writing: Writing) -> Resource:
     NothingMeasured
         If it is no finite number.
     """
-    if facts.value != facts.value or facts.value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
+    if not math.isfinite(facts.value):
         raise NothingMeasured("A value without a number cannot be written as an observation.")
     place = codes.code_of(facts.label)
     category = [coding(LOINC, "18782-3", "Radiology Study observation (narrative)")]
@@ -122,9 +123,7 @@ def measurement(facts: MeasuredFacts, writing: Writing) -> Resource:
             "subject": reference("Patient", resource_id(facts.pseudonym)),
             "effectiveDateTime": fhir_datetime(facts.day, facts.clock, writing.zone),
             "issued": fhir_instant(facts.computed_at),
-            "valueQuantity": quantity(
-                facts.value, codes.UNIT_NAMES.get(facts.unit, facts.unit), facts.unit
-            ),
+            "valueQuantity": quantity(facts.value, codes.UNIT_NAMES.get(facts.unit, facts.unit), facts.unit),
             "bodySite": concept(place) if place and place["system"] == SNOMED else None,
             "method": concept(
                 coding(METHODS, f"{facts.biomarker}-{facts.version}", facts.title), text=facts.formula
@@ -140,9 +139,7 @@ def observation_id(identity: str) -> str:
     return resource_id("measurement", identity)
 
 
-def report(
-    study: Resource, observations: Sequence[Resource], issued: datetime, writing: Writing
-) -> Resource:
+def report(study: Resource, observations: Sequence[Resource], issued: datetime, writing: Writing) -> Resource:
     """Write the DiagnosticReport that holds the values of one imaging study together.
 
     Parameters

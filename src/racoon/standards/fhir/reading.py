@@ -76,9 +76,7 @@ class Found:
     problem: str = ""
 
 
-def tolerate(
-    resource: Resource, version: ProfileVersion | None = None
-) -> tuple[Resource, list[Tolerated]]:
+def tolerate(resource: Resource, version: ProfileVersion | None = None) -> tuple[Resource, list[Tolerated]]:
     """Mend the known deviations of a resource.
 
     Parameters
@@ -112,7 +110,9 @@ def _mend(place: str, value: Any, version: ProfileVersion, notes: list[Tolerated
     uid = value.get("uid")
     if isinstance(uid, str) and uid.startswith("urn:oid:"):
         value["uid"] = uid.removeprefix("urn:oid:")
-        notes.append(Tolerated("uid-prefix", f"{place}.uid", "A series or instance UID is bare, without urn:oid:."))
+        notes.append(
+            Tolerated("uid-prefix", f"{place}.uid", "A series or instance UID is bare, without urn:oid:.")
+        )
     for name, content in value.items():
         if isinstance(content, dict | list):
             _mend(f"{place}.{name}", content, version, notes)
@@ -124,17 +124,23 @@ def _mend_coding(place: str, value: Resource, version: ProfileVersion, notes: li
         return
     if system in _OLD_SYSTEMS:
         value["system"] = _OLD_SYSTEMS[system]
-        notes.append(Tolerated("old-system", f"{place}.system", "The catalogue's old name was read as its new one."))
+        notes.append(
+            Tolerated("old-system", f"{place}.system", "The catalogue's old name was read as its new one.")
+        )
     elif system in _CONSENT_CATEGORIES and system != version.consent_category_system:
         value["system"] = version.consent_category_system
         notes.append(
-            Tolerated("consent-category", f"{place}.system", "The consent category is of another package version.")
+            Tolerated(
+                "consent-category", f"{place}.system", "The consent category is of another package version."
+            )
         )
     elif system == "urn:dicom:uid" and isinstance(value.get("value"), str):
         text = value["value"]
         if text and text[0] in "012" and not text.startswith("urn:"):
             value["value"] = f"urn:oid:{text}"
-            notes.append(Tolerated("uid-urn", f"{place}.value", "A DICOM UID as identifier is written urn:oid:…."))
+            notes.append(
+                Tolerated("uid-urn", f"{place}.value", "A DICOM UID as identifier is written urn:oid:….")
+            )
 
 
 def _mend_extension(place: str, value: Resource, notes: list[Tolerated]) -> None:

@@ -61,9 +61,7 @@ def patient(subject: SubjectFacts, writing: Writing, updated: datetime | None = 
             "id": resource_id(subject.pseudonym),
             "meta": metadata(versions.PSEUDONYMISED_PATIENT, source=writing.source, updated=updated),
             "identifier": [
-                identifier(
-                    writing.pseudonym_system, subject.pseudonym, coding(OBSERVATION_VALUE, "PSEUDED")
-                )
+                identifier(writing.pseudonym_system, subject.pseudonym, coding(OBSERVATION_VALUE, "PSEUDED"))
             ],
             "gender": GENDER_OF_SEX.get(subject.sex, "unknown"),
             "birthDate": subject.birth_year if subject.birth_year.isdigit() else None,
@@ -96,9 +94,7 @@ def research_subject(
             "id": identity,
             "meta": metadata("", source=writing.source),
             "identifier": [
-                identifier(
-                    "urn:racoon:research-subject", identity, coding(OBSERVATION_VALUE, "PSEUDED")
-                )
+                identifier("urn:racoon:research-subject", identity, coding(OBSERVATION_VALUE, "PSEUDED"))
             ],
             "status": "withdrawn" if site_track == "stopped" else "on-study",
             "period": {"start": fhir_instant(since)[:10]},

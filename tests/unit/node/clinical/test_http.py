@@ -78,10 +78,16 @@ def whole_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     audit = AuditLog("node")
     app = create_app("node", "0")
     accounts = install_accounts(app, "node", database)
-    for name, role in (("reader", Role.READER), ("officer", Role.DPO), ("informatician", Role.SITE_INFORMATICIAN)):
+    for name, role in (
+        ("reader", Role.READER),
+        ("officer", Role.DPO),
+        ("informatician", Role.SITE_INFORMATICIAN),
+    ):
         accounts.create(database, name, PASSWORD, [role])
     approvals = Approvals(audit, lambda _connection, _message: None, feasibility_enabled=True)
-    writing = Writing(VERSIONS["2026"], ZoneInfo("Europe/Berlin"), "urn:racoon:site:alpha", "urn:racoon:alpha")
+    writing = Writing(
+        VERSIONS["2026"], ZoneInfo("Europe/Berlin"), "urn:racoon:site:alpha", "urn:racoon:alpha"
+    )
     app.state.database, app.state.audit, app.state.archive = database, audit, archive
     app.state.fhir = Facade(archive, approvals, writing)
     app.include_router(router)
@@ -208,7 +214,7 @@ def test_withdrawn_subject_is_nowhere_at_once(node: Node) -> None:
     assert client.get("/fhir/Patient/SUBJ-2").status_code == 404
     assert client.get(f"/fhir/ImagingStudy/{uid(2)}").status_code == 404
     assert matches(search(client, "Patient")) == ["Patient/SUBJ-1", "Patient/SUBJ-3"]
-    assert SUBJECTS - 1 == len(export(client, "ImagingStudy"))
+    assert len(export(client, "ImagingStudy")) == SUBJECTS - 1
 
 
 def export(client: TestClient, kinds: str, since: str = "") -> list[dict[str, Any]]:

@@ -82,7 +82,11 @@ def test_type_that_is_not_here_is_not_found() -> None:
 def test_alternatives_systems_and_types_of_values() -> None:
     search = parse_search(
         "ImagingStudy",
-        [("modality", "http://x|CT,MR"), ("patient", "Patient/R1-A"), ("identifier", "urn:dicom:uid|urn:oid:2.25.1")],
+        [
+            ("modality", "http://x|CT,MR"),
+            ("patient", "Patient/R1-A"),
+            ("identifier", "urn:dicom:uid|urn:oid:2.25.1"),
+        ],
     )
     assert search.values == {"modality": {"CT", "MR"}, "patient": {"R1-A"}, "identifier": {"2.25.1"}}
 

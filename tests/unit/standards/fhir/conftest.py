@@ -14,5 +14,8 @@ from racoon.standards.fhir.versions import VERSIONS
 def writing(request: pytest.FixtureRequest) -> Writing:
     """Every package of profiles in turn."""
     return Writing(
-        VERSIONS[request.param], ZoneInfo("Europe/Berlin"), "urn:racoon:site:alpha", "urn:racoon:alpha:pseudonym"
+        VERSIONS[request.param],
+        ZoneInfo("Europe/Berlin"),
+        "urn:racoon:site:alpha",
+        "urn:racoon:alpha:pseudonym",
     )

@@ -55,9 +55,7 @@ def put(path: str, content: object) -> Callable[[dict[str, Any]], None]:
 
 def ct_part(resource: dict[str, Any], name: str) -> dict[str, Any]:
     ct = next(
-        item
-        for item in resource["series"][0]["extension"]
-        if item["url"] == extension_url("modalitaet-ct")
+        item for item in resource["series"][0]["extension"] if item["url"] == extension_url("modalitaet-ct")
     )
     return next(part for part in ct["extension"] if part["url"] == name)
 

@@ -55,14 +55,20 @@ def test_quantity_in_another_unit_is_not_guessed() -> None:
 def test_consent_category_of_other_versions_is_read(name: str) -> None:
     version = VERSIONS[name]
     for other in VERSIONS.values():
-        came = {"resourceType": "Consent", "category": [{"coding": [{"system": other.consent_category_system}]}]}
+        came = {
+            "resourceType": "Consent",
+            "category": [{"coding": [{"system": other.consent_category_system}]}],
+        }
         mended, notes = tolerate(came, version)
         assert mended["category"][0]["coding"][0]["system"] == version.consent_category_system
         assert bool(notes) == (other.consent_category_system != version.consent_category_system)
 
 
 def test_old_catalogue_names_are_read() -> None:
-    came = {"resourceType": "Condition", "code": {"coding": [{"system": "http://fhir.de/CodeSystem/dimdi/icd-10-gm"}]}}
+    came = {
+        "resourceType": "Condition",
+        "code": {"coding": [{"system": "http://fhir.de/CodeSystem/dimdi/icd-10-gm"}]},
+    }
     mended, notes = tolerate(came)
     assert mended["code"]["coding"][0]["system"] == "http://fhir.de/CodeSystem/bfarm/icd-10-gm"
     assert [note.path for note in notes] == ["Condition.code.coding[0].system"]
@@ -74,7 +80,9 @@ def test_files_are_read_in_order_and_broken_lines_are_found(tmp_path: Path) -> N
     (tmp_path / "b.ndjson").write_text('{"resourceType": "Patient", "id": "2"}\n\n{"broken\n[1]\n')
     (tmp_path / "c.json").write_text("no json")
     (tmp_path / "ignored.txt").write_text("x")
-    found = [(item.place, item.resource["id"] if item.resource else None) for item in iterate_resources(tmp_path)]
+    found = [
+        (item.place, item.resource["id"] if item.resource else None) for item in iterate_resources(tmp_path)
+    ]
     assert found == [
         ("a.json#0", "1"),
         ("a.json#1", None),

@@ -17,7 +17,14 @@ from racoon.domain.coding import Code
 from racoon.standards.fhir import building, codes
 from racoon.standards.fhir.acquisition import modality_extension
 from racoon.standards.fhir.findings import MeasuredFacts, NothingMeasured, measurement, report
-from racoon.standards.fhir.imaging import InstanceFacts, SeriesFacts, StudyFacts, Writing, device, imaging_study
+from racoon.standards.fhir.imaging import (
+    InstanceFacts,
+    SeriesFacts,
+    StudyFacts,
+    Writing,
+    device,
+    imaging_study,
+)
 from racoon.standards.fhir.rules.checking import check
 from racoon.standards.fhir.subjects import (
     SubjectFacts,
@@ -94,7 +101,9 @@ VALUE = MeasuredFacts(
 
 
 def errors(resource: dict[str, Any], writing: Writing) -> list[str]:
-    return [f"{item.path} {item.message}" for item in check(resource, writing.version) if item.severity == "error"]
+    return [
+        f"{item.path} {item.message}" for item in check(resource, writing.version) if item.severity == "error"
+    ]
 
 
 def written(version: str) -> list[dict[str, Any]]:
@@ -141,7 +150,11 @@ def test_study_says_what_dicom_says(writing: Writing) -> None:
         "convolutionalKernel": None,
     }
     (details,) = series["instance"][0]["extension"]
-    spacing = {part["url"]: part["valueQuantity"]["value"] for part in details["extension"] if "Spacing" in part["url"]}
+    spacing = {
+        part["url"]: part["valueQuantity"]["value"]
+        for part in details["extension"]
+        if "Spacing" in part["url"]
+    }
     assert spacing == {"pixelSpacingX": 0.7, "pixelSpacingY": 0.8}
 
 

@@ -70,9 +70,7 @@ _ELEMENTS = {
         " encounter performed[x] recorder asserter performer location reasonCode reasonReference bodySite outcome"
         " report complication complicationDetail followUp note focalDevice usedReference usedCode"
     ),
-    "Provenance": (
-        "target occurred[x] recorded policy location reason activity agent entity signature"
-    ),
+    "Provenance": ("target occurred[x] recorded policy location reason activity agent entity signature"),
     "ResearchStudy": (
         "identifier title protocol partOf status primaryPurposeType phase category focus condition contact"
         " relatedArtifact keyword location description enrollment period sponsor principalInvestigator site"

@@ -85,9 +85,7 @@ def check_profile(resource: Resource, table: ProfileRules) -> list[Issue]:
     return issues
 
 
-def _apply(
-    rules: tuple[Rule, ...], slices: Mapping[str, Any], root: paths.Node, url: str
-) -> list[Issue]:
+def _apply(rules: tuple[Rule, ...], slices: Mapping[str, Any], root: paths.Node, url: str) -> list[Issue]:
     issues: list[Issue] = []
     for rule in rules:
         head, _, last = rule.path.rpartition(".")
@@ -196,7 +194,9 @@ def _primitive(place: str, name: str, value: Any) -> Iterator[Issue]:
     if name in _INSTANTS:
         if not _INSTANT.fullmatch(value):
             yield Issue("error", "value", place, "This is no instant: it needs a time and a time zone.")
-    elif (name in _DATES or name.endswith("DateTime") or name == "valueDate") and not _DATETIME.fullmatch(value):
+    elif (name in _DATES or name.endswith("DateTime") or name == "valueDate") and not _DATETIME.fullmatch(
+        value
+    ):
         yield Issue("error", "value", place, "This is no FHIR date, or its time has no time zone.")
 
 

@@ -189,7 +189,9 @@ def _official_gender_is_said(patient: Resource) -> bool:
     if patient.get("gender") != "other":
         return True
     extensions = patient.get("_gender", {}).get("extension", [])
-    return any(item.get("url") == "http://fhir.de/StructureDefinition/gender-amtlich-de" for item in extensions)
+    return any(
+        item.get("url") == "http://fhir.de/StructureDefinition/gender-amtlich-de" for item in extensions
+    )
 
 
 def _country_is_a_code(patient: Resource) -> bool:
@@ -229,7 +231,9 @@ PSEUDONYMISED_PATIENT = ProfileRules(
         "address:Postfach": {"type": "postal"},
     },
     invariants=(
-        Invariant("mii-pat-1", "The gender 'other' needs the official German kind.", _official_gender_is_said),
+        Invariant(
+            "mii-pat-1", "The gender 'other' needs the official German kind.", _official_gender_is_said
+        ),
         Invariant("pat-cnt-2or3-char", "A country is a code of two or three letters.", _country_is_a_code),
         Invariant("racoon-pat-1", "A pseudonymised patient has no name and no contact.", _no_name_or_contact),
     ),
@@ -295,7 +299,10 @@ LABORATORY = ProfileRules(
         Rule("status", 1, 1, codes="observation-status"),
         Rule("identifier", 1),
         Rule("identifier:analyseBefundCode", 1, 1),
-        *(Rule(f"identifier:analyseBefundCode.{name}", 1, 1) for name in ("type", "system", "value", "assigner")),
+        *(
+            Rule(f"identifier:analyseBefundCode.{name}", 1, 1)
+            for name in ("type", "system", "value", "assigner")
+        ),
         Rule("category", 1),
         Rule("category.coding", 2),
         Rule("category.coding:loinc-observation", 1, 1),
