@@ -88,7 +88,12 @@ def import_files(config: Path, path: Path, *, progress: Progress | None = None) 
     settings, database = _opened(config)
     names = open_pseudonyms(settings)
     try:
-        importer = Importer(database, names, patient_systems=settings.fhir.patient_systems)
+        importer = Importer(
+            database,
+            names,
+            patient_systems=settings.fhir.patient_systems,
+            shift_limit_days=settings.deid.in_force().date_shift_limit_days,
+        )
         report = importer.import_path(path, progress=progress)
         _record(database, AuditLog("node"), "clinical.import", "clinical/import", report.counts())
     finally:

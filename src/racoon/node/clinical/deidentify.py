@@ -130,6 +130,7 @@ class Names(Protocol):
     """What the de-identification asks of the room that knows who is who, for one patient."""
 
     shift_days: int
+    oldest_birth_year: int
 
     def subject(self) -> str:
         """Pseudonym of the patient."""
@@ -242,7 +243,11 @@ class _Worker:
 
     def _text(self, element: str, text: str) -> str | None:
         if element in _YEAR_ONLY:
-            return text[:4] if re.fullmatch(r"\d{4}(-.*)?", text) else None
+            # The oldest are few enough to be recognised.
+            is_kept = re.fullmatch(r"\d{4}(-.*)?", text) and int(text[:4]) >= self.names.oldest_birth_year
+            if not is_kept:
+                self.losses.left[element] += 1
+            return text[:4] if is_kept else None
         if element in _DATE_ELEMENTS or element.endswith("DateTime"):
             return self._date(text)
         if element in _UID_ELEMENTS:

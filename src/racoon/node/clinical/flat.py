@@ -109,6 +109,10 @@ _MEDICATION_KINDS = {
 
 def _medication(item: Resource, medication: Resource | None) -> Iterator[tuple[str, Row]]:
     coded = item.get("medicationCodeableConcept") or (medication or {}).get("code")
+    if not _codings(coded):
+        # A mixture has a name for people only; its active ingredients carry the codes.
+        parts = [part.get("itemCodeableConcept") for part in _list((medication or {}).get("ingredient"))]
+        coded = {"coding": [coding for part in parts for coding in _codings(part)]}
     dosage = next(iter(_list(item.get("dosage")) + _list(item.get("dosageInstruction"))), {})
     rate = next(iter(_list(dosage.get("doseAndRate"))), {})
     number, unit = _quantity(dosage.get("dose") or rate.get("doseQuantity"))

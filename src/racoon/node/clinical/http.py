@@ -32,9 +32,9 @@ from racoon.node.clinical.model import (
     page_token,
     parse_search,
 )
-from racoon.node.clinical.service import Facade
+from racoon.node.clinical.service import Facade, load_reports
 from racoon.platform import clock
-from racoon.platform.auth import User, current_user
+from racoon.platform.auth import User, current_user, require
 from racoon.platform.auth.model import Forbidden
 from racoon.platform.http.problem import problem_of
 from racoon.standards.fhir.answers import (
@@ -72,7 +72,8 @@ class _FhirRoute(APIRoute):
         return answer
 
 
-router = APIRouter(prefix=ROOT, tags=["fhir"], route_class=_FhirRoute)
+router = APIRouter()
+fhir = APIRouter(prefix=ROOT, tags=["fhir"], route_class=_FhirRoute)
 
 Anybody = Annotated[User, Depends(current_user)]
 
@@ -117,7 +118,7 @@ def _answer(resource: Resource, headers: Mapping[str, str] | None = None) -> Res
     return Response(body, media_type=FHIR_JSON, headers=dict(headers or {}))
 
 
-@router.get("/metadata", response_class=Response)
+@fhir.get("/metadata", response_class=Response)
 def read_metadata(request: Request, user: Anybody) -> Response:  # noqa: ARG001
     """Return the CapabilityStatement: types, profiles, search parameters."""
     statement = capability_statement(
@@ -129,7 +130,7 @@ def read_metadata(request: Request, user: Anybody) -> Response:  # noqa: ARG001
 # Bulk export
 
 
-@router.get(
+@fhir.get(
     "/$export",
     response_class=Response,
     responses={202: {"description": "Accepted; look at Content-Location"}},
@@ -145,7 +146,7 @@ def start_export(request: Request, user: Anybody) -> Response:
     return Response(status_code=202, headers={"Content-Location": f"{_base(request)}/$export-status/{token}"})
 
 
-@router.get("/$export-status/{token}", response_class=Response)
+@fhir.get("/$export-status/{token}", response_class=Response)
 def read_export_state(request: Request, token: str, user: Anybody) -> Response:
     """Return the manifest of an export: one NDJSON address per type."""
     document = _decode(token)
@@ -164,7 +165,7 @@ def read_export_state(request: Request, token: str, user: Anybody) -> Response:
     return JSONResponse(manifest)
 
 
-@router.get("/$export-file/{kind}/{token}", response_class=Response)
+@fhir.get("/$export-file/{kind}/{token}", response_class=Response)
 def read_export_file(request: Request, kind: str, token: str, user: Anybody) -> Response:
     """Stream all resources of one type as NDJSON."""
     _require(user, kind)
@@ -226,7 +227,7 @@ def _decode(token: str) -> dict[str, Any]:
 # Reading and searching
 
 
-@router.get("/{kind}/{identity}", response_class=Response)
+@fhir.get("/{kind}/{identity}", response_class=Response)
 def read_resource(request: Request, kind: str, identity: str, user: Anybody) -> Response:
     """Return one resource."""
     _require(user, kind)
@@ -238,7 +239,7 @@ def read_resource(request: Request, kind: str, identity: str, user: Anybody) -> 
     return _answer(resource)
 
 
-@router.get("/{kind}", response_class=Response)
+@fhir.get("/{kind}", response_class=Response)
 def search_resources(request: Request, kind: str, user: Anybody) -> Response:
     """Search the resources of one type; the ``self`` link says what was searched for."""
     _require(user, kind)
@@ -264,3 +265,16 @@ def search_resources(request: Request, kind: str, user: Anybody) -> Response:
 def _self_link(base: str, search: Search) -> str:
     query = urlencode(search.given)
     return f"{base}/{search.kind}" + (f"?{query}" if query else "")
+
+
+router.include_router(fhir)
+
+
+# Imports
+
+
+@router.get("/api/clinical/imports", tags=["clinical"], dependencies=[Depends(require("intake.read"))])
+def list_imports(request: Request) -> list[dict[str, Any]]:
+    """List the last imports of clinical data: what was read, stored, refused and why; counts only."""
+    with request.app.state.database.connect() as connection:
+        return load_reports(connection)

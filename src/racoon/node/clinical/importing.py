@@ -18,10 +18,11 @@ from racoon.domain.identity import PatientId
 from racoon.node.clinical import _store
 from racoon.node.clinical.deidentify import KNOWN_TYPES, REFERENCE, Losses, deidentify
 from racoon.node.clinical.flat import rows_of
-from racoon.node.pseudonyms.model import canonical_id
+from racoon.node.pseudonyms.model import DEFAULT_DATE_SHIFT_DAYS, canonical_id
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform import clock
 from racoon.platform.database import Database
+from racoon.standards.dicom.dates import OLDEST_AGE_YEARS
 from racoon.standards.fhir.building import Resource
 from racoon.standards.fhir.reading import Found, iterate_resources, tolerate
 
@@ -119,6 +120,7 @@ class _Person:
     names: Pseudonymiser
     number: PatientId | None
     shift_days: int
+    oldest_birth_year: int
 
     def subject(self) -> str:
         """Pseudonym, the same as of the images."""
@@ -144,14 +146,22 @@ class Importer:
         The door to who is who.
     patient_systems
         Identifier systems that carry the number which is in the images.
+    shift_limit_days
+        Of the de-identification profile in force: dates move as those of the images.
     """
 
     def __init__(
-        self, database: Database, names: Pseudonymiser, *, patient_systems: Sequence[str] = ()
+        self,
+        database: Database,
+        names: Pseudonymiser,
+        *,
+        patient_systems: Sequence[str] = (),
+        shift_limit_days: int = DEFAULT_DATE_SHIFT_DAYS,
     ) -> None:
         self._database = database
         self._names = names
         self._systems = tuple(patient_systems)
+        self._shift_limit_days = shift_limit_days
         self._stopped: set[str] = set()
         self._person = lru_cache(maxsize=10_000)(self._find_person)
 
@@ -260,7 +270,7 @@ class Importer:
     def _prepare(self, item: Resource, report: ImportReport) -> dict[str, Any] | None:
         kind = str(item["resourceType"])
         if kind == "Medication":
-            person: _Person | None = _Person(self._names, None, 0)
+            person: _Person | None = _Person(self._names, None, 0, 0)
         else:
             source = item["id"] if kind == "Patient" else _subject_of(item)
             if source is None:
@@ -296,7 +306,8 @@ class Importer:
         number = self._names.linked(_source(source))
         if number is None:
             return None
-        return _Person(self._names, number, self._names.date_shift_days(number))
+        shift_days = self._names.date_shift_days(number, limit_days=self._shift_limit_days)
+        return _Person(self._names, number, shift_days, clock.now().year - OLDEST_AGE_YEARS + 1)
 
 
 def patient_number(patient: Resource, systems: Sequence[str] = ()) -> tuple[PatientId, str]:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+import sqlalchemy as sa
+
 from racoon.domain.identity import Pseudonym
 from racoon.node.approvals.service import Approvals
 from racoon.node.archive.records import (
@@ -23,6 +25,7 @@ from racoon.node.archive.records import (
     studies_of_series,
 )
 from racoon.node.archive.service import Archive
+from racoon.node.clinical import _store
 from racoon.node.clinical.model import INCLUDED, NoSuchResource, NotConformant, Search, parse_search
 from racoon.node.curation import service as curation
 from racoon.node.measuring import service as measuring
@@ -316,6 +319,11 @@ class Facade:
                 is_wanted = wanted is None or resource["id"] in wanted
                 if is_wanted and (people is None or resource_id(pseudonym) in people):
                     yield position, resource
+
+
+def load_reports(connection: sa.Connection, limit: int = 20) -> list[dict[str, Any]]:
+    """Return the reports of the last imports, newest first."""
+    return _store.load_reports(connection, limit)
 
 
 def _study_facts(record: StudyRecord) -> StudyFacts:

@@ -7,6 +7,7 @@ is left out.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,8 @@ PET_UNITS: Mapping[str, str] = {
     "UMOLML": "umol/ml",
 }
 """Units (0054,1001, PS3.3 C.8.9.1.1.3) to UCUM as DICOM CID 84 writes it."""
+
+_DECIMAL = re.compile(r"[+-]?\d{1,12}(\.\d{1,24})?([eE][+-]?\d{1,2})?")
 
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+\-/()]{0,31}")
 """A technical word such as a kernel; longer text is no technical word and may be anything."""
@@ -303,4 +306,8 @@ def _item(header: Header, tag: str) -> Header:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, str):
+        # Overlong decimal strings (more than the 16 characters of a DS) come as text.
+        return float(value) if _DECIMAL.fullmatch(value.strip()) else None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None

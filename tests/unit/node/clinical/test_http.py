@@ -20,8 +20,10 @@ from racoon.node.approvals.service import Approvals
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.clinical.http import router
+from racoon.node.clinical.importing import Importer
 from racoon.node.clinical.service import Facade
 from racoon.node.measuring import service as measuring
+from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
@@ -308,3 +310,13 @@ def test_series_of_another_subject_cannot_be_smuggled_in(node: Node) -> None:
     bundle = search(node.client(), f"Observation?derived-from=ImagingStudy/{uid(1)}")
     assert matches(bundle) == []
     assert Pseudonym("SUBJ-1") not in json.dumps(bundle.get("entry", []))
+
+
+def test_last_imports_are_listed_for_those_who_watch_the_intake(node: Node, tmp_path: Path) -> None:
+    names = Pseudonymiser(tmp_path / "names" / "master.key", f"sqlite:///{tmp_path}/names/names.sqlite")
+    (tmp_path / "a.ndjson").write_text('{"resourceType": "Condition", "id": "1"}\n')
+    Importer(node.database, names).import_path(tmp_path / "a.ndjson")
+    names.close()
+    (kept,) = node.client("officer").get("/api/clinical/imports").json()
+    assert (kept["read"], kept["reasons"]) == (1, {"no_subject Condition": 1})
+    assert node.client("reader").get("/api/clinical/imports").status_code == 403

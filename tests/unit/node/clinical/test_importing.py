@@ -169,6 +169,13 @@ def test_what_cannot_be_taken_is_counted_by_reason(importer: Importer, tmp_path:
     assert (report.stored, report.left_out) == (1, 1)
 
 
+def test_year_of_birth_of_the_oldest_is_left_behind(
+    database: Database, importer: Importer, tmp_path: Path
+) -> None:
+    importer.import_path(write(tmp_path / "in", {**patient(), "birthDate": "1921-02-03"}))
+    assert [row["birth_year"] for row in rows(database, _store.subject)] == [""]
+
+
 def test_report_is_kept(database: Database, importer: Importer, tmp_path: Path) -> None:
     importer.import_path(write(tmp_path / "in", patient()))
     with database.connect() as connection:

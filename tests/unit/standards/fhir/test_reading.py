@@ -9,6 +9,7 @@ import pytest
 
 from racoon.standards.fhir.reading import UnreadableFhir, iterate_resources, tolerate
 from racoon.standards.fhir.versions import VERSIONS, extension_url
+from tests.unit.standards.fhir.test_writing import written
 
 
 def test_quantity_without_code_is_mended_and_said() -> None:
@@ -96,3 +97,13 @@ def test_files_are_read_in_order_and_broken_lines_are_found(tmp_path: Path) -> N
 def test_empty_folder_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFhir, match="no file that ends in"):
         list(iterate_resources(tmp_path))
+
+
+@pytest.mark.parametrize("name", sorted(VERSIONS))
+def test_what_we_write_is_read_again_without_a_change(name: str, tmp_path: Path) -> None:
+    resources = written(name)
+    (tmp_path / "a.ndjson").write_text("".join(json.dumps(item) + "\n" for item in resources))
+    read = [item.resource for item in iterate_resources(tmp_path)]
+    assert read == resources
+    for item in resources:
+        assert tolerate(item, VERSIONS[name]) == (item, [])
