@@ -113,8 +113,8 @@ def _medication(item: Resource, medication: Resource | None) -> Iterator[tuple[s
         # A mixture has a name for people only; its active ingredients carry the codes.
         parts = [part.get("itemCodeableConcept") for part in _list((medication or {}).get("ingredient"))]
         coded = {"coding": [coding for part in parts for coding in _codings(part)]}
-    dosage = next(iter(_list(item.get("dosage")) + _list(item.get("dosageInstruction"))), {})
-    rate = next(iter(_list(dosage.get("doseAndRate"))), {})
+    dosage: Resource = next(iter(_list(item.get("dosage")) + _list(item.get("dosageInstruction"))), {})
+    rate: Resource = next(iter(_list(dosage.get("doseAndRate"))), {})
     number, unit = _quantity(dosage.get("dose") or rate.get("doseQuantity"))
     yield (
         "clinical_medication",
