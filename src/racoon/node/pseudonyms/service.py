@@ -108,14 +108,20 @@ class Pseudonymiser:
         known = self._remembered.get((domain, canonical))
         if known is not None:
             return known
-        body = base64.b32encode(self._digest("pseudonym", domain, canonical)[:17]).decode()[:BODY_LENGTH]
-        psn = Pseudonym(f"R{self._key.current_version}-{body}{check_character(body)}")
+        psn = self._derive_pseudonym(canonical, domain)
         if self._table is not None:
             self._table.remember(domain, psn, canonical)
+        self._keep(domain, canonical, psn)
+        return psn
+
+    def _derive_pseudonym(self, canonical: str, domain: str) -> Pseudonym:
+        body = base64.b32encode(self._digest("pseudonym", domain, canonical)[:17]).decode()[:BODY_LENGTH]
+        return Pseudonym(f"R{self._key.current_version}-{body}{check_character(body)}")
+
+    def _keep(self, domain: str, canonical: str, psn: Pseudonym) -> None:
         if len(self._remembered) > 100_000:
             self._remembered.clear()
         self._remembered[domain, canonical] = psn
-        return psn
 
     def uid(self, original: str, domain: str = ARCHIVE_DOMAIN) -> str:
         """Replace a UID by a keyed hash under ``2.25.``; UIDs of the standard itself stay."""
@@ -151,19 +157,26 @@ class Pseudonymiser:
     def link(self, sources: Mapping[str, PatientId]) -> None:
         """Record which patient a record of another system belongs to, sealed; one transaction for all.
 
+        The patients' pseudonyms in the archive's domain are recorded with it.
+
         Parameters
         ----------
         sources
             Name of the record in its own system, e.g. ``"fhir/Patient/17"``, to the patient's number.  A record that
             is linked already keeps its patient.
         """
-        if self._table is not None:
-            self._table.remember_many(
-                [
-                    (LINK_DOMAIN, self.token(name, LINK_DOMAIN), canonical_id(to))
-                    for name, to in sources.items()
-                ]
-            )
+        if self._table is None:
+            return
+        entries: list[tuple[str, str, str]] = []
+        for name, patient_id in sources.items():
+            canonical = canonical_id(patient_id)
+            psn = self._derive_pseudonym(canonical, ARCHIVE_DOMAIN)
+            entries.append((ARCHIVE_DOMAIN, psn, canonical))
+            entries.append((LINK_DOMAIN, self.token(name, LINK_DOMAIN), canonical))
+        self._table.remember_many(entries)
+        for domain, psn, canonical in entries:
+            if domain == ARCHIVE_DOMAIN:
+                self._keep(domain, canonical, Pseudonym(psn))
 
     def linked(self, source: str) -> PatientId | None:
         """Tell which patient a record of another system belongs to; None when nobody recorded it.

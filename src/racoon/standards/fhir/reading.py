@@ -158,7 +158,7 @@ def _mend_extension(place: str, value: Resource, notes: list[Tolerated]) -> None
         _mend_quantity(place, value, table.value, notes)
     parts = value.get("extension")
     for index, part in enumerate(parts if isinstance(parts, list) else []):
-        rules = table.parts.get(part.get("url")) if isinstance(part, dict) else None
+        rules = table.parts.get(str(part.get("url"))) if isinstance(part, dict) else None
         if rules is not None:
             _mend_quantity(f"{place}.extension[{index}]", part, rules, notes)
             if part["url"] == "imageType":
