@@ -129,8 +129,13 @@ _NAME = re.compile(r"[a-z][A-Za-z]{0,39}")
 class Names(Protocol):
     """What the de-identification asks of the room that knows who is who, for one patient."""
 
-    shift_days: int
-    oldest_birth_year: int
+    @property
+    def shift_days(self) -> int:
+        """Days by which the patient's dates move."""
+
+    @property
+    def oldest_birth_year(self) -> int:
+        """Earlier years of birth are left behind."""
 
     def subject(self) -> str:
         """Pseudonym of the patient."""
