@@ -167,16 +167,14 @@ class Pseudonymiser:
         """
         if self._table is None:
             return
-        entries: list[tuple[str, str, str]] = []
-        for name, patient_id in sources.items():
-            canonical = canonical_id(patient_id)
-            psn = self._derive_pseudonym(canonical, ARCHIVE_DOMAIN)
-            entries.append((ARCHIVE_DOMAIN, psn, canonical))
-            entries.append((LINK_DOMAIN, self.token(name, LINK_DOMAIN), canonical))
-        self._table.remember_many(entries)
-        for domain, psn, canonical in entries:
-            if domain == ARCHIVE_DOMAIN:
-                self._keep(domain, canonical, Pseudonym(psn))
+        links = [(self.token(name, LINK_DOMAIN), canonical_id(to)) for name, to in sources.items()]
+        subjects = {canonical: self._derive_pseudonym(canonical, ARCHIVE_DOMAIN) for _, canonical in links}
+        self._table.remember_many(
+            [(LINK_DOMAIN, token, canonical) for token, canonical in links]
+            + [(ARCHIVE_DOMAIN, psn, canonical) for canonical, psn in subjects.items()]
+        )
+        for canonical, psn in subjects.items():
+            self._keep(ARCHIVE_DOMAIN, canonical, psn)
 
     def linked(self, source: str) -> PatientId | None:
         """Tell which patient a record of another system belongs to; None when nobody recorded it.
