@@ -31,6 +31,8 @@ from racoon.standards.fhir.imaging import Writing
 from racoon.standards.fhir.rules.checking import check
 from racoon.standards.fhir.versions import VERSIONS, extension_url
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
 IMAGES_A_SERIES = 3
 PARTS = {
     "CT": {"KVP", "convolutionalKernel"},
@@ -91,7 +93,6 @@ def resources(facade: Facade, kind: str) -> list[dict[str, Any]]:
     return [resource for _, resource in facade.iterate(parse_search(kind, []))]
 
 
-@pytest.mark.slow
 def test_real_studies_are_conformant(facade: Facade) -> None:
     for kind in ("Patient", "ImagingStudy", "Device"):
         found = resources(facade, kind)
@@ -104,7 +105,6 @@ def test_real_studies_are_conformant(facade: Facade) -> None:
             model.model_validate(resource)
 
 
-@pytest.mark.slow
 def test_what_the_scanner_said_is_there(facade: Facade) -> None:
     said: dict[str, set[str]] = {}
     for study in resources(facade, "ImagingStudy"):
