@@ -19,6 +19,7 @@ from racoon.cli import (
     dicom,
     doctor,
     failures,
+    fhir,
     measure,
     node,
     radiomics,
@@ -45,6 +46,7 @@ def build_app() -> App:
     app.command(node.app)
     app.command(central.app)
     app.command(dicom.app)
+    app.command(fhir.app)
     app.command(measure.measure)
     app.command(radiomics.radiomics)
     app.command(compare.compare)

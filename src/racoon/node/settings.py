@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
@@ -277,6 +278,34 @@ class ReleaseSettings(_Section):
         return tighten(network, DisclosurePolicy.from_dict(site)) if self.site_policy else network
 
 
+class FhirSettings(_Section):
+    """How this node speaks FHIR.
+
+    Attributes
+    ----------
+    profiles
+        Package of the core data set's profiles that is written; all of them are read.
+    time_zone
+        Written beside times of day, because DICOM mostly names none.
+    patient_systems
+        Identifier systems that carry the patient's number of this hospital, the one that is in the images; empty
+        takes the identifier of type MR.
+    """
+
+    profiles: Literal["2025", "2026", "2027-ballot"] = "2026"
+    time_zone: str = "Europe/Berlin"
+    patient_systems: tuple[str, ...] = ()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("a time zone is written like Europe/Berlin") from error
+        return value
+
+
 class NodeSettings(BaseSettings):
     """All settings of a node.
 
@@ -315,6 +344,7 @@ class NodeSettings(BaseSettings):
     archive: ArchiveSettings = ArchiveSettings()
     deid: DeidSettings = DeidSettings()
     release: ReleaseSettings = ReleaseSettings()
+    fhir: FhirSettings = FhirSettings()
 
     @model_validator(mode="after")
     def _known_peer(self) -> NodeSettings:

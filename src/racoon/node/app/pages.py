@@ -9,6 +9,7 @@ from racoon import __version__
 from racoon.node.app.rooms import Rooms
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
+from racoon.node.clinical import http as clinical_http
 from racoon.node.intake import http as intake_http
 from racoon.node.jobs import http as jobs_http
 from racoon.node.link.service import last_contact
@@ -68,6 +69,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.jobs = rooms.jobs
     app.state.pull = rooms.pull
     app.state.release = rooms.gate
+    app.state.fhir = rooms.fhir
     app.state.last_contact = last_contact
     app.state.certificate_expires_at = lambda: rooms.identity.expires_at
     install_accounts(
@@ -77,6 +79,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     for module in (
         approvals_http,
         archive_http,
+        clinical_http,
         intake_http,
         jobs_http,
         measuring_http,

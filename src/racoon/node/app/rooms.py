@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psutil
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.model import DeidentifiedInstance
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
+from racoon.node.clinical.service import Facade
 from racoon.node.cohorts import service as cohorts
 from racoon.node.curation import service as curation
 from racoon.node.deid.derived import DerivedGate
@@ -42,6 +44,8 @@ from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
 from racoon.protocol.envelope import PROTOCOL_VERSION
 from racoon.protocol.messages import Heartbeat, JobOffer
+from racoon.standards.fhir.imaging import Writing
+from racoon.standards.fhir.versions import VERSIONS
 
 
 def open_archive(settings: NodeSettings, database: Database) -> Archive:
@@ -60,6 +64,23 @@ def open_deletions(settings: NodeSettings, database: Database, audit: AuditLog) 
         LocalFolder(settings.data_directory / "archive"),
         audit,
         on_removed=[cohorts.forget],
+    )
+
+
+def open_pseudonyms(settings: NodeSettings) -> Pseudonymiser:
+    """Open the door to who is who; the intake and the import of clinical data hold it, nobody else."""
+    folder = settings.data_directory / "pseudonyms"
+    return Pseudonymiser(folder / "master.key", f"sqlite:///{folder.resolve() / 'pseudonyms.sqlite'}")
+
+
+def fhir_writing(settings: NodeSettings) -> Writing:
+    """Say how this node writes FHIR."""
+    site = settings.site.lower()
+    return Writing(
+        VERSIONS[settings.fhir.profiles],
+        ZoneInfo(settings.fhir.time_zone),
+        source=f"urn:racoon:site:{site}",
+        pseudonym_system=f"urn:racoon:site:{site}:pseudonym",
     )
 
 
@@ -106,13 +127,11 @@ class Rooms:
         )
         self.pull = PullDesk(settings.pull, settings.data_directory / "pull", self.database, self.audit)
         self.jobs = Jobs(self.database, self.audit, self.approvals, self.gate.announce, self._submit)
+        self.fhir = Facade(self.archive, self.approvals, fhir_writing(settings))
 
     def ingest_loop(self) -> IngestLoop:
         """Build the loop that works the spool off; it alone opens the door to who is who."""
-        names = Pseudonymiser(
-            self.settings.data_directory / "pseudonyms" / "master.key",
-            f"sqlite:///{self.settings.data_directory.resolve() / 'pseudonyms' / 'pseudonyms.sqlite'}",
-        )
+        names = open_pseudonyms(self.settings)
         return IngestLoop(
             self.spool,
             Deidentifier(

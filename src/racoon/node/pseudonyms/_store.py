@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -37,11 +39,23 @@ class MappingTable:
 
     def remember(self, domain: str, pseudonym: str, patient_id: str) -> None:
         """Record a patient once; another call with the same pseudonym changes nothing."""
-        sealed = self._cipher.encrypt(patient_id.encode(), [domain.encode(), pseudonym.encode()])
+        self.remember_many([(domain, pseudonym, patient_id)])
+
+    def remember_many(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """Record (domain, pseudonym, patient) of many, each once, in one transaction."""
+        if not entries:
+            return
         insert = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
-        row = {"domain": domain, "pseudonym": pseudonym, "sealed": sealed}
+        rows = [
+            {
+                "domain": domain,
+                "pseudonym": pseudonym,
+                "sealed": self._cipher.encrypt(patient_id.encode(), [domain.encode(), pseudonym.encode()]),
+            }
+            for domain, pseudonym, patient_id in entries
+        ]
         with self._database.begin() as connection:
-            connection.execute(insert(MAPPING).values(row).on_conflict_do_nothing())
+            connection.execute(insert(MAPPING).on_conflict_do_nothing(), rows)
 
     def open(self, domain: str, pseudonym: str) -> str | None:
         """Give the patient's number behind a pseudonym, None if there is none."""

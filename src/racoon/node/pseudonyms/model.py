@@ -26,6 +26,10 @@ ARCHIVE_DOMAIN = "archive"
 it."""
 
 
+LINK_DOMAIN = "link"
+"""Domain of records of other systems: a keyed name of the record leads to the sealed number of its patient."""
+
+
 class KeyFileUnsafe(Refused):
     """The key file is readable by others."""
 

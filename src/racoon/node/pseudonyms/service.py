@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from racoon.node.pseudonyms.model import (
     ARCHIVE_DOMAIN,
     BODY_LENGTH,
     DEFAULT_DATE_SHIFT_DAYS,
+    LINK_DOMAIN,
     LONGEST_DATE_SHIFT_DAYS,
     ReidentificationRefused,
     ReidentificationRequest,
@@ -106,14 +108,20 @@ class Pseudonymiser:
         known = self._remembered.get((domain, canonical))
         if known is not None:
             return known
-        body = base64.b32encode(self._digest("pseudonym", domain, canonical)[:17]).decode()[:BODY_LENGTH]
-        psn = Pseudonym(f"R{self._key.current_version}-{body}{check_character(body)}")
+        psn = self._derive_pseudonym(canonical, domain)
         if self._table is not None:
             self._table.remember(domain, psn, canonical)
+        self._keep(domain, canonical, psn)
+        return psn
+
+    def _derive_pseudonym(self, canonical: str, domain: str) -> Pseudonym:
+        body = base64.b32encode(self._digest("pseudonym", domain, canonical)[:17]).decode()[:BODY_LENGTH]
+        return Pseudonym(f"R{self._key.current_version}-{body}{check_character(body)}")
+
+    def _keep(self, domain: str, canonical: str, psn: Pseudonym) -> None:
         if len(self._remembered) > 100_000:
             self._remembered.clear()
         self._remembered[domain, canonical] = psn
-        return psn
 
     def uid(self, original: str, domain: str = ARCHIVE_DOMAIN) -> str:
         """Replace a UID by a keyed hash under ``2.25.``; UIDs of the standard itself stay."""
@@ -145,6 +153,37 @@ class Pseudonymiser:
     def token(self, text: str, domain: str = ARCHIVE_DOMAIN) -> str:
         """Replace a short local text, such as a local code, by 12 stable characters."""
         return base64.b32encode(self._digest("token", domain, text)).decode()[:12]
+
+    def link(self, sources: Mapping[str, PatientId]) -> None:
+        """Record which patient a record of another system belongs to, sealed; one transaction for all.
+
+        The patients' pseudonyms in the archive's domain are recorded with it.
+
+        Parameters
+        ----------
+        sources
+            Name of the record in its own system, e.g. ``"fhir/Patient/17"``, to the patient's number.  A record that
+            is linked already keeps its patient.
+        """
+        if self._table is None:
+            return
+        links = [(self.token(name, LINK_DOMAIN), canonical_id(to)) for name, to in sources.items()]
+        subjects = {canonical: self._derive_pseudonym(canonical, ARCHIVE_DOMAIN) for _, canonical in links}
+        self._table.remember_many(
+            [(LINK_DOMAIN, token, canonical) for token, canonical in links]
+            + [(ARCHIVE_DOMAIN, psn, canonical) for canonical, psn in subjects.items()]
+        )
+        for canonical, psn in subjects.items():
+            self._keep(ARCHIVE_DOMAIN, canonical, psn)
+
+    def linked(self, source: str) -> PatientId | None:
+        """Tell which patient a record of another system belongs to; None when nobody recorded it.
+
+        For the rooms behind this door only: they need it to shift a record's dates as those of the images.
+        """
+        token = self.token(source, LINK_DOMAIN)
+        found = None if self._table is None else self._table.open(LINK_DOMAIN, token)
+        return None if found is None else PatientId(found)
 
     def reveal(self, pseudonym: Pseudonym, domain: str) -> PatientId:
         """Look up the patient.

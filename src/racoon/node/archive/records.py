@@ -1,0 +1,286 @@
+"""Whole records of imaging studies, page by page: what a room needs that writes the archive's index in another
+language, such as FHIR.
+
+Everything here asks the archive whether a subject may be read; a page never holds more studies than were asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+import zstandard
+
+from racoon.domain.identity import Pseudonym
+from racoon.node.archive import _store
+from racoon.node.archive.service import Archive
+
+PAGE = 50
+"""Studies read in one transaction: few enough that their series and headers are small in memory."""
+
+
+@dataclass(frozen=True)
+class StudySelection:
+    """Which imaging studies; empty fields match all.
+
+    Parameters
+    ----------
+    day_from, day_to
+        Shifted Study Date, ``YYYYMMDD``, both inclusive.
+    updated_from, updated_to
+        When the newest series came; from inclusive, to exclusive.
+    after
+        Keyset: only studies after this ``StudyRecord.position``.
+    """
+
+    imaging_study_uids: tuple[str, ...] = ()
+    pseudonyms: tuple[str, ...] = ()
+    modality: str = ""
+    day_from: str = ""
+    day_to: str = ""
+    updated_from: datetime | None = None
+    updated_to: datetime | None = None
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class SeriesRecord:
+    """One series as the index knows it; ``header`` is the DICOM JSON of its first instance."""
+
+    series_uid: str
+    modality: str
+    number: int | None
+    body_part: str
+    laterality: str
+    day: str
+    clock: str
+    manufacturer: str
+    model: str
+    has_contrast: bool | None
+    slice_thickness_mm: float | None
+    instance_count: int
+    stored_at: datetime
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """One imaging study with its series, in the order in which they came."""
+
+    imaging_study_uid: str
+    pseudonym: Pseudonym
+    day: str
+    clock: str
+    updated: datetime
+    position: int
+    series: tuple[SeriesRecord, ...]
+
+
+@dataclass(frozen=True)
+class SubjectRecord:
+    """One subject of the archive."""
+
+    pseudonym: Pseudonym
+    sex: str
+    birth_date: str
+    updated: datetime
+    position: int
+
+
+_STUDY, _SERIES = _store.imaging_studies.c, _store.series.c
+
+
+def iterate_studies(archive: Archive, selection: StudySelection) -> Iterator[StudyRecord]:
+    """Yield readable imaging studies in the order in which they came, a page at a time."""
+    after = selection.after
+    while True:
+        with archive.database.connect() as connection:
+            rows = connection.execute(_select(selection, after)).all()
+            readable = [row for row in rows if archive.is_readable(Pseudonym(row.pseudonym))]
+            records = [_record(connection, row) for row in readable]
+        yield from records
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].id
+
+
+def _select(selection: StudySelection, after: int) -> sa.Select[Any]:
+    newest = sa.select(sa.func.max(_SERIES.stored_at)).where(_SERIES.study_id == _STUDY.id).scalar_subquery()
+    updated = sa.type_coerce(sa.func.coalesce(newest, _STUDY.stored_at), _STUDY.stored_at.type)
+    query = sa.select(_store.imaging_studies, updated.label("updated")).where(_STUDY.id > after)
+    if selection.imaging_study_uids:
+        query = query.where(_STUDY.imaging_study_uid.in_(selection.imaging_study_uids))
+    if selection.pseudonyms:
+        query = query.where(_STUDY.pseudonym.in_(selection.pseudonyms))
+    if selection.modality:
+        other = sa.alias(_store.series)
+        query = query.where(
+            sa.exists().where(other.c.study_id == _STUDY.id, other.c.modality == selection.modality)
+        )
+    if selection.day_from or selection.day_to:
+        query = query.where(_STUDY.study_date != "")
+    if selection.day_from:
+        query = query.where(_STUDY.study_date >= selection.day_from)
+    if selection.day_to:
+        query = query.where(_STUDY.study_date <= selection.day_to)
+    if selection.updated_from is not None:
+        query = query.where(updated >= selection.updated_from)
+    if selection.updated_to is not None:
+        query = query.where(updated < selection.updated_to)
+    return query.order_by(_STUDY.id).limit(PAGE)
+
+
+def _record(connection: sa.Connection, study: sa.Row[Any]) -> StudyRecord:
+    query = (
+        sa.select(_store.series, _store.blobs.c.blob)
+        .outerjoin(_store.blobs, _store.blobs.c.series_id == _SERIES.id)
+        .where(_SERIES.study_id == study.id)
+        .order_by(_SERIES.id)
+    )
+    return StudyRecord(
+        imaging_study_uid=study.imaging_study_uid,
+        pseudonym=Pseudonym(study.pseudonym),
+        day=study.study_date,
+        clock=study.study_time,
+        updated=study.updated,
+        position=study.id,
+        series=tuple(
+            SeriesRecord(
+                series_uid=row.series_uid,
+                modality=row.modality,
+                number=row.series_number,
+                body_part=row.body_part,
+                laterality=row.laterality,
+                day=row.series_date,
+                clock=row.series_time,
+                manufacturer=row.manufacturer,
+                model=row.model,
+                has_contrast=row.has_contrast,
+                slice_thickness_mm=row.slice_thickness_mm,
+                instance_count=row.instance_count,
+                stored_at=row.stored_at,
+                header=_first_header(row.blob),
+            )
+            for row in connection.execute(query)
+        ),
+    )
+
+
+def _first_header(blob: bytes | None) -> Mapping[str, Any]:
+    """Read the header of the first instance only: a series of a thousand slices is not unpacked for it."""
+    if not blob:
+        return {}
+    line = b""
+    with zstandard.ZstdDecompressor().stream_reader(blob, read_across_frames=True) as reader:
+        while piece := reader.read(1 << 16):
+            head, newline, _ = piece.partition(b"\n")
+            line += head
+            if newline:
+                break
+    found: Mapping[str, Any] = json.loads(line)["metadata"] if line else {}
+    return found
+
+
+def iterate_subjects(
+    archive: Archive,
+    *,
+    pseudonyms: Collection[str] = (),
+    sex: str = "",
+    updated_from: datetime | None = None,
+    updated_to: datetime | None = None,
+    after: int = 0,
+) -> Iterator[SubjectRecord]:
+    """Yield readable subjects in the order in which they came, a page at a time.
+
+    Parameters
+    ----------
+    pseudonyms
+        Only these; all when empty.
+    sex
+        ``F``, ``M`` or ``O``.
+    updated_from, updated_to
+        When the subject's newest imaging study came; from inclusive, to exclusive.
+    after
+        Keyset: only subjects after this ``SubjectRecord.position``.
+    """
+    first = sa.func.min(_STUDY.id)
+    newest = sa.type_coerce(sa.func.max(_STUDY.stored_at), _STUDY.stored_at.type)
+    while True:
+        query = sa.select(
+            _STUDY.pseudonym,
+            sa.func.max(_STUDY.sex).label("sex"),
+            sa.func.max(_STUDY.patient_birth_date).label("birth_date"),
+            newest.label("updated"),
+            first.label("position"),
+        ).group_by(_STUDY.pseudonym)
+        if pseudonyms:
+            query = query.where(_STUDY.pseudonym.in_(list(pseudonyms)))
+        query = query.having(first > after)
+        if sex:
+            query = query.having(sa.func.max(_STUDY.sex) == sex)
+        if updated_from is not None:
+            query = query.having(newest >= updated_from)
+        if updated_to is not None:
+            query = query.having(newest < updated_to)
+        with archive.database.connect() as connection:
+            rows = connection.execute(query.order_by(first).limit(PAGE)).all()
+        for row in rows:
+            if archive.is_readable(Pseudonym(row.pseudonym)):
+                yield SubjectRecord(
+                    Pseudonym(row.pseudonym), row.sex or "", row.birth_date or "", row.updated, row.position
+                )
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].position
+
+
+def studies_of_series(archive: Archive, series_uids: Collection[str]) -> dict[str, tuple[str, str, str]]:
+    """Return imaging study UID, day and time of the study of each readable series."""
+    query = (
+        sa.select(
+            _SERIES.series_uid,
+            _STUDY.imaging_study_uid,
+            _STUDY.study_date,
+            _STUDY.study_time,
+            _STUDY.pseudonym,
+        )
+        .join(_store.imaging_studies, _STUDY.id == _SERIES.study_id)
+        .where(_SERIES.series_uid.in_(list(series_uids)))
+    )
+    with archive.database.connect() as connection:
+        rows = connection.execute(query).all()
+    return {
+        row.series_uid: (row.imaging_study_uid, row.study_date, row.study_time)
+        for row in rows
+        if archive.is_readable(Pseudonym(row.pseudonym))
+    }
+
+
+def series_uids_of(
+    archive: Archive, *, pseudonyms: Collection[str] = (), imaging_study_uids: Collection[str] = ()
+) -> list[str]:
+    """Return the series of some subjects or imaging studies that may be read, in the order in which they came."""
+    query = sa.select(_SERIES.series_uid, _SERIES.pseudonym).order_by(_SERIES.id)
+    if pseudonyms:
+        query = query.where(_SERIES.pseudonym.in_(list(pseudonyms)))
+    if imaging_study_uids:
+        query = query.where(_SERIES.imaging_study_uid.in_(list(imaging_study_uids)))
+    with archive.database.connect() as connection:
+        rows = connection.execute(query).all()
+    return [row.series_uid for row in rows if archive.is_readable(Pseudonym(row.pseudonym))]
+
+
+def devices(archive: Archive) -> list[tuple[str, str]]:
+    """Return make and model of every device that occurs, sorted; a few dozen at any site."""
+    query = sa.select(_SERIES.manufacturer, _SERIES.model, _SERIES.pseudonym).distinct()
+    found: set[tuple[str, str]] = set()
+    with archive.database.connect() as connection:
+        for row in connection.execute(query):
+            name = (row.manufacturer, row.model)
+            if name != ("", "") and name not in found and archive.is_readable(Pseudonym(row.pseudonym)):
+                found.add(name)
+    return sorted(found)

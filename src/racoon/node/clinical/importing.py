@@ -1,0 +1,371 @@
+"""Takes FHIR files into the clinical tables: batch by batch, under pseudonyms, again without harm.
+
+Two passes over the files: patients and medicines first, because others refer to them, then everything else.  Memory
+holds one batch.  What is refused is counted by reason; a resource that changed its patient is never taken silently.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from racoon.domain.canonical import content_hash
+from racoon.domain.identity import PatientId
+from racoon.node.clinical import _store
+from racoon.node.clinical.deidentify import KNOWN_TYPES, REFERENCE, Losses, deidentify
+from racoon.node.clinical.flat import rows_of
+from racoon.node.pseudonyms.model import DEFAULT_DATE_SHIFT_DAYS, canonical_id
+from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.platform import clock
+from racoon.platform.database import Database
+from racoon.standards.dicom.dates import OLDEST_AGE_YEARS
+from racoon.standards.fhir.building import Resource
+from racoon.standards.fhir.reading import Found, iterate_resources, tolerate
+
+BATCH = 500
+"""Resources in one transaction: enough to amortise the commit, about 5 MB in memory."""
+
+NOT_PATIENTS = frozenset(
+    {
+        "Organization",
+        "Practitioner",
+        "PractitionerRole",
+        "Location",
+        "Device",
+        "DeviceMetric",
+        "Endpoint",
+        "Group",
+    }
+)
+"""People, places and machines of the hospital: nothing of a patient's course stands in them."""
+
+REASONS = {
+    "unreadable": "The file or line is no FHIR resource.",
+    "unknown_type": "There is no such type of resource.",
+    "no_id": "The resource has no id, so that taking it again could not be told from a second one.",
+    "no_subject": "The resource names no patient.",
+    "subject_unknown": "The patient it names is in none of the files, now or before.",
+    "other_patient": "The resource was another patient's before: a person has to look before it is taken.",
+}
+"""Why a resource was not taken."""
+
+
+@dataclass
+class ImportReport:
+    """What an import did; counts only, nothing of anybody.
+
+    Attributes
+    ----------
+    read
+        Resources by type.
+    stored, unchanged, refused, left_out
+        How many were taken (new or changed), were there already, were not taken, and hold nothing of a patient.
+    reasons
+        Refused ones by reason and type.
+    tolerated
+        Deviations that were mended.
+    left_behind
+        Elements that were not taken, by name.
+    tokens
+        Local codes and systems that became tokens.
+    subjects_by
+        How the patients were recognised: ``number`` (joins the images), ``only_identifier``, ``other``.
+    """
+
+    read: Counter[str] = field(default_factory=Counter)
+    stored: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    left_out: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    tolerated: Counter[str] = field(default_factory=Counter)
+    subjects_by: Counter[str] = field(default_factory=Counter)
+    losses: Losses = field(default_factory=Losses)
+
+    def refuse(self, reason: str, kind: str = "") -> None:
+        """Count a resource that is not taken."""
+        self.refused += 1
+        self.reasons[f"{reason} {kind}".strip()] += 1
+
+    def counts(self) -> dict[str, int]:
+        """Return the four numbers an audit entry keeps."""
+        return {
+            "read": self.read.total(),
+            "stored": self.stored,
+            "unchanged": self.unchanged,
+            "refused": self.refused,
+            "left_out": self.left_out,
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report for people and machines."""
+        return self.counts() | {
+            "types": dict(sorted(self.read.items())),
+            "reasons": dict(sorted(self.reasons.items())),
+            "tolerated": dict(sorted(self.tolerated.items())),
+            "left_behind": dict(sorted(self.losses.left.items())),
+            "tokens": dict(sorted(self.losses.tokens.items())),
+            "subjects_by": dict(sorted(self.subjects_by.items())),
+        }
+
+
+@dataclass(frozen=True)
+class _Person:
+    """One patient as the de-identification sees him."""
+
+    names: Pseudonymiser
+    number: PatientId | None
+    shift_days: int
+    oldest_birth_year: int
+
+    def subject(self) -> str:
+        """Pseudonym, the same as of the images."""
+        return str(self.names.pseudonym(self.number)) if self.number is not None else ""
+
+    def token(self, text: str) -> str:
+        """Stable token of an id."""
+        return self.names.token(f"fhir/{text}")
+
+    def uid(self, text: str) -> str:
+        """UID as the images have it."""
+        return self.names.uid(text)
+
+
+class Importer:
+    """Imports FHIR files into one node.
+
+    Parameters
+    ----------
+    database
+        The node's database.
+    names
+        The door to who is who.
+    patient_systems
+        Identifier systems that carry the number which is in the images.
+    shift_limit_days
+        Of the de-identification profile in force: dates move as those of the images.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        names: Pseudonymiser,
+        *,
+        patient_systems: Sequence[str] = (),
+        shift_limit_days: int = DEFAULT_DATE_SHIFT_DAYS,
+    ) -> None:
+        self._database = database
+        self._names = names
+        self._systems = tuple(patient_systems)
+        self._shift_limit_days = shift_limit_days
+        self._stopped: set[str] = set()
+        self._person = lru_cache(maxsize=10_000)(self._find_person)
+
+    def import_path(self, path: Path, *, progress: Callable[[int], None] | None = None) -> ImportReport:
+        """Import a file or folder.
+
+        Parameters
+        ----------
+        path
+            As :func:`racoon.standards.fhir.reading.iterate_resources` reads it.
+        progress
+            Called with the number of resources read.
+
+        Returns
+        -------
+        ImportReport
+            Also kept in the node's database.
+        """
+        report, started = ImportReport(), clock.now()
+        self._stopped.clear()
+        for first_pass in (True, False):
+            batch: list[Resource] = []
+            for found in iterate_resources(path):
+                resource = self._accept(found, report, first_pass=first_pass)
+                if resource is not None:
+                    batch.append(resource)
+                if len(batch) >= BATCH:
+                    self._take(batch, report)
+                    batch = []
+                if progress is not None and not first_pass:
+                    progress(report.read.total())
+            self._take(batch, report)
+        with self._database.begin() as connection:
+            _store.save_report(
+                connection,
+                {"started_at": started, "finished_at": clock.now(), "report": report.as_json()},
+            )
+        return report
+
+    def _accept(self, found: Found, report: ImportReport, *, first_pass: bool) -> Resource | None:
+        """Return a resource that belongs to this pass; count the others in the second one."""
+        resource = found.resource
+        kind = "" if resource is None else str(resource["resourceType"])
+        is_first = kind in ("Patient", "Medication")
+        if is_first is not first_pass:
+            return None
+        if resource is None:
+            report.refuse("unreadable")
+            return None
+        if kind not in KNOWN_TYPES:
+            report.refuse("unknown_type")
+            return None
+        report.read[kind] += 1
+        if kind in NOT_PATIENTS:
+            report.left_out += 1
+            return None
+        if not isinstance(resource.get("id"), str) or not resource["id"]:
+            report.refuse("no_id", kind)
+            return None
+        mended, notes = tolerate(resource)
+        report.tolerated.update(note.code for note in notes)
+        return mended
+
+    # -- one batch
+
+    def _take(self, batch: list[Resource], report: ImportReport) -> None:
+        if not batch:
+            return
+        self._link_patients([item for item in batch if item["resourceType"] == "Patient"], report)
+        prepared: dict[str, dict[str, Any]] = {}
+        for item in batch:
+            row = self._prepare(item, report)
+            if row is not None:
+                prepared[row["key"]] = row
+        with self._database.begin() as connection:
+            known = _store.known_hashes(connection, list(prepared))
+            fresh = []
+            for key, row in prepared.items():
+                earlier = known.get(key)
+                if earlier is not None and earlier[1] != row["pseudonym"]:
+                    report.refuse("other_patient", row["kind"])
+                elif earlier is not None and earlier[0] == row["content_hash"]:
+                    report.unchanged += 1
+                else:
+                    fresh.append(row)
+            medicines = _store.load_contents(
+                connection, sorted({_medicine_key(row["content"]) for row in fresh} - {""})
+            )
+            flat: dict[str, list[dict[str, Any]]] = {}
+            for row in fresh:
+                medicine = medicines.get(_medicine_key(row["content"]))
+                for table, line in rows_of(row["content"], row["key"], row["pseudonym"], medicine):
+                    flat.setdefault(table, []).append(line)
+            _store.replace_rows(connection, fresh, flat)
+            report.stored += len(fresh)
+
+    def _link_patients(self, patients: list[Resource], report: ImportReport) -> None:
+        links = {}
+        for patient in patients:
+            number, how = patient_number(patient, self._systems)
+            links[_source(patient["id"])] = number
+            report.subjects_by[how] += 1
+        self._names.link(links)
+        self._person.cache_clear()
+
+    def _prepare(self, item: Resource, report: ImportReport) -> dict[str, Any] | None:
+        kind = str(item["resourceType"])
+        if kind == "Medication":
+            person: _Person | None = _Person(self._names, None, 0, 0)
+        else:
+            source = item["id"] if kind == "Patient" else _subject_of(item)
+            if source is None:
+                report.refuse("no_subject", kind)
+                return None
+            if kind == "Patient":
+                self._stop_changed(item)
+            if source in self._stopped:
+                report.refuse("other_patient", kind)
+                return None
+            person = self._person(source)
+        if person is None:
+            report.refuse("subject_unknown", kind)
+            return None
+        content = deidentify(item, person, report.losses, shift=kind != "Consent")
+        key = person.token(f"{kind}/{item['id']}")
+        return {
+            "key": key,
+            "kind": kind,
+            "pseudonym": person.subject(),
+            "content_hash": content_hash(content),
+            "content": content,
+            "imported_at": clock.now(),
+        }
+
+    def _stop_changed(self, patient: Resource) -> None:
+        """Stop everything of a record whose number is another one than before: a wrong-patient suspicion."""
+        person = self._person(patient["id"])
+        if person is not None and canonical_id(patient_number(patient, self._systems)[0]) != person.number:
+            self._stopped.add(patient["id"])
+
+    def _find_person(self, source: str) -> _Person | None:
+        number = self._names.linked(_source(source))
+        if number is None:
+            return None
+        shift_days = self._names.date_shift_days(number, limit_days=self._shift_limit_days)
+        return _Person(self._names, number, shift_days, clock.now().year - OLDEST_AGE_YEARS + 1)
+
+
+def patient_number(patient: Resource, systems: Sequence[str] = ()) -> tuple[PatientId, str]:
+    """Find the number under which a patient's images came, and how it was found.
+
+    Parameters
+    ----------
+    patient
+        A Patient with its identifiers.
+    systems
+        Identifier systems that carry it; the identifier of type MR counts where none is given.
+
+    Returns
+    -------
+    tuple
+        The number; and ``number``, ``only_identifier`` or ``other``.  An ``other`` patient gets a pseudonym of his
+        own, which joins no images.
+    """
+    found = [
+        item
+        for item in patient.get("identifier", [])
+        if isinstance(item, dict) and isinstance(item.get("value"), str) and item["value"].strip()
+    ]
+    for item in found:
+        if item.get("system") in systems:
+            return PatientId(item["value"]), "number"
+    if not systems:
+        for item in found:
+            if "MR" in [coding.get("code") for coding in _type_codings(item)]:
+                return PatientId(item["value"]), "number"
+        if len(found) == 1 and not _type_codings(found[0]):
+            return PatientId(found[0]["value"]), "only_identifier"
+    for item in found:
+        return PatientId(f"{item.get('system', '')}|{item['value']}"), "other"
+    return PatientId(f"fhir|{patient['id']}"), "other"
+
+
+def _type_codings(item: Resource) -> list[Resource]:
+    kind = item.get("type")
+    codings = kind.get("coding", []) if isinstance(kind, dict) else []
+    return [coding for coding in codings if isinstance(coding, dict)]
+
+
+def _source(identity: str) -> str:
+    return f"fhir/Patient/{identity}"
+
+
+def _subject_of(item: Resource) -> str | None:
+    """Return the id of the patient a resource belongs to."""
+    for name in ("subject", "patient", "individual", "for"):
+        text = item[name].get("reference") if isinstance(item.get(name), dict) else None
+        match = REFERENCE.fullmatch(text) if isinstance(text, str) else None
+        if match is not None and match[1] == "Patient":
+            return match[2]
+    return None
+
+
+def _medicine_key(content: Resource) -> str:
+    found = content.get("medicationReference")
+    text = found.get("reference", "") if isinstance(found, dict) else ""
+    return str(text).rpartition("/")[2]

@@ -1,0 +1,394 @@
+"""The archive, its values and the site's studies as FHIR resources, one after the other.
+
+Every resource is written when it is asked for, from the rows of the rooms that own them, checked against its own
+rule table, and forgotten: nothing is kept twice, and memory does not grow with the archive.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+
+from racoon.domain.identity import Pseudonym
+from racoon.node.approvals.service import Approvals
+from racoon.node.archive.records import (
+    StudyRecord,
+    StudySelection,
+    devices,
+    iterate_studies,
+    iterate_subjects,
+    series_uids_of,
+    studies_of_series,
+)
+from racoon.node.archive.service import Archive
+from racoon.node.clinical import _store
+from racoon.node.clinical.model import INCLUDED, NoSuchResource, NotConformant, Search, parse_search
+from racoon.node.curation import service as curation
+from racoon.node.measuring import service as measuring
+from racoon.node.measuring.model import StoredValue
+from racoon.science.biomarkers import UnknownBiomarker, get_definition
+from racoon.standards.fhir import imaging, subjects
+from racoon.standards.fhir.building import Resource, reference, resource_id
+from racoon.standards.fhir.findings import MeasuredFacts, measurement, observation_id, report
+from racoon.standards.fhir.imaging import SeriesFacts, StudyFacts, Writing
+from racoon.standards.fhir.rules.checking import check
+
+_log = logging.getLogger(__name__)
+
+Positioned = tuple[int, Resource]
+"""A resource and where a further page would go on after it."""
+
+VALUES_PAGE = 200
+
+_SEX_OF_GENDER = {"female": "F", "male": "M"}
+
+
+class Facade:
+    """FHIR resources of one node.
+
+    Parameters
+    ----------
+    archive
+        Imaging studies; also says whose data may be read now.
+    approvals
+        Studies this site knows.
+    writing
+        How this node writes FHIR.
+    """
+
+    def __init__(self, archive: Archive, approvals: Approvals, writing: Writing) -> None:
+        self._archive = archive
+        self._approvals = approvals
+        self._writing = writing
+        self._sources: Mapping[str, Callable[[Search], Iterator[Positioned]]] = {
+            "Patient": self._patients,
+            "ImagingStudy": self._studies,
+            "Observation": self._observations,
+            "DiagnosticReport": self._reports,
+            "Device": self._devices,
+            "Provenance": self._provenance,
+            "ResearchStudy": self._research_studies,
+            "ResearchSubject": self._research_subjects,
+        }
+
+    # -- asking
+
+    def iterate(self, search: Search) -> Iterator[Positioned]:
+        """Yield the matches of a search in a stable order, each written as it is reached.
+
+        A resource that breaks its own rule table is left out and logged: strict when we write.
+        """
+        for position, resource in self._sources[search.kind](search):
+            issues = [item for item in check(resource, self._writing.version) if item.severity == "error"]
+            if issues:
+                _log.error(
+                    "a resource breaks its profile and is not given out",
+                    extra={"kind": search.kind, "code": issues[0].code, "path": issues[0].path},
+                )
+                continue
+            yield position, resource
+
+    def page(self, search: Search) -> tuple[list[Positioned], bool]:
+        """Return one page of matches, and whether there are more."""
+        found = list(islice(self.iterate(search), search.count + 1))
+        return found[: search.count], len(found) > search.count
+
+    def read(self, kind: str, identity: str) -> Resource:
+        """Return one resource.
+
+        Raises
+        ------
+        NoSuchResource
+            If it is not there or may not be read.
+        NotConformant
+            If it breaks its own rule table.
+        """
+        search = parse_search(kind, [("_id", identity)])
+        for _, resource in self._sources[kind](search):
+            if resource["id"] != identity:
+                continue
+            if any(item.severity == "error" for item in check(resource, self._writing.version)):
+                raise NotConformant(
+                    "This resource breaks its profile and is not given out; a person has to look."
+                )
+            return resource
+        raise NoSuchResource("There is no such resource here.")
+
+    def included(self, resources: list[Resource], includes: tuple[str, ...]) -> Iterator[Resource]:
+        """Yield the resources that some others refer to, each once; what may not be read is left out."""
+        seen = {(item["resourceType"], item["id"]) for item in resources}
+        for include in includes:
+            for resource in resources:
+                for target in _references(resource, INCLUDED[include]):
+                    kind, _, identity = target.partition("/")
+                    if (kind, identity) in seen or kind not in self._sources:
+                        continue
+                    seen.add((kind, identity))
+                    try:
+                        yield self.read(kind, identity)
+                    except NoSuchResource:
+                        continue
+
+    # -- subjects and images
+
+    def _patients(self, search: Search) -> Iterator[Positioned]:
+        wanted = search.wanted("_id", "identifier")
+        genders = search.wanted("gender")
+        if wanted is not None and not wanted:
+            return
+        for subject in iterate_subjects(
+            self._archive,
+            pseudonyms=sorted(wanted or ()),
+            updated_from=search.updated_from,
+            updated_to=search.updated_to,
+            after=search.after,
+        ):
+            facts = subjects.SubjectFacts(subject.pseudonym, subject.sex, subject.birth_date[:4])
+            resource = subjects.patient(facts, self._writing, subject.updated)
+            if genders is None or resource["gender"] in genders:
+                yield subject.position, resource
+
+    def _studies(self, search: Search) -> Iterator[Positioned]:
+        for record in self._study_records(search):
+            yield record.position, self._study(record)
+
+    def _study_records(self, search: Search) -> Iterator[StudyRecord]:
+        uids = search.wanted("_id", "identifier")
+        people = search.wanted("subject", "patient")
+        modalities = search.wanted("modality")
+        if any(wanted is not None and not wanted for wanted in (uids, people, modalities)):
+            return
+        selection = StudySelection(
+            imaging_study_uids=tuple(sorted(uids or ())),
+            pseudonyms=tuple(sorted(people or ())),
+            modality=next(iter(modalities)) if modalities is not None and len(modalities) == 1 else "",
+            day_from=search.day_from,
+            day_to=search.day_to,
+            updated_from=search.updated_from,
+            updated_to=search.updated_to,
+            after=search.after,
+        )
+        for record in iterate_studies(self._archive, selection):
+            if modalities is None or any(series.modality in modalities for series in record.series):
+                yield record
+
+    def _study(self, record: StudyRecord) -> Resource:
+        return imaging.imaging_study(_study_facts(record), self._writing)
+
+    def _devices(self, search: Search) -> Iterator[Positioned]:
+        wanted = search.wanted("_id")
+        makers = search.wanted("manufacturer")
+        for position, (manufacturer, model) in enumerate(devices(self._archive), start=1):
+            resource = imaging.device(manufacturer, model, self._writing)
+            is_wanted = wanted is None or resource["id"] in wanted
+            is_made_by = makers is None or any(
+                manufacturer.lower().startswith(maker.lower()) for maker in makers
+            )
+            if position > search.after and is_wanted and is_made_by:
+                yield position, resource
+
+    # -- values
+
+    def _values(self, search: Search, numbers: frozenset[str] | None) -> Iterator[tuple[int, MeasuredFacts]]:
+        """Valid values with their imaging study, oldest first."""
+        people, places = search.wanted("subject", "patient"), search.wanted("derived-from")
+        if numbers is not None:
+            rows = [int(text) for text in numbers if text.isascii() and text.isdigit() and len(text) < 18]
+            if not rows:
+                return
+            first, last = min(rows), max(rows)
+        else:
+            rows, first, last = [], search.after + 1, None
+        series: list[str] = []
+        if people is not None or places is not None:
+            series = series_uids_of(
+                self._archive, pseudonyms=sorted(people or ()), imaging_study_uids=sorted(places or ())
+            )
+            if not series or people == frozenset() or places == frozenset():
+                return
+        for row, value, place in self._stored(max(first - 1, search.after), last, series):
+            if not rows or row in rows:
+                yield row, _measured(row, value, place)
+
+    def _stored(
+        self, after: int, last: int | None, series: list[str]
+    ) -> Iterator[tuple[int, StoredValue, tuple[str, str, str]]]:
+        while True:
+            with self._archive.database.connect() as connection:
+                page = measuring.load_values(connection, series_uids=series, after=after, limit=VALUES_PAGE)
+            places = studies_of_series(self._archive, {value.series_uid for _, value in page})
+            for row, value in page:
+                if last is not None and row > last:
+                    return
+                # A value that is none, or lies outside its definition's limits, is no finding.
+                is_finding = value.valid and value.value is not None and value.series_uid in places
+                if is_finding and self._archive.is_readable(Pseudonym(value.pseudonym)):
+                    yield row, value, places[value.series_uid]
+            if len(page) < VALUES_PAGE:
+                return
+            after = page[-1][0]
+
+    def _observations(self, search: Search) -> Iterator[Positioned]:
+        wanted = search.wanted("_id")
+        codes = search.wanted("code")
+        prefix = observation_id("")
+        numbers = None
+        if wanted is not None:
+            numbers = frozenset(text.removeprefix(prefix) for text in wanted if text.startswith(prefix))
+        for row, facts in self._values(search, numbers):
+            is_after = search.updated_from is None or facts.computed_at >= search.updated_from
+            is_before = search.updated_to is None or facts.computed_at < search.updated_to
+            if (codes is None or facts.biomarker in codes) and is_after and is_before:
+                yield row, measurement(facts, self._writing)
+
+    def _provenance(self, search: Search) -> Iterator[Positioned]:
+        own = search.wanted("_id")
+        targets = search.wanted("target")
+        wanted = None if own is None else frozenset(text.removeprefix("provenance-") for text in own)
+        if targets is not None:
+            wanted = targets if wanted is None else wanted & targets
+        prefix = observation_id("")
+        numbers = None
+        if wanted is not None:
+            numbers = frozenset(text.removeprefix(prefix) for text in wanted if text.startswith(prefix))
+        for row, facts in self._values(search, numbers):
+            source = reference("ImagingStudy", resource_id(facts.imaging_study_uid))
+            target = {"resourceType": "Observation", "id": observation_id(facts.identity)}
+            yield (
+                row,
+                subjects.provenance(target, [source], facts.software, facts.computed_at, self._writing),
+            )
+
+    def _reports(self, search: Search) -> Iterator[Positioned]:
+        """One report per imaging study that has values."""
+        wanted = search.wanted("_id")
+        values = dict(search.values)
+        values.pop("_id", None)
+        if wanted is not None:
+            values["_id"] = frozenset(
+                text.removeprefix("report-") for text in wanted if text.startswith("report-")
+            )
+        inner = Search("ImagingStudy", (), values, after=search.after)
+        for record in self._study_records(inner):
+            of_study = Search("Observation", (), {"derived-from": frozenset({record.imaging_study_uid})})
+            found = [facts for _, facts in self._values(of_study, None)]
+            if found:
+                results = [measurement(facts, self._writing) for facts in found]
+                issued = max(facts.computed_at for facts in found)
+                yield record.position, report(self._study(record), results, issued, self._writing)
+
+    # -- research
+
+    def _research_studies(self, search: Search) -> Iterator[Positioned]:
+        wanted = search.wanted("_id", "identifier")
+        with self._archive.database.connect() as connection:
+            known = {study.study_id: study for study in reversed(self._approvals.studies(connection))}
+        for position, (study_id, study) in enumerate(known.items(), start=1):
+            if position > search.after and (wanted is None or wanted & {study_id, resource_id(study_id)}):
+                yield (
+                    position,
+                    subjects.research_study(
+                        study_id, study.definition.title, study.central_state, self._writing
+                    ),
+                )
+
+    def _research_subjects(self, search: Search) -> Iterator[Positioned]:
+        wanted, studies = search.wanted("_id"), search.wanted("study")
+        people = search.wanted("individual", "patient")
+        position = 0
+        with self._archive.database.connect() as connection:
+            known = self._approvals.studies(connection)
+        for study in reversed(known):
+            if study.dataset_hash is None or (
+                studies is not None and resource_id(study.study_id) not in studies
+            ):
+                continue
+            with self._archive.database.connect() as connection:
+                manifest = curation.load(connection, study.study_id, study.dataset_hash)
+            for pseudonym in sorted({entry.pseudonym for entry in manifest.series}):
+                position += 1
+                if position <= search.after or not self._archive.is_readable(pseudonym):
+                    continue
+                resource = subjects.research_subject(
+                    study.study_id, pseudonym, study.track_state, study.offered_at, self._writing
+                )
+                is_wanted = wanted is None or resource["id"] in wanted
+                if is_wanted and (people is None or resource_id(pseudonym) in people):
+                    yield position, resource
+
+
+def load_reports(connection: sa.Connection, limit: int = 20) -> list[dict[str, Any]]:
+    """Return the reports of the last imports, newest first."""
+    return _store.load_reports(connection, limit)
+
+
+def _study_facts(record: StudyRecord) -> StudyFacts:
+    return StudyFacts(
+        uid=record.imaging_study_uid,
+        pseudonym=record.pseudonym,
+        day=record.day,
+        clock=record.clock,
+        updated=record.updated,
+        series=tuple(
+            SeriesFacts(
+                uid=series.series_uid,
+                modality=series.modality,
+                number=series.number,
+                instance_count=series.instance_count,
+                body_part=series.body_part,
+                laterality=series.laterality,
+                day=series.day,
+                clock=series.clock,
+                manufacturer=series.manufacturer,
+                model=series.model,
+                has_contrast=series.has_contrast,
+                slice_thickness_mm=series.slice_thickness_mm,
+                header=series.header,
+            )
+            for series in record.series
+        ),
+    )
+
+
+def _measured(row: int, value: StoredValue, place: tuple[str, str, str]) -> MeasuredFacts:
+    try:
+        definition = get_definition(value.biomarker, value.version)
+        title, formula = definition.title_en, definition.formula
+    except UnknownBiomarker:
+        # A value of a definition this version no longer has: its id still says what it is.
+        title, formula = value.biomarker, ""
+    study_uid, day, clock = place
+    return MeasuredFacts(
+        identity=str(row),
+        pseudonym=value.pseudonym,
+        imaging_study_uid=study_uid,
+        series_uid=value.series_uid,
+        instance_uid=value.key_instance_uid,
+        biomarker=value.biomarker,
+        version=value.version,
+        title=title,
+        formula=formula,
+        value=float(value.value or 0.0),
+        unit=value.unit,
+        label=value.label,
+        automation=value.automation or "",
+        software=value.software,
+        computed_at=value.computed_at,
+        day=day,
+        clock=clock,
+    )
+
+
+def _references(resource: Resource, path: tuple[str, ...]) -> Iterator[str]:
+    nodes: list[Any] = [resource]
+    for step in path:
+        found = [node.get(step) for node in nodes if isinstance(node, dict)]
+        nodes = [item for node in found for item in (node if isinstance(node, list) else [node]) if item]
+    for node in nodes:
+        text = node.get("reference") if isinstance(node, dict) else None
+        if isinstance(text, str):
+            yield text

@@ -1,0 +1,175 @@
+"""Small code tables between DICOM and SNOMED CT, and the terminology addresses we speak.
+
+SNOMED CT is used by permission of SNOMED International; these few codes are the ones DICOM PS3.16 itself
+publishes for its Body Part Examined values (Annex L).  What is not here is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from racoon.domain.coding import Code
+from racoon.standards.fhir.building import DCM, LOINC, SNOMED, UCUM, Resource, coding
+
+SYSTEM_OF_SCHEME: Mapping[str, str] = {
+    "SCT": SNOMED,
+    "LN": LOINC,
+    "UCUM": UCUM,
+    "DCM": DCM,
+    "RADLEX": "http://radlex.org",
+    "FMA": "http://purl.org/sig/ont/fma",
+}
+"""DICOM coding scheme designator (PS3.16 section 8) to FHIR code system."""
+
+BODY_SITES: Mapping[str, tuple[str, str]] = {
+    "ABDOMEN": ("818981001", "Abdomen"),
+    "ABDOMENPELVIS": ("818982008", "Abdomen and Pelvis"),
+    "ADRENAL": ("23451007", "Adrenal gland"),
+    "ANKLE": ("70258002", "Ankle joint"),
+    "AORTA": ("15825003", "Aorta"),
+    "ARM": ("40983000", "Upper arm"),
+    "BLADDER": ("89837001", "Bladder"),
+    "BRAIN": ("12738006", "Brain"),
+    "BREAST": ("76752008", "Breast"),
+    "CALCANEUS": ("80144004", "Calcaneus"),
+    "CHEST": ("51185008", "Chest"),
+    "CHESTABDOMEN": ("416550000", "Chest and Abdomen"),
+    "CHESTABDPELVIS": ("416775004", "Chest, Abdomen and Pelvis"),
+    "CLAVICLE": ("51299004", "Clavicle"),
+    "COCCYX": ("64688005", "Coccyx"),
+    "COLON": ("71854001", "Colon"),
+    "CSPINE": ("122494005", "Cervical spine"),
+    "DUODENUM": ("38848004", "Duodenum"),
+    "ELBOW": ("16953009", "Elbow joint"),
+    "ESOPHAGUS": ("32849002", "Esophagus"),
+    "EYE": ("81745001", "Eye"),
+    "FEMUR": ("71341001", "Femur"),
+    "FIBULA": ("87342007", "Fibula"),
+    "FINGER": ("7569003", "Finger"),
+    "FOOT": ("56459004", "Foot"),
+    "FOREARM": ("14975008", "Forearm"),
+    "GALLBLADDER": ("28231008", "Gallbladder"),
+    "HAND": ("85562004", "Hand"),
+    "HEAD": ("69536005", "Head"),
+    "HEADNECK": ("774007", "Head and Neck"),
+    "HEART": ("80891009", "Heart"),
+    "HIP": ("24136001", "Hip joint"),
+    "HUMERUS": ("85050009", "Humerus"),
+    "KIDNEY": ("64033007", "Kidney"),
+    "KNEE": ("72696002", "Knee"),
+    "LARYNX": ("4596009", "Larynx"),
+    "LEG": ("30021000", "Lower leg"),
+    "LIVER": ("10200004", "Liver"),
+    "LSPINE": ("122496007", "Lumbar spine"),
+    "LUNG": ("39607008", "Lung"),
+    "MEDIASTINUM": ("72410000", "Mediastinum"),
+    "NECK": ("45048000", "Neck"),
+    "NECKCHEST": ("417437006", "Neck and Chest"),
+    "PANCREAS": ("15776009", "Pancreas"),
+    "PELVIS": ("816092008", "Pelvis"),
+    "PROSTATE": ("41216001", "Prostate"),
+    "RECTUM": ("34402009", "Rectum"),
+    "SCAPULA": ("79601000", "Scapula"),
+    "SHOULDER": ("16982005", "Shoulder"),
+    "SKULL": ("89546000", "Skull"),
+    "SPINE": ("421060004", "Spine"),
+    "SPLEEN": ("78961009", "Spleen"),
+    "SSPINE": ("54735007", "Sacrum"),
+    "STERNUM": ("56873002", "Sternum"),
+    "STOMACH": ("69695003", "Stomach"),
+    "THIGH": ("68367000", "Thigh"),
+    "THYROID": ("69748006", "Thyroid"),
+    "TIBIA": ("12611008", "Tibia"),
+    "TSPINE": ("122495006", "Thoracic spine"),
+    "UTERUS": ("35039007", "Uterus"),
+    "WHOLEBODY": ("38266002", "Entire body"),
+    "WRIST": ("74670003", "Wrist joint"),
+}
+"""Body Part Examined (0018,0015) to SNOMED CT code and DICOM's code meaning."""
+
+LATERALITIES: Mapping[str, tuple[str, str]] = {
+    "R": ("24028007", "Right"),
+    "L": ("7771000", "Left"),
+    "B": ("51440002", "Right and left"),
+    "U": ("66459002", "Unilateral"),
+}
+"""Laterality (0020,0060) to DICOM CID 244."""
+
+MODALITIES: Mapping[str, str] = {
+    "AR": "Autorefraction",
+    "BI": "Biomagnetic imaging",
+    "BMD": "Bone Mineral Densitometry",
+    "CR": "Computed Radiography",
+    "CT": "Computed Tomography",
+    "DG": "Diaphanography",
+    "DX": "Digital Radiography",
+    "ECG": "Electrocardiography",
+    "EPS": "Cardiac Electrophysiology",
+    "ES": "Endoscopy",
+    "GM": "General Microscopy",
+    "HD": "Hemodynamic Waveform",
+    "IO": "Intra-oral Radiography",
+    "IVOCT": "Intravascular Optical Coherence Tomography",
+    "IVUS": "Intravascular Ultrasound",
+    "KER": "Keratometry",
+    "LEN": "Lensometry",
+    "LS": "Laser Scan",
+    "MG": "Mammography",
+    "MR": "Magnetic Resonance",
+    "NM": "Nuclear Medicine",
+    "OAM": "Ophthalmic Axial Measurements",
+    "OCT": "Optical Coherence Tomography",
+    "OP": "Ophthalmic Photography",
+    "OPM": "Ophthalmic Mapping",
+    "OPT": "Ophthalmic Tomography",
+    "OPV": "Ophthalmic Visual Field",
+    "OSS": "Optical Surface Scanner",
+    "PT": "Positron emission tomography",
+    "PX": "Panoramic X-Ray",
+    "RF": "Radiofluoroscopy",
+    "RG": "Radiographic imaging",
+    "RTIMAGE": "RT Image",
+    "SM": "Slide Microscopy",
+    "SRF": "Subjective Refraction",
+    "TG": "Thermography",
+    "US": "Ultrasound",
+    "VA": "Visual Acuity",
+    "XA": "X-Ray Angiography",
+    "XC": "External-camera Photography",
+}
+"""DICOM CID 33 (acquisition modality); SEG, SR and others describe no acquisition and are no member."""
+
+UNIT_NAMES: Mapping[str, str] = {
+    "mm": "millimeter",
+    "mL": "milliliter",
+    "ml": "milliliter",
+    "cm2": "square centimeter",
+    "cm3": "cubic centimeter",
+    "%": "percent",
+    "1": "1",
+}
+"""Words for UCUM codes in ``unit``; a code without words stands for itself."""
+
+
+def body_site(body_part: str) -> Resource | None:
+    """Translate a Body Part Examined; None when DICOM gives it no SNOMED code."""
+    found = BODY_SITES.get(body_part.strip().upper())
+    return coding(SNOMED, *found) if found else None
+
+
+def laterality(text: str) -> Resource | None:
+    """Translate a Laterality; None when it is none."""
+    found = LATERALITIES.get(text.strip().upper())
+    return coding(SNOMED, *found) if found else None
+
+
+def modality(text: str) -> Resource | None:
+    """Translate a Modality; None when it is no acquisition modality."""
+    display = MODALITIES.get(text)
+    return coding(DCM, text, display) if display else None
+
+
+def code_of(code: Code | None) -> Resource | None:
+    """Translate a DICOM code; None when its scheme has no FHIR code system we know."""
+    system = SYSTEM_OF_SCHEME.get(code.scheme) if code else None
+    return coding(system, code.value, code.meaning) if code and system else None
