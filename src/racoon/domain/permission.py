@@ -29,6 +29,7 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "archive.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "image.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "measurement.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "measurement.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "study.read": _SITE_STAFF | {Role.READER},
         "track.decide": frozenset(
             {Role.SITE_INFORMATICIAN, Role.DIZ, Role.UAC_MEMBER, Role.UAC_CHAIR, Role.DPO}

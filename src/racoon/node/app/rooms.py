@@ -44,6 +44,11 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
     )
 
 
+def open_images(settings: NodeSettings) -> Archive:
+    """Open the archive in a further process, to read images there."""
+    return open_archive(settings, Database(settings.database))
+
+
 @dataclass
 class Rooms:
     """Services of one process of the node.
