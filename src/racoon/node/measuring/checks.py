@@ -179,7 +179,12 @@ def check_values(values: Iterable[StoredValue]) -> tuple[Check, ...]:
         median = sorted(numbers)[len(numbers) // 2]
         for member, number, score in zip(members, numbers, outlier_scores(numbers), strict=True):
             if score > OUTLIER_SCORE:
-                details = {"value": number, "unit": member.unit, "score": score, "median": median}
+                details: dict[str, float | str] = {
+                    "value": number,
+                    "unit": member.unit,
+                    "score": score,
+                    "median": median,
+                }
                 drawn = next((mask for mask in member.masks if mask.seg_instance_uid), None)
                 found.append(
                     Check(

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 
@@ -21,13 +21,9 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.science.biomarkers import CATALOGUE
-from racoon.science.statistics.agreement import (
-    bland_altman,
-    concordance_correlation,
-    intraclass_correlation,
-    paired,
-)
-from racoon.science.statistics.estimate import Estimate
+
+if TYPE_CHECKING:
+    from racoon.science.statistics.estimate import Estimate
 
 FEWEST_PAIRS = 3
 """Limits of agreement and CCC need three subjects."""
@@ -217,6 +213,13 @@ def promote(
 
 
 def _compare(pairs: list[Pair]) -> Comparison:
+    from racoon.science.statistics.agreement import (  # noqa: PLC0415 - scipy, which only a comparison needs
+        bland_altman,
+        concordance_correlation,
+        intraclass_correlation,
+        paired,
+    )
+
     first = pairs[0].manual
     # Automatic first: a positive bias means that the program measures more.
     table = paired(

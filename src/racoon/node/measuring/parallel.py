@@ -6,7 +6,7 @@ import logging
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -26,6 +26,10 @@ AHEAD = 2
 
 PROCESSES_FROM = 8
 """Series from which further processes are worth the two seconds they take to start."""
+
+
+Results = Generator["tuple[SeriesTask, SeriesResult]", None, None]
+"""Series with what measuring gave, as they are ready; closing it stops the work."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class SeriesTask:
 
 def measure_here(
     plan: MeasuringPlan, work: Sequence[SeriesTask], archive: ImageSource, keys: tuple[str, str]
-) -> Iterator[tuple[SeriesTask, SeriesResult]]:
+) -> Results:
     """Measure one series after the other in this process."""
     tasks = check_plan(plan)
     for item in work:
@@ -64,7 +68,7 @@ def measure_here(
 
 def measure_in_processes(
     plan: MeasuringPlan, work: Sequence[SeriesTask], processes: Processes, keys: tuple[str, str]
-) -> Iterator[tuple[SeriesTask, SeriesResult]]:
+) -> Results:
     """Measure series side by side; results come as they are ready.
 
     A process that is killed, for memory for instance, breaks its pool: what it and its neighbours had in hand

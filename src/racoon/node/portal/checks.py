@@ -80,7 +80,10 @@ def sign_off(request: Request, user: Decider, study: Annotated[str, Form(max_len
     """Sign the study's frozen dataset off."""
     with request.app.state.database.begin() as connection:
         studies, chosen, _ = choose_study(request, connection, study)
-        measuring.sign_off(connection, request.app.state.audit, user, chosen, _dataset(studies, chosen))
+        dataset = _dataset(studies, chosen)
+        if not dataset:
+            raise measuring.ValueMissing("This study has no frozen dataset here; nothing can be signed off.")
+        measuring.sign_off(connection, request.app.state.audit, user, chosen, dataset)
     return _back("/values/checks", study)
 
 

@@ -43,7 +43,10 @@ def test_every_sentence_can_be_said_in_both_languages(database, archive, plan, m
 
 def test_swapped_kidneys_are_found_on_both(database, archive):
     # Columns run to the patient's left (x of LPS), so the first block lies on the right.
-    first, second = block(slice(1, 5), slice(2, 8), slice(2, 6)), block(slice(1, 5), slice(2, 8), slice(16, 20))
+    first, second = (
+        block(slice(1, 5), slice(2, 8), slice(2, 6)),
+        block(slice(1, 5), slice(2, 8), slice(16, 20)),
+    )
     structures = [(CODES["kidney_left"], first, 40), (CODES["kidney_right"], second, 40)]
     manifest = store(archive, structures)
     plan = MeasuringPlan("p", tuple(Measurement("volume", "1", code, BINS) for code, _, _ in structures))

@@ -25,7 +25,7 @@ from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[4]
 SEED = int(os.environ.get("RACOON_ACCEPTANCE_SEED", "1"))
-SERIES = 200 if "RACOON_ACCEPTANCE_SEED" in os.environ else 24
+SERIES = 200 if "RACOON_ACCEPTANCE_SEED" in os.environ else 16
 """The acceptance list measures two hundred series; every day a sample of them is enough."""
 
 
@@ -125,7 +125,7 @@ def test_killed_three_times_the_table_equals_the_undisturbed_run(plan, database,
             return len(_store.load_done(connection, "study-1", manifest.hash))
 
     draw = random.Random(SEED)
-    marks = sorted(draw.sample(range(2, SERIES - 10), 3))
+    marks = sorted(draw.sample(range(2, SERIES - 6), 3))
     stored_at_kill = []
     for mark in marks:
         running = subprocess.Popen(command, cwd=ROOT)
@@ -137,7 +137,9 @@ def test_killed_three_times_the_table_equals_the_undisturbed_run(plan, database,
             running.kill()
             running.wait(30)
         # No process of a killed run works on.
-        eventually(lambda ended=helpers: all(is_gone(item) for item in ended), what="the end of its processes")  # type: ignore[misc]
+        eventually(
+            lambda ended=helpers: all(is_gone(item) for item in ended), what="the end of its processes"
+        )  # type: ignore[misc]
         stored_at_kill.append(done())
     subprocess.run(command, cwd=ROOT, check=True, timeout=540)
     (report,) = tmp_path.glob("done-*.json")
