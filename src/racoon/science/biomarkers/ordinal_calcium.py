@@ -47,7 +47,7 @@ def weston_points(foci_pixels: list[int], maximum_hu: float, blooming_hu: float)
 
 
 def ordinal_points(share: float) -> int:
-    """Points of one artery by the share of its length with calcium: none 0; under a third 1; to two thirds 2; above 3."""
+    """Points of one artery by the share of its length with calcium: none 0; < 1/3 1; to 2/3 2; above 3."""
     if share <= 0.0:
         return 0
     if share < 1.0 / 3.0:

@@ -7,7 +7,7 @@ from alembic import op
 
 from racoon.platform.database import Json, UtcDateTime
 
-revision = "0002_measuring"
+revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
