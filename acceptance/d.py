@@ -34,4 +34,32 @@ STEPS = [
         "outside its limits a value says so, on the command line too",
         tests=("tests/unit/cli/test_measuring_commands.py",),
     ),
+    Step(
+        "killed",
+        "200 series measured at a node while the process is killed three times: the table equals the undisturbed run",
+        tests=("tests/unit/node/measuring/test_processes.py",),
+        times=3,
+    ),
+    Step(
+        "node",
+        "the whole catalogue at a node: structures, facts of the header, reasons for every value that is not valid",
+        tests=(
+            "tests/unit/node/measuring/test_whole_catalogue.py",
+            "tests/unit/node/measuring/test_service.py",
+            "tests/unit/standards/test_acquisition.py",
+        ),
+    ),
+    Step(
+        "pages",
+        "a value's page shows slice, overlay, definition, parameters and provenance; its picture is compared",
+        tests=("tests/unit/node/measuring/test_pages.py",),
+    ),
+    Step(
+        "quality",
+        "checks, exclusion, sign-off, manual against automatic, and limits that nobody can overrule",
+        tests=(
+            "tests/unit/node/measuring/test_checks.py",
+            "tests/unit/node/measuring/test_comparing.py",
+        ),
+    ),
 ]

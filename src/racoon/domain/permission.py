@@ -38,6 +38,7 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "image.delete": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO}),
         "image.delete.confirm": frozenset({Role.DATA_MANAGER, Role.DPO}),
         "measurement.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "measurement.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "study.read": _SITE_STAFF | {Role.READER},
         "track.decide": frozenset(
             {Role.SITE_INFORMATICIAN, Role.DIZ, Role.UAC_MEMBER, Role.UAC_CHAIR, Role.DPO}

@@ -67,11 +67,118 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class MeasuringPlan:
-    """All measurements of a study.
+class SeriesRule:
+    """Which series of a frozen dataset a plan measures; what a rule leaves open fits every series.
 
     Parameters
     ----------
+    modality
+        DICOM modality.
+    maximum_slice_mm
+        Thickest slices; a series that does not say its thickness does not fit.
+    has_contrast
+        With contrast medium, or without.
+    kernels
+        Beginnings of the reconstruction kernels, in capitals.
+    """
+
+    modality: str = ""
+    maximum_slice_mm: float | None = None
+    has_contrast: bool | None = None
+    kernels: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """True when every series fits."""
+        return self == SeriesRule()
+
+    def fits(
+        self, modality: str, slice_thickness_mm: float | None, has_contrast: bool | None, kernel: str
+    ) -> bool:
+        """Tell whether a series fits by what its header says."""
+        if self.modality and modality != self.modality:
+            return False
+        if self.maximum_slice_mm is not None and (
+            slice_thickness_mm is None or slice_thickness_mm > self.maximum_slice_mm + 1e-6
+        ):
+            return False
+        # The Contrast/Bolus module is required if contrast media was used (PS3.3 A.3.3): silence means none.
+        if self.has_contrast is not None and bool(has_contrast) != self.has_contrast:
+            return False
+        return not self.kernels or kernel.upper().startswith(self.kernels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: only what the rule says."""
+        stated = {
+            "modality": self.modality,
+            "maximum_slice_mm": self.maximum_slice_mm,
+            "has_contrast": self.has_contrast,
+            "kernels": list(self.kernels),
+        }
+        return {name: value for name, value in stated.items() if value not in ("", None, [])}
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> SeriesRule:
+        """Read the JSON form."""
+        return cls(**{**document, "kernels": tuple(word.upper() for word in document.get("kernels", ()))})
+
+
+@dataclass(frozen=True)
+class PromotionRule:
+    """When the automatic version of a biomarker may stand in for the manual one, fixed before any value is known.
+
+    Parameters
+    ----------
+    biomarker, version, label
+        Which values: those of one structure drawn by hand and by a program on the same series.
+    minimum_pairs
+        Fewest subjects with both.
+    largest_bias
+        The interval of the mean difference must lie within plus and minus this, in the biomarker's unit.
+    minimum_icc, minimum_ccc
+        Lower limits of the intervals of ICC(2,1) and CCC must reach these.
+    """
+
+    biomarker: str
+    version: str
+    label: Code
+    minimum_pairs: int
+    largest_bias: float
+    minimum_icc: float
+    minimum_ccc: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "biomarker": self.biomarker,
+            "version": self.version,
+            "label": self.label.to_dict(),
+            "minimum_pairs": self.minimum_pairs,
+            "largest_bias": self.largest_bias,
+            "minimum_icc": self.minimum_icc,
+            "minimum_ccc": self.minimum_ccc,
+        }
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> PromotionRule:
+        """Read the JSON form."""
+        return cls(**{**document, "label": Code.from_dict(document["label"])})
+
+
+@dataclass(frozen=True)
+class MeasuringPlan:
+    """All measurements of a study: the protocol of its biomarkers.
+
+    Parameters
+    ----------
+    name
+        Short name for people.
+    measurements
+        What is measured.
+    series
+        Which series of the dataset are measured; the others get the reason ``other_series``.
+    promotions
+        Limits under which automatic values may replace manual ones.
     irregular
         What is done with a series that is no regular volume (missing, uneven, tilted or repeated slices):
         ``refuse`` reports it as a finding, ``resample`` interpolates where that invents no image.
@@ -79,6 +186,8 @@ class MeasuringPlan:
 
     name: str
     measurements: tuple[Measurement, ...]
+    series: SeriesRule = SeriesRule()
+    promotions: tuple[PromotionRule, ...] = ()
     irregular: str = "refuse"
 
     def __post_init__(self) -> None:
@@ -91,9 +200,8 @@ class MeasuringPlan:
         return content_hash(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form; the hash of a plan that says nothing of irregular series stays what it was."""
-        rule = {} if self.irregular == "refuse" else {"irregular": self.irregular}
-        return rule | {
+        """Return the JSON form; parts that say nothing are left out, so that older plans keep their hash."""
+        document: dict[str, Any] = {
             "kind": "measuring",
             "name": self.name,
             "measurements": [
@@ -107,6 +215,13 @@ class MeasuringPlan:
                 for item in self.measurements
             ],
         }
+        if self.irregular != "refuse":
+            document["irregular"] = self.irregular
+        if not self.series.is_open:
+            document["series"] = self.series.to_dict()
+        if self.promotions:
+            document["promotions"] = [rule.to_dict() for rule in self.promotions]
+        return document
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> MeasuringPlan:
@@ -124,6 +239,8 @@ class MeasuringPlan:
                 )
                 for item in document["measurements"]
             ),
+            series=SeriesRule.from_dict(document.get("series", {})),
+            promotions=tuple(PromotionRule.from_dict(item) for item in document.get("promotions", ())),
         )
 
 

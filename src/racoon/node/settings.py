@@ -325,6 +325,8 @@ class NodeSettings(BaseSettings):
         Seconds between two signs of life to CENTRAL.
     ingest_processes
         Processes that de-identify in parallel.
+    measuring_processes
+        Processes that measure in parallel; each holds one image, about 0.5 GB for a thin-slice chest CT.
     engine_host
         Host of CENTRAL's training engine when it differs from what CENTRAL announces.
     """
@@ -336,6 +338,7 @@ class NodeSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     heartbeat_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
     ingest_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    measuring_processes: Annotated[int, Field(ge=1, le=64)] = 1
     engine_host: str | None = None
     http: HttpSettings = HttpSettings()
     dicom: DicomSettings = DicomSettings()

@@ -72,6 +72,10 @@ NAMES: Mapping[str, str] = {
     "detail.frames_with_text": "Frames with text",
     "train.local": "local training",
     "train.federated": "federated training",
+    "limit.pairs": "too few pairs",
+    "limit.bias": "bias too large or too uncertain",
+    "limit.icc": "ICC too low",
+    "limit.ccc": "CCC too low",
 }
 """Stable codes whose English words are not just the code with spaces."""
 
@@ -88,10 +92,12 @@ TONES: Mapping[str, str] = {
             "success",
             "active",
             "valid",
+            "kept",
+            "reached",
         ),
         "good",
     ),
-    **dict.fromkeys(("failed", "failure", "declined", "stopped", "suspended", "rejected"), "bad"),
+    **dict.fromkeys(("failed", "failure", "declined", "stopped", "suspended", "rejected", "excluded"), "bad"),
     **dict.fromkeys(
         (
             "refused",
@@ -102,6 +108,8 @@ TONES: Mapping[str, str] = {
             "rework",
             "conditions_open",
             "not valid",
+            "open",
+            "not reached",
         ),
         "warn",
     ),

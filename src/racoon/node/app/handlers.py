@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from importlib.util import find_spec
 
 from racoon.domain.analysis import AnalysisPlan
@@ -12,13 +13,14 @@ from racoon.learning.flare.site_engine import FlareSite
 from racoon.node.analysing.model import SubjectTable
 from racoon.node.analysing.service import load_subjects
 from racoon.node.analysing.worker import analyse_handler
-from racoon.node.app.rooms import Rooms
+from racoon.node.app.rooms import Rooms, open_images
 from racoon.node.cohorts.worker import count_handler
 from racoon.node.compute.service import Compute, EngineSeat
 from racoon.node.compute.worker import Ports, evaluate_handler, train_federated_handler, train_local_handler
 from racoon.node.curation import service as curation
 from racoon.node.curation.worker import freeze_handler
 from racoon.node.link.service import Line
+from racoon.node.measuring.service import Processes
 from racoon.node.measuring.worker import measure_handler
 from racoon.node.settings import NodeSettings
 
@@ -35,7 +37,8 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
 
     jobs.register("count", count_handler(rooms.database))
     jobs.register("freeze", freeze_handler(rooms.database, rooms.archive, rooms.approvals))
-    jobs.register("measure", measure_handler(rooms.database, rooms.archive, load_manifest))
+    processes = Processes(settings.measuring_processes, partial(open_images, settings))
+    jobs.register("measure", measure_handler(rooms.database, rooms.archive, load_manifest, processes))
 
     def load_table(plan: AnalysisPlan, manifest: DatasetManifest) -> SubjectTable:
         with rooms.database.connect() as connection:

@@ -84,6 +84,11 @@ def fhir_writing(settings: NodeSettings) -> Writing:
     )
 
 
+def open_images(settings: NodeSettings) -> Archive:
+    """Open the archive in a further process, to read images there."""
+    return open_archive(settings, Database(settings.database))
+
+
 @dataclass
 class Rooms:
     """Services of one process of the node.

@@ -40,6 +40,7 @@ measurement = sa.Table(
     sa.Column("key_slice", sa.Integer),
     sa.Column("software", sa.String(80), nullable=False),
     sa.Column("computed_at", UtcDateTime, nullable=False),
+    sa.Column("warnings", Json),
     sa.UniqueConstraint(
         "study_id",
         "dataset_hash",
@@ -149,6 +150,12 @@ def load_values(
         yield row.id, _value_of(row)
 
 
+def load_value(connection: sa.Connection, number: int) -> StoredValue | None:
+    """Load one value by its row number."""
+    row = connection.execute(sa.select(measurement).where(measurement.c.id == number)).first()
+    return _value_of(row) if row else None
+
+
 def load_findings(connection: sa.Connection, *, study_id: str = "", dataset_hash: str = "") -> list[Finding]:
     """Load findings in a stable order; empty arguments match all."""
     columns = measuring_finding.c
@@ -187,6 +194,7 @@ def _row_of(value: StoredValue) -> dict[str, Any]:
         "key_slice": value.key_slice,
         "software": value.software,
         "computed_at": value.computed_at,
+        "warnings": list(value.warnings),
     }
 
 
@@ -213,4 +221,5 @@ def _value_of(row: sa.Row[Any]) -> StoredValue:
         key_slice=row.key_slice,
         software=row.software,
         computed_at=row.computed_at,
+        warnings=tuple(row.warnings or ()),
     )

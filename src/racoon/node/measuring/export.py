@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from racoon.node.measuring.model import StoredValue, title_of
-from racoon.science.biomarkers import REASONS
+from racoon.science.biomarkers.reasons import QUALITY, REASONS
 
 
 def describe(value: StoredValue) -> dict[str, Any]:
@@ -39,6 +40,9 @@ def describe(value: StoredValue) -> dict[str, Any]:
         "key_slice": value.key_slice,
         "software": value.software,
         "computed_at": value.computed_at.isoformat(),
+        "warnings": list(value.warnings),
+        "warning_texts": [QUALITY[code][1] for code in value.warnings if code in QUALITY],
+        "warning_texts_de": [QUALITY[code][0] for code in value.warnings if code in QUALITY],
         "link": value.link,
     }
 
@@ -61,6 +65,10 @@ CSV_COLUMNS = (
     "key_frame",
     "software",
     "computed_at",
+    "warnings",
+    "measurement",
+    "parameters",
+    "masks",
 )
 
 
@@ -75,6 +83,9 @@ def write_csv(values: Sequence[StoredValue]) -> str:
             "label_key": value.label.key if value.label else "",
             "label": value.label.meaning if value.label else "",
             "value": "" if value.value is None else repr(value.value),
+            "warnings": " ".join(value.warnings),
+            "parameters": json.dumps(dict(value.parameters), sort_keys=True),
+            "masks": json.dumps([mask.to_dict() for mask in value.masks], sort_keys=True),
         }
         writer.writerow([_cell(name, row[name]) for name in CSV_COLUMNS])
     return stream.getvalue()

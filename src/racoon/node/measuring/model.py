@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from racoon.domain.canonical import content_hash
 from racoon.domain.coding import Code
 from racoon.domain.identity import Pseudonym
-from racoon.domain.plan import Measurement, MeasuringPlan
+from racoon.domain.plan import Measurement, MeasuringPlan, SeriesRule
 from racoon.errors import Refused
 from racoon.science.biomarkers import CATALOGUE, Definition, get_definition
 from racoon.science.statistics import FixedBins
@@ -27,6 +27,11 @@ _AUTOMATION: Mapping[str, Automation] = {
 
 WITHIN = "within"
 """Plan parameter: codes (``scheme:value``, joined by ``+``) of the reference structure, e.g. both lungs."""
+
+DRAWN = "drawn"
+"""Plan parameter: take only masks of this automation level (``manual``, ``assisted``, ``automatic``)."""
+
+LEVELS: tuple[Automation, ...] = ("manual", "assisted", "automatic")
 
 
 class BadPlan(Refused):
@@ -102,6 +107,8 @@ class StoredValue:
         Program and version that computed it.
     computed_at
         When.
+    warnings
+        Codes of what a reader should know although the value is valid.
     """
 
     study_id: str
@@ -125,15 +132,21 @@ class StoredValue:
     key_slice: int | None
     software: str
     computed_at: datetime
+    warnings: tuple[str, ...] = ()
 
     @property
     def link(self) -> str:
         """Path of the page that shows series, slice and mask of this value."""
-        query = {"instance": self.key_instance_uid} if self.key_instance_uid else {}
-        drawn = next((mask for mask in self.masks if mask.seg_instance_uid), None)
-        if drawn:
-            query |= {"segmentation": drawn.seg_instance_uid, "segment": str(drawn.segment_number)}
-        return f"/reading/series/{self.series_uid}" + (f"?{urlencode(query)}" if query else "")
+        return viewer_link(self.series_uid, self.key_instance_uid, self.masks)
+
+
+def viewer_link(series_uid: str, instance_uid: str, masks: tuple[MaskSource, ...]) -> str:
+    """Path of the viewer at a slice, with the first drawn mask laid over it."""
+    query = {"instance": instance_uid} if instance_uid else {}
+    drawn = next((mask for mask in masks if mask.seg_instance_uid), None)
+    if drawn:
+        query |= {"segmentation": drawn.seg_instance_uid, "segment": str(drawn.segment_number)}
+    return f"/reading/series/{series_uid}" + (f"?{urlencode(query)}" if query else "")
 
 
 @dataclass(frozen=True)
@@ -145,6 +158,33 @@ class Finding:
     series_uid: str
     code: str
     message: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A person's word about a whole dataset: it was looked through, or a program may take over.
+
+    Parameters
+    ----------
+    study_id, dataset_hash
+        Of which study and frozen dataset.
+    kind
+        ``sign_off`` or ``promotion``.
+    about
+        Key of the promoted biomarker; empty for a sign-off.
+    document
+        What it rested on: counts of checks, or the agreement and its limits.
+    decided_by, decided_at
+        Who and when.
+    """
+
+    study_id: str
+    dataset_hash: str
+    kind: Literal["sign_off", "promotion"]
+    about: str
+    document: Mapping[str, Any]
+    decided_by: str
+    decided_at: datetime
 
 
 @dataclass(frozen=True)
@@ -161,12 +201,20 @@ class RunSummary:
         Values stored for the dataset and plan after the run.
     findings
         Series that could not be measured.
+    seconds
+        Time of this run.
     """
 
     series: int
     measured: int
     values: int
     findings: int
+    seconds: float = 0.0
+
+    @property
+    def series_per_minute(self) -> float:
+        """Rate of this run; 0 when nothing was left to do."""
+        return 60.0 * self.measured / self.seconds if self.measured and self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -180,13 +228,17 @@ class Task:
     definition
         Installed definition.
     parameters
-        Overrides for the definition, without ``within``.
+        Overrides for the definition, without ``within`` and ``drawn``.
     within
         Codes (``scheme:value``) of the reference structure.
     bins
         Histogram bins.
     irregular
         What the plan says about series that are no regular volume: ``refuse`` or ``resample``.
+    drawn
+        Automation level of the masks to take; empty for any.
+    series
+        Which series the plan measures.
     """
 
     measurement: Measurement
@@ -195,6 +247,8 @@ class Task:
     within: tuple[str, ...]
     bins: FixedBins
     irregular: str = "refuse"
+    drawn: str = ""
+    series: SeriesRule = field(default_factory=SeriesRule)
 
     @property
     def label_key(self) -> str:
@@ -204,12 +258,16 @@ class Task:
     @property
     def identity(self) -> tuple[str, str, str, str]:
         """What makes a stored value of a series the answer to this task: a restart looks for it."""
-        return (
-            self.definition.id,
-            self.definition.version,
-            self.label_key,
-            content_hash(self._parameters),
-        )
+        stated: dict[str, Any] = dict(self._parameters)
+        if not self.series.is_open:
+            # Under another rule the same series may have no value.
+            stated["series rule"] = self.series.to_dict()
+        return self.definition.id, self.definition.version, self.label_key, content_hash(stated)
+
+    @property
+    def structures(self) -> frozenset[str]:
+        """Names of the further structures the definition needs or can use."""
+        return self.definition.further_structures(self.parameters)
 
     @property
     def _parameters(self) -> dict[str, float | int | str]:
@@ -229,7 +287,7 @@ def check_plan(plan: MeasuringPlan) -> tuple[Task, ...]:
         If a parameter, structure or bin makes no sense, or a measurement stands twice: the same measurement
         with two sets of bins would let overlapping bins be subtracted from each other.
     """
-    tasks = tuple(_task(measurement, plan.irregular) for measurement in plan.measurements)
+    tasks = tuple(_task(measurement, plan) for measurement in plan.measurements)
     if not tasks:
         raise BadPlan("The measuring plan names no measurement.")
     if len({task.identity for task in tasks}) != len(tasks):
@@ -237,10 +295,16 @@ def check_plan(plan: MeasuringPlan) -> tuple[Task, ...]:
     return tasks
 
 
-def _task(measurement: Measurement, irregular: str) -> Task:
+def _task(measurement: Measurement, plan: MeasuringPlan) -> Task:
     definition = get_definition(measurement.biomarker, measurement.version)
     parameters = dict(measurement.parameters)
     within = tuple(part for part in str(parameters.pop(WITHIN, "")).split("+") if part)
+    drawn = str(parameters.pop(DRAWN, ""))
+    if drawn and drawn not in LEVELS:
+        raise BadPlan(
+            f"The measurement {measurement.key[:120]!r} asks for masks drawn {drawn[:40]!r}; "
+            "write manual, assisted or automatic."
+        )
     try:
         definition.merged(parameters)
         bins = FixedBins(measurement.bins.lower, measurement.bins.upper, measurement.bins.width)
@@ -251,14 +315,17 @@ def _task(measurement: Measurement, irregular: str) -> Task:
     if bool(within) != definition.needs_reference:
         needs = "needs" if definition.needs_reference else "takes no"
         raise BadPlan(f"The measurement {measurement.key[:120]!r} {needs} parameter 'within'.")
-    return Task(measurement, definition, parameters, within, bins, irregular)
+    return Task(measurement, definition, parameters, within, bins, plan.irregular, drawn, plan.series)
+
+
+def level_of(algorithm_type: str) -> Automation:
+    """Automation level of a Segment Algorithm Type; an unknown type counts as automatic."""
+    return _AUTOMATION.get(algorithm_type, "automatic")
 
 
 def automation_of(masks: tuple[MaskSource, ...]) -> Automation | None:
-    """Name the most automatic of the masks' origins; an unknown type counts as automatic."""
-    levels = [_AUTOMATION.get(mask.algorithm_type, "automatic") for mask in masks]
-    order: tuple[Automation, ...] = ("manual", "assisted", "automatic")
-    return max(levels, key=order.index, default=None)
+    """Name the most automatic of the masks' origins."""
+    return max((level_of(mask.algorithm_type) for mask in masks), key=LEVELS.index, default=None)
 
 
 def title_of(value: StoredValue, language: str = "en") -> str:

@@ -6,7 +6,10 @@ import dataclasses
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
 
 from racoon import __version__
 from racoon.domain.dataset import DatasetSeries
@@ -14,10 +17,21 @@ from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect, RacoonError, Unavailable
 from racoon.node.archive.model import InstanceRow, SeriesRow
 from racoon.node.archive.service import SegmentationMask
-from racoon.node.measuring.model import Finding, StoredValue, Task, automation_of
-from racoon.node.measuring.regions import Structure, Structures
+from racoon.node.measuring.checks import Check, check_series
+from racoon.node.measuring.model import (
+    DRAWN,
+    WITHIN,
+    Finding,
+    MaskSource,
+    StoredValue,
+    Task,
+    automation_of,
+)
+from racoon.node.measuring.regions import Structure, Structures, Wanted
 from racoon.platform import clock
-from racoon.science.biomarkers import Context, Value
+from racoon.science.biomarkers import Context, Definition, Value
+from racoon.science.image import Image
+from racoon.standards.acquisition import Acquisition, read_acquisition
 from racoon.standards.dicom.resampling import is_resampled
 from racoon.standards.dicom.volume import Volume
 
@@ -48,6 +62,10 @@ class ImageSource(Protocol):
         """Stored instances of a series."""
         ...
 
+    def metadata(self, series_uid: str) -> Iterator[tuple[str, dict[str, Any], bool]]:
+        """Yield (instance, header in DICOM JSON, whether it is complete)."""
+        ...
+
     def segmentations(self, series_uid: str) -> Sequence[InstanceRow]:
         """SEG instances drawn on a series."""
         ...
@@ -61,47 +79,83 @@ class ImageSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SeriesResult:
+    """What measuring one series gave.
+
+    Parameters
+    ----------
+    values
+        To store.
+    findings
+        Why it could not be measured.
+    checks
+        What a person should look at although it was measured.
+    """
+
+    values: tuple[StoredValue, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+
 def measure_series(
     tasks: Sequence[Task], entry: DatasetSeries, archive: ImageSource, keys: tuple[str, str, str]
-) -> tuple[list[StoredValue], list[Finding]]:
+) -> SeriesResult:
     """Measure one series; whatever is wrong with it becomes a finding, not the end of the run."""
     try:
-        return _measure_series(tasks, entry, archive, keys), []
+        return _measure_series(tasks, entry, archive, keys)
     except Unavailable:
         raise
     except RacoonError as error:
-        return [], [Finding(*keys, error.error_code, error.public_message)]
+        return SeriesResult(findings=(Finding(*keys, error.error_code, error.public_message),))
     except Exception as error:  # noqa: BLE001 - one broken series must not stop the other thousand
         _log.warning("series could not be measured", exc_info=True, extra={"code": "measuring.defect"})
         text = f"The series could not be measured ({type(error).__name__}); the node's log names the place."
-        return [], [Finding(*keys, "measuring.defect", text)]
+        return SeriesResult(findings=(Finding(*keys, "measuring.defect", text),))
 
 
 def _measure_series(
     tasks: Sequence[Task], entry: DatasetSeries, archive: ImageSource, keys: tuple[str, str, str]
-) -> list[StoredValue]:
+) -> SeriesResult:
     facts = archive.series_row(entry.series_uid).facts
     if len(archive.instances(entry.series_uid)) != entry.instance_count:
         raise DatasetChanged("The series no longer has the instances it had when the dataset was frozen.")
-    resample = any(task.irregular == "resample" for task in tasks)
-    volume = archive.load_volume(entry.series_uid, resample=resample)
-    structures = Structures(volume.image, _frozen_masks(archive, entry, volume), _wanted(tasks))
+    taken = _acquisition(archive, entry.series_uid)
     context = Context(
         modality=facts.modality,
-        kvp=facts.kvp,
-        has_contrast=facts.has_contrast,
-        slice_thickness_mm=facts.slice_thickness_mm,
-        kernel=facts.kernel,
+        kvp=taken.kvp,
+        has_contrast=taken.has_contrast,
+        slice_thickness_mm=taken.slice_thickness_mm,
+        kernel=taken.kernel,
+        is_gated=taken.is_gated,
+        suv_factor=taken.suv_factor,
     )
+    rule = tasks[0].series
+    if not rule.fits(facts.modality, taken.slice_thickness_mm, taken.has_contrast, taken.kernel):
+        # No image is read for a series the protocol leaves out.
+        left_out = [
+            (task, task.definition.missing("other_series", context, task.parameters)) for task in tasks
+        ]
+        return SeriesResult(tuple(_stored(task, (), value, None, entry, keys) for task, value in left_out))
+    volume = archive.load_volume(
+        entry.series_uid, resample=any(task.irregular == "resample" for task in tasks)
+    )
+    if taken.suv_factor not in (None, 1.0):
+        scaled = volume.image.voxels.astype(np.float32) * np.float32(taken.suv_factor)
+        volume = dataclasses.replace(volume, image=Image(scaled, volume.image.affine))
+    structures = Structures(volume.image, _frozen_masks(archive, entry, volume), Wanted.of(tasks))
     values = []
     for task in tasks:
-        structure, value = _measure(task, structures, context)
-        values.append(_stored(task, structure, value, volume, entry, keys))
-    return values
+        used, value = _measure(task, structures, context, taken)
+        values.append(_stored(task, _sources(used), value, volume, entry, keys))
+    checks = check_series(values, structures, volume, taken, facts.modality)
+    return SeriesResult(tuple(values), (), checks)
 
 
-def _wanted(tasks: Sequence[Task]) -> set[str]:
-    return {key for task in tasks for key in (task.label_key, *task.within) if key}
+def _acquisition(archive: ImageSource, series_uid: str) -> Acquisition:
+    """Facts of the first object's header; all images of a series share them (PS3.3 A.1.4)."""
+    document = next((document for _, document, _ in archive.metadata(series_uid)), {})
+    return read_acquisition(document)
 
 
 def _frozen_masks(archive: ImageSource, entry: DatasetSeries, volume: Volume) -> Iterator[SegmentationMask]:
@@ -116,33 +170,60 @@ def _frozen_masks(archive: ImageSource, entry: DatasetSeries, volume: Volume) ->
             yield mask
 
 
-def _measure(task: Task, structures: Structures, context: Context) -> tuple[Structure | None, Value]:
+def _measure(
+    task: Task, structures: Structures, context: Context, taken: Acquisition
+) -> tuple[list[Structure], Value]:
+    """Compute one value; also return the structures it was computed from, the measured one first."""
     definition = task.definition
+    parameters = {**_of_subject(definition, taken), **task.parameters}
     if not definition.validity.defines(context):
-        return None, definition.missing("wrong_modality", context, task.parameters)
-    structure = structures.get((task.label_key,)) if task.label_key else structures.body()
+        return [], definition.missing("wrong_modality", context, parameters)
+    label = task.measurement.label
+    structure = structures.of_label(label, task.drawn) if label else structures.body()
     if structure is None:
-        return None, definition.missing("mask_missing", context, task.parameters)
+        return [], definition.missing("mask_missing", context, parameters)
+    used = [structure]
     if task.within:
-        reference = structures.get(task.within)
+        reference = structures.get(task.within, task.drawn) or structures.get(task.within)
+        used += [reference] if reference else []
         context = dataclasses.replace(context, reference=reference.region if reference else None)
-    return structure, definition.compute_region(structure.region, context, task.parameters)
+    further = {}
+    for name in sorted(task.structures):
+        # A comparison stays on one automation level where it can.
+        other = structures.named(name, task.drawn) or structures.named(name)
+        if other is not None:
+            further[name] = other.region
+            used.append(other)
+    context = dataclasses.replace(context, structures=further)
+    return used, definition.compute_region(structure.region, context, parameters)
+
+
+def _of_subject(definition: Definition, taken: Acquisition) -> dict[str, float | str]:
+    """Facts of the subject that a definition asks for; what the plan says wins over them."""
+    return {
+        name: fact
+        for name, fact in taken.subject.items()
+        if name in definition.defaults and isinstance(definition.defaults[name], str) == isinstance(fact, str)
+    }
+
+
+def _sources(used: Sequence[Structure]) -> tuple[MaskSource, ...]:
+    return tuple(dict.fromkeys(source for structure in used for source in structure.sources))
 
 
 def _stored(
     task: Task,
-    structure: Structure | None,
+    sources: tuple[MaskSource, ...],
     value: Value,
-    volume: Volume,
+    volume: Volume | None,
     entry: DatasetSeries,
     keys: tuple[str, str, str],
 ) -> StoredValue:
     biomarker, version, _, parameters_hash = task.identity
-    sources = structure.sources if structure else ()
     # A slice of an interpolated volume is no instance's; the value then links to the series alone.
-    place = value.key_slice if volume.instance_uids else None
-    within = {"within": "+".join(task.within)} if task.within else {}
-    geometry = {"geometry": "resampled"} if is_resampled(volume) else {}
+    place = value.key_slice if volume is not None and volume.instance_uids else None
+    resampled = "resampled" if volume is not None and is_resampled(volume) else ""
+    stated = {WITHIN: "+".join(task.within), DRAWN: task.drawn, "geometry": resampled}
     return StoredValue(
         study_id=keys[0],
         dataset_hash=keys[1],
@@ -157,12 +238,13 @@ def _stored(
         unit=value.unit,
         valid=value.valid,
         reason=value.reason,
-        parameters={**value.parameters, **within, **geometry},
+        parameters={**value.parameters, **{name: word for name, word in stated.items() if word}},
         masks=sources,
         automation=automation_of(sources),
-        key_instance_uid=volume.instance_uids[place] if place is not None else "",
-        key_frame=volume.frame_numbers[place] if place is not None else 0,
+        key_instance_uid=volume.instance_uids[place] if volume and place is not None else "",
+        key_frame=volume.frame_numbers[place] if volume and place is not None else 0,
         key_slice=place,
         software=SOFTWARE,
         computed_at=clock.now(),
+        warnings=value.warnings,
     )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,13 +15,35 @@ import sqlalchemy as sa
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym
 from racoon.domain.plan import MeasuringPlan
-from racoon.node.measuring import _store
+from racoon.errors import Refused
+from racoon.node.measuring import _decisions, _store
+from racoon.node.measuring.checks import Check, check_values
+from racoon.node.measuring.comparing import compare, judge, promote
 from racoon.node.measuring.export import describe, write_csv
 from racoon.node.measuring.model import Finding, RunSummary, StoredValue, Task, check_plan
-from racoon.node.measuring.series import SOFTWARE, ImageSource, measure_series
+from racoon.node.measuring.parallel import (
+    PROCESSES_FROM,
+    Processes,
+    SeriesTask,
+    measure_here,
+    measure_in_processes,
+)
+from racoon.node.measuring.picture import draw
+from racoon.node.measuring.quality import checks, decide, decisions, sign_off
+from racoon.node.measuring.series import SOFTWARE, ImageSource
 from racoon.node.release.model import MeasuredAggregate, largest_share
 from racoon.platform.database import Database
 from racoon.science.statistics import Moments
+
+_log = logging.getLogger(__name__)
+
+
+class ValueMissing(Refused):
+    """A value that is not there, or that may not be read: both answer the same."""
+
+    code = "measuring.value_missing"
+    status = 404
+
 
 Progress = Callable[[int, int, str], None]
 """``(series done, series in all, public note)``; it may raise to stop the run."""
@@ -29,6 +55,7 @@ def run_protocol(
     archive: ImageSource,
     database: Database,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> RunSummary:
     """Measure every series of a dataset that is not measured yet.
 
@@ -43,7 +70,9 @@ def run_protocol(
     database
         Where values go: one short transaction per series, so a kill loses at most one series' work.
     progress
-        Called after each series.
+        Called after each series; its note says how many series a minute are done.
+    processes
+        Further processes to measure in; without them it happens here, one series after the other.
 
     Returns
     -------
@@ -64,21 +93,42 @@ def run_protocol(
     dataset_hash = manifest.hash
     with database.connect() as connection:
         done = _store.load_done(connection, manifest.study_id, dataset_hash)
+    keys = (manifest.study_id, dataset_hash)
+    wanted = frozenset(task.identity for task in tasks)
+    work = [
+        SeriesTask(entry, missing)
+        for entry in sorted(manifest.series)
+        if (missing := wanted - done.get(entry.series_uid, set()))
+    ]
+    begun = time.monotonic()
     measured = found = 0
-    for position, entry in enumerate(sorted(manifest.series), start=1):
-        missing = [task for task in tasks if task.identity not in done.get(entry.series_uid, set())]
-        if missing:
-            keys = (manifest.study_id, dataset_hash, entry.series_uid)
-            values, findings = measure_series(missing, entry, archive, keys)
+    before = len(manifest.series) - len(work)
+    if progress is not None and before:
+        progress(before, len(manifest.series), "")
+    if processes is not None and processes.count > 1 and len(work) >= PROCESSES_FROM:
+        results = measure_in_processes(plan, work, processes, keys)
+    else:
+        results = measure_here(plan, work, archive, keys)
+    with contextlib.closing(results):
+        for item, result in results:
+            series_keys = (*keys, item.entry.series_uid)
             with database.begin() as connection:
-                _store.save_series(connection, values, findings, keys)
+                _store.save_series(connection, result.values, result.findings, series_keys)
+                _decisions.save_checks(connection, *keys, result.checks)
             measured += 1
-            found += bool(findings)
-        if progress is not None:
-            progress(position, len(manifest.series), "")
-    with database.connect() as connection:
-        stored = sum(1 for _ in _plan_values(connection, tasks, manifest.study_id, dataset_hash))
-    return RunSummary(len(manifest.series), measured, stored, found)
+            found += bool(result.findings)
+            if progress is not None:
+                rate = 60.0 * measured / max(time.monotonic() - begun, 1e-6)
+                progress(before + measured, len(manifest.series), f"{rate:.0f} / min")
+    with database.begin() as connection:
+        values = [value for _, value in _plan_values(connection, tasks, *keys)]
+        _decisions.save_checks(connection, *keys, check_values(values))
+    summary = RunSummary(len(manifest.series), measured, len(values), found, time.monotonic() - begun)
+    if measured:
+        _log.info(
+            "series measured", extra={"count": measured, "per_minute": round(summary.series_per_minute)}
+        )
+    return summary
 
 
 def aggregates(
@@ -104,13 +154,15 @@ def aggregates(
         In the plan's order; unprotected, only for ``release``.
     """
     tasks = check_plan(plan)
+    keys = (manifest.study_id, manifest.hash)
     subjects = {
         entry.series_uid: entry.pseudonym for entry in manifest.series if is_readable(entry.pseudonym)
     }
+    excluded = [check for check in checks(connection, *keys) if check.state == "excluded"]
     values: dict[tuple[str, str, str, str], list[StoredValue]] = defaultdict(list)
-    for task, value in _plan_values(connection, tasks, manifest.study_id, manifest.hash):
+    for task, value in _plan_values(connection, tasks, *keys):
         if value.series_uid in subjects:
-            values[task.identity].append(value)
+            values[task.identity].append(_reviewed(value, excluded))
     return tuple(_aggregate(task, values[task.identity], subjects) for task in tasks)
 
 
@@ -138,6 +190,20 @@ def load_values(
     )
 
 
+def load_value(connection: sa.Connection, number: int) -> StoredValue:
+    """Load one stored value by its row number.
+
+    Raises
+    ------
+    ValueMissing
+        If there is no such value.
+    """
+    found = _store.load_value(connection, number)
+    if found is None:
+        raise ValueMissing("There is no such value; open the list again.")
+    return found
+
+
 def load_findings(connection: sa.Connection, *, study_id: str = "", dataset_hash: str = "") -> list[Finding]:
     """Load the series that could not be measured, with the reason in plain words."""
     return _store.load_findings(connection, study_id=study_id, dataset_hash=dataset_hash)
@@ -152,6 +218,13 @@ def _plan_values(
         task = by_identity.get((value.biomarker, value.version, label_key, value.parameters_hash))
         if task is not None:
             yield task, value
+
+
+def _reviewed(value: StoredValue, excluded: Sequence[Check]) -> StoredValue:
+    """Take out what a person excluded: it counts as a subject without a valid value, and says so."""
+    if value.valid and any(check.concerns(value) for check in excluded):
+        return dataclasses.replace(value, valid=False, reason="excluded")
+    return value
 
 
 def _aggregate(
@@ -211,11 +284,22 @@ def _description(task: Task) -> dict[str, Any]:
 __all__ = [
     "SOFTWARE",
     "ImageSource",
+    "Processes",
     "Progress",
+    "ValueMissing",
     "aggregates",
+    "checks",
+    "compare",
+    "decide",
+    "decisions",
     "describe",
+    "draw",
+    "judge",
     "load_findings",
+    "load_value",
     "load_values",
+    "promote",
     "run_protocol",
+    "sign_off",
     "write_csv",
 ]

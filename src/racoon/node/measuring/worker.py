@@ -25,6 +25,7 @@ def measure_handler(
     database: Database,
     archive: service.ImageSource,
     load_manifest: Callable[[str, str], DatasetManifest],
+    processes: service.Processes | None = None,
 ) -> Handler:
     """Build the handler of ``measure`` jobs; parameters ``plan`` and ``dataset_hash``.
 
@@ -36,6 +37,8 @@ def measure_handler(
         Where image and masks come from; also asked, when values are summed up, whose may still be used.
     load_manifest
         ``(study_id, dataset_hash)`` → the frozen dataset.
+    processes
+        Further processes to measure in.
     """
 
     def handle(offer: JobOffer, study: StudyAtSite | None, report: Progress) -> Outcome:
@@ -43,7 +46,7 @@ def measure_handler(
         if study is None or study.dataset_hash is None:
             raise BadMeasuringJob("This site has frozen no dataset for the study.")
         manifest = load_manifest(offer.study_id, study.dataset_hash)
-        service.run_protocol(plan, manifest, archive, database, report)
+        service.run_protocol(plan, manifest, archive, database, report, processes)
         with database.connect() as connection:
             aggregates = service.aggregates(connection, plan, manifest, archive.is_readable)
         return Outcome(

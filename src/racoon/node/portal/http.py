@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -12,16 +11,16 @@ from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import SITE_TRACK_PATH, SITE_TRACK_TABLE
 from racoon.node.approvals.service import Approvals
 from racoon.node.jobs.service import Jobs
-from racoon.node.measuring import service as measuring
+from racoon.node.portal import checks, values
 from racoon.node.portal.model import Facts, steps_open_to, tasks_for
 from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
-from racoon.web.translation import language_of
-from racoon.web.words import words_of
 
 router = APIRouter(include_in_schema=False)
+router.include_router(checks.router)
+router.include_router(values.router)
 
 Anyone = Annotated[User, Depends(require("overview.read"))]
 StudyReader = Annotated[User, Depends(require("study.read"))]
@@ -29,10 +28,7 @@ Decider = Annotated[User, Depends(require("track.decide"))]
 JobReader = Annotated[User, Depends(require("job.read"))]
 JobStopper = Annotated[User, Depends(require("job.cancel"))]
 ReleaseReader = Annotated[User, Depends(require("release.read"))]
-ValueReader = Annotated[User, Depends(require("measurement.read"))]
 AuditReader = Annotated[User, Depends(require("audit.read"))]
-
-VALUES_SHOWN = 2000
 
 
 @router.get("/")
@@ -146,39 +142,6 @@ def show_releases(request: Request, user: ReleaseReader) -> Response:  # noqa: A
     with request.app.state.database.connect() as connection:
         releases = gate.releases(connection)
     return render(request, "node/portal/releases.html", releases=releases, policy=gate.policy)
-
-
-@router.get("/values")
-def show_values(request: Request, user: ValueReader, study: str = "", measurement: str = "") -> Response:  # noqa: ARG001
-    """Show measured values; each opens its pixels."""
-    approvals: Approvals = request.app.state.approvals
-    with request.app.state.database.connect() as connection:
-        studies = approvals.studies(connection)
-        # Without a choice: the newest study that has values.
-        chosen, loaded = study, []
-        for candidate in [study] if study else [item.study_id for item in studies]:
-            chosen = candidate
-            loaded = list(measuring.load_values(connection, study_id=candidate, limit=VALUES_SHOWN))
-            if loaded:
-                break
-    rows = [measuring.describe(value) for _, value in loaded]
-    titles = {row["measurement"]: _title(row, language_of(request)) for row in rows}
-    shown = [row for row in rows if not measurement or row["measurement"] == measurement]
-    return render(
-        request,
-        "node/portal/values.html",
-        studies=studies,
-        chosen=chosen,
-        titles=titles,
-        measurement=measurement,
-        rows=shown,
-        total=len(shown),
-    )
-
-
-def _title(row: Mapping[str, Any], language: str) -> str:
-    title = str(row["title_de"] if language == "de" else row["title"])
-    return f"{title}: {words_of(language)(row['label']['meaning'])}" if row["label"] else title
 
 
 @router.get("/audit")

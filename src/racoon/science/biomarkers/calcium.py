@@ -23,7 +23,7 @@ from racoon.science.biomarkers.definition import (
     Validity,
     whole_structure,
 )
-from racoon.science.biomarkers.structures import AORTA, CORONARIES
+from racoon.science.biomarkers.structures import AORTA, CORONARIES, VERTEBRAE
 
 _AGATSTON = "Agatston 1990, doi:10.1016/0735-1097(90)90282-T"
 _STANDARD = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True, maximum_slice_mm=3.0)
@@ -69,18 +69,37 @@ def lesions_of(
     """
     from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
 
+    for index, labels, numbers, sizes in _labelled(voxels, mask, pixel_mm2, parameters):
+        peaks = ndimage.maximum(voxels[index], labels, numbers)
+        sums = ndimage.sum_labels(voxels[index], labels, numbers)
+        for size, peak, total in zip(sizes, peaks, sums, strict=True):
+            yield Lesion(index, float(size) * pixel_mm2, int(size), float(peak), float(total))
+
+
+def lesion_pixels(
+    voxels: NDArray[Any], mask: NDArray[np.bool_], pixel_mm2: float, parameters: Parameters
+) -> NDArray[np.bool_]:
+    """Mark the pixels of the lesions that :func:`lesions_of` counts; same arguments."""
+    marked = np.zeros(mask.shape, bool)
+    for index, labels, numbers, _ in _labelled(voxels, mask, pixel_mm2, parameters):
+        marked[index] = np.isin(labels, numbers)
+    return marked
+
+
+def _labelled(
+    voxels: NDArray[Any], mask: NDArray[np.bool_], pixel_mm2: float, parameters: Parameters
+) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]]:
+    """Lesions of each slice that are large enough: slice, labels, their numbers and sizes in pixels."""
+    from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
+
     dense: NDArray[np.bool_] = np.greater_equal(voxels, float(parameters["threshold_hu"])) & mask
     neighbours = ndimage.generate_binary_structure(2, 2 if int(parameters["connectivity"]) == 8 else 1)
     for index in np.flatnonzero(dense.any(axis=(1, 2))):
         labels, count = ndimage.label(dense[index], neighbours)
-        numbers = np.arange(1, count + 1)
-        sizes = ndimage.sum_labels(dense[index], labels, numbers)
-        peaks = ndimage.maximum(voxels[index], labels, numbers)
-        sums = ndimage.sum_labels(voxels[index], labels, numbers)
-        for size, peak, total in zip(sizes, peaks, sums, strict=True):
-            area = float(size) * pixel_mm2
-            if area >= float(parameters["smallest_mm2"]) - 1e-9:
-                yield Lesion(int(index), area, int(size), float(peak), float(total))
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        numbers = np.flatnonzero(sizes * pixel_mm2 >= float(parameters["smallest_mm2"]) - 1e-9) + 1
+        if numbers.size:
+            yield int(index), labels, numbers, sizes[numbers - 1]
 
 
 def _found(region: Region, parameters: Parameters) -> list[Lesion]:
@@ -120,6 +139,9 @@ def _category(region: Region, context: Context, parameters: Parameters) -> Measu
     return Measured(float(cac_drs_category(found.value)), "", found.key_slice)
 
 
+_NEIGHBOURS = ("coronary_artery", "aortic_valve", *VERTEBRAE)
+
+
 def _around(formula: Formula) -> Formula:
     def grown(region: Region, context: Context, parameters: Parameters) -> Measured:
         wider = region.grown(float(parameters["margin_mm"]))
@@ -128,7 +150,7 @@ def _around(formula: Formula) -> Formula:
         box, mask = wider
         for name, other in context.structures.items():
             # Their calcium is not the aorta's, and vertebrae lie next to it.
-            if name.startswith(("coronary_artery", "vertebra_", "aortic_valve")):
+            if name in _NEIGHBOURS:
                 mask &= ~_inside(other, box.start, mask.shape)
         return formula(region.part(box, mask), context, parameters)
 
@@ -184,6 +206,7 @@ def _definition(
         defaults=defaults,
         required=("mg_per_cm3_per_hu",) if needs_factor else (),
         applies_to=AORTA if aorta else CORONARIES,
+        uses=_NEIGHBOURS if aorta else (),
         quality=(whole_structure,) if aorta else (),
         ranges="" if aorta else "0; 1–10; 11–100; 101–400; >400 AU",
     )

@@ -54,6 +54,8 @@ class Context:
         ``True`` when the scan was triggered by the heart beat.
     structures
         Further regions of the same image by name, for definitions that compare structures.
+    suv_factor
+        For PET: by what the stored values were multiplied to give SUV; ``None`` when that can't be known.
     """
 
     modality: str
@@ -65,16 +67,20 @@ class Context:
     has_header: bool = True
     is_gated: bool | None = None
     structures: Mapping[str, Region] = field(default_factory=dict)
+    suv_factor: float | None = None
 
     def acquisition(self) -> dict[str, Any]:
         """Return the facts that belong beside every value."""
-        return {
+        facts: dict[str, Any] = {
             "modality": self.modality,
             "kvp": self.kvp,
             "has_contrast": bool(self.has_contrast) if self.has_header else self.has_contrast,
             "slice_thickness_mm": self.slice_thickness_mm,
             "kernel": self.kernel,
         }
+        if self.is_gated is not None:
+            facts["is_gated"] = self.is_gated
+        return facts if self.suv_factor is None else {**facts, "suv_factor": self.suv_factor}
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,8 @@ class Validity:
         Thickest slice for which the rule holds.
     gated
         True when the scan has to be triggered by the heart beat.
+    uptake
+        True when the values have to be SUV: a header must then allow the conversion.
     """
 
     modalities: frozenset[str] = frozenset()
@@ -103,6 +111,7 @@ class Validity:
     enhanced: bool = False
     maximum_slice_mm: float | None = None
     gated: bool = False
+    uptake: bool = False
 
     def defines(self, context: Context) -> bool:
         """Tell whether the value exists for this kind of image; an unknown kind is judged by ``reason``."""
@@ -112,6 +121,8 @@ class Validity:
         """Name what makes the value invalid; empty when nothing does."""
         if self.modalities and not context.modality:
             return "modality_unknown"
+        if self.uptake and context.has_header and context.suv_factor is None:
+            return "uptake_unknown"
         return self._tube(context) or self._medium(context) or self._timing(context)
 
     def _tube(self, context: Context) -> str:
@@ -230,6 +241,8 @@ class Definition:
         Names of the structures (``science.biomarkers.structures``) it is meant for; empty for any.
     needs
         Names of further structures that ``Context.structures`` must hold.
+    uses
+        Names of structures that change the value when they are there, and may be missing.
     required
         Parameters without a sensible default; 0 means "not given".
     quality
@@ -253,6 +266,7 @@ class Definition:
     method: Literal["volumetric", "density", "length"] = "density"
     applies_to: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     quality: tuple[Quality, ...] = ()
     ranges: str = ""
@@ -315,6 +329,12 @@ class Definition:
             if self.method == "density" and not other.is_finite:
                 return "not_finite"
         return "parameter_missing" if any(not used[name] for name in self.required) else ""
+
+    def further_structures(self, parameters: Parameters | None = None) -> frozenset[str]:
+        """Names of the structures to load beside the measured one: needed ones and those it can use."""
+        used = self.merged(parameters)
+        level = {f"vertebra_{str(used['level']).lower()}"} if "level" in used else set()
+        return frozenset({*self.needs, *self.uses, *level})
 
     def missing(self, reason: str, context: Context, parameters: Parameters | None = None) -> Value:
         """Return the value of a structure that was not there to measure."""

@@ -61,3 +61,17 @@ MEAN_INTENSITY = Definition(
     compute_formula=_mean,
     validity=Validity(frozenset({"MR"})),
 )
+
+EFFUSION_DENSITY = Definition(
+    id="effusion_density",
+    version="1",
+    title_de="Ergussdichte",
+    title_en="Effusion density",
+    unit=HOUNSFIELD,
+    formula="mean of the HU of all voxels of the effusion",
+    source="Abramowitz 2009, doi:10.4329/wjr.v1.i1.47",
+    compute_formula=_mean,
+    validity=CT,
+    applies_to=("pleural_effusion", "pericardial_effusion"),
+    ranges="transudates and exudates overlap below 20 HU; above 35 HU blood is likely",
+)

@@ -92,6 +92,10 @@ def _involvement(region: Region, context: Context, _parameters: Parameters) -> M
     return Measured(100.0 * region.voxel_count / whole)
 
 
+def _reticular(region: Region, context: Context, _parameters: Parameters) -> Measured:
+    return Measured(100.0 * region.voxel_count / region.join(context.structures["lung"]))
+
+
 MEAN_LUNG_DENSITY = Definition(
     id="mean_lung_density",
     version="1",
@@ -177,5 +181,20 @@ OPACITY_INVOLVEMENT = Definition(
     validity=Validity(frozenset({"CT"})),
     needs_reference=True,
     applies_to=("lung_opacity",),
+    method="volumetric",
+)
+
+RETICULAR_PERCENT = Definition(
+    id="reticular_percent",
+    version="1",
+    title_de="Anteil der Retikulationen an der Lunge",
+    title_en="Share of the lungs taken by reticulation",
+    unit="%",
+    formula="100 × voxels of the reticulation / voxels of the reticulation or the lungs; from masks only",
+    source="Hansell 2008 (Fleischner terms), doi:10.1148/radiol.2462070712",
+    compute_formula=_reticular,
+    validity=Validity(frozenset({"CT"})),
+    needs=("lung",),
+    applies_to=("reticulation",),
     method="volumetric",
 )

@@ -19,7 +19,7 @@ from racoon.science.biomarkers.definition import (
 from racoon.science.geometry import thickness_between
 
 _MR = Validity(frozenset({"MR"}))
-_PT = Validity(frozenset({"PT"}))
+_PT = Validity(frozenset({"PT"}), uptake=True)
 _SCMR = "Schulz-Menger 2020 (SCMR), doi:10.1186/s12968-020-00610-6"
 _THICKNESS = "Fischl 2000, doi:10.1073/pnas.200033797"
 

@@ -62,6 +62,18 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Die Aufnahme ist nicht nachweislich EKG-getriggert; der Wert gilt nur dann.",
         "The scan is not known to be triggered by the heart beat; the value holds only then.",
     ),
+    "uptake_unknown": (
+        "Der Kopf der Bilder erlaubt keine Umrechnung in SUV; die Werte sind keine SUV.",
+        "The header does not allow the conversion to SUV; the values are no SUV.",
+    ),
+    "other_series": (
+        "Das Protokoll misst diese Serie nicht: Sie passt nicht zu seiner Serienregel.",
+        "The protocol does not measure this series: it does not fit its rule for series.",
+    ),
+    "excluded": (
+        "Eine Person am Standort hat den Wert nach Prüfung ausgeschlossen.",
+        "A person at the site excluded the value after a check.",
+    ),
     "structure_missing": (
         "Die Maske einer weiteren nötigen Struktur fehlt oder ist leer.",
         "The mask of a further structure that is needed is missing or empty.",

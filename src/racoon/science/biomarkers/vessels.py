@@ -64,7 +64,7 @@ def _sections(tube: Tube, line: Centreline, reach_mm: float) -> list[Section | N
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """A section with its place along the line and the slice its middle lies in."""
 
     place: int
@@ -72,16 +72,16 @@ class _Cut:
     slice_index: int
 
 
-def _cuts(region: Region, reach_mm: float) -> tuple[list[_Cut], Centreline | None]:
+def cuts_of(region: Region, reach_mm: float) -> tuple[list[Cut], Centreline | None]:
     """Sections along the centreline, computed once for all diameters of a vessel."""
     key = f"sections {reach_mm}"
     if key not in region.memo:
         region.memo[key] = _compute_cuts(region, reach_mm)
-    found: tuple[list[_Cut], Centreline | None] = region.memo[key]
+    found: tuple[list[Cut], Centreline | None] = region.memo[key]
     return found
 
 
-def _compute_cuts(region: Region, reach_mm: float) -> tuple[list[_Cut], Centreline | None]:
+def _compute_cuts(region: Region, reach_mm: float) -> tuple[list[Cut], Centreline | None]:
     tube = Tube(*region.with_rim())
     line = tube.centreline()
     if line is None:
@@ -98,14 +98,14 @@ def _compute_cuts(region: Region, reach_mm: float) -> tuple[list[_Cut], Centreli
         cut = tube.section(line.points_mm[place], line.tangents[place], reach_mm)
         if cut is not None and not cut.is_open:
             index = float((inverse @ np.array([*cut.centre_mm, 1.0]))[0])
-            found.append(_Cut(place, cut, round(index) + start))
+            found.append(Cut(place, cut, round(index) + start))
     return found, line
 
 
 def _largest(
-    region: Region, parameters: Parameters, choose: Callable[[list[_Cut], Centreline], list[_Cut]]
+    region: Region, parameters: Parameters, choose: Callable[[list[Cut], Centreline], list[Cut]]
 ) -> Measured:
-    cuts, line = _cuts(region, float(parameters["reach_mm"]))
+    cuts, line = cuts_of(region, float(parameters["reach_mm"]))
     if line is None or not cuts:
         return Measured(math.nan, "no_tube")
     wanted = choose(cuts, line)
@@ -119,21 +119,21 @@ def _everywhere(region: Region, _context: Context, parameters: Parameters) -> Me
     return _largest(region, parameters, lambda cuts, _line: cuts)
 
 
-_LIMB_MM = 30.0
+ARCH_LIMB_MM = 30.0
 """Both limbs have to reach this far below the top of the arch, or the mask shows no arch."""
 
 
 def _limb(name: str) -> Formula:
-    def choose(cuts: list[_Cut], line: Centreline) -> list[_Cut]:
+    def choose(cuts: list[Cut], line: Centreline) -> list[Cut]:
         heights = line.points_mm[:, 2]
         top = int(heights.argmax())
-        if min(heights[top] - heights[0], heights[top] - heights[-1]) < _LIMB_MM:
+        if min(heights[top] - heights[0], heights[top] - heights[-1]) < ARCH_LIMB_MM:
             return []
         # The descending aorta is the longer limb and lies further back (larger y in LPS).
         front_first = line.points_mm[: top + 1, 1].mean() < line.points_mm[top:, 1].mean()
-        before = [cut for cut in cuts if cut.place < top and heights[top] - heights[cut.place] > _LIMB_MM]
-        after = [cut for cut in cuts if cut.place > top and heights[top] - heights[cut.place] > _LIMB_MM]
-        arch = [cut for cut in cuts if heights[top] - heights[cut.place] <= _LIMB_MM]
+        before = [cut for cut in cuts if cut.place < top and heights[top] - heights[cut.place] > ARCH_LIMB_MM]
+        after = [cut for cut in cuts if cut.place > top and heights[top] - heights[cut.place] > ARCH_LIMB_MM]
+        arch = [cut for cut in cuts if heights[top] - heights[cut.place] <= ARCH_LIMB_MM]
         ascending, descending = (before, after) if front_first else (after, before)
         return {"ascending": ascending, "arch": arch, "descending": descending}[name]
 

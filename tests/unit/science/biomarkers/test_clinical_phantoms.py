@@ -307,8 +307,10 @@ def test_aorta_is_measured_perpendicular_in_each_limb():
 def test_pet():
     voxels = np.array([[[1.0, 2.0, 3.0, 4.0]]], np.float32)
     mask = np.ones(voxels.shape, bool)
-    context = Context("PT")
+    context = Context("PT", suv_factor=1.0)
     assert measure("suv_max", voxels, mask, context).value == 4
+    assert measure("suv_max", voxels, mask, Context("PT")).reason == "uptake_unknown"
+    assert measure("suv_max", voxels, mask, Context("PT", has_header=False)).valid
     assert measure("suv_mean", voxels, mask, context).value == 2.5
     assert measure("mtv", voxels, mask, context).value == pytest.approx(0.004)
     assert measure("mtv", voxels, mask, context, share_of_maximum=0.7).value == pytest.approx(0.002)

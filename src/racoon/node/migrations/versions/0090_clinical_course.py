@@ -8,7 +8,7 @@ from alembic import op
 from racoon.platform.database import Json, UtcDateTime
 
 revision = "0090"
-down_revision = "0050"
+down_revision = "0060"
 branch_labels = None
 depends_on = None
 

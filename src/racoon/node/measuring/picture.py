@@ -1,0 +1,147 @@
+"""The picture behind a value: its slice, the rim of its masks, and the voxels that count."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+
+from racoon.errors import Refused
+from racoon.node.archive.model import InstanceRow
+from racoon.node.archive.service import SegmentationMask
+from racoon.node.measuring.model import StoredValue
+from racoon.science.biomarkers import CATALOGUE
+from racoon.science.biomarkers.counted import counted_voxels
+from racoon.science.segmentation import segment_body
+from racoon.standards.dicom.rendering import (
+    Window,
+    apply_window,
+    automatic_window,
+    encode_picture,
+    output_values,
+)
+from racoon.standards.dicom.volume import Arrangement, Volume
+
+LUNG = Window(-600.0, 1500.0)
+SOFT_TISSUE = Window(40.0, 400.0)
+
+RIM = (76, 201, 240)
+COUNTED = (249, 65, 68)
+"""Colours of the mask's rim and of the voxels that count: told apart on grey and by most colour-blind readers."""
+
+STRENGTH = 0.55
+
+
+class NoPicture(Refused):
+    """A value without a slice: there was nothing to measure."""
+
+    code = "measuring.no_picture"
+    status = 404
+
+
+class PictureSource(Protocol):
+    """What a picture needs of an archive; ``archive.service.Archive`` is one."""
+
+    def instance(self, sop_instance_uid: str) -> InstanceRow:
+        """Facts of an instance; refused when it may not be read."""
+        ...
+
+    def read_object(self, row: InstanceRow) -> bytes:
+        """Its file."""
+        ...
+
+    def arrange(self, series_uid: str) -> Arrangement:
+        """Planes of the series in order."""
+        ...
+
+    def load_volume(self, series_uid: str) -> Volume:
+        """Load the image."""
+        ...
+
+    def iterate_masks(
+        self, series_uid: str, source: Volume | Arrangement | None = None
+    ) -> Iterator[SegmentationMask]:
+        """Yield its segments one at a time."""
+        ...
+
+
+def draw(value: StoredValue, archive: PictureSource) -> bytes:
+    """Draw the slice of a value as PNG.
+
+    Raises
+    ------
+    NoPicture
+        If the value has no slice.
+    """
+    if value.key_slice is None or not value.key_instance_uid:
+        raise NoPicture("This value has no picture, because there was nothing to measure.")
+    row = archive.instance(value.key_instance_uid)
+    dataset = pydicom.dcmread(io.BytesIO(archive.read_object(row)))
+    plane = output_values(dataset, value.key_frame - 1)
+    # A PET value is in SUV; its thresholds are too.
+    plane_in_units = plane * float(value.parameters.get("suv_factor") or 1.0)
+    window = _window(value, plane)
+    grey = apply_window(plane, window)
+    picture = np.repeat(grey[..., None], 3, axis=2)
+    rim = np.zeros(plane.shape, bool)
+    measured: NDArray[np.bool_] | None = None
+    definition = CATALOGUE.get(f"{value.biomarker}@{value.version}")
+    is_compared = definition is None or definition.needs_reference or bool(definition.further_structures())
+    for mask in _masks(value, archive):
+        rim |= _rim(mask)
+        # The measured structure stands first; in a comparison the others are what it was compared with.
+        measured = mask if measured is None else measured | (mask & (not is_compared))
+    # A mask that was grown before it was measured is not the one at hand.
+    if measured is not None and "margin_mm" not in value.parameters:
+        spacing = dataset.get("PixelSpacing") or (1.0, 1.0)
+        pixel_mm2 = float(spacing[0]) * float(spacing[1])
+        counted = counted_voxels(
+            value.biomarker, plane_in_units[None], measured[None], pixel_mm2, value.parameters
+        )
+        if counted is not None:
+            picture[counted[0]] = _mix(picture[counted[0]], COUNTED, STRENGTH)
+    picture[rim] = _mix(picture[rim], RIM, 0.9)
+    return encode_picture(picture, "png")
+
+
+def _masks(value: StoredValue, archive: PictureSource) -> Iterator[NDArray[np.bool_]]:
+    place = value.key_slice or 0
+    wanted = {
+        (mask.seg_instance_uid, mask.segment_number): position
+        for position, mask in enumerate(value.masks)
+        if mask.seg_instance_uid
+    }
+    if wanted:
+        arrangement = archive.arrange(value.series_uid)
+        found: dict[int, NDArray[np.bool_]] = {}
+        for item in archive.iterate_masks(value.series_uid, arrangement):
+            position = wanted.get((item.seg_instance_uid, item.segment_number))
+            if position is not None:
+                found[position] = item.mask.voxels[place].copy()
+        yield from (found[position] for position in sorted(found))
+    elif value.masks:
+        yield segment_body(archive.load_volume(value.series_uid).image)[place]
+
+
+def _window(value: StoredValue, plane: NDArray[np.generic]) -> Window:
+    if value.parameters.get("modality") != "CT":
+        return automatic_window(plane)
+    meaning = value.label.meaning.lower() if value.label else ""
+    return LUNG if "lung" in meaning or "lobe" in meaning else SOFT_TISSUE
+
+
+def _rim(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Pixels of a mask with a neighbour outside."""
+    padded = np.pad(mask, 1)
+    inner = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    rim: NDArray[np.bool_] = mask & ~inner
+    return rim
+
+
+def _mix(pixels: NDArray[np.uint8], colour: Sequence[int], strength: float) -> NDArray[np.uint8]:
+    mixed = pixels.astype(np.float32) * (1.0 - strength) + np.asarray(colour, np.float32) * strength
+    return np.asarray(mixed + 0.5).astype(np.uint8)

@@ -1,0 +1,164 @@
+"""Pages about the quality of values: what to look at, sign-off, and manual against automatic masks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Form, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from racoon.domain.plan import PromotionRule
+from racoon.node.approvals.model import StudyAtSite
+from racoon.node.archive.service import Archive
+from racoon.node.measuring import service as measuring
+from racoon.node.measuring.comparing import Verdict
+from racoon.node.portal.values import choose_study, title_of_row
+from racoon.platform.auth import User, require
+from racoon.web.pages import render
+from racoon.web.translation import language_of
+
+router = APIRouter(include_in_schema=False)
+
+ValueReader = Annotated[User, Depends(require("measurement.read"))]
+Decider = Annotated[User, Depends(require("measurement.decide"))]
+Id = Annotated[str, Query(max_length=80)]
+FormId = Annotated[str, Form(max_length=80)]
+
+
+@router.get("/values/checks")
+def show_checks(request: Request, user: ValueReader, study: Id = "") -> Response:  # noqa: ARG001
+    """Show everything a person should look at before values are used."""
+    archive: Archive = request.app.state.archive
+    language = language_of(request)
+    with request.app.state.database.connect() as connection:
+        studies, chosen, loaded = choose_study(request, connection, study)
+        checks = measuring.checks(connection, chosen) if chosen else []
+        findings = measuring.load_findings(connection, study_id=chosen) if chosen else []
+        decisions = measuring.decisions(connection, chosen) if chosen else []
+    dataset = _dataset(studies, chosen)
+    titles = {value.measurement: title_of_row(measuring.describe(value), language) for _, value in loaded}
+    return render(
+        request,
+        "node/portal/checks.html",
+        studies=studies,
+        chosen=chosen,
+        dataset=dataset,
+        checks=[
+            {
+                "check": check,
+                "sentence": check.sentence(language),
+                "about": titles.get(check.about, check.about.replace("_", " ")),
+            }
+            for check in checks
+            if archive.is_readable(check.pseudonym)
+        ],
+        findings=findings,
+        open_checks=sum(check.state == "open" for check in checks),
+        sign_offs=[decision for decision in decisions if decision.kind == "sign_off"],
+    )
+
+
+@router.post("/values/checks/{number:int}")
+def decide_check(
+    number: int,
+    request: Request,
+    user: Decider,
+    state: Annotated[Literal["open", "kept", "excluded"], Form()],
+    study: FormId = "",
+    note: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Keep or exclude what a check is about."""
+    with request.app.state.database.begin() as connection:
+        measuring.decide(connection, request.app.state.audit, user, number, state, note)
+    return _back("/values/checks", study)
+
+
+@router.post("/values/sign-off")
+def sign_off(request: Request, user: Decider, study: Annotated[str, Form(max_length=80)]) -> Response:
+    """Sign the study's frozen dataset off."""
+    with request.app.state.database.begin() as connection:
+        studies, chosen, _ = choose_study(request, connection, study)
+        dataset = _dataset(studies, chosen)
+        if not dataset:
+            raise measuring.ValueMissing("This study has no frozen dataset here; nothing can be signed off.")
+        measuring.sign_off(connection, request.app.state.audit, user, chosen, dataset)
+    return _back("/values/checks", study)
+
+
+@router.get("/values/agreement")
+def show_agreement(request: Request, user: ValueReader, study: Id = "") -> Response:  # noqa: ARG001
+    """Show how far values from masks by hand and by a program agree, and which limits the protocol set."""
+    language = language_of(request)
+    with request.app.state.database.connect() as connection:
+        studies, chosen, verdicts, comparisons = _judged(request, connection, study)
+        decisions = measuring.decisions(connection, chosen) if chosen else []
+    return render(
+        request,
+        "node/portal/agreement.html",
+        studies=studies,
+        chosen=chosen,
+        comparisons=[
+            {
+                "title": title_of_row(
+                    measuring.describe(item.pairs[0].manual) | {"parameters": {}}, language
+                ),
+                "item": item,
+                "verdict": next((verdict for verdict in verdicts if verdict.comparison is item), None),
+            }
+            for item in comparisons
+        ],
+        waiting=[verdict for verdict in verdicts if verdict.comparison is None],
+        promotions=[decision for decision in decisions if decision.kind == "promotion"],
+    )
+
+
+@router.post("/values/promote")
+def promote(
+    request: Request,
+    user: Decider,
+    study: Annotated[str, Form(max_length=80)],
+    key: Annotated[str, Form(max_length=300)],
+) -> Response:
+    """Let the automatic version of a biomarker into routine, when the protocol's limits are reached."""
+    with request.app.state.database.begin() as connection:
+        studies, chosen, verdicts, _ = _judged(request, connection, study)
+        verdict = next((item for item in verdicts if item.key == key), None)
+        if verdict is None:
+            raise measuring.ValueMissing(
+                "The protocol sets no limits for this biomarker; nothing can be promoted."
+            )
+        place = (chosen, _dataset(studies, chosen))
+        measuring.promote(connection, request.app.state.audit, user, place, verdict)
+    return _back("/values/agreement", study)
+
+
+def _judged(
+    request: Request, connection: sa.Connection, study: str
+) -> tuple[list[StudyAtSite], str, tuple[Verdict, ...], tuple[Any, ...]]:
+    studies, chosen, _ = choose_study(request, connection, study)
+    archive: Archive = request.app.state.archive
+    dataset = _dataset(studies, chosen)
+    loaded = (
+        measuring.load_values(connection, study_id=chosen, dataset_hash=dataset, limit=None) if chosen else []
+    )
+    comparisons = measuring.compare(value for _, value in loaded if archive.is_readable(value.pseudonym))
+    return studies, chosen, measuring.judge(_rules(studies, chosen), comparisons), comparisons
+
+
+def _dataset(studies: list[StudyAtSite], chosen: str) -> str:
+    """Hash of the dataset the study is measured on now."""
+    return next((item.dataset_hash or "" for item in studies if item.study_id == chosen), "")
+
+
+def _rules(studies: list[StudyAtSite], chosen: str) -> tuple[PromotionRule, ...]:
+    for item in studies:
+        if item.study_id == chosen and item.definition.measuring is not None:
+            return item.definition.measuring.promotions
+    return ()
+
+
+def _back(path: str, study: str) -> Response:
+    query = f"?{urlencode({'study': study})}" if study else ""
+    return RedirectResponse(path + query, status_code=303)

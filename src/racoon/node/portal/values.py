@@ -1,0 +1,189 @@
+"""Pages of measured values: the list with its distributions, and one value with its picture and provenance."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Query, Request
+from markupsafe import Markup
+from starlette.responses import Response
+
+from racoon.node.approvals.model import StudyAtSite
+from racoon.node.approvals.service import Approvals
+from racoon.node.archive.model import SeriesFilter
+from racoon.node.archive.read_audit import record_image_read
+from racoon.node.archive.service import Archive
+from racoon.node.measuring import service as measuring
+from racoon.node.measuring.model import StoredValue
+from racoon.platform.auth import User, require
+from racoon.science.biomarkers import CATALOGUE
+from racoon.web.distributions import distribution_figure
+from racoon.web.pages import render
+from racoon.web.translation import language_of
+from racoon.web.words import unit_text, words_of
+
+router = APIRouter(include_in_schema=False)
+
+ValueReader = Annotated[User, Depends(require("measurement.read"))]
+ImageReader = Annotated[User, Depends(require("image.read"))]
+
+VALUES_SHOWN = 2000
+SERIES_AT_ONCE = 500
+
+SortKey = Literal["subject", "measurement", "value", "valid", "how", "scanner"]
+
+
+@router.get("/values")
+def show_values(
+    request: Request,
+    user: ValueReader,  # noqa: ARG001
+    *,
+    study: Annotated[str, Query(max_length=80)] = "",
+    measurement: Annotated[str, Query(max_length=300)] = "",
+    sort: SortKey | None = None,
+    down: bool = False,
+) -> Response:
+    """Show measured values; each opens its pixels."""
+    language = language_of(request)
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        studies, chosen, loaded = choose_study(request, connection, study)
+        checks = measuring.checks(connection, chosen) if chosen else []
+    readable = [(number, value) for number, value in loaded if archive.is_readable(value.pseudonym)]
+    scanners = _scanners(archive, {value.series_uid for _, value in readable})
+    rows = [
+        measuring.describe(value) | {"number": number, "scanner": scanners.get(value.series_uid, "")}
+        for number, value in readable
+    ]
+    titles = {row["measurement"]: title_of_row(row, language) for row in rows}
+    shown = [row for row in rows if not measurement or row["measurement"] == measurement]
+    if sort is not None:
+        shown = _sorted(shown, sort, titles, down=down)
+    return render(
+        request,
+        "node/portal/values.html",
+        studies=studies,
+        chosen=chosen,
+        titles=titles,
+        measurement=measurement,
+        rows=shown,
+        total=len(shown),
+        sort=sort or "",
+        down=down,
+        figure=Markup(_figure(shown, titles[measurement])) if measurement in titles else "",  # noqa: S704 - escaped there
+        open_checks=sum(check.state == "open" for check in checks),
+    )
+
+
+@router.get("/values/{number:int}")
+def show_value(number: int, request: Request, user: ValueReader) -> Response:  # noqa: ARG001
+    """Show one value: picture, definition, parameters, provenance, and what speaks against it."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        value = _readable_value(connection, archive, number)
+        checks = [
+            check
+            for check in measuring.checks(connection, value.study_id, value.dataset_hash)
+            if check.concerns(value)
+        ]
+    row = measuring.describe(value)
+    return render(
+        request,
+        "node/portal/value.html",
+        number=number,
+        row=row,
+        title=title_of_row(row, language_of(request)),
+        definition=CATALOGUE.get(f"{value.biomarker}@{value.version}"),
+        scanner=_scanners(archive, {value.series_uid}).get(value.series_uid, ""),
+        has_picture=value.key_slice is not None,
+        checks=checks,
+    )
+
+
+@router.get("/values/{number:int}/picture.png")
+def draw_value(number: int, request: Request, user: ImageReader) -> Response:
+    """Draw the slice of a value with its mask and the voxels that count."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        value = _readable_value(connection, archive, number)
+    record_image_read(request, user, value.series_uid, value.pseudonym)
+    return Response(
+        measuring.draw(value, archive),
+        media_type="image/png",
+        headers={"Cache-Control": "private, max-age=300"},
+    )
+
+
+def choose_study(
+    request: Request, connection: sa.Connection, study: str
+) -> tuple[list[StudyAtSite], str, list[tuple[int, StoredValue]]]:
+    """Take the wanted study, or without a wish the newest that has values; with its values."""
+    approvals: Approvals = request.app.state.approvals
+    studies = list(approvals.studies(connection))
+    chosen, loaded = study, []
+    for candidate in [study] if study else [item.study_id for item in studies]:
+        chosen = candidate
+        loaded = measuring.load_values(connection, study_id=candidate, limit=VALUES_SHOWN)
+        if loaded:
+            break
+    return studies, chosen, loaded
+
+
+def title_of_row(row: Mapping[str, Any], language: str) -> str:
+    """Name of a measurement for people: the definition's title, the structure, and who drew it."""
+    title = str(row["title_de"] if language == "de" else row["title"])
+    if row["label"]:
+        title = f"{title}: {words_of(language)(row['label']['meaning'])}"
+    drawn = row["parameters"].get("drawn")
+    return f"{title} ({words_of(language)(drawn)})" if drawn else title
+
+
+def _readable_value(connection: sa.Connection, archive: Archive, number: int) -> StoredValue:
+    value = measuring.load_value(connection, number)
+    if not archive.is_readable(value.pseudonym):
+        raise measuring.ValueMissing("There is no such value; open the list again.")
+    return value
+
+
+def _scanners(archive: Archive, series_uids: set[str]) -> dict[str, str]:
+    """Manufacturer and model of each series."""
+    wanted = sorted(series_uids)
+    found = {}
+    for start in range(0, len(wanted), SERIES_AT_ONCE):
+        batch = tuple(wanted[start : start + SERIES_AT_ONCE])
+        for row in archive.series(SeriesFilter(series_uids=batch)):
+            found[row.facts.series_uid] = f"{row.facts.manufacturer} {row.facts.model}".strip()
+    return found
+
+
+def _sorted(
+    rows: Sequence[dict[str, Any]], sort: SortKey, titles: Mapping[str, str], *, down: bool
+) -> list[dict[str, Any]]:
+    """Sort rows; those without a value come last, whichever way."""
+
+    def key(row: dict[str, Any]) -> Any:
+        return {
+            "subject": row["pseudonym"],
+            "measurement": titles[row["measurement"]],
+            "value": row["value"],
+            "valid": row["valid"],
+            "how": row["automation"] or "",
+            "scanner": row["scanner"],
+        }[sort]
+
+    present = [row for row in rows if key(row) is not None]
+    absent = [row for row in rows if key(row) is None]
+    return sorted(present, key=key, reverse=down) + absent
+
+
+def _figure(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+    """Small multiples of the valid values by scanner."""
+    groups: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["valid"] and row["value"] is not None:
+            groups[row["scanner"] or "–"].append(row["value"])
+    unit = unit_text(rows[0]["unit"]) if rows else ""
+    return distribution_figure(title, dict(sorted(groups.items())), unit)

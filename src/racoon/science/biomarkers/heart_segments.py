@@ -1,0 +1,145 @@
+"""The sixteen segments of the left ventricle (AHA), and means of parametric maps in them.
+
+For short-axis stacks: slices run along the long axis.  The apex proper, segment 17, is not in such a stack.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from racoon.science.biomarkers.definition import (
+    Context,
+    Definition,
+    Measured,
+    Parameters,
+    Region,
+    Validity,
+    whole_structure,
+)
+from racoon.science.biomarkers.region import mean_of
+
+SEGMENTS = 16
+
+_CERQUEIRA = "Cerqueira 2002 (AHA), doi:10.1161/hc0402.102975"
+
+FROM_SEPTUM_OF_SIX = (2, 1, 6, 5, 4, 3)
+"""Segments of the basal ring, each of 60°, from the middle of the septum over the anterior wall."""
+
+FROM_SEPTUM_OF_FOUR = (14, 13, 16, 15)
+"""Segments of the apical ring, each of 90°; the first is centred on the septum."""
+
+
+def aha_segments(myocardium: Region, right_ventricle: Region) -> NDArray[np.uint8]:
+    """Number the voxels of the myocardium by AHA segment.
+
+    Parameters
+    ----------
+    myocardium
+        Left ventricular myocardium in a short-axis stack.
+    right_ventricle
+        Its cavity on the same image: shows where the septum is, and which end is the base.
+
+    Returns
+    -------
+    ndarray
+        Array of the myocardium's box, 1 to 16 inside its mask, else 0.
+
+    Notes
+    -----
+    Rings are thirds of the slices with myocardium.  The base is the end with more of the right ventricle, which
+    does not reach the apex.  Anterior is the side of the ring that looks more to the front and to the head.
+    """
+    numbers = np.zeros(myocardium.mask.shape, np.uint8)
+    if myocardium.box is None or right_ventricle.box is None:
+        return numbers
+    affine = np.asarray(myocardium.affine, dtype=np.float64)
+    slices = np.flatnonzero(myocardium.mask.any(axis=(1, 2)))
+    septum = _middle(right_ventricle) - _middle(myocardium)
+    rings = np.minimum(2, 3 * np.arange(slices.size) // max(1, slices.size))
+    if not _starts_at_base(myocardium, right_ventricle, slices):
+        rings = rings[::-1]
+    normal = np.cross(affine[:3, 1], affine[:3, 2])
+    normal /= np.linalg.norm(normal)
+    to_septum = septum - (septum @ normal) * normal
+    to_septum /= np.linalg.norm(to_septum)
+    to_front = np.cross(normal, to_septum)
+    if to_front @ np.array([0.0, -1.0, 1.0]) < 0:
+        to_front = -to_front
+    for index, ring in zip(slices, rings, strict=True):
+        rows, columns = np.nonzero(myocardium.mask[index])
+        places = np.column_stack([np.full(rows.size, index), rows, columns, np.ones(rows.size)])
+        world = (places @ affine.T)[:, :3]
+        offset = world - world.mean(axis=0)
+        angle = np.degrees(np.arctan2(offset @ to_front, offset @ to_septum)) % 360.0
+        if ring < 2:
+            order = np.asarray(FROM_SEPTUM_OF_SIX) + 6 * ring
+            numbers[index, rows, columns] = order[np.minimum(5, (angle // 60.0).astype(int))]
+        else:
+            order = np.asarray(FROM_SEPTUM_OF_FOUR)
+            numbers[index, rows, columns] = order[((angle + 45.0) % 360.0 // 90.0).astype(int) % 4]
+    return numbers
+
+
+def _middle(region: Region) -> NDArray[np.float64]:
+    centre = np.argwhere(region.mask).mean(axis=0)
+    world: NDArray[np.float64] = (region.affine @ np.array([*centre, 1.0]))[:3]
+    return world
+
+
+def _starts_at_base(myocardium: Region, right_ventricle: Region, slices: NDArray[np.intp]) -> bool:
+    assert myocardium.box is not None
+    assert right_ventricle.box is not None
+    middle = float(slices.mean()) + myocardium.box.start[0]
+    areas = np.count_nonzero(right_ventricle.mask, axis=(1, 2))
+    positions = np.arange(areas.size) + right_ventricle.box.start[0]
+    return int(areas[positions < middle].sum()) >= int(areas[positions > middle].sum())
+
+
+def _segment_mean(region: Region, context: Context, parameters: Parameters) -> Measured:
+    number = int(parameters["segment"])
+    if not 1 <= number <= SEGMENTS:
+        return Measured(math.nan, "level_missing")
+    if "aha" not in region.memo:
+        region.memo["aha"] = aha_segments(region, context.structures["right_ventricle"])
+    inside = region.memo["aha"] == number
+    if not inside.any():
+        return Measured(math.nan, "level_missing")
+    areas = np.count_nonzero(inside, axis=(1, 2))
+    start = region.box.start[0] if region.box else 0
+    return Measured(mean_of(region.crop[inside]), "", int(areas.argmax()) + start)
+
+
+def _map(name: str, titles: tuple[str, str], unit: str, image: str, ranges: str) -> Definition:
+    return Definition(
+        id=f"{name}_segment",
+        version="1",
+        title_de=f"{titles[0]} je AHA-Segment",
+        title_en=f"{titles[1]} by AHA segment",
+        unit=unit,
+        formula=f"mean of {image} over the myocardium in AHA segment 1 to 16 (parameter segment)",
+        source=_CERQUEIRA,
+        compute_formula=_segment_mean,
+        validity=Validity(frozenset({"MR"})),
+        defaults={"segment": 0},
+        required=("segment",),
+        applies_to=("lv_myocardium",),
+        needs=("right_ventricle",),
+        quality=(whole_structure,),
+        ranges=ranges,
+    )
+
+
+DEFINITIONS = (
+    _map("native_t1", ("Natives T1", "Native T1"), "ms", "the native T1 map", "site and field specific"),
+    _map("t2", ("T2", "T2"), "ms", "the T2 map", "site and field specific"),
+    _map(
+        "ecv",
+        ("Extrazelluläres Volumen", "Extracellular volume"),
+        "%",
+        "the extracellular volume map",
+        "≥ 30 % commonly abnormal",
+    ),
+)

@@ -1,0 +1,233 @@
+"""Phantoms of aortic levels, ordinal calcium scores, heart segments, effusions and reticulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from racoon.science.biomarkers import Context, Region, get_definition
+from racoon.science.biomarkers.heart_segments import aha_segments
+from racoon.science.biomarkers.ordinal_calcium import ordinal_points, weston_points
+from racoon.science.biomarkers.structures import structure_name
+from racoon.science.image import Image
+
+STANDING = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+"""Slices run to the head, rows to the back, columns to the patient's left; 1 mm."""
+
+CHEST = {"modality": "CT", "kvp": 120.0, "slice_thickness_mm": 3.0}
+
+
+def value(name, image, mask, context, **parameters):
+    return get_definition(name, "1").compute(image, mask, context, parameters)
+
+
+def cane():
+    """Ascending 32 mm with a root of 40 mm, arch and descending 24 mm, an aneurysm of 36 mm below the kidneys."""
+    z, y, x = np.ogrid[0:190, 0:120, 0:48]
+    away = np.hypot(y - 26, x - 24)
+    front = (away <= 16) | ((away <= 20) & (abs(z - 92) <= 6))
+    back_away = np.hypot(y - 90, x - 24)
+    back = (back_away <= 12) | ((back_away <= 18) & (abs(z - 20) <= 10))
+    arch = (np.hypot(z - 140, y - 58) - 32) ** 2 + (x - 24) ** 2 <= 12**2
+    return (arch & (z >= 140)) | (front & (z < 140) & (z >= 65)) | (back & (z < 140) & (z >= 3))
+
+
+@pytest.fixture(scope="module")
+def aorta():
+    mask = cane()
+    image = Image(np.zeros(mask.shape, np.int16), STANDING)
+
+    def at(low, high, columns=slice(0, 5)):
+        other = np.zeros(mask.shape, bool)
+        other[low:high, 110:118, columns] = True
+        return Region(image, other)
+
+    structures = {
+        "pulmonary_trunk": at(110, 121),
+        "vertebra_t12": at(60, 71),
+        "kidney_left": at(40, 51, slice(40, 46)),
+        "kidney_right": at(36, 47),
+    }
+    return Region(image, mask), structures
+
+
+@pytest.mark.parametrize(
+    ("level", "diameter_mm"),
+    [
+        ("sinus", 40),
+        ("sinotubular_junction", 32),
+        ("mid_ascending", 32),
+        ("proximal_arch", 24),
+        ("mid_arch", 24),
+        ("proximal_descending", 24),
+        ("mid_descending", 24),
+        ("diaphragm", 24),
+        ("infrarenal", 36),
+    ],
+)
+def test_nine_levels_of_the_aorta(aorta, level, diameter_mm):
+    region, structures = aorta
+    found = get_definition(f"aorta_level_{level}", "1").compute_region(
+        region, Context(**CHEST, structures=structures)
+    )
+    assert found.reason == ""
+    assert found.value == pytest.approx(diameter_mm, abs=1.5)
+
+
+def test_levels_lie_at_their_landmarks(aorta):
+    region, structures = aorta
+    context = Context(**CHEST, structures=structures)
+    slices = {
+        level: get_definition(f"aorta_level_{level}", "1").compute_region(region, context).key_slice
+        for level in ("mid_ascending", "mid_descending", "diaphragm", "mid_arch", "infrarenal")
+    }
+    assert slices["mid_ascending"] == pytest.approx(115, abs=3)
+    assert slices["mid_descending"] == pytest.approx(115, abs=3)
+    assert slices["diaphragm"] == pytest.approx(65, abs=3)
+    assert slices["mid_arch"] == pytest.approx(172, abs=5)
+    assert slices["infrarenal"] < 36
+
+
+def test_levels_without_landmark_or_arch_say_so(aorta):
+    region, _ = aorta
+    assert (
+        get_definition("aorta_level_diaphragm", "1").compute_region(region, Context(**CHEST)).reason
+        == "structure_missing"
+    )
+    far = {
+        "vertebra_t12": Region(Image(np.zeros((400, 4, 4), np.int16), STANDING), np.ones((400, 4, 4), bool))
+    }
+    far["vertebra_t12"].mask[:390] = False
+    found = get_definition("aorta_level_diaphragm", "1").compute_region(
+        region, Context(**CHEST, structures=far)
+    )
+    assert found.reason == "level_missing"
+    straight = region.mask.copy()
+    straight[130:] = False
+    image = Image(np.zeros(straight.shape, np.int16), STANDING)
+    assert value("aorta_level_mid_arch", image, straight, Context(**CHEST)).reason == "level_missing"
+
+
+@pytest.mark.parametrize(
+    ("foci", "maximum", "points"),
+    [([], 0, 0), ([1], 200, 1), ([1, 1], 200, 2), ([6], 300, 2), ([1], 700, 3), ([20, 5], 900, 3)],
+)
+def test_weston_points(foci, maximum, points):
+    assert weston_points(foci, maximum, 600) == points
+
+
+@pytest.mark.parametrize(
+    ("share", "points"), [(0.0, 0), (0.01, 1), (0.33, 1), (1 / 3, 2), (2 / 3, 2), (0.67, 3), (1.0, 3)]
+)
+def test_ordinal_points(share, points):
+    assert ordinal_points(share) == points
+
+
+def arteries(calcified, hu=300):
+    """Four arteries of twelve 3 mm slices and 4 × 4 pixels; the first so many slices of each hold calcium."""
+    voxels = np.full((12, 40, 40), 40, np.int16)
+    image = Image(voxels, np.diag([3.0, 0.7, 0.7, 1.0]))
+    regions = {}
+    for place, (name, slices) in enumerate(calcified.items()):
+        mask = np.zeros(voxels.shape, bool)
+        mask[:, 2:6, 2 + 8 * place : 6 + 8 * place] = True
+        voxels[:slices, 3:5, 3 + 8 * place : 5 + 8 * place] = hu
+        regions[name] = mask
+    whole = np.logical_or.reduce(list(regions.values()))
+    return image, whole, {name: Region(image, mask) for name, mask in regions.items()}
+
+
+def test_ordinal_score_adds_the_arteries():
+    image, whole, structures = arteries({"left_main": 0, "lad": 3, "lcx": 6, "rca": 12})
+    context = Context(**CHEST, structures=structures)
+    assert value("chest_calcium_ordinal", image, whole, context).value == 0 + 1 + 2 + 3
+    assert value("chest_calcium_weston", image, whole, context).value == 0 + 2 + 2 + 2
+    dense, whole, structures = arteries({"lad": 1, "lcx": 0, "rca": 0}, hu=800)
+    context = Context(**CHEST, structures=structures)
+    assert value("chest_calcium_weston", dense, whole, context).value == 3
+    assert value("chest_calcium_ordinal", dense, whole, context).value == 1
+
+
+def test_scores_of_chest_ct_need_no_gating_and_all_arteries():
+    image, whole, structures = arteries({"lad": 0, "lcx": 0, "rca": 0})
+    found = value("chest_calcium_ordinal", image, whole, Context(**CHEST, structures=structures))
+    assert (found.value, found.valid) == (0.0, True)
+    del structures["lcx"]
+    missing = value("chest_calcium_ordinal", image, whole, Context(**CHEST, structures=structures))
+    assert missing.reason == "structure_missing"
+    enhanced = Context(**CHEST, has_contrast=True, structures={**structures, "lcx": structures["lad"]})
+    assert value("chest_calcium_weston", image, whole, enhanced).reason == "contrast"
+
+
+def heart(flip_slices=False):
+    """A ring whose voxels hold their angle from the septum over the front; the base is at the head's end."""
+    _, rows, columns = np.mgrid[0:9, 0:61, 0:61]
+    away = np.hypot(rows - 30, columns - 30)
+    ring = (away >= 10) & (away <= 20)
+    # The right ventricle lies to the patient's right: small columns.  Front is small rows.
+    angle = np.degrees(np.arctan2(-(rows - 30), -(columns - 30))) % 360.0
+    right = np.zeros(ring.shape, bool)
+    right[3:, 25:36, 2:9] = True
+    affine = STANDING.copy()
+    arrays = [angle.astype(np.float32), ring, right]
+    if flip_slices:
+        arrays = [array[::-1].copy() for array in arrays]
+        affine[2, 0], affine[2, 3] = -1.0, 8.0
+    image = Image(arrays[0], affine)
+    return image, arrays[1], Region(image, arrays[2])
+
+
+@pytest.mark.parametrize("flip_slices", [False, True])
+def test_segments_follow_the_septum_and_the_front(flip_slices):
+    image, ring, right = heart(flip_slices)
+    context = Context("MR", structures={"right_ventricle": right})
+    expected = {
+        2: 30,
+        1: 90,
+        6: 150,
+        5: 210,
+        4: 270,
+        3: 330,
+        8: 30,
+        7: 90,
+        12: 150,
+        9: 330,
+        13: 90,
+        16: 180,
+        15: 270,
+    }
+    for segment, degrees in expected.items():
+        found = value("native_t1_segment", image, ring, context, segment=segment)
+        assert found.value == pytest.approx(degrees, abs=1.5), segment
+    assert 6 <= value("t2_segment", image, ring, context, segment=1).key_slice <= 8 or flip_slices
+
+
+def test_segments_cover_the_myocardium_once():
+    image, ring, right = heart()
+    numbers = aha_segments(Region(image, ring), right)
+    assert set(np.unique(numbers)) == set(range(17))
+    assert np.count_nonzero(numbers) == np.count_nonzero(ring)
+    counts = np.bincount(numbers.ravel())[1:]
+    assert counts[:12].min() > 0.9 * counts[:12].max()
+
+
+def test_a_segment_that_does_not_exist_has_no_value():
+    image, ring, right = heart()
+    context = Context("MR", structures={"right_ventricle": right})
+    assert value("ecv_segment", image, ring, context, segment=17).reason == "level_missing"
+    assert value("ecv_segment", image, ring, context).reason == "parameter_missing"
+    assert value("ecv_segment", image, ring, Context("MR"), segment=1).reason == "structure_missing"
+
+
+def test_effusion_density_and_reticulation():
+    voxels = np.zeros((2, 10, 10), np.int16)
+    voxels[0], voxels[1] = 10, 20
+    image = Image(voxels, np.eye(4))
+    assert value("effusion_density", image, np.ones(voxels.shape, bool), Context("CT")).value == 15
+    lung = np.ones(voxels.shape, bool)
+    reticulation = np.zeros(voxels.shape, bool)
+    reticulation[0, :5] = True
+    context = Context("CT", structures={"lung": Region(image, lung)})
+    assert value("reticular_percent", image, reticulation, context).value == pytest.approx(25.0)
+    assert structure_name("Lung reticulation") == "reticulation"
+    assert structure_name("Right ventricle") == "right_ventricle"
