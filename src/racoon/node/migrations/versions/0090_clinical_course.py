@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -13,7 +15,7 @@ branch_labels = None
 depends_on = None
 
 
-def _flat(name: str, *columns: sa.Column) -> None:
+def _flat(name: str, *columns: sa.Column[Any]) -> None:
     """One flat table: key, resource, subject, and its own columns."""
     op.create_table(
         name,
@@ -33,11 +35,11 @@ def _index(table: str, column: str) -> None:
         batch_op.create_index(batch_op.f(f"ix_{table}_{column}"), [column], unique=False)
 
 
-def _text(name: str, length: int = 40) -> sa.Column:
+def _text(name: str, length: int = 40) -> sa.Column[Any]:
     return sa.Column(name, sa.String(length=length), nullable=False)
 
 
-def _coded() -> list[sa.Column]:
+def _coded() -> list[sa.Column[Any]]:
     return [_text("system", 160), _text("code", 80), sa.Column("codings", Json(), nullable=False)]
 
 
