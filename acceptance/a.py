@@ -195,7 +195,12 @@ STEPS = [
     Step(
         "properties",
         "pure logic, two thousand examples for each property",
-        tests=("tests/unit", "--ignore=tests/unit/science/statistics"),
+        tests=("tests/unit", "--ignore=tests/unit/science"),
+    ),
+    Step(
+        "properties-of-science",
+        "images and biomarkers, two thousand examples for each property",
+        tests=("tests/unit/science", "--ignore=tests/unit/science/statistics"),
     ),
     Step(
         "properties-of-statistics",
