@@ -45,7 +45,7 @@ def trabecular_core(region: Region, erosion_mm: float, height_share: float) -> R
     if parts.box is None:
         return None
     body = np.zeros_like(core)
-    body[parts.box.slices] = parts.mask(1)
+    body[parts.box.slices] = parts.largest()
     slices = np.flatnonzero(body.any(axis=(1, 2)))
     margin = (1.0 - height_share) / 2.0 * slices.size
     body[: slices[0] + math.floor(margin)] = False

@@ -42,6 +42,15 @@ class Parts:
         found: NDArray[np.bool_] = self.labels == part
         return found
 
+    def largest(self) -> NDArray[np.bool_]:
+        """Cropped boolean array of the largest part, with every part of the same size.
+
+        Which of two equal parts comes first depends on how the image lies in memory; a value must not.
+        """
+        ties = sum(count == self.voxel_counts[0] for count in self.voxel_counts)
+        found: NDArray[np.bool_] = (self.labels > 0) & (self.labels <= ties)
+        return found
+
 
 def find_parts(
     mask: NDArray[np.bool_], *, connectivity: Connectivity = 26, smallest_voxels: int = 1

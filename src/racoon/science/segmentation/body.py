@@ -53,7 +53,7 @@ def segment_body(image: Image) -> NDArray[np.bool_]:
     parts = find_parts(ndimage.binary_opening(tissue, opening), connectivity=6)
     if parts.box is None:
         return np.zeros(image.voxels.shape, bool)
-    body[parts.box.slices] = parts.mask(1)
+    body[parts.box.slices] = parts.largest()
     # The opening shaved the skin; give back the tissue that touches the body, no more than the opening took.
     body = ndimage.binary_dilation(body, opening, mask=tissue)
     for index in range(body.shape[0]):

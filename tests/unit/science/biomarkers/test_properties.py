@@ -119,3 +119,18 @@ def test_denser_tissue_never_lowers_a_density(scan, more):
 def test_integers_and_floats_of_the_same_image_agree(scan):
     voxels, mask, affine = scan
     assert same(everything(voxels, mask, affine), everything(voxels.astype(np.float32), mask, affine))
+
+
+def test_equal_parts_of_a_vertebra_count_alike_whichever_comes_first():
+    mask = np.zeros((9, 9, 20), bool)
+    mask[:, :, 1:8] = mask[:, :, 12:19] = True
+    voxels = np.zeros(mask.shape, np.int16)
+    voxels[:, :, :10] = 100
+    definition = get_definition("trabecular_attenuation", "1")
+    found = [
+        definition.compute(
+            Image(voxels[:, :, ::step], np.eye(4)), mask[:, :, ::step], Context("CT"), {"erosion_mm": 1.0}
+        )
+        for step in (1, -1)
+    ]
+    assert found[0].value == found[1].value == 50.0
