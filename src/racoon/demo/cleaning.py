@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import psutil
 from racoon.demo.refusal import DemoRefused
 
 PID_FILE = "demo.pid"
+
+MODULES = frozenset({"racoon", "nvflare"})
+"""What the demo's processes run; an editor that has a file of the folder open is nobody to stop."""
 
 GRACE_S = 40.0
 """Time a demo, or a server that outlived it, gets to stop gently."""
@@ -32,8 +36,8 @@ def forget_pid(folder: Path) -> None:
 def clean(folder: Path) -> dict[str, Any]:
     """Stop a demo that still runs in a folder and remove what it made.
 
-    Servers that outlived their demo (it was killed, or the terminal went away) are stopped too: they are the
-    processes that were started with a path inside the folder.
+    Servers that outlived their demo (it was killed, or the terminal went away) are stopped too: they are our
+    processes, and the training engine's, that were started with a path inside the folder.
 
     Raises
     ------
@@ -64,16 +68,20 @@ def clean(folder: Path) -> dict[str, Any]:
 
 
 def left_behind(folder: Path) -> list[psutil.Process]:
-    """Find processes of this user that were started with a path inside the folder, oldest first."""
+    """Find the demo's processes of this user that were started with a path inside the folder, oldest first."""
     inside = f"{folder}{os.sep}"
     mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
+            words = process.cmdline()
             if (
                 process.pid not in mine
                 and process.uids().real == os.getuid()
-                and any(argument.startswith(inside) for argument in process.cmdline())
+                and any(word.startswith(inside) for word in words)
+                and any(
+                    flag == "-m" and module.partition(".")[0] in MODULES for flag, module in pairwise(words)
+                )
             ):
                 found.append(process)
     return sorted(found, key=lambda process: process.create_time())

@@ -12,7 +12,7 @@ import pytest
 from racoon.demo.cleaning import clean, left_behind
 from racoon.demo.refusal import DemoRefused
 
-Start = Callable[[Path], "subprocess.Popen[bytes]"]
+Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def start() -> Iterator[Start]:
     """Start a process that waits for ever, with a configuration file as its argument."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def begin(configuration: Path) -> subprocess.Popen[bytes]:
+    def begin(configuration: Path, module: str = "racoon") -> subprocess.Popen[bytes]:
         waiting = "import signal; print('here', flush=True); signal.pause()"
-        command = [sys.executable, "-c", waiting, "--config", str(configuration)]
+        command = [sys.executable, "-c", waiting, "-m", module, "--config", str(configuration)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() == b"here\n"
@@ -45,9 +45,11 @@ def test_servers_that_outlived_their_demo_are_stopped_and_the_folder_goes(
     (folder / "demo.pid").write_text("4194305")
     server = start(folder / "node.toml")
     other = start(neighbour / "node.toml")
+    editor = start(folder / "node.toml", "editor")
     assert clean(folder) == {"folder": str(folder), "stopped": 1, "removed": True}
     assert server.poll() is not None
     assert other.poll() is None
+    assert editor.poll() is None
     assert not folder.exists()
     assert neighbour.exists()
 

@@ -180,7 +180,7 @@ def _occupied(cells: Sequence[int | None]) -> tuple[int, int]:
 
 def _open(title: str, height: float) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:g}" width="100%" role="img" class="plot" '
+        f'<svg viewBox="0 0 {WIDTH} {height:g}" width="100%" overflow="visible" role="img" class="plot" '
         f'font-family="inherit" font-size="13" fill="currentColor"><title>{escape(title)}</title>'
     )
 
