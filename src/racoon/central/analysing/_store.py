@@ -36,9 +36,10 @@ def update(connection: sa.Connection, run_id: str, **values: Any) -> None:
     connection.execute(analysis.update().where(analysis.c.run_id == run_id).values(**values))
 
 
-def load(connection: sa.Connection, run_id: str) -> dict[str, Any] | None:
-    """Load one analysis; locks it on PostgreSQL."""
-    row = connection.execute(sa.select(analysis).where(analysis.c.run_id == run_id).with_for_update()).first()
+def load(connection: sa.Connection, run_id: str, *, to_change: bool = False) -> dict[str, Any] | None:
+    """Load one analysis; ``to_change`` locks it on PostgreSQL."""
+    statement = sa.select(analysis).where(analysis.c.run_id == run_id)
+    row = connection.execute(statement.with_for_update() if to_change else statement).first()
     return dict(row._mapping) if row else None
 
 

@@ -127,7 +127,7 @@ class AnalysisRuns:
         from racoon.central.analysing.replay import book_of, result_document  # noqa: PLC0415 - scipy, only
         from racoon.science.analysis import Analysis, advance  # noqa: PLC0415 - where an analysis runs
 
-        row = _store.load(connection, run_id)
+        row = _store.load(connection, run_id, to_change=True)
         assert row is not None, "only stored analyses are driven"
         if self._runs.run(connection, run_id)["state"] == RunState.CANCELLED:
             _store.update(connection, run_id, state=RunState.CANCELLED, ended_at=clock.now())

@@ -16,6 +16,11 @@ from racoon.standards.dicomweb import media
 
 ROOT = "/dicom-web"
 
+PORTS = {"http": 80, "https": 443}
+
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
+"""What a proxy adds to a request it hands on."""
+
 Searcher = Annotated[User, Depends(require("archive.read"))]
 Viewer = Annotated[User, Depends(require("image.read"))]
 Uid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
@@ -33,8 +38,19 @@ def access_of(request: Request) -> ImageAccess | None:
 
 
 def base_url_of(request: Request) -> str:
-    """Address of the DICOMweb root, as the client sees it."""
-    return str(request.base_url).rstrip("/") + ROOT
+    """Address of the DICOMweb root, as the client sees it.
+
+    Notes
+    -----
+    Some clients (dicomweb-client) leave the port out of their Host header.  Nothing in between says it forwarded the
+    request, so the port they mean is the one they came in by.
+    """
+    base = request.base_url
+    server = request.scope.get("server")
+    is_forwarded = any(name in request.headers for name in FORWARDED)
+    if base.port is None and server and server[1] and not is_forwarded and server[1] != PORTS.get(base.scheme):
+        base = base.replace(port=server[1])
+    return str(base).rstrip("/") + ROOT
 
 
 def ranges_of(request: Request) -> tuple[media.MediaRange, ...]:

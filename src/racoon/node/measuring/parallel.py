@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -122,17 +123,19 @@ def _pool(plan: MeasuringPlan, open_archive: Callable[[], ImageSource], count: i
         # A fork would copy the threads' locks of this process in whatever state they are.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start,
-        initargs=(plan, open_archive),
+        initargs=(plan, open_archive, os.getpid()),
     )
 
 
 _inside: tuple[MeasuringPlan, ImageSource] | None = None
 
 
-def _start(plan: MeasuringPlan, open_archive: Callable[[], ImageSource]) -> None:
+def _start(plan: MeasuringPlan, open_archive: Callable[[], ImageSource], parent: int) -> None:
     """Prepare a process; it ends with the one that started it, however that ends."""
     global _inside  # noqa: PLW0603 - a pool's initializer has no other place to leave something
     die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)  # it ended before the kernel knew
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _inside = plan, open_archive()
 

@@ -80,7 +80,7 @@ class Inquiry:
     refused: set[tuple[str, str]] = field(default_factory=set)
     counted: set[str] = field(default_factory=set)
     least: int = 0
-    rounds: int = 0
+    asked: set[Question] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.refused |= set(self.without.items())
@@ -89,6 +89,11 @@ class Inquiry:
     def withheld(self) -> tuple[tuple[str, str], ...]:
         """Sites whose part stayed, with the reason."""
         return tuple(sorted(self.refused))
+
+    @property
+    def rounds(self) -> int:
+        """Rounds in which sites were asked; an answer that serves twice was asked for once."""
+        return len(self.asked)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -139,5 +144,5 @@ class Inquiry:
             raise SiteLeft(gone)
         if missing:
             raise Waiting(question, missing)
-        self.rounds += 1
+        self.asked.add(question)
         return {site: answers[site] for site in sites}

@@ -23,6 +23,9 @@ from racoon.science.biomarkers.region import mean_of
 
 SEGMENTS = 16
 
+SEPTUM_FROM_MM = 5.0
+"""The middle of a right ventricle that lies beside the left one is farther from it than this."""
+
 _CERQUEIRA = "Cerqueira 2002 (AHA), doi:10.1161/hc0402.102975"
 
 FROM_SEPTUM_OF_SIX = (2, 1, 6, 5, 4, 3)
@@ -45,7 +48,8 @@ def aha_segments(myocardium: Region, right_ventricle: Region) -> NDArray[np.uint
     Returns
     -------
     ndarray
-        Array of the myocardium's box, 1 to 16 inside its mask, else 0.
+        Array of the myocardium's box, 1 to 16 inside its mask, else 0; all 0 where the right ventricle lies on no
+        side of the myocardium or towards neither end, so that there is no septum or no base.
 
     Notes
     -----
@@ -59,12 +63,16 @@ def aha_segments(myocardium: Region, right_ventricle: Region) -> NDArray[np.uint
     slices = np.flatnonzero(myocardium.mask.any(axis=(1, 2)))
     septum = _middle(right_ventricle) - _middle(myocardium)
     rings = np.minimum(2, 3 * np.arange(slices.size) // max(1, slices.size))
-    if not _starts_at_base(myocardium, right_ventricle, slices):
+    towards_base = _towards_base(myocardium, right_ventricle, slices)
+    if towards_base > 0:
         rings = rings[::-1]
     normal = np.cross(affine[:3, 1], affine[:3, 2])
     normal /= np.linalg.norm(normal)
     to_septum = septum - (septum @ normal) * normal
-    to_septum /= np.linalg.norm(to_septum)
+    distance_mm = float(np.linalg.norm(to_septum))
+    if towards_base == 0 or distance_mm < SEPTUM_FROM_MM:
+        return numbers
+    to_septum /= distance_mm
     to_front = np.cross(normal, to_septum)
     if to_front @ np.array([0.0, -1.0, 1.0]) < 0:
         to_front = -to_front
@@ -89,13 +97,14 @@ def _middle(region: Region) -> NDArray[np.float64]:
     return world
 
 
-def _starts_at_base(myocardium: Region, right_ventricle: Region, slices: NDArray[np.intp]) -> bool:
+def _towards_base(myocardium: Region, right_ventricle: Region, slices: NDArray[np.intp]) -> int:
+    """Sign of the slice direction that leads to the base; 0 where both halves hold as much right ventricle."""
     assert myocardium.box is not None
     assert right_ventricle.box is not None
     middle = float(slices.mean()) + myocardium.box.start[0]
     areas = np.count_nonzero(right_ventricle.mask, axis=(1, 2))
     positions = np.arange(areas.size) + right_ventricle.box.start[0]
-    return int(areas[positions < middle].sum()) >= int(areas[positions > middle].sum())
+    return int(np.sign(int(areas[positions > middle].sum()) - int(areas[positions < middle].sum())))
 
 
 def _segment_mean(region: Region, context: Context, parameters: Parameters) -> Measured:

@@ -72,7 +72,7 @@ def calcified_share(
         return float(bool(calcium.any()))
     centre = points.mean(axis=0)
     direction = np.linalg.svd(points - centre, full_matrices=False)[2][0]
-    pieces = np.floor((points - centre) @ direction / BIN_MM).astype(int)
+    pieces = np.rint((points - centre) @ direction / BIN_MM).astype(int)
     hit = calcium[mask]
     return len(set(pieces[hit].tolist())) / len(set(pieces.tolist()))
 

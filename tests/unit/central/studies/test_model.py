@@ -45,7 +45,7 @@ def test_missing_fields_are_named() -> None:
         "background",
         "hypothesis",
         "data_origin",
-        "measuring or training",
+        "measuring or training or analyses",
     ]
 
 

@@ -27,11 +27,11 @@ class Deadly(Archive):
 
     series_uid = ""
 
-    def load_volume(self, series_uid: str):  # type: ignore[no-untyped-def]
+    def load_volume(self, series_uid: str, **wanted):  # type: ignore[no-untyped-def]
         """Load an image, or die."""
         if series_uid == self.series_uid:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().load_volume(series_uid)
+        return super().load_volume(series_uid, **wanted)
 
 
 def open_deadly_images(folder: Path, series_uid: str) -> Archive:

@@ -13,7 +13,8 @@ from racoon.science.image import Image
 
 def region(mask, hu=50, spacing=10.0, flip=1.0):
     """Voxels of one ml; ``x`` runs along the columns."""
-    affine = np.diag([spacing, spacing, spacing * flip, 1.0])
+    affine = np.eye(4)
+    affine[:3, :3] = spacing * np.array([[0, 0, flip], [0, 1, 0], [1, 0, 0]])
     return Region(Image(np.full(mask.shape, hu, np.int16), affine), mask)
 
 
