@@ -173,6 +173,7 @@ class _Sender:
     def send(self, dataset: Dataset) -> bool:
         """Send one object; True only for an answer that says success."""
         if self._association is None or not self._association.is_established:
+            self._drop()
             self._association = self._entity.associate("127.0.0.1", self._port, ae_title="RACOON")
         if not self._association.is_established:
             return False
@@ -184,6 +185,7 @@ class _Sender:
             return True
         # An empty status is an unknown outcome: associate again, send again.
         self._association.abort()
+        self._drop()
         return False
 
     def encoded(self, dataset: Dataset) -> bytes:
@@ -197,6 +199,13 @@ class _Sender:
     def close(self) -> None:
         if self._association is not None and self._association.is_established:
             self._association.release()
+        self._drop()
+
+    def _drop(self) -> None:
+        """Close the socket of an association whose peer was killed; pynetdicom leaves it to the collector."""
+        connection = self._association.dul.socket if self._association is not None else None
+        if connection is not None and connection.socket is not None:
+            connection.socket.close()
 
 
 def _start_worker(folder: Path) -> multiprocessing.process.BaseProcess:

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pydicom
 import pytest
@@ -87,8 +88,8 @@ class Listener:
         return spool_folder(self.settings.data_directory)
 
 
-def start(settings: Settings) -> Listener:
-    process = multiprocessing.get_context("fork").Process(target=run_listener, args=(settings,))
+def start(settings: Settings, method: Literal["fork", "spawn"] = "fork") -> Listener:
+    process = multiprocessing.get_context(method).Process(target=run_listener, args=(settings,))
     process.start()
     eventually(lambda: is_listening(settings.dicom.port))
     return Listener(settings, process)

@@ -48,7 +48,13 @@ def base_url_of(request: Request) -> str:
     base = request.base_url
     server = request.scope.get("server")
     is_forwarded = any(name in request.headers for name in FORWARDED)
-    if base.port is None and server and server[1] and not is_forwarded and server[1] != PORTS.get(base.scheme):
+    if (
+        base.port is None
+        and server
+        and server[1]
+        and not is_forwarded
+        and server[1] != PORTS.get(base.scheme)
+    ):
         base = base.replace(port=server[1])
     return str(base).rstrip("/") + ROOT
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import os
 import shutil
 import signal
 from collections import Counter
@@ -95,10 +96,10 @@ def _deidentify(deidentifier: Deidentifier, task: _Task) -> _Outcome:
 _in_process: Deidentifier | None = None
 
 
-def _start_helper(deidentifier: Deidentifier) -> None:
+def _start_helper(deidentifier: Deidentifier, parent: int) -> None:
     """Prepare a helper process; it ends with the process that started it, however that ends."""
     global _in_process  # noqa: PLW0603 - a pool's initializer has no other place to leave something
-    die_with_parent()
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _in_process = deidentifier
 
@@ -245,7 +246,7 @@ class IngestLoop:
                 self._processes,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_helper,
-                initargs=(self._deidentifier,),
+                initargs=(self._deidentifier, os.getpid()),
             )
         if self._pool is None:
             return (_deidentify(self._deidentifier, task) for task in tasks)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pynetdicom import AE, _config, evt
+from pynetdicom.fsm import InvalidEventError, StateMachine
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 from racoon.node.intake._commitment import PUSH_MODEL, Commitment
@@ -83,6 +84,25 @@ class _BoundedSocket(AssociationSocket):
         return data
 
 
+class _Steps(StateMachine):
+    """The states of PS3.8 section 9.2; a step that the table does not have ends the connection, not a thread."""
+
+    def do_action(self, event: str) -> None:
+        """Take a step, or close.
+
+        pynetdicom raises here in its reactor's thread: a trace on the error stream for each hostile sender, and a
+        socket that stays open until somebody collects it.
+        """
+        try:
+            super().do_action(event)
+        except InvalidEventError:
+            LOG.info("association ended out of turn", extra={"reason": f"{event} in {self.current_state}"})
+            connection = self.dul.socket
+            if connection is not None:
+                connection.close()
+            self.dul.kill_dul()
+
+
 class _Entity(AE):
     """Counts associations, not connections: who has not asked for one yet must not keep others out."""
 
@@ -126,6 +146,7 @@ class _Acceptor(RequestHandler):
         # pynetdicom makes the socket itself; setting a second one would connect twice in its state machine.
         association.dul.socket.__class__ = _BoundedSocket
         association.dul.socket.pdu_timeout_s = self.server.pdu_timeout_s
+        association.dul.state_machine = _Steps(association.dul)
         association.dul.artim_timer.timeout = self.server.handshake_timeout_s
         return association
 

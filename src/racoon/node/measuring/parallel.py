@@ -133,9 +133,7 @@ _inside: tuple[MeasuringPlan, ImageSource] | None = None
 def _start(plan: MeasuringPlan, open_archive: Callable[[], ImageSource], parent: int) -> None:
     """Prepare a process; it ends with the one that started it, however that ends."""
     global _inside  # noqa: PLW0603 - a pool's initializer has no other place to leave something
-    die_with_parent()
-    if os.getppid() != parent:
-        os._exit(1)  # it ended before the kernel knew
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _inside = plan, open_archive()
 

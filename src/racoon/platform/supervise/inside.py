@@ -47,14 +47,22 @@ def stopping() -> threading.Event:
     return event
 
 
-def die_with_parent() -> None:
+def die_with_parent(parent: int | None = None) -> None:
     """Let the kernel kill this process when the thread that started it ends.
+
+    Parameters
+    ----------
+    parent
+        Process id of who started it: where that one has ended already, and the kernel will never say so, this
+        process ends at once.
 
     For ``subprocess.Popen(..., preexec_fn=die_with_parent)``. Mind "thread": a process started by a
     short-lived thread dies with that thread, so start long-lived processes from a thread that lives as long
     as they do.
     """
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if parent is not None and os.getppid() != parent:
+        os._exit(1)
 
 
 def live(
@@ -81,9 +89,7 @@ def live(
     global _channel  # noqa: PLW0603 -- one process is one child
     code = 1
     try:
-        die_with_parent()
-        if os.getppid() != supervisor:
-            os._exit(1)
+        die_with_parent(supervisor)
         os.setsid()  # Ctrl-C reaches the supervisor alone, and a whole family can be killed by its group
         _reset_signals()
         _channel = channel

@@ -144,6 +144,8 @@ const begin = async () => {
       address.search = "";
       address.searchParams.set("instance", instance);
       address.searchParams.set("frame", `${frame}`);
+      const [only, ...others] = stage.masks.shown;
+      if (only && !others.length) address.searchParams.set("segment", only);
       if (findings.chosen) address.searchParams.set("finding", findings.chosen);
       history.replaceState(null, "", address);
     }, 200);
