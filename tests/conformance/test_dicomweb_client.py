@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import io
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pydicom
 import pytest
-import uvicorn
 from dicomweb_client.api import DICOMwebClient
 from dicomweb_client.session_utils import create_session
 
-from racoon.domain.identity import Role
-from racoon.node.archive.derived import DerivedObjects
-from racoon.node.archive.http import router
-from racoon.node.archive.model import DeidentifiedInstance
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
-from racoon.node.deid.derived import DerivedGate
-from racoon.platform.audit import AuditLog
-from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
-from racoon.platform.http import create_app
 from tests.dicom_objects import ct_series, deidentified, segmentation, to_bytes, uid
-from tests.waiting import eventually
+from tests.dicomweb_server import serving
 
 VOXELS = np.random.default_rng(5).integers(-1000, 1200, (4, 16, 12)).astype(np.int16)
-PASSWORD = "a long enough password"
 
 
 @pytest.fixture(scope="module")
@@ -48,42 +35,12 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
 
 @pytest.fixture(scope="module")
 def client(archive: Archive, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DICOMwebClient]:
-    gate = DerivedGate("basic", Path(tmp_path_factory.mktemp("keys")) / "derived.key")
-
-    def clean(data: bytes) -> DeidentifiedInstance:
-        found = gate.apply(data)
-        return DeidentifiedInstance(
-            found.dataset_bytes,
-            found.sop_class_uid,
-            found.sop_instance_uid,
-            found.series_uid,
-            found.imaging_study_uid,
-            found.pseudonym,
-        )
-
-    app = create_app("node", "0")
-    accounts = install_accounts(app, "node", archive.database)
-    accounts.create(archive.database, "rita", PASSWORD, [Role.READER])
-    app.state.archive, app.state.audit = archive, AuditLog("node")
-    app.state.derived = DerivedObjects(archive, clean, app.state.audit)
-    app.include_router(router)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        port = listener.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        eventually(lambda: server.started)
-        root = f"http://127.0.0.1:{port}"
-        answer = httpx.post(f"{root}/api/session", json={"username": "rita", "password": PASSWORD})
+    with serving(archive, Path(tmp_path_factory.mktemp("keys"))) as server:
         session = create_session()
-        session.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+        session.headers["Authorization"] = f"Bearer {server.token}"
         session.trust_env = False
-        yield DICOMwebClient(f"{root}/dicom-web", session=session, stow_url_prefix="derived")
+        yield DICOMwebClient(f"{server.root}/dicom-web", session=session, stow_url_prefix="derived")
         session.close()
-        server.should_exit = True
-        thread.join(20)
 
 
 def test_it_finds_studies_series_and_instances(client: DICOMwebClient) -> None:

@@ -58,8 +58,12 @@ def boundary_of(header: str) -> str:
     ------
     BadMultipart
         If there is none.
+
+    Notes
+    -----
+    RFC 2046 section 5.1.1 allows 70 characters; Orthanc 1.10 sends 73.
     """
-    found = re.search(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', header)
+    found = re.search(r'boundary=(?:"([^"]{1,200})"|([^\s;,"]{1,200})(?=[\s;,]|$))', header)
     if not header.lower().startswith("multipart/") or found is None:
         raise BadMultipart("The body is not a multipart message with a boundary.")
     return found[1] or found[2]

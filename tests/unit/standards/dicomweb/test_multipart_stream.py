@@ -67,3 +67,15 @@ def test_reader_holds_no_more_than_one_part() -> None:
 def test_body_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(BadMultipart):
         read(body, [])
+
+
+@pytest.mark.parametrize("length", [1, 70, 73, 200])
+@pytest.mark.parametrize("form", ["boundary={}", 'boundary="{}"', 'boundary={}; type="application/dicom"'])
+def test_a_boundary_is_read_whole(length: int, form: str) -> None:
+    wanted = "b" * length
+    assert multipart.boundary_of(f"multipart/related; {form.format(wanted)}") == wanted
+
+
+def test_a_boundary_without_end_is_refused() -> None:
+    with pytest.raises(BadMultipart):
+        multipart.boundary_of(f"multipart/related; boundary={'b' * 201}")
