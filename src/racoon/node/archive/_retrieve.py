@@ -26,7 +26,7 @@ from racoon.standards.dicomweb import dicom_json, media
 from racoon.standards.dicomweb.multipart import Part
 from racoon.standards.dicomweb.query import BadQuery
 
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 20
 
 _NATIVE = frozenset(
     {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"}

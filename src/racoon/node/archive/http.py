@@ -194,6 +194,12 @@ def _objects(request: Request, user: User, rows: Sequence[InstanceRow]) -> Respo
             yield multipart.Part(f"{media.DICOM}; transfer-syntax={syntax}", content)
 
     boundary = multipart.new_boundary()
+    if all(wanted.transfer_syntax in ("", "*", row.transfer_syntax_uid) for row in rows):
+        # The index knows how long each object is, so the client may be told and nothing is wrapped in chunks.
+        sizes = [
+            (f"{media.DICOM}; transfer-syntax={row.transfer_syntax_uid}", row.size_bytes) for row in rows
+        ]
+        headers["Content-Length"] = str(multipart.length_of(sizes, boundary))
     return StreamingResponse(
         multipart.write(parts(), boundary),
         status_code=status,

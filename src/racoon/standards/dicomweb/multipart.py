@@ -13,6 +13,9 @@ from racoon.errors import Refused
 
 _HEADER_LIMIT = 16_384
 
+PIECE_BYTES = 2 << 20
+"""What is handed on at once: each handover to the server's loop costs as much as copying a hundred kilobytes."""
+
 
 class BadMultipart(Refused):
     """A multipart body that is not one."""
@@ -41,14 +44,46 @@ def content_type(media_type: str, boundary: str) -> str:
 
 
 def write(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
-    """Yield a multipart body piece by piece."""
+    """Yield a multipart body in pieces of about :data:`PIECE_BYTES`."""
+    pieces: list[bytes] = []
+    gathered = 0
+    for piece in _pieces(parts, boundary):
+        pieces.append(piece)
+        gathered += len(piece)
+        if gathered >= PIECE_BYTES:
+            yield b"".join(pieces)
+            pieces, gathered = [], 0
+    yield b"".join(pieces)
+
+
+def _pieces(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
     for part in parts:
-        lines = [f"--{boundary}", f"Content-Type: {part.content_type}"]
-        lines += [f"{name}: {value}" for name, value in part.headers.items()]
-        yield ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+        yield _head(part.content_type, part.headers, boundary)
         yield from part.content
         yield b"\r\n"
-    yield f"--{boundary}--\r\n".encode("ascii")
+    yield _end(boundary)
+
+
+def _head(content_type: str, headers: Mapping[str, str], boundary: str) -> bytes:
+    lines = [f"--{boundary}", f"Content-Type: {content_type}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def _end(boundary: str) -> bytes:
+    return f"--{boundary}--\r\n".encode("ascii")
+
+
+def length_of(parts: Iterable[tuple[str, int]], boundary: str) -> int:
+    """Length of the body that :func:`write` makes of parts without further headers.
+
+    Parameters
+    ----------
+    parts
+        Media type and size in bytes of each.
+    """
+    sizes = [len(_head(content_type, {}, boundary)) + size + 2 for content_type, size in parts]
+    return sum(sizes) + len(_end(boundary))
 
 
 def boundary_of(header: str) -> str:
