@@ -43,7 +43,7 @@ EXTRA_OF = {
     "pywt": "radiomics",
     "pytesseract": "ocr",
     "psycopg": "postgres",
-    "boto3": "s3",
+    "obstore": "s3",
     "authlib": "oidc",
 }
 """Which extra brings which optional module."""

@@ -145,9 +145,28 @@ class ArchiveSettings(_Section):
     readers
         ``all``: who holds the role of a reader sees every image.  ``granted``: only those of the research studies
         that he was let into.
+    url
+        ``s3://BUCKET/PREFIX`` where the images lie in a bucket; empty: in the folder ``archive`` below
+        ``data_directory``.  The index stays in the node's database either way.
+    endpoint
+        Address of the bucket's server, such as ``https://objects.example.org:9000``.
+    region
+        As that server names it.
+    key_file
+        File with two lines, access key and secret key, that only the node can read.
     """
 
     readers: Literal["all", "granted"] = "all"
+    url: Annotated[str, Field(pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[a-z0-9._/-]*)?)?$")] = ""
+    endpoint: Annotated[str, Field(pattern=r"^(https?://[^/\s]+/?)?$")] = ""
+    region: str = "us-east-1"
+    key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> ArchiveSettings:
+        if self.url and not (self.endpoint and self.key_file):
+            raise ValueError("a bucket in 'url' needs its 'endpoint' and a 'key_file'")
+        return self
 
 
 class PullSettings(_Section):

@@ -19,7 +19,7 @@ from racoon.node.archive.access import ImageAccess
 from racoon.node.archive.deletion import Deletions
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.model import DeidentifiedInstance
-from racoon.node.archive.objects import LocalFolder
+from racoon.node.archive.objects import LocalFolder, ObjectStore
 from racoon.node.archive.service import Archive
 from racoon.node.clinical.service import Facade
 from racoon.node.cohorts import service as cohorts
@@ -48,11 +48,21 @@ from racoon.standards.fhir.imaging import Writing
 from racoon.standards.fhir.versions import VERSIONS
 
 
+def open_objects(settings: NodeSettings) -> ObjectStore:
+    """Open where the images lie: a folder of this machine, or the bucket the site named."""
+    wanted = settings.archive
+    if not wanted.url or wanted.key_file is None:
+        return LocalFolder(settings.data_directory / "archive")
+    from racoon.node.archive.bucket import Bucket, BucketAddress  # noqa: PLC0415 - an extra that few sites need
+
+    return Bucket(BucketAddress(wanted.url, wanted.endpoint, wanted.key_file, wanted.region))
+
+
 def open_archive(settings: NodeSettings, database: Database) -> Archive:
     """Open the archive with everything that listens to what it stores."""
     return Archive(
         database,
-        LocalFolder(settings.data_directory / "archive"),
+        open_objects(settings),
         on_stored=[cohorts.record, count_stored],
     )
 
@@ -61,7 +71,7 @@ def open_deletions(settings: NodeSettings, database: Database, audit: AuditLog) 
     """Open what deletes images, with everything that has to forget with it."""
     return Deletions(
         database,
-        LocalFolder(settings.data_directory / "archive"),
+        open_objects(settings),
         audit,
         on_removed=[cohorts.forget],
     )

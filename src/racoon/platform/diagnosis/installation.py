@@ -17,7 +17,7 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "radiomics": ("pywt", "SimpleITK"),
     "ocr": ("pytesseract",),
     "postgres": ("psycopg",),
-    "s3": ("boto3",),
+    "s3": ("obstore",),
     "oidc": ("authlib",),
 }
 """Modules that each extra of the distribution brings."""
