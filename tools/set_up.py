@@ -33,8 +33,11 @@ DEBIAN = {
     "postgresql": "/usr/lib/postgresql/*/bin/initdb",
     "chromium": "/usr/bin/chromium",
     "tesseract-ocr": "/usr/bin/tesseract",
+    "orthanc": "/usr/sbin/Orthanc",
+    "orthanc-dicomweb": "/usr/share/orthanc/plugins/libOrthancDicomWeb.so",
+    "dcm2niix": "/usr/bin/dcm2niix",
 }
-"""What the tests run against: foreign DICOM tools, a real PostgreSQL server, a real browser, a reader of text."""
+"""What the tests run against: foreign DICOM tools and archives, PostgreSQL, a real browser, a reader of text."""
 
 
 def say(text: str) -> None:

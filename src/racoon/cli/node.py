@@ -21,7 +21,7 @@ app.command(deid.app)
 
 @app.command
 def serve(
-    *, config: Path, only: Literal["dicom", "http", "worker"] | None = None, json: JsonFlag = False
+    *, config: Path, only: Literal["dicom", "http", "query", "worker"] | None = None, json: JsonFlag = False
 ) -> int:
     """Run the node until it is stopped (Ctrl-C or SIGTERM).
 

@@ -169,6 +169,59 @@ class ArchiveSettings(_Section):
         return self
 
 
+class AskerSettings(PeerSettings):
+    """A DICOM application that may search the archive and fetch from it.
+
+    Attributes
+    ----------
+    ae_title, host, port
+        As whom and from where it calls, and where C-MOVE sends to.
+    account
+        Account of this node whose rights it has.
+    """
+
+    account: Annotated[str, Field(min_length=1)]
+
+
+class QuerySettings(_Section):
+    """Query and retrieve for DICOM tools without DICOMweb; closed by default.
+
+    Attributes
+    ----------
+    host, port, ae_title
+        Where tools ask; port 0 keeps it closed.
+    certificate, key, authority
+        PEM files as in ``[dicom]``.
+    idle_timeout_s
+        An association that is silent for so long is ended.
+    max_associations
+        Associations at the same time.
+    peers
+        Who may ask, each a table ``[[query.peers]]``; anybody else is refused.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    ae_title: Annotated[str, Field(min_length=1, max_length=16)] = "RACOON_ARCHIVE"
+    certificate: Path | None = None
+    key: Path | None = None
+    authority: Path | None = None
+    idle_timeout_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    max_associations: Annotated[int, Field(ge=1, le=100)] = 10
+    peers: tuple[AskerSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole_identity(self) -> QuerySettings:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("'certificate' and 'key' of [query] belong together")
+        if self.authority is not None and self.certificate is None:
+            raise ValueError("'authority' checks callers over TLS, which needs 'certificate' and 'key'")
+        titles = [peer.ae_title for peer in self.peers]
+        if len(set(titles)) < len(titles):
+            raise ValueError("two of query.peers have the same ae_title")
+        return self
+
+
 class PullSettings(_Section):
     """Fetching from a PACS by accession number or study protocol.
 
@@ -364,6 +417,7 @@ class NodeSettings(BaseSettings):
     intake: IntakeSettings = IntakeSettings()
     pull: PullSettings = PullSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    query: QuerySettings = QuerySettings()
     deid: DeidSettings = DeidSettings()
     release: ReleaseSettings = ReleaseSettings()
     fhir: FhirSettings = FhirSettings()

@@ -1,5 +1,5 @@
 """The node's process tree: ``http`` (pages and API for people), ``worker`` (intake, jobs, the outgoing line) and
-``dicom`` (the listener).
+``dicom`` (the listener), and where the site opened it ``query`` (the archive for DICOM tools).
 
 What all of them need is imported before the fork, so that they share its memory; what one alone needs is imported
 in that one, so that the three start side by side.
@@ -21,6 +21,7 @@ from racoon.platform.certificates import TlsFiles
 from racoon.platform.http import Listener
 from racoon.platform.loading import collector_paused
 from racoon.platform.logs import configure_logging
+from racoon.platform.settings import ConfigurationError
 from racoon.platform.supervise import Supervisor
 
 
@@ -32,7 +33,7 @@ def serve(config: Path, only: str | None = None) -> int:
     config
         The node's TOML file.
     only
-        ``"http"``, ``"worker"`` or ``"dicom"`` to run one part; all by default.
+        ``"http"``, ``"worker"``, ``"dicom"`` or ``"query"`` to run one part; all by default.
 
     Returns
     -------
@@ -54,7 +55,13 @@ def serve(config: Path, only: str | None = None) -> int:
         "worker": lambda: _run_worker(settings),
         "dicom": lambda: run_listener(settings),
     }
+    if settings.query.port:
+        children["query"] = lambda: _run_query(settings)
     if only is not None:
+        if only not in children:
+            raise ConfigurationError(
+                "query.port is 0, so there is nothing to run; set it to the port to open."
+            )
         children = {only: children[only]}
     run_directory = settings.data_directory / ("run" if only is None else f"run-{only}")
     logs = settings.data_directory / "logs"
@@ -83,3 +90,9 @@ def _run_worker(settings: NodeSettings) -> None:
     with collector_paused():
         from racoon.node.app.background import run_worker  # noqa: PLC0415 - this process alone runs jobs
     run_worker(settings)
+
+
+def _run_query(settings: NodeSettings) -> None:
+    from racoon.node.app.querying import run_query  # noqa: PLC0415 - this process alone answers DICOM tools
+
+    run_query(settings)

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import ssl
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
-from pynetdicom import AE, _config, evt
-from pynetdicom.fsm import InvalidEventError, StateMachine
-from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+from pynetdicom import _config, evt
 
 from racoon.node.intake._commitment import PUSH_MODEL, Commitment
-from racoon.node.intake._tls import listening_context
 from racoon.node.intake.activity import Activity, Counting
 from racoon.node.intake.model import DicomOptions, ListenerSettings
 from racoon.node.intake.receipts import Receipts
 from racoon.node.intake.spool import Spool
+from racoon.platform.dimse.server import LARGEST_PDU_BYTES, Entity, OpenPort
+from racoon.platform.dimse.tls import listening_context
 from racoon.platform.files import StorageFull
 from racoon.platform.settings import ConfigurationError
 from racoon.platform.supervise import mark_ready, stopping
@@ -37,127 +32,14 @@ SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 
 VERIFICATION = "1.2.840.10008.1.1"
 
-LARGEST_PDU_BYTES = 1 << 20
-"""A PDU may not announce more than this, whatever the settings say."""
-
 FLUSH_RECEIPTS_S = 1.0
 """A request for commitment writes pending receipts itself; this is for those of a day without one."""
-
-_RECEIVE_BYTES = 1 << 18
-
-_WAITING_CONNECTIONS = 32
-"""Connections beyond the associations that may be about to ask for one; more are closed at once."""
 
 
 class ListenerPortInUse(ConfigurationError):
     """Another process listens on the DICOM port."""
 
     code = "intake.port_in_use"
-
-
-class _BoundedSocket(AssociationSocket):
-    """Reads in large pieces, within a time, and refuses a length that no honest PDU has before allocating it."""
-
-    pdu_timeout_s = 300.0
-
-    def recv(self, nr_bytes: int) -> bytearray:
-        """Read exactly so many bytes, or fewer when the peer closed.
-
-        The time counts for all of them: a sender that dribbles one byte a minute would keep its place for ever,
-        because pynetdicom's own timers stand still while it reads.
-        """
-        if nr_bytes > LARGEST_PDU_BYTES + 4096:
-            raise OSError("the peer announced a PDU beyond every limit")
-        if self.socket is None:
-            raise OSError("the connection is closed")
-        data = bytearray(nr_bytes)
-        view, read = memoryview(data), 0
-        deadline = time.monotonic() + self.pdu_timeout_s
-        while read < nr_bytes:
-            self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            count = self.socket.recv_into(view[read:], min(nr_bytes - read, _RECEIVE_BYTES))
-            if not count:
-                view.release()
-                return data[:read]
-            read += count
-        self.socket.settimeout(self.pdu_timeout_s)
-        return data
-
-
-class _Steps(StateMachine):
-    """The states of PS3.8 section 9.2; a step that the table does not have ends the connection, not a thread."""
-
-    def do_action(self, event: str) -> None:
-        """Take a step, or close.
-
-        pynetdicom raises here in its reactor's thread: a trace on the error stream for each hostile sender, and a
-        socket that stays open until somebody collects it.
-        """
-        try:
-            super().do_action(event)
-        except InvalidEventError:
-            LOG.info("association ended out of turn", extra={"reason": f"{event} in {self.current_state}"})
-            connection = self.dul.socket
-            if connection is not None:
-                connection.close()
-            self.dul.kill_dul()
-
-
-class _Entity(AE):
-    """Counts associations, not connections: who has not asked for one yet must not keep others out."""
-
-    @property
-    def connections(self) -> list[Any]:
-        """Every open connection, whatever its state."""
-        return list(super().active_associations)
-
-    @property
-    def active_associations(self) -> list[Any]:
-        """Those that have asked for an association; what pynetdicom compares with the limit."""
-        return [item for item in self.connections if item.requestor.primitive is not None]
-
-
-class _Acceptor(RequestHandler):
-    """One connection, in a thread of its own: the TLS handshake too, so that a silent peer delays nobody."""
-
-    server: _Server
-
-    def handle(self) -> None:
-        entity = self.ae
-        assert isinstance(entity, _Entity)
-        if len(entity.connections) >= entity.maximum_associations + _WAITING_CONNECTIONS:
-            LOG.warning("too many connections: one is closed")
-            self.request.close()
-            return
-        context = self.server.tls
-        self.request.settimeout(self.server.handshake_timeout_s)
-        if context is not None:
-            try:
-                self.request = context.wrap_socket(self.request, server_side=True)
-            except (OSError, ValueError) as error:
-                LOG.warning("TLS refused", extra={"reason": type(error).__name__})
-                self.request.close()
-                return
-        super().handle()
-
-    def _create_association(self) -> Any:
-        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        association: Any = super()._create_association()
-        # pynetdicom makes the socket itself; setting a second one would connect twice in its state machine.
-        association.dul.socket.__class__ = _BoundedSocket
-        association.dul.socket.pdu_timeout_s = self.server.pdu_timeout_s
-        association.dul.state_machine = _Steps(association.dul)
-        association.dul.artim_timer.timeout = self.server.handshake_timeout_s
-        return association
-
-
-class _Server(ThreadedAssociationServer):
-    """The accepting socket, with what its connections need to know."""
-
-    daemon_threads = True
-    tls: ssl.SSLContext | None = None
-    handshake_timeout_s = 30.0
-    pdu_timeout_s = 300.0
 
 
 class DicomListener:
@@ -201,48 +83,38 @@ class DicomListener:
             (evt.EVT_ABORTED, lambda event: self._unlist(event, "aborted")),
             (evt.EVT_CONN_CLOSE, self._forget),
         ]
+        tls = None
+        if options.certificate is not None and options.key is not None:
+            tls = listening_context(options.certificate, options.key, options.authority)
         try:
-            self._server = entity.make_server(
-                (options.host, options.port),
-                evt_handlers=handlers,
-                server_class=_Server,
-                request_handler=_Acceptor,
+            self._open = OpenPort(
+                entity,
+                options.host,
+                options.port,
+                handlers,
+                tls=tls,
+                handshake_timeout_s=options.association_timeout_s,
+                pdu_timeout_s=options.idle_timeout_s,
             )
         except OSError as error:
             raise ListenerPortInUse(
                 f"DICOM port {options.port} cannot be opened: another program may use it. Change dicom.port.",
                 details={"errno": error.errno},
             ) from error
-        if options.certificate is not None and options.key is not None:
-            self._server.tls = listening_context(options.certificate, options.key, options.authority)
-        self._server.handshake_timeout_s = options.association_timeout_s
-        self._server.pdu_timeout_s = options.idle_timeout_s
-        entity._servers.append(self._server)  # noqa: SLF001 - the limit on associations counts those of known servers
-        self._entity = entity
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.5},
-            name="dicom-listener",
-            daemon=True,
-        )
 
     @property
     def port(self) -> int:
         """Port that is open."""
-        return int(self._server.socket.getsockname()[1])
+        return self._open.port
 
     def start(self) -> None:
         """Accept connections from now on."""
-        self._thread.start()
+        self._open.start()
 
     def stop(self) -> None:
         """Close the port and end open associations; what was acknowledged is on disk."""
         self._commitment.stop()
-        self._server.shutdown()
-        self._server.server_close()
-        for association in self._entity.connections:
-            association.abort()
-        self._thread.join(timeout=5)
+        self._open.stop()
 
     def _store(self, event: Any) -> int:
         association = id(event.assoc)
@@ -314,7 +186,7 @@ def _application_entity(options: DicomOptions) -> Any:
     _config.UNRESTRICTED_STORAGE_SERVICE = True
     _config.LOG_HANDLER_LEVEL = "none"
     logging.getLogger("pynetdicom").setLevel(logging.ERROR)
-    entity = _Entity(ae_title=options.ae_title)
+    entity = Entity(ae_title=options.ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.add_supported_context(VERIFICATION)

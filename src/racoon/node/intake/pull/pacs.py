@@ -15,9 +15,9 @@ from pydicom.multival import MultiValue
 from pydicom.uid import AllTransferSyntaxes
 from pynetdicom import AE, StoragePresentationContexts, build_role, evt
 
-from racoon.node.intake._tls import calling_context
 from racoon.node.intake.pull.model import FoundStudy, PacsRefused, PacsUnavailable, PullProtocol, Retrieval
 from racoon.node.intake.spool import Spool
+from racoon.platform.dimse.tls import calling_context
 from racoon.platform.files import StorageFull
 from racoon.standards.dicom.uids import is_uid
 
