@@ -58,6 +58,34 @@ def is_reviewed(word: str) -> bool:
     return word.lower() in words()
 
 
+_CONNECTING = frozenset(
+    [
+        "und",
+        "and",
+        "oder",
+        "or",
+        "mit",
+        "with",
+        "ohne",
+        "without",
+        "von",
+        "of",
+        "der",
+        "die",
+        "das",
+        "the",
+        "in",
+        "im",
+        "am",
+        "an",
+        "bei",
+        "for",
+        "für",
+    ]
+)
+"""What these words joined may be gone; at the edge of what is left they say nothing, or something else."""
+
+
 @lru_cache(maxsize=4096)
 def clean_text(text: str, vr: str = "LO") -> str:
     """Keep the reviewed words, small numbers, measures and kernel names of a text.
@@ -79,6 +107,10 @@ def clean_text(text: str, vr: str = "LO") -> str:
         if clean and not (_SMALL_NUMBER.fullmatch(chunk) and not all(neighbours)):
             kept.append(clean)
     is_untouched = kept == [chunk.strip(_EDGES) for chunk in chunks]
+    while not is_untouched and kept and kept[0].lower() in _CONNECTING:
+        del kept[0]
+    while not is_untouched and kept and kept[-1].lower() in _CONNECTING:
+        del kept[-1]
     result = text if is_untouched and text.isprintable() and "\\" not in text else " ".join(kept)
     # What is left has to say something: numbers alone do not.
     result = result if any(character.isalpha() for character in result) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,10 @@ class SegmentEntry:
     ----------
     key
         ``<SOP Instance UID of the SEG>:<segment number>``; part of stable addresses.
+    name
+        As the mask's author called it.
+    meaning
+        Of its code, in English.
     """
 
     key: str
@@ -72,6 +76,12 @@ class SegmentEntry:
     code: str
     algorithm: str
     colour: str
+    meaning: str = ""
+
+    def said(self, words: Callable[[str | None], str]) -> str:
+        """Name it in the reader's language where the code has a word there, else as its author called it."""
+        translated = words(self.meaning)
+        return translated if translated not in ("", self.meaning) else self.name
 
 
 FINDING_LABELS = {
@@ -147,8 +157,8 @@ class SeriesView:
                 return index
         return None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what the script on the page needs."""
+    def to_dict(self, words: Callable[[str | None], str]) -> dict[str, Any]:
+        """Return what the script on the page needs, in the reader's language."""
         return {
             "series": self.series_uid,
             "study": self.imaging_study_uid,
@@ -157,7 +167,7 @@ class SeriesView:
             "pixelSpacing": self.pixel_spacing_mm,
             "planes": [[plane.sop_instance_uid, plane.frame, plane.position_mm] for plane in self.planes],
             "presets": [[preset.name, preset.centre, preset.width] for preset in self.presets],
-            "segments": [[entry.key, entry.colour, entry.name, entry.code] for entry in self.segments],
+            "segments": [[entry.key, entry.colour, entry.said(words), entry.code] for entry in self.segments],
             "hasOverlays": self.has_overlays,
             "edges": self.edges,
             "pseudonym": self.pseudonym,

@@ -193,6 +193,7 @@ class Reading:
                         code=segment.label.key if segment.label.value else "",
                         algorithm=kind,
                         colour=PALETTE[len(entries) % len(PALETTE)],
+                        meaning=segment.label.meaning,
                     )
                 )
         return tuple(entries)

@@ -89,3 +89,16 @@ def test_names_in_code_strings_go(text: str) -> None:
 @pytest.mark.parametrize("value", ["MILLER", "47110815A", "LEAK00001"])
 def test_a_public_scheme_does_not_carry_somebody_s_own_code(value: str) -> None:
     assert not cleaning.is_public_code("SCT", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("Miller und Thorax", "Thorax"),
+        ("Thorax ohne Miller", "Thorax"),
+        ("Smith and Jones", ""),
+        ("Thorax und Abdomen", "Thorax und Abdomen"),
+    ],
+)
+def test_words_that_joined_what_is_gone_go_too(text: str, clean: str) -> None:
+    assert cleaning.clean_text(text) == clean

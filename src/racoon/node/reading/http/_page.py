@@ -62,7 +62,10 @@ def show_series(
     if start is None:
         start = len(view.planes) // 2
     known = {entry.key for entry in view.segments}
-    script = view.to_dict() | {"start": start, "segment": segment if segment in known else ""}
+    script = view.to_dict(words_of(language_of(request))) | {
+        "start": start,
+        "segment": segment if segment in known else "",
+    }
     is_room = is_room_built() and not plain
     if is_room:
         script |= {"finding": finding} | _room(request, user, view)
@@ -108,7 +111,7 @@ def read_series_view(request: Request, series: Uid, user: Viewer) -> dict[str, A
     """Return what the reading room needs to show a series: planes in order, windows, segments, edges."""
     view = reading_of(request).view(series)
     record_image_read(request, user, series, view.pseudonym)
-    return view.to_dict()
+    return view.to_dict(words_of(language_of(request)))
 
 
 @router.get("/reading/series/{series}/overlays/{index}")
