@@ -58,31 +58,10 @@ def is_reviewed(word: str) -> bool:
     return word.lower() in words()
 
 
-_CONNECTING = frozenset(
-    [
-        "und",
-        "and",
-        "oder",
-        "or",
-        "mit",
-        "with",
-        "ohne",
-        "without",
-        "von",
-        "of",
-        "der",
-        "die",
-        "das",
-        "the",
-        "in",
-        "im",
-        "am",
-        "an",
-        "bei",
-        "for",
-        "für",
-    ]
-)
+_CONNECTING = frozenset({
+    *("und", "oder", "mit", "ohne", "von", "der", "die", "das", "im", "am", "an", "bei", "für"),
+    *("and", "or", "with", "without", "of", "the", "in", "for"),
+})  # fmt: skip
 """What these words joined may be gone; at the edge of what is left they say nothing, or something else."""
 
 
