@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.finding import finding_of
-from racoon.node.reading.findings.model import FindingNotFound
-from racoon.node.reading.http._rooms import Uid, client_of, findings_of
+from racoon.node.reading.findings.model import FindingNotFound, StoredFinding
+from racoon.node.reading.http._rooms import Uid, client_of, findings_of, require_sight
 from racoon.platform.auth import User, require
 
 router = APIRouter()
@@ -19,25 +19,32 @@ Author = Annotated[User, Depends(require("finding.write"))]
 Id = Annotated[str, Path(max_length=36)]
 
 
-@router.get("/reading/findings/{finding_id}", include_in_schema=False)
-def open_finding(request: Request, finding_id: Id, user: Reader) -> Response:  # noqa: ARG001
-    """Lead to the image with this finding in view."""
+def _seen(request: Request, user: User, finding_id: str) -> StoredFinding:
     found = findings_of(request).get(finding_id)
+    require_sight(request, user, found.finding.place.imaging_study_uid)
+    return found
+
+
+@router.get("/reading/findings/{finding_id}", include_in_schema=False)
+def open_finding(request: Request, finding_id: Id, user: Reader) -> Response:
+    """Lead to the image with this finding in view."""
+    found = _seen(request, user, finding_id)
     if found.is_removed:
         raise FindingNotFound("The finding was removed.")
     return RedirectResponse(found.page, status_code=303)
 
 
 @router.get("/api/reading/imaging-studies/{study}/findings")
-def list_findings(request: Request, study: Uid, user: Reader) -> dict[str, Any]:  # noqa: ARG001
+def list_findings(request: Request, study: Uid, user: Reader) -> dict[str, Any]:
     """List the findings of an imaging study, oldest first."""
+    require_sight(request, user, study)
     return {"findings": [found.to_dict() for found in findings_of(request).of_study(study)]}
 
 
 @router.get("/api/reading/findings/{finding_id}")
-def read_finding(request: Request, finding_id: Id, user: Reader) -> dict[str, Any]:  # noqa: ARG001
+def read_finding(request: Request, finding_id: Id, user: Reader) -> dict[str, Any]:
     """Return a finding in its newest revision, also a removed one."""
-    return findings_of(request).get(finding_id).to_dict()
+    return _seen(request, user, finding_id).to_dict()
 
 
 @router.put("/api/reading/findings/{finding_id}")
@@ -53,6 +60,7 @@ def save_finding(
     ``based_on`` is the revision the author saw, 0 for a new finding.  Saving a removed finding brings it back.
     """
     finding = finding_of(finding_id, document)
+    require_sight(request, user, finding.place.imaging_study_uid)
     return findings_of(request).save(user, finding, based_on, client_of(request)).to_dict()
 
 
@@ -61,4 +69,5 @@ def remove_finding(
     request: Request, finding_id: Id, user: Author, based_on: Annotated[int, Query(ge=1)]
 ) -> dict[str, Any]:
     """Remove a finding; its revisions stay, and saving it again brings it back."""
+    _seen(request, user, finding_id)
     return findings_of(request).remove(user, finding_id, based_on, client_of(request)).to_dict()

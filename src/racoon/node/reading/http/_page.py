@@ -12,7 +12,7 @@ from starlette.responses import Response
 from racoon.domain.finding import MEANINGS, NAMES
 from racoon.domain.permission import is_permitted
 from racoon.node.archive.read_audit import record_image_read
-from racoon.node.reading.http._rooms import Uid, reading_of
+from racoon.node.reading.http._rooms import Uid, reading_of, require_sight
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import ROOM_WORDS, SeriesView
 from racoon.platform.auth import User, require
@@ -55,6 +55,7 @@ def show_series(
     reading = reading_of(request)
     segment = f"{segmentation}:{segment}" if segmentation and segment else segment
     view = reading.view(series)
+    require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
     start = view.index_of(instance, frame)
     if start is None and segment and view.has_overlays:
@@ -110,6 +111,7 @@ def _room(request: Request, user: User, view: SeriesView) -> dict[str, Any]:
 def read_series_view(request: Request, series: Uid, user: Viewer) -> dict[str, Any]:
     """Return what the reading room needs to show a series: planes in order, windows, segments, edges."""
     view = reading_of(request).view(series)
+    require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
     return view.to_dict(words_of(language_of(request)))
 
@@ -119,6 +121,7 @@ def read_overlays(request: Request, series: Uid, index: Annotated[int, Path(ge=0
     """Return the masks on one slice by segment: start, length, … over its pixels in reading order."""
     reading = reading_of(request)
     view = reading.view(series)
+    require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
     found = reading.overlays(series).get(index, {})
     return Response(

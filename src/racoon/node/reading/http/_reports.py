@@ -7,15 +7,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Request
 
 from racoon.domain.questionnaire import MESSAGES, Problem, items_to_fhir
-from racoon.node.reading.http._rooms import Uid, client_of, reports_of
+from racoon.node.reading.http._rooms import Uid, client_of, reports_of, require_sight
 from racoon.node.reading.reports.model import ReportState, form_of
 from racoon.platform.auth import User, require
 from racoon.web.translation import language_of
 from racoon.web.words import words_of
 
-router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report")
-
 Author = Annotated[User, Depends(require("report.write"))]
+
+
+def _let_in(request: Request, study: Uid, user: Author) -> None:
+    require_sight(request, user, study)
+
+
+router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report", dependencies=[Depends(_let_in)])
+
 TemplateUrl = Annotated[str, Query(alias="template", max_length=200)]
 BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
 

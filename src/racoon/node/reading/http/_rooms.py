@@ -6,10 +6,13 @@ from typing import Annotated
 
 from fastapi import Path, Request
 
+from racoon.node.archive.access import ImageAccess
+from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.reports.service import Reports
 from racoon.node.reading.service import Reading
+from racoon.platform.auth import User
 
 Uid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
 
@@ -34,6 +37,18 @@ def reports_of(request: Request) -> Reports:
     """Return the reports."""
     state = request.app.state
     return Reports(state.database, state.audit, state.archive, findings_of(request))
+
+
+def require_sight(request: Request, user: User, imaging_study_uid: str) -> None:
+    """Refuse what somebody was not let into, with the words for what does not exist.
+
+    Raises
+    ------
+    SeriesNotFound
+    """
+    access: ImageAccess | None = getattr(request.app.state, "image_access", None)
+    if access is not None and not access.may_see(user, imaging_study_uid):
+        raise SeriesNotFound("There is no such series in this archive.")
 
 
 def client_of(request: Request) -> str | None:

@@ -1,0 +1,105 @@
+"""Where people are let into studies one by one, every route of the reading room hides the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from racoon.domain.identity import Role
+from racoon.node.archive.access import ImageAccess
+from racoon.node.archive.objects import LocalFolder
+from racoon.node.archive.service import Archive
+from racoon.node.reading.http import router
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import install_accounts
+from racoon.platform.database import Database, create_all
+from racoon.platform.http import create_app
+from racoon.web.pages import Site, install_pages
+from tests.dicom_objects import ct_series, deidentified, uid
+from tests.routes import api_routes
+from tests.unit.node.archive.test_access import signed_in
+from tests.unit.node.reading.test_findings_and_reports import document
+
+FINDING = "3f0c1a52-6a7e-4a55-9a53-9a1f2d8a7b11"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[FastAPI]:
+    database = Database(f"sqlite:///{tmp_path}/node.sqlite")
+    create_all(database, "node")
+    archive = Archive(database, LocalFolder(tmp_path / "objects"))
+    for study in (1, 2):
+        slices = ct_series(np.zeros((3, 16, 16), np.int16), study=study, subject=f"SUBJ-{study}")
+        archive.store([deidentified(item) for item in slices])
+    app = create_app("node", "0")
+    accounts = install_accounts(app, "node", database)
+    accounts.create(database, "rita", "a long enough password", [Role.READER])
+    app.state.archive, app.state.audit = archive, AuditLog("node")
+    access = ImageAccess(database, app.state.audit)
+    access.grant("rita", "S1", [uid(1, 1)], actor="ana", actor_role="data_manager")
+    app.state.image_access = access
+    app.include_router(router)
+    install_pages(app, site=Site("ALPHA", "Node ALPHA"), navigation=[])
+    yield app
+    database.dispose()
+
+
+def finding_on(study: int) -> dict[str, Any]:
+    changed = {"imaging_study": uid(study), "series": uid(study, 1), "instance": uid(study, 1, 2)}
+    return document(frame_of_reference=uid(study, 9999)) | changed
+
+
+ROUTES = {
+    "/reading/series/{series}",
+    "/api/reading/series/{series}",
+    "/reading/series/{series}/overlays/{index}",
+    "/api/reading/imaging-studies/{study}/findings",
+    "/api/reading/imaging-studies/{study}/report",
+    "/api/reading/imaging-studies/{study}/report/questionnaire-response",
+    "/reading/findings/{finding_id}",
+    "/api/reading/findings/{finding_id}",
+}
+
+
+def address(route: str, study: int) -> str:
+    return route.format(series=uid(study, 1), study=uid(study), index=0, finding_id=FINDING)
+
+
+def test_the_list_of_routes_is_whole() -> None:
+    assert {route.path for route in api_routes(router) if "GET" in route.methods} == ROUTES
+
+
+@pytest.mark.parametrize("route", sorted(path for path in ROUTES if "finding_id" not in path))
+def test_only_granted_images_are_shown(app: FastAPI, route: str) -> None:
+    rita = signed_in(app, "rita")
+    assert rita.get(address(route, 1)).status_code == 200
+    assert rita.get(address(route, 2)).status_code == 404
+
+
+def test_findings_follow_their_image(app: FastAPI) -> None:
+    rita = signed_in(app, "rita")
+    access = app.state.image_access
+    access.grant("rita", "S2", [uid(2, 1)], actor="ana", actor_role="data_manager")
+    place = f"/api/reading/findings/{FINDING}"
+    saved = rita.put(place, json=finding_on(2))
+    assert saved.status_code == 200, saved.text
+    assert rita.get(place).status_code == 200
+    access.revoke("rita", "S2", actor="ana", actor_role="data_manager")
+    assert rita.get(place).status_code == 404
+    assert rita.get(f"/reading/findings/{FINDING}", follow_redirects=False).status_code == 404
+    assert rita.put(f"{place}?based_on=1", json=finding_on(2)).status_code == 404
+    assert rita.delete(f"{place}?based_on=1").status_code == 404
+
+
+@pytest.mark.parametrize(("way", "method"), [("", "put"), ("/normal", "post"), ("/sign", "post")])
+def test_a_report_is_not_written_on_what_was_not_granted(app: FastAPI, way: str, method: str) -> None:
+    rita: TestClient = signed_in(app, "rita")
+    place = f"/api/reading/imaging-studies/{uid(2)}/report{way}?based_on=0"
+    answer = rita.request(method, place, json=[] if not way else None)
+    assert answer.status_code == 404
