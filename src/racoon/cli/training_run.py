@@ -19,7 +19,7 @@ from racoon.learning.fingerprint import Fingerprint, FingerprintSums
 from racoon.learning.laboratory import (
     Report,
     forget_other_runs,
-    package_model,
+    package_models,
     pool_cases,
     prepare_site,
     score_models,
@@ -157,7 +157,7 @@ class TrainingRun:
         fingerprint: Fingerprint,
     ) -> list[dict[str, str]]:
         signing_key = load_or_create_signing_key(key or self._folder / "signing.key")
-        packages = []
+        named, described = [], []
         for name, paths in sorted(self._models.items()):
             if len(paths) != 1:
                 continue
@@ -177,7 +177,10 @@ class TrainingRun:
                     "sites": trained_at,
                 },
             }
-            folder = self._folder / "models"
-            path = package_model(self._plan, paths[0], fingerprint, card, folder, signing_key)
-            packages.append({"name": name, "package": str(path), "hash": path.stem})
-        return packages
+            named.append(name)
+            described.append((paths[0], card))
+        written = package_models(self._plan, described, fingerprint, self._folder / "models", signing_key)
+        return [
+            {"name": name, "package": str(path), "hash": path.stem}
+            for name, path in zip(named, written, strict=True)
+        ]

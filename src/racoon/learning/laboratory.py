@@ -246,50 +246,54 @@ def score_models(
     return scores
 
 
-def package_model(
+def package_models(
     plan: TrainingPlan,
-    weights: Path,
+    models: Sequence[tuple[Path, Mapping[str, Any]]],
     fingerprint: Fingerprint,
-    statements: Mapping[str, Any],
     folder: Path,
     key: Ed25519PrivateKey,
-) -> Path:
-    """Write a model as a signed package with a golden example made by this machine.
+) -> list[Path]:
+    """Write models as signed packages with golden examples made by this machine, in one child process.
 
     Parameters
     ----------
-    plan, weights
-        The model; a plan without limits of the input gets those of the fingerprint.
+    plan
+        Of all models; open limits of the input get those of the fingerprint.
+    models
+        Weights, and statements for the card as ``write_package`` takes them.
     fingerprint
         Of the training data.
-    statements
-        For the card, as ``write_package`` takes them.
     folder
-        Where the package goes.
+        Where the packages go.
     key
-        Signs it.
+        Signs them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     bounded = replace(plan, contract=contract_of(plan, fingerprint))
-    golden = weights.with_name(f"golden-{weights.name}")
-    plan_file = write_plan(bounded, weights.parent)
-    arguments = ["golden", "--plan", str(plan_file), "--weights", str(weights), "--out", str(golden)]
-    run_training_process(arguments, weights.parent / "golden.log")
-    example = load_weights(golden)
-    golden.unlink()
+    arguments = ["golden", "--plan", str(write_plan(bounded, folder))]
+    for weights, _ in models:
+        arguments += ["--weights", str(weights)]
+    run_training_process(arguments, folder / "golden.log")
     common = {
         "created": now().date().isoformat(),
         "software": {"racoon": _version(), "python": platform.python_version()},
-        "study": "",
     }
-    return write_package(
-        folder,
-        bounded,
-        load_weights(weights),
-        (example["input"], example["scores"]),
-        {**common, **statements},
-        key,
-    )
+    packages = []
+    for weights, statements in models:
+        golden = weights.with_name(f"golden-{weights.name}")
+        example = load_weights(golden)
+        golden.unlink()
+        packages.append(
+            write_package(
+                folder,
+                bounded,
+                load_weights(weights),
+                (example["input"], example["scores"]),
+                {**common, **statements},
+                key,
+            )
+        )
+    return packages
 
 
 def contract_of(plan: TrainingPlan, fingerprint: Fingerprint) -> InputContract:

@@ -32,8 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
         command = commands.add_parser(name)
         command.add_argument("--plan", type=Path, required=True, help="JSON of the training plan")
         if name == "golden":
-            command.add_argument("--weights", type=Path, required=True, help="weights of the model")
-            command.add_argument("--out", type=Path, required=True, help="safetensors file to write")
+            command.add_argument(
+                "--weights",
+                type=Path,
+                action="append",
+                required=True,
+                help="weights of a model, may be repeated",
+            )
             continue
         command.add_argument("--cases", type=Path, required=True, help="folder of prepared cases")
         if name != "rounds":
@@ -61,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
                 models.setdefault(name, []).append(Path(path))
             _evaluate(plan, options.cases, models, options.folder)
         elif options.command == "golden":
-            _write_golden(plan, options.weights, options.out)
+            _write_golden(plan, options.weights)
         else:
             _serve_rounds(plan, options.cases)
     except RacoonError as error:
@@ -113,11 +118,12 @@ def _read_history(folder: Path) -> list[dict[str, Any]]:
     return history
 
 
-def _write_golden(plan: TrainingPlan, weights: Path, target: Path) -> None:
+def _write_golden(plan: TrainingPlan, models: list[Path]) -> None:
     from racoon.learning.inference import golden_example
 
-    images, scores = golden_example(plan, load_weights(weights))
-    save_weights(target, {"input": images, "scores": scores})
+    for path in models:
+        images, scores = golden_example(plan, load_weights(path))
+        save_weights(path.with_name(f"golden-{path.name}"), {"input": images, "scores": scores})
     _say({"event": "done"})
 
 
