@@ -10,16 +10,20 @@ from typing import Any
 import pydicom
 
 from racoon.domain.governance.site_track import RELEASED_STATES
+from racoon.domain.governance.study import LIVE_STATES
 from racoon.domain.identity import Pseudonym
 from racoon.node.app.administration import prepare
 from racoon.node.app.operation import OPERATOR, person
-from racoon.node.app.rooms import Rooms
+from racoon.node.app.rooms import open_archive
 from racoon.node.approvals.model import NotApproved
+from racoon.node.approvals.service import Approvals
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.model import DeidentifiedInstance
 from racoon.node.compute.segmenting import Segmenting
 from racoon.node.curation import service as curation
-from racoon.node.settings import load_node_settings
+from racoon.node.settings import NodeSettings, load_node_settings
+from racoon.platform.audit import AuditLog
+from racoon.platform.database import Database
 
 
 def segment_dataset(
@@ -47,11 +51,11 @@ def segment_dataset(
     """
     settings = load_node_settings(config)
     prepare(settings)
-    rooms = Rooms(settings)
+    database = Database(settings.database)
     try:
-        return _segment(rooms, package, study_id, progress)
+        return _segment(settings, database, package, study_id, progress)
     finally:
-        rooms.database.dispose()
+        database.dispose()
 
 
 def made_here(data: bytes) -> DeidentifiedInstance:
@@ -72,27 +76,40 @@ def made_here(data: bytes) -> DeidentifiedInstance:
 
 
 def _segment(
-    rooms: Rooms, package: Path, study_id: str, progress: Callable[[int, int], None]
+    settings: NodeSettings,
+    database: Database,
+    package: Path,
+    study_id: str,
+    progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
-    with rooms.database.connect() as connection:
-        study = rooms.approvals.current(connection, study_id)
+    audit = AuditLog("node", settings.release.policy().version)
+    # Only reads here: a step of the track, which would be announced to CENTRAL, is none of this command's.
+    approvals = Approvals(audit, lambda _connection, _message: None, feasibility_enabled=False)
+    archive = open_archive(settings, database)
+    with database.connect() as connection:
+        study = approvals.current(connection, study_id)
         if study.track_state not in RELEASED_STATES:
             raise NotApproved(
                 f"This site has not released the study (its state here is {study.track_state})."
             )
+        if study.central_state not in LIVE_STATES:
+            raise NotApproved(
+                f"The study is not active (its state is {study.central_state}).",
+                code="approvals.study_state",
+            )
         manifest = curation.load(connection, study_id, study.dataset_hash or "")
-    derived = DerivedObjects(rooms.archive, made_here, rooms.audit)
+    derived = DerivedObjects(archive, made_here, audit)
 
     def store(data: bytes) -> str:
         outcome = derived.store(data)
         derived.record([outcome], actor=person(), actor_role=OPERATOR)
         return outcome.reason if outcome.failure else ""
 
-    folder = rooms.settings.data_directory / "compute"
-    segmenting = Segmenting(folder, rooms.archive, store, rooms.settings.learning.model_signers)
+    folder = settings.data_directory / "compute"
+    segmenting = Segmenting(folder, archive, store, settings.learning.model_signers)
     admitted = segmenting.admit(package)
-    with rooms.database.begin() as connection:
-        rooms.audit.append(
+    with database.begin() as connection:
+        audit.append(
             connection,
             actor=person(),
             actor_role=OPERATOR,

@@ -11,24 +11,34 @@ import pytest
 
 pytest.importorskip("torch", reason='needs the extra: pip install "racoon[learning]"')
 
+from racoon.cli import main
 from racoon.domain.coding import Code
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.plan import TrainingPlan
+from racoon.domain.study import StudyDefinition
 from racoon.learning.architectures import initial_weights
 from racoon.learning.cases import prepare_case
 from racoon.learning.inference import golden_example
 from racoon.learning.packages import PackageRefused, write_package
 from racoon.learning.training import train_local
+from racoon.node.app.administration import prepare
+from racoon.node.app.rooms import open_archive
 from racoon.node.app.segmenting import made_here
+from racoon.node.approvals import _store as approvals_store
+from racoon.node.approvals.model import StudyAtSite
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.compute import segmenting as module
 from racoon.node.compute.segmenting import Segmenting
 from racoon.node.compute.service import Compute
+from racoon.node.curation import _store as curation_store
+from racoon.node.settings import load_node_settings
+from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.certificates import public_key_text
 from racoon.platform.database import Database, create_all
+from tests.simulated_network import DEFINITION
 from tests.unit.learning.making import KEY, STATEMENTS
 from tests.unit.node.measuring.cohort import LIVER, LUNGS, store_subject
 
@@ -182,3 +192,70 @@ def test_withdrawn_and_unfit_series_are_refused_with_the_reason(
     result = segmenting.run(package, manifest)
     assert result["counts"] == {"refused": 1, "stored": 2}
     assert result["series"][gone.series_uid]["reason"]
+
+
+def node_with(folder: Path, track: str, central: str) -> Path:
+    """A node's configuration, with one study in these states and a dataset frozen for it."""
+    config = folder / "node.toml"
+    config.write_text(
+        f'site = "ALPHA"\ndata_directory = "{folder / "node"}"\n[learning]\nmodel_signers = ["{SIGNER}"]\n'
+    )
+    settings = load_node_settings(config)
+    prepare(settings)
+    database = Database(settings.database)
+    archive = open_archive(settings, database)
+    frozen = DatasetManifest("study-1", "organs", tuple(store_subject(archive, number) for number in (1, 2)))
+    study = StudyAtSite(
+        study_id="study-1",
+        study_hash="0" * 64,
+        definition=StudyDefinition.from_dict(DEFINITION),
+        central_state=central,
+        track_state=track,
+        version=1,
+        last_actor=None,
+        vote="yes",
+        dataset_hash=frozen.hash,
+        offered_at=clock.now(),
+    )
+    with database.begin() as connection:
+        approvals_store.insert(connection, study, "CENTRAL")
+        curation_store.save(connection, frozen)
+    database.dispose()
+    return config
+
+
+def test_the_command_segments_a_released_study_and_writes_who_ran_what(
+    package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = node_with(tmp_path, "released", "active")
+    words = ["node", "segment", str(package), "--config", str(config), "--study", "study-1", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["counts"] == {"stored": 2}
+    database = Database(load_node_settings(config).database)
+    with database.connect() as connection:
+        entries = connection.exec_driver_sql("select action, target from audit order by 1").all()
+    database.dispose()
+    assert ("model.run", "study/study-1") in [tuple(entry) for entry in entries]
+    assert sum(entry[0] == "derived.store" for entry in entries) == 2
+
+
+@pytest.mark.parametrize(
+    ("track", "central", "study", "code"),
+    [
+        ("requested", "active", "study-1", "approvals.not_approved"),
+        ("released", "data_hold", "study-1", "approvals.study_state"),
+        ("released", "active", "study-2", "approvals.unknown_study"),
+    ],
+)
+def test_the_command_refuses_a_study_the_site_did_not_release(
+    track: str,
+    central: str,
+    study: str,
+    code: str,
+    package: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = node_with(tmp_path, track, central)
+    assert main(["node", "segment", str(package), "--config", str(config), "--study", study, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == code
