@@ -54,6 +54,7 @@ def test_the_page_does_what_it_says(
     assert rows["federated", "all"]["n"] == 2
     assert {"trivial:empty", "trivial:prior", "trivial:threshold"} <= {name for name, _ in rows}
     assert trained["fingerprint"]["images"] == 6
+    assert trained["fingerprint"]["planned_size"] == [32, 32]
     assert trained["fingerprint"]["spacing_mm"] == [1.0, 1.0, 1.0]
     assert verified["hash"] == inferred["model"]["hash"] == Path(model).stem
     card = open_package(Path(model)).card

@@ -97,7 +97,7 @@ class TrainingRun:
             "mode": mode,
             "strategy": self._plan.strategy.to_dict(),
             "sites": {site.name: site.to_dict() for site in self._sites},
-            "fingerprint": fingerprint.to_dict(),
+            "fingerprint": {**fingerprint.to_dict(), "planned_size": list(fingerprint.planned_size())},
             "table": table,
             "verdict": verdict(table, self._names),
             "rounds": self._rounds,

@@ -218,6 +218,14 @@ def test_a_dicom_series_gets_a_seg_that_names_its_algorithm(package: Path, tmp_p
     content = (out / "series.seg.dcm").read_bytes()
     infer_files(package, folder, tmp_path / "again")
     assert (tmp_path / "again" / "series.seg.dcm").read_bytes() == content
+    # The same folder with its SEG is a training case, by the code of the label.
+    subject = tmp_path / "subjects" / "one"
+    subject.parent.mkdir()
+    folder.rename(subject)
+    (subject / "series.seg.dcm").write_bytes(content)
+    (pair,) = find_pairs(subject.parent)
+    case, _ = load_pair(PLAN, pair)
+    np.testing.assert_array_equal(case.classes == 1, drawn)
 
 
 def _write_ct(folder: Path, voxels: np.ndarray) -> None:
