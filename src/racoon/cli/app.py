@@ -20,9 +20,12 @@ from racoon.cli import (
     doctor,
     failures,
     fhir,
+    infer,
     measure,
+    model,
     node,
     radiomics,
+    train,
     version,
 )
 from racoon.cli.output import print_failure
@@ -51,6 +54,10 @@ def build_app() -> App:
     app.command(radiomics.radiomics)
     app.command(compare.compare)
     app.command(agreement.agreement)
+    app.command(train.train)
+    app.command(model.app)
+    app.command(infer.infer)
+    app.command(infer.evaluate)
     app.command(audit.app)
     app.command(analyse.analyse)
     app.command(doctor.doctor)

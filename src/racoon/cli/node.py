@@ -70,3 +70,36 @@ def enrol(*, config: Path, join_code: str, accounts_from_stdin: bool = False, js
         print_json(facts)
     else:
         print_facts("Enrolled. Start the node with `racoon node serve`.", facts)
+
+
+@app.command
+def segment(package: Path, /, *, config: Path, study: str, json: JsonFlag = False) -> int:
+    """Segment the dataset this site froze for a study; the masks wait in the archive as pre-labels for the readers.
+
+    Runs only packages whose signer the setting learning.model_signers names, and only for a study that this site has
+    released. Nothing leaves the site. A run that was cut off goes on. Exit code 1 when a series was refused.
+
+    Parameters
+    ----------
+    package
+        A `.racoon-model` file.
+    config
+        TOML file of this node.
+    study
+        Id of the study.
+    json
+        Print one JSON document.
+    """
+    from racoon.cli.output import progress
+    from racoon.node.app.segmenting import segment_dataset
+
+    with progress(quiet=json) as bar:
+        task = bar.add_task("segmenting", total=None)
+        result = segment_dataset(
+            config, package, study, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    if json:
+        print_json(result)
+    else:
+        print_facts(result["model"]["name"], {**result["counts"], "use": result["use"]})
+    return 1 if result["counts"].get("refused") else 0

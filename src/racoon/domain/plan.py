@@ -10,6 +10,13 @@ from typing import Any
 
 from racoon.domain.canonical import content_hash
 from racoon.domain.coding import Code
+from racoon.domain.training import InputContract, Strategy
+
+LOSSES = ("dice_ce", "ce")
+"""Losses a training plan may name: cross entropy with soft Dice, or alone."""
+
+POSTPROCESSING = ("largest_component",)
+"""Steps after the network a training plan may name."""
 
 
 @dataclass(frozen=True)
@@ -272,6 +279,23 @@ class TrainingPlan:
         Seed of initial weights and sampling.
     min_sites, min_cases
         Smallest number of sites in a round and of training cases at a site; a site may insist on more.
+    loss
+        One of :data:`LOSSES`.
+    larger
+        What becomes of slices larger than ``size``: ``shrink`` them, or ``tile`` them (random crops in training,
+        overlapping windows in inference).
+    contract
+        Which series are taken.
+    strategy
+        How the sites' updates become one model.
+    holdout
+        Share of each site's subjects that no training sees, where a command splits them itself.
+    update_norm
+        Largest L2 norm of a site's update; the site shortens a longer one, the server refuses it. ``None`` is open.
+    tolerance_mm
+        Tolerance of the normalised surface Dice.
+    postprocessing
+        Steps from :data:`POSTPROCESSING`.
     """
 
     name: str
@@ -287,6 +311,24 @@ class TrainingPlan:
     seed: int = 1
     min_sites: int = 3
     min_cases: int = 5
+    loss: str = "dice_ce"
+    larger: str = "shrink"
+    contract: InputContract = field(default_factory=InputContract)
+    strategy: Strategy = field(default_factory=Strategy)
+    holdout: float = 0.25
+    update_norm: float | None = None
+    tolerance_mm: float = 1.0
+    postprocessing: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES or self.larger not in ("shrink", "tile"):
+            raise ValueError(f"a loss is one of {', '.join(LOSSES)}; larger slices are shrink or tile")
+        if not set(self.postprocessing) <= set(POSTPROCESSING):
+            raise ValueError(f"postprocessing is from {', '.join(POSTPROCESSING)}")
+        if not 0 <= self.holdout < 1 or self.tolerance_mm <= 0:
+            raise ValueError("holdout lies from 0 to below 1, a tolerance above 0")
+        if self.update_norm is not None and not self.update_norm > 0:
+            raise ValueError("the largest norm of an update is above 0")
 
     @property
     def hash(self) -> str:
@@ -294,8 +336,8 @@ class TrainingPlan:
         return content_hash(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
+        """Return the JSON form; parts that say nothing are left out, so that older plans keep their hash."""
+        document: dict[str, Any] = {
             "kind": "training",
             "task": "segmentation",
             "name": self.name,
@@ -312,24 +354,44 @@ class TrainingPlan:
             "min_sites": self.min_sites,
             "min_cases": self.min_cases,
         }
+        plain = type(self)(self.name, self.modality, self.labels)
+        for name in ("loss", "larger", "holdout", "update_norm", "tolerance_mm"):
+            if getattr(self, name) != getattr(plain, name):
+                document[name] = getattr(self, name)
+        if self.contract != plain.contract:
+            document["contract"] = self.contract.to_dict()
+        if self.strategy != plain.strategy:
+            document["strategy"] = self.strategy.to_dict()
+        if self.postprocessing:
+            document["postprocessing"] = list(self.postprocessing)
+        return document
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> TrainingPlan:
-        """Read the JSON form."""
-        rows, columns = document["size"]
-        window = document["window_hu"]
-        return cls(
-            name=document["name"],
-            modality=document["modality"],
-            labels=tuple(Code.from_dict(label) for label in document["labels"]),
-            architecture=document["architecture"],
-            rounds=document["rounds"],
-            local_steps=document["local_steps"],
-            batch_size=document["batch_size"],
-            learning_rate=document["learning_rate"],
-            size=(rows, columns),
-            window_hu=(window[0], window[1]) if window else None,
-            seed=document["seed"],
-            min_sites=document["min_sites"],
-            min_cases=document["min_cases"],
-        )
+        """Read the JSON form; what a document leaves out has its default.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            For a document of another kind, with an unknown word or a value out of range.
+        """
+        if (document.get("kind", "training"), document.get("task", "segmentation")) != (
+            "training",
+            "segmentation",
+        ):
+            raise ValueError("a training plan has the kind training and the task segmentation")
+        fields = {name: value for name, value in document.items() if name not in {"kind", "task"}}
+        unknown = sorted(set(fields) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ValueError(f"unknown words: {', '.join(unknown)}")
+        fields["labels"] = tuple(Code.from_dict(label) for label in document["labels"])
+        for name in ("size", "window_hu"):
+            if fields.get(name) is not None:
+                first, second = fields[name]
+                fields[name] = (first, second)
+        if "contract" in fields:
+            fields["contract"] = InputContract.from_dict(fields["contract"])
+        if "strategy" in fields:
+            fields["strategy"] = Strategy.from_dict(fields["strategy"])
+        fields["postprocessing"] = tuple(fields.get("postprocessing", ()))
+        return cls(**fields)

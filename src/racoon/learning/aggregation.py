@@ -6,6 +6,7 @@ bits, and the accumulator needs one 64-bit array per tensor however many sites t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +19,10 @@ FRACTION_BITS = 32
 
 MAXIMUM_TOTAL = 2 ** (62 - FRACTION_BITS - 10)
 """Largest sum of case counts: with ``weights.MAXIMUM_MAGNITUDE`` (2**10) the sums stay below 2**62."""
+
+
+PIECE = 1 << 18
+"""Elements handled at once: 4 MB of working memory whatever the size of a tensor."""
 
 
 class ExactMean:
@@ -33,6 +38,7 @@ class ExactMean:
         self.shapes = dict(shapes)
         self.contributors: dict[str, int] = {}
         self._sums: dict[str, npt.NDArray[np.int64]] = {}
+        self._is_taken = False
 
     @property
     def total(self) -> int:
@@ -62,14 +68,18 @@ class ExactMean:
             raise BadWeights(
                 "A site's number of cases is out of range.", details={"site": site, "cases": cases}
             )
+        if self._is_taken:
+            raise BadWeights("The round is over; its mean was taken.")
         check_weights(weights, self.shapes)
-        for name in self.shapes:
-            fixed = np.rint(np.asarray(weights[name], dtype=np.float64) * 2**FRACTION_BITS).astype(np.int64)
-            fixed *= cases
-            if name in self._sums:
-                self._sums[name] += fixed
-            else:
-                self._sums[name] = fixed
+        for name, shape in self.shapes.items():
+            if name not in self._sums:
+                self._sums[name] = np.zeros(math.prod(shape), dtype=np.int64)
+            sums, tensor = self._sums[name], np.asarray(weights[name]).reshape(-1)
+            # Piece by piece: a whole tensor as float64 and as int64 would double the memory of a large one.
+            for start in range(0, sums.size, PIECE):
+                piece = slice(start, start + PIECE)
+                fixed = np.rint(tensor[piece].astype(np.float64) * 2**FRACTION_BITS).astype(np.int64)
+                sums[piece] += fixed * cases
         self.contributors[site] = cases
 
     def mean(self) -> Weights:
@@ -80,7 +90,36 @@ class ExactMean:
         BadWeights
             If nothing was accepted.
         """
+        scale = self._scale()
+        return {
+            name: (self._sums[name] / scale).astype(np.float32).reshape(shape)
+            for name, shape in self.shapes.items()
+        }
+
+    def take(self) -> Weights:
+        """Compute the mean in the accumulator's own memory and end the round: nothing is held twice.
+
+        Raises
+        ------
+        BadWeights
+            If nothing was accepted, or the mean was taken before.
+        """
+        scale = self._scale()
+        taken: Weights = {}
+        for name, shape in self.shapes.items():
+            sums = self._sums.pop(name)
+            narrow = sums.view(np.float32)
+            for start in range(0, sums.size, PIECE):
+                stop = min(start + PIECE, sums.size)
+                # Written from the left at half the width, so always behind what is still to be read.
+                narrow[start:stop] = (sums[start:stop] / scale).astype(np.float32)
+            taken[name] = narrow[: sums.size].reshape(shape)
+        self._is_taken = True
+        return taken
+
+    def _scale(self) -> float:
+        if self._is_taken:
+            raise BadWeights("The round is over; its mean was taken.")
         if not self.contributors:
             raise BadWeights("No site contributed to the round.")
-        scale = float(self.total) * 2.0**FRACTION_BITS
-        return {name: (self._sums[name] / scale).astype(np.float32) for name in self.shapes}
+        return float(self.total) * 2.0**FRACTION_BITS

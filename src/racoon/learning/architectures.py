@@ -209,6 +209,11 @@ def tensor_shapes(plan: TrainingPlan) -> dict[str, tuple[int, ...]]:
     return {name: tensor.shape for name, tensor in tensors.items()}
 
 
+def normalisation_tensors(plan: TrainingPlan) -> frozenset[str]:
+    """Return the names of the normalisation layers' scales and shifts: what FedBN keeps at each site."""
+    return frozenset(name for name in tensor_shapes(plan) if ".norm" in name or ".adn.N." in name)
+
+
 def initial_weights(plan: TrainingPlan) -> Weights:
     """Draw a plan's initial weights.
 

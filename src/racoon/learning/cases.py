@@ -84,8 +84,8 @@ def prepare_case(
     Notes
     -----
     A slice larger than the plan's size is shrunk isotropically in plane (linear for the image, nearest for
-    classes) until it fits; a smaller one keeps its pixels.  The rest is padded with the darkest value.
-    Scores are therefore at this working resolution.
+    classes) until it fits, unless the plan tiles it; a smaller one keeps its pixels.  The rest is padded with the
+    darkest value.  Scores are therefore at this working resolution.
     """
     volume = np.asarray(voxels, dtype=np.float32)
     if volume.ndim != 3 or not np.isfinite(volume).all():
@@ -105,7 +105,7 @@ def prepare_case(
     if plan.window_hu:
         normalised = np.clip(normalised, -1.0, 1.0)
     normalised = np.clip(normalised, -INTENSITY_LIMIT, INTENSITY_LIMIT)
-    factor = min(1.0, plan.size[0] / volume.shape[1], plan.size[1] / volume.shape[2])
+    factor = shrink_factor(plan, volume.shape)
     if factor < 1.0:
         normalised = _shrink(normalised, factor, plan.size, order=1)
         classes = _shrink(classes, factor, plan.size, order=0)
@@ -146,6 +146,44 @@ def write_manifest(folder: Path, facts: dict[str, object]) -> None:
     temporary.replace(folder / "manifest.json")
 
 
+def shrink_factor(plan: TrainingPlan, shape: tuple[int, ...]) -> float:
+    """Return the in-plane factor a volume ``(slice, row, column)`` is brought to working resolution with."""
+    if plan.larger == "tile":
+        return 1.0
+    return min(1.0, plan.size[0] / shape[1], plan.size[1] / shape[2])
+
+
+def classes_on_grid(
+    classes: npt.NDArray[np.uint8], plan: TrainingPlan, shape: tuple[int, int, int]
+) -> npt.NDArray[np.uint8]:
+    """Bring class indices at working resolution back to the voxels of the volume they were prepared from.
+
+    Parameters
+    ----------
+    classes
+        ``(slice, row, column)`` as a prepared case.
+    plan
+        As the case was prepared with.
+    shape
+        Of the volume.
+    """
+    factor = shrink_factor(plan, shape)
+    inner = tuple(
+        min(limit, max(1, round(side * factor))) if factor < 1.0 else side
+        for side, limit in zip(shape[1:], plan.size, strict=True)
+    )
+    starts = [max(0, limit - side) // 2 for side, limit in zip(inner, plan.size, strict=True)]
+    cut = classes[:, starts[0] : starts[0] + inner[0], starts[1] : starts[1] + inner[1]]
+    if factor == 1.0:
+        return np.ascontiguousarray(cut)
+    # Nearest voxel centre: class indices have no value between them.
+    rows, columns = (
+        np.clip(((np.arange(side) + 0.5) * small / side).astype(int), 0, small - 1)
+        for side, small in zip(shape[1:], inner, strict=True)
+    )
+    return np.ascontiguousarray(cut[:, rows[:, None], columns[None, :]])
+
+
 def _shrink(
     array: npt.NDArray[np.generic], factor: float, size: tuple[int, int], order: int
 ) -> npt.NDArray[np.generic]:
@@ -164,6 +202,6 @@ def _shrink(
 
 
 def _pad(array: npt.NDArray[np.generic], size: tuple[int, int], value: float) -> npt.NDArray[np.generic]:
-    gaps = [limit - side for side, limit in zip(array.shape[1:], size, strict=True)]
+    gaps = [max(0, limit - side) for side, limit in zip(array.shape[1:], size, strict=True)]
     widths = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps)]
     return np.pad(array, widths, constant_values=value)

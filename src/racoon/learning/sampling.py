@@ -75,8 +75,9 @@ class SliceSampler:
         if self._with_class and generator.random() < FOREGROUND_SHARE:
             pool = self._with_class[int(generator.integers(len(self._with_class)))]
         number, index = pool[int(generator.integers(len(pool)))]
-        image = slab(self._cases[number], index)
-        classes = self._cases[number].classes[index]
+        image, classes = self._crop(
+            slab(self._cases[number], index), self._cases[number].classes[index], generator
+        )
         shifts = [
             int(generator.integers(-limit, limit + 1))
             for limit in (int(s * SHIFT_SHARE) for s in classes.shape)
@@ -85,6 +86,26 @@ class SliceSampler:
         image = image * generator.uniform(0.9, 1.1) + generator.uniform(-0.1, 0.1)
         image += generator.normal(0.0, NOISE_SD, image.shape)
         return image.astype(np.float32), classes
+
+    def _crop(
+        self,
+        image: npt.NDArray[np.float32],
+        classes: npt.NDArray[np.uint8],
+        generator: np.random.Generator,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+        """Cut a window of the plan's size out of a larger slice; it holds a wanted voxel where there is one."""
+        if classes.shape == tuple(self._plan.size):
+            return image, classes
+        wanted = np.argwhere(classes)
+        middle = wanted[int(generator.integers(len(wanted)))] if len(wanted) else None
+        cut = []
+        for axis, (side, window) in enumerate(zip(classes.shape, self._plan.size, strict=True)):
+            low, high = 0, side - window
+            if middle is not None:
+                low, high = max(low, int(middle[axis]) - window + 1), min(high, int(middle[axis]))
+            start = int(generator.integers(low, high + 1))
+            cut.append(slice(start, start + window))
+        return image[:, cut[0], cut[1]], classes[cut[0], cut[1]]
 
 
 def slab(case: Case, index: int) -> npt.NDArray[np.float32]:

@@ -31,12 +31,17 @@ def child_environment(**extra: str) -> dict[str, str]:
     return {**inherited, **ENVIRONMENT, "PYTHONUNBUFFERED": "1", **extra}
 
 
-def start_training_process(arguments: Sequence[str], log: Path) -> subprocess.Popen[str]:
-    """Start ``racoon.learning.train_process``; its standard error goes to a log file."""
+def start_training_process(
+    arguments: Sequence[str],
+    log: Path,
+    module: str = "racoon.learning.train_process",
+    prefix: Sequence[str] = (),
+) -> subprocess.Popen[str]:
+    """Start one of this room's modules as a process; its standard error goes to a log file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", "racoon.learning.train_process", *arguments],
+            [*prefix, sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -46,7 +51,12 @@ def start_training_process(arguments: Sequence[str], log: Path) -> subprocess.Po
 
 
 def run_training_process(
-    arguments: Sequence[str], log: Path, on_event: Callable[[dict[str, Any]], None] | None = None
+    arguments: Sequence[str],
+    log: Path,
+    on_event: Callable[[dict[str, Any]], None] | None = None,
+    *,
+    module: str = "racoon.learning.train_process",
+    prefix: Sequence[str] = (),
 ) -> None:
     """Run one command to its end.
 
@@ -58,6 +68,10 @@ def run_training_process(
         File for the child's standard error.
     on_event
         Called with each event line (``round``, ``done``).
+    module
+        Which of this room's modules runs.
+    prefix
+        Program that starts it, such as the one that takes the network away.
 
     Raises
     ------
@@ -65,7 +79,7 @@ def run_training_process(
         The child's own error, with its kind; :class:`TrainingFailed` if it died without one, ``Unavailable``
         if it was killed from outside (another try resumes).
     """
-    process = start_training_process(arguments, log)
+    process = start_training_process(arguments, log, module, prefix)
     try:
         for event in read_events(process):
             if event.get("event") == "error":

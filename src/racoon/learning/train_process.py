@@ -28,9 +28,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 on success, 3 with an error line for an error of ours."""
     parser = argparse.ArgumentParser(prog="racoon.learning.train_process", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("train", "evaluate", "rounds"):
+    for name in ("train", "evaluate", "rounds", "golden"):
         command = commands.add_parser(name)
         command.add_argument("--plan", type=Path, required=True, help="JSON of the training plan")
+        if name == "golden":
+            command.add_argument(
+                "--weights",
+                type=Path,
+                action="append",
+                required=True,
+                help="weights of a model, may be repeated",
+            )
+            continue
         command.add_argument("--cases", type=Path, required=True, help="folder of prepared cases")
         if name != "rounds":
             command.add_argument("--folder", type=Path, required=True, help="where results are written")
@@ -38,7 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--weights", type=Path, required=True, help="weights to start from")
         if name == "evaluate":
             command.add_argument(
-                "--model", action="append", required=True, help="NAME=WEIGHTS, may be repeated"
+                "--model",
+                action="append",
+                required=True,
+                help="NAME=WEIGHTS, may be repeated; the same name again makes an ensemble",
             )
     options = parser.parse_args(arguments)
     watch_parent()
@@ -49,8 +61,12 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "train":
             _train(plan, options.cases, options.weights, options.folder)
         elif options.command == "evaluate":
-            models = {name: Path(path) for name, _, path in (item.partition("=") for item in options.model)}
+            models: dict[str, list[Path]] = {}
+            for name, _, path in (item.partition("=") for item in options.model):
+                models.setdefault(name, []).append(Path(path))
             _evaluate(plan, options.cases, models, options.folder)
+        elif options.command == "golden":
+            _write_golden(plan, options.weights)
         else:
             _serve_rounds(plan, options.cases)
     except RacoonError as error:
@@ -102,17 +118,26 @@ def _read_history(folder: Path) -> list[dict[str, Any]]:
     return history
 
 
-def _evaluate(plan: TrainingPlan, cases: Path, models: dict[str, Path], folder: Path) -> None:
+def _write_golden(plan: TrainingPlan, models: list[Path]) -> None:
+    from racoon.learning.inference import golden_example
+
+    for path in models:
+        images, scores = golden_example(plan, load_weights(path))
+        save_weights(path.with_name(f"golden-{path.name}"), {"input": images, "scores": scores})
+    _say({"event": "done"})
+
+
+def _evaluate(plan: TrainingPlan, cases: Path, models: dict[str, list[Path]], folder: Path) -> None:
     from racoon.learning.scores import best_trivial, score_trivial
-    from racoon.learning.training import evaluate
+    from racoon.learning.training import evaluate_ensemble
 
     folder.mkdir(parents=True, exist_ok=True)
     loaded = load_cases(cases)
     if not loaded:
         raise BadCase("There is no prepared case to evaluate on.")
     scores = {}
-    for name, path in sorted(models.items()):
-        score = evaluate(plan, load_weights(path), loaded)
+    for name, paths in sorted(models.items()):
+        score = evaluate_ensemble(plan, [load_weights(path) for path in paths], loaded)
         scores[name] = score.to_dict()
         _say({"event": "model", "name": name, "models": len(models), "mean_dice": score.mean})
     trivial = score_trivial(loaded, len(plan.labels))

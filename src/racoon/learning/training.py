@@ -23,7 +23,7 @@ from racoon.learning.cases import Case
 from racoon.learning.networks import build_network, load_into, weights_of
 from racoon.learning.sampling import SliceSampler, slab
 from racoon.learning.scores import Score, dice_per_label
-from racoon.learning.weights import Weights, check_weights
+from racoon.learning.weights import BadWeights, Weights, check_weights, limit_update
 
 FINAL_RATE = 0.05
 """Share of the initial learning rate left in the last step of the cosine schedule."""
@@ -101,6 +101,8 @@ class Trainer:
         check_weights(weights, self._shapes)
         load_into(self._network, weights)
         self._network.train()
+        proximal = self._plan.strategy.proximal
+        received = [value.detach().clone() for value in self._network.parameters()] if proximal else []
         optimiser = torch.optim.AdamW(
             self._network.parameters(), lr=self._plan.learning_rate, weight_decay=1e-4
         )
@@ -110,18 +112,25 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate
             scores = self._network(torch.from_numpy(images))
-            loss = segmentation_loss(scores, torch.from_numpy(classes))
+            loss = segmentation_loss(scores, torch.from_numpy(classes), self._plan.loss)
+            if proximal:
+                loss = loss + 0.5 * proximal * self._distance(received)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self._network.parameters(), GRADIENT_NORM)
             optimiser.step()
             losses.append(float(loss.detach()))
-        trained = weights_of(self._network)
+        trained = limit_update(weights, weights_of(self._network), self._plan.update_norm)
         check_weights(trained, self._shapes)
         facts = RoundFacts(
             round_index, float(np.mean(losses)), len(losses), len(self._cases), time.monotonic() - started
         )
         return trained, facts
+
+    def _distance(self, received: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Squared distance from the weights the round began with."""
+        pairs = zip(self._network.parameters(), received, strict=True)
+        return torch.stack([(value - start).square().sum() for value, start in pairs]).sum()
 
     def _rate(self, step: int) -> float:
         total = max(1, self._plan.rounds * self._plan.local_steps)
@@ -129,8 +138,8 @@ class Trainer:
         return self._plan.learning_rate * (FINAL_RATE + (1.0 - FINAL_RATE) * share)
 
 
-def segmentation_loss(scores: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """Cross entropy plus soft Dice over the batch, background left out of the Dice part
+def segmentation_loss(scores: torch.Tensor, classes: torch.Tensor, name: str = "dice_ce") -> torch.Tensor:
+    """Cross entropy plus, with ``dice_ce``, soft Dice over the batch; background is left out of the Dice part
     (doi:10.1109/3DV.2016.79).
 
     Parameters
@@ -139,8 +148,12 @@ def segmentation_loss(scores: torch.Tensor, classes: torch.Tensor) -> torch.Tens
         ``(sample, class, row, column)`` before softmax.
     classes
         ``(sample, row, column)``.
+    name
+        ``dice_ce`` or ``ce``.
     """
     entropy = nn.functional.cross_entropy(scores, classes)
+    if name == "ce":
+        return entropy
     shares = scores.softmax(dim=1)[:, 1:]
     wanted = nn.functional.one_hot(classes, scores.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(shares.dtype)
     overlap = (shares * wanted).sum(dim=(0, 2, 3))
@@ -189,25 +202,89 @@ def train_local(
     return weights
 
 
-def segment(network: nn.Module, case: Case) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def segment(
+    network: nn.Module, case: Case, size: tuple[int, int]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Return the most probable class of every voxel of a prepared case, ``(slice, row, column)``."""
+    return segment_with([network], case, size)
+
+
+def segment_with(
+    networks: Sequence[nn.Module], case: Case, size: tuple[int, int]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return the class with the highest mean probability over some networks, an ensemble of equals."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(case.image), SLICES_AT_ONCE):
             indices = range(start, min(start + SLICES_AT_ONCE, len(case.image)))
             images = torch.from_numpy(np.stack([slab(case, index) for index in indices]))
-            scores = network(images)
-            parts.append(scores.argmax(dim=1).to(torch.uint8).numpy())
+            shares = torch.stack([class_shares(network, images, size) for network in networks]).mean(dim=0)
+            parts.append(shares.argmax(dim=1).to(torch.uint8).numpy())
     return np.concatenate(parts)
+
+
+def class_shares(network: nn.Module, images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Return class probabilities of slices that may be larger than the network's input.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    images
+        ``(sample, INPUT_SLICES, row, column)``, at least as large as ``size``.
+    size
+        Rows and columns the network was trained on; larger slices are covered by windows of this size that
+        overlap by half, weighted by a Gaussian that trusts the middle of a window most.
+    """
+    rows, columns = images.shape[2:]
+    if (rows, columns) == tuple(size):
+        whole: torch.Tensor = network(images).softmax(dim=1)
+        return whole
+    weight = torch.outer(_bell(size[0]), _bell(size[1]))
+    total, weights = None, torch.zeros(rows, columns)
+    for top in _window_starts(rows, size[0]):
+        for left in _window_starts(columns, size[1]):
+            place = (..., slice(top, top + size[0]), slice(left, left + size[1]))
+            shares = network(images[place].contiguous()).softmax(dim=1)
+            if total is None:
+                total = torch.zeros(len(images), shares.shape[1], rows, columns)
+            total[place] += shares * weight
+            weights[place] += weight
+    if total is None:
+        raise BadWeights("There is no image to segment.")
+    return total / weights
+
+
+def _window_starts(side: int, window: int) -> list[int]:
+    count = max(1, math.ceil((side - window) / (window // 2)) + 1) if side > window else 1
+    return [round(index * (side - window) / max(count - 1, 1)) for index in range(count)]
+
+
+def _bell(side: int) -> torch.Tensor:
+    places = (torch.arange(side) - (side - 1) / 2) / (side / 4)
+    return torch.exp(-0.5 * places.square())
 
 
 def evaluate(plan: TrainingPlan, weights: Weights, cases: Sequence[Case]) -> Score:
     """Score a model on prepared cases it never trained on: one Dice per label over each whole volume."""
+    return evaluate_ensemble(plan, [weights], cases)
+
+
+def evaluate_ensemble(plan: TrainingPlan, models: Sequence[Weights], cases: Sequence[Case]) -> Score:
+    """Score the mean of the class probabilities of several models, such as each site's own."""
     check_plan(plan)
-    check_weights(weights, tensor_shapes(plan))
     torch.set_num_threads(1)
+    networks = [ready_network(plan, weights) for weights in models]
+    labels = len(plan.labels)
+    return Score(
+        {c.name: dice_per_label(segment_with(networks, c, plan.size), c.classes, labels) for c in cases}
+    )
+
+
+def ready_network(plan: TrainingPlan, weights: Weights) -> nn.Module:
+    """Build a plan's network with these weights, in evaluation mode."""
+    check_weights(weights, tensor_shapes(plan))
     network = build_network(plan)
     load_into(network, weights)
     network.eval()
-    labels = len(plan.labels)
-    return Score({c.name: dice_per_label(segment(network, c), c.classes, labels) for c in cases})
+    return network

@@ -70,6 +70,54 @@ def load_weights(path: Path) -> Weights:
     return decode_weights(path.read_bytes())
 
 
+def update_norm(
+    before: Mapping[str, npt.NDArray[np.float32]], after: Mapping[str, npt.NDArray[np.float32]]
+) -> float:
+    """Compute the L2 norm of an update over all tensors, in double precision."""
+    parts = (np.asarray(after[name], np.float64) - np.asarray(before[name], np.float64) for name in before)
+    return float(np.sqrt(sum(float(np.vdot(part, part)) for part in parts)))
+
+
+def limit_update(
+    before: Mapping[str, npt.NDArray[np.float32]],
+    after: Mapping[str, npt.NDArray[np.float32]],
+    limit: float | None,
+) -> Weights:
+    """Shorten an update that is longer than a limit, keeping its direction.
+
+    Parameters
+    ----------
+    before, after
+        Weights before and after local training.
+    limit
+        Largest L2 norm; ``None`` returns ``after`` as it is.
+    """
+    if limit is None or (norm := update_norm(before, after)) <= limit:
+        return dict(after)
+    # A hair below the limit: rounding to float32 must not lift the shortened update above it again.
+    share = np.float64(limit / norm * (1.0 - 1e-6))
+    return {
+        name: (before[name] + share * (np.asarray(after[name], np.float64) - before[name])).astype(np.float32)
+        for name in before
+    }
+
+
+def check_update(
+    before: Mapping[str, npt.NDArray[np.float32]],
+    after: Mapping[str, npt.NDArray[np.float32]],
+    limit: float | None,
+) -> None:
+    """Refuse an update that is longer than the plan allows.
+
+    Raises
+    ------
+    BadWeights
+        With the norm in the private details.
+    """
+    if limit is not None and not (norm := update_norm(before, after)) <= limit:
+        raise BadWeights("The update is longer than the plan allows.", details={"norm": norm})
+
+
 def check_weights(
     weights: Mapping[str, npt.NDArray[np.float32]], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
@@ -94,5 +142,7 @@ def check_weights(
         tensor = np.asarray(weights[name])
         if tensor.shape != shape:
             raise BadWeights("A tensor has another shape than the architecture's.", details={"tensor": name})
-        if not np.isfinite(tensor).all() or np.abs(tensor).max(initial=0.0) > MAXIMUM_MAGNITUDE:
+        # Smallest and largest say it all, and need no second array: NaN and infinities fail the comparison too.
+        low, high = tensor.min(initial=0.0), tensor.max(initial=0.0)
+        if not (low >= -MAXIMUM_MAGNITUDE and high <= MAXIMUM_MAGNITUDE):
             raise BadWeights("A tensor holds values no network has.", details={"tensor": name})

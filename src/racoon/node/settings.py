@@ -378,6 +378,18 @@ class FhirSettings(_Section):
         return value
 
 
+class LearningSettings(_Section):
+    """Whose models run here.
+
+    Attributes
+    ----------
+    model_signers
+        Public keys (from `racoon model key`) whose model packages this node runs; none runs when empty.
+    """
+
+    model_signers: list[str] = []
+
+
 class NodeSettings(BaseSettings):
     """All settings of a node.
 
@@ -421,6 +433,7 @@ class NodeSettings(BaseSettings):
     deid: DeidSettings = DeidSettings()
     release: ReleaseSettings = ReleaseSettings()
     fhir: FhirSettings = FhirSettings()
+    learning: LearningSettings = LearningSettings()
 
     @model_validator(mode="after")
     def _known_peer(self) -> NodeSettings:

@@ -13,7 +13,7 @@ from racoon.science.image import Image
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def write_nifti(image: Image, path: Path) -> None:
+def write_nifti(image: Image, path: Path, *, description: str = "") -> None:
     """Write a volume; ``.nii.gz`` is compressed.
 
     Parameters
@@ -22,6 +22,8 @@ def write_nifti(image: Image, path: Path) -> None:
         Array (slice, row, column) in LPS; the file holds (column, row, slice) in RAS, as NIfTI wants it.
     path
         Target; its folder exists.
+    description
+        Goes into the header; up to 79 ASCII characters.
     """
     affine = _LPS_TO_RAS @ image.affine[:, [2, 1, 0, 3]]
     # nibabel has no types.
@@ -30,4 +32,6 @@ def write_nifti(image: Image, path: Path) -> None:
     # Both forms say the same, so that no reader prefers the other one; a sheared grid only fits the sform.
     volume.set_sform(affine, code=1)
     volume.header.set_xyzt_units("mm", "sec")
+    if description:
+        volume.header["descrip"] = description.encode("ascii", "replace")[:79]
     library.save(volume, path)

@@ -26,6 +26,11 @@ def progress_file(folder: Path, run_id: str) -> Path:
     return folder.parent / "progress" / f"{content_hash(run_id)[:24]}.jsonl"
 
 
+def local_folder(folder: Path, run_id: str) -> Path:
+    """Return where a run keeps the weights that do not leave this site."""
+    return folder / "local" / content_hash(run_id)[:24]
+
+
 class NotApproved(Refused):
     """A job wants something that the site did not approve."""
 

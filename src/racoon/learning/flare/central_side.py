@@ -234,9 +234,13 @@ class FlareEngine:
             self._closes_at_exit = True
         from nvflare.fuel.flare_api.flare_api import new_secure_session
 
-        return new_secure_session(
-            username=policy.SIGNER, startup_kit_location=str(self._signer_kit), timeout=max(timeout_s, 2.0)
-        )
+        # FLARE prints a greeting; a command's standard output carries one JSON document and nothing else.
+        with contextlib.redirect_stdout(sys.stderr):
+            return new_secure_session(
+                username=policy.SIGNER,
+                startup_kit_location=str(self._signer_kit),
+                timeout=max(timeout_s, 2.0),
+            )
 
     def _close_session(self) -> None:
         session, self._session = self._session, None

@@ -61,7 +61,11 @@ def server_config(job: EngineJob) -> dict[str, Any]:
                 },
             },
             {"id": "generator", "path": GENERATOR_CLASS, "args": {}},
-            {"id": "aggregator", "path": AGGREGATOR_CLASS, "args": {"plan": job.plan.to_dict()}},
+            {
+                "id": "aggregator",
+                "path": AGGREGATOR_CLASS,
+                "args": {"plan": job.plan.to_dict(), "folder": str(job.folder.resolve())},
+            },
         ],
         "workflows": [
             {

@@ -27,11 +27,22 @@ from racoon.learning.aggregation import ExactMean
 from racoon.learning.architectures import tensor_shapes
 from racoon.learning.flare.job import FACTS
 from racoon.learning.lifeline import watch_parent
-from racoon.learning.weights import BadWeights, load_weights, save_weights
+from racoon.learning.strategies import ServerOptimiser
+from racoon.learning.weights import (
+    BadWeights,
+    Weights,
+    check_update,
+    check_weights,
+    load_weights,
+    save_weights,
+)
 
 # At the end of a job FLARE imports its torch part to clean up what we never use: where torch is installed
 # that costs this process 160 MB and several seconds.  CENTRAL has no torch, so it must do without.
 cast("dict[str, Any]", sys.modules).setdefault("nvflare.app_opt.pt.tensor_downloader", None)
+
+REFUSAL = "racoon_refusal"
+"""Why the contribution at hand was refused, from the aggregator to the round's account."""
 
 KEPT_ROUNDS = 2
 """Newest round files kept: the last and, should it be torn, the one before."""
@@ -43,12 +54,16 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]
     Parameters
     ----------
     plan
-        Training plan, JSON form; gives names and shapes of the tensors.
+        Training plan, JSON form; gives names and shapes of the tensors, the strategy and the limit of an update.
+    folder
+        Run folder; keeps the state of a server optimiser.
     """
 
-    def __init__(self, plan: dict[str, Any]) -> None:
+    def __init__(self, plan: dict[str, Any], folder: str) -> None:
         super().__init__()
-        self._shapes = tensor_shapes(TrainingPlan.from_dict(plan))
+        self._plan = TrainingPlan.from_dict(plan)
+        self._shapes = tensor_shapes(self._plan)
+        self._optimiser = ServerOptimiser(self._plan, Path(folder))
         self._mean = ExactMean(self._shapes)
 
     def reset(self, fl_ctx: FLContext) -> None:  # noqa: ARG002
@@ -67,15 +82,22 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]
             dxo = from_shareable(shareable)
             if dxo.data_kind != DataKind.WEIGHTS:
                 raise BadWeights("The contribution is not weights.")
+            if self._plan.update_norm is not None:
+                check_weights(dxo.data, self._shapes)
+                check_update(_global_weights(fl_ctx), dxo.data, self._plan.update_norm)
             self._mean.add(site, dxo.data, int(facts_of(dxo)["cases"]))
         except (BadWeights, ValueError, TypeError, KeyError) as error:
             self.log_error(fl_ctx, f"contribution of {site} refused: {error}")
+            fl_ctx.set_prop(REFUSAL, str(error), private=True, sticky=False)
             return False
         return True
 
-    def aggregate(self, fl_ctx: FLContext) -> Shareable:  # noqa: ARG002
-        """Return the mean; without any contribution the job fails and the reconciler decides."""
-        return DXO(DataKind.WEIGHTS, data=self._mean.mean()).to_shareable()
+    def aggregate(self, fl_ctx: FLContext) -> Shareable:
+        """Return the next model; without any contribution the job fails and the reconciler decides."""
+        mean = self._mean.take()
+        round_index = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+        following = self._optimiser.step(round_index, _global_weights(fl_ctx), mean)
+        return DXO(DataKind.WEIGHTS, data=following).to_shareable()
 
 
 class RoundKeeper(ModelPersistor):  # type: ignore[misc]
@@ -96,19 +118,19 @@ class RoundKeeper(ModelPersistor):  # type: ignore[misc]
         watch_parent()
         self._source, self._folder, self._job = Path(source), Path(folder), job
         self._sites: dict[str, dict[str, Any]] = {}
-        self._refused: list[str] = []
+        self._refused: dict[str, str] = {}
         self._started = time.time()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Note who contributed what to the current round."""
         if event_type == AppEventType.ROUND_STARTED:
-            self._sites, self._refused, self._started = {}, [], time.time()
+            self._sites, self._refused, self._started = {}, {}, time.time()
         elif event_type == AppEventType.AFTER_CONTRIBUTION_ACCEPT:
             result = fl_ctx.get_prop(AppConstants.TRAINING_RESULT)
             if fl_ctx.get_prop(AppConstants.AGGREGATION_ACCEPTED):
                 self._sites[contributor(result)] = facts_of(from_shareable(result))
             else:
-                self._refused.append(contributor(result))
+                self._refused[contributor(result)] = str(fl_ctx.get_prop(REFUSAL) or "")
 
     def load_model(self, fl_ctx: FLContext) -> ModelLearnable:  # noqa: ARG002
         """Return the weights to begin with."""
@@ -123,6 +145,7 @@ class RoundKeeper(ModelPersistor):  # type: ignore[misc]
             "job": self._job,
             "sites": self._sites,
             "refused": sorted(self._refused),
+            "refusals": self._refused,
             "seconds": time.time() - self._started,
         }
         with (self._folder / "rounds.jsonl").open("a", encoding="utf-8") as file:
@@ -130,6 +153,12 @@ class RoundKeeper(ModelPersistor):  # type: ignore[misc]
             file.flush()
             os.fsync(file.fileno())
         (self._folder / f"round-{round_index - KEPT_ROUNDS}.safetensors").unlink(missing_ok=True)
+
+
+def _global_weights(fl_ctx: FLContext) -> Weights:
+    """Return the model the round began with, as FLARE's controller holds it."""
+    weights: Weights = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
+    return weights
 
 
 def contributor(shareable: Shareable) -> str:

@@ -13,9 +13,17 @@ from racoon.domain.plan import TrainingPlan
 from racoon.learning.engine import EngineIdentity
 from racoon.learning.extra import require_extra
 from racoon.learning.flare import policy
-from racoon.learning.flare.approvals import APPROVALS_VARIABLE, Approval, Approvals, progress_file
+from racoon.learning.flare.approvals import (
+    APPROVALS_VARIABLE,
+    Approval,
+    Approvals,
+    local_folder,
+    progress_file,
+)
 from racoon.learning.flare.central_side import end_process, record_process, recorded_process, start_process
 from racoon.learning.flare.certificates import load_or_make_key, make_request, write_credentials
+from racoon.learning.strategies import LocalTensors
+from racoon.learning.weights import Weights
 from racoon.platform.files import write_atomically
 
 
@@ -104,6 +112,10 @@ class FlareSite:
             json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")
         ]
         return [entry for _, entry in sorted({entry["round"]: entry for entry in facts}.items())]
+
+    def local_tensors(self, plan: TrainingPlan, run_id: str) -> Weights:
+        """Return the weights of a run that stayed here; none but with FedBN."""
+        return LocalTensors(plan, local_folder(self.approvals.folder, run_id)).kept(plan.rounds)
 
     def stop(self) -> None:
         """Stop the site's process, its job processes and trainers."""

@@ -35,12 +35,14 @@ from racoon.learning.flare.approvals import (
     Approval,
     Approvals,
     NotApproved,
+    local_folder,
     progress_file,
 )
 from racoon.learning.flare.job import CLIENT_CONFIG, FACTS, TASK, site_config
 from racoon.learning.lifeline import watch_parent
+from racoon.learning.strategies import LocalTensors
 from racoon.learning.subprocesses import read_events, rebuild_error, start_training_process
-from racoon.learning.weights import check_weights, load_weights, save_weights
+from racoon.learning.weights import check_update, check_weights, load_weights, save_weights
 
 JOB_COMMANDS = frozenset({"check_resources", "submit_job", "start_app", "start_job"})
 """Commands that begin a job in steps; none passes without an approved job in its meta data."""
@@ -181,7 +183,8 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
         check_weights(received, tensor_shapes(self._plan))
         workplace = self._workplace(fl_ctx)
         before, after = workplace / "received.safetensors", workplace / "trained.safetensors"
-        save_weights(before, received)
+        local = LocalTensors(self._plan, local_folder(Path(os.environ[APPROVALS_VARIABLE]), self._run_id))
+        save_weights(before, local.begin(round_index, received))
         request = {"round": round_index, "weights": str(before), "out": str(after)}
         for _ in range(1 + TRAINER_RESTARTS):
             facts = self._ask(request, workplace, approval, abort_signal)
@@ -191,7 +194,10 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
                 self._note(facts)
                 kept = {name: facts[name] for name in FACTS}
                 meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: facts["cases"], "facts": kept}
-                return DXO(DataKind.WEIGHTS, data=load_weights(after), meta=meta).to_shareable()
+                sent = local.finish(round_index, received, load_weights(after))
+                check_weights(sent, tensor_shapes(self._plan))
+                check_update(received, sent, self._plan.update_norm)
+                return DXO(DataKind.WEIGHTS, data=sent, meta=meta).to_shareable()
             self.log_warning(fl_ctx, f"the training process died in round {round_index}; it is started again")
         raise Unavailable("The training process died again and again.")
 

@@ -33,6 +33,9 @@ Report = Callable[[int, int, str], None]
 RESTART_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Pauses before the site's engine process is started again; the last repeats."""
 
+AUTOMATIC = "AUTOMATIC"
+"""A mask that a program drew alone is no reference: a model would learn its own mistakes."""
+
 LOOK_S = 0.5
 LINGER_S = 12.0
 """After its last round a site stays this long without a job process: a resumed run may still need it."""
@@ -198,6 +201,8 @@ class Compute:
             masks: list[Any] = [None] * len(plan.labels)
             found = 0
             for segment in self._archive.iterate_masks(entry.series_uid, volume):
+                if segment.algorithm_type == AUTOMATIC:
+                    continue
                 found += 1
                 index = label_index(plan.labels, segment.mask.label)
                 if index is not None:

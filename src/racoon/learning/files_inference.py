@@ -1,0 +1,112 @@
+"""Inference on files: a list of series for the process without network, and one account of what became of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from racoon.learning.folders import Pair, find_images
+from racoon.learning.packages.card import RESEARCH_USE
+from racoon.learning.packages.container import open_package
+from racoon.learning.packages.running import require_signer, run_package
+from racoon.platform.files import write_atomically
+
+RESULTS = "results.json"
+
+
+def infer_files(
+    package: Path,
+    source: Path,
+    target: Path,
+    *,
+    keys: Sequence[str] = (),
+    report: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[str, Any]:
+    """Segment a file or a folder of images; a run that was cut off goes on where it stopped.
+
+    Parameters
+    ----------
+    package
+        Model package.
+    source, target
+        Images, and the folder for results.
+    keys
+        Public keys of accepted signers; empty accepts any.
+    report
+        Called with series done and in all.
+
+    Returns
+    -------
+    dict
+        ``model``, ``series`` (name, state, hash, files or reason), ``isolation`` and ``use``; also written to
+        ``results.json``.
+    """
+    opened = open_package(package)
+    require_signer(opened, keys)
+    pairs = find_images(source)
+    target.mkdir(parents=True, exist_ok=True)
+    inputs = {pair.name: _content(pair.image) for pair in pairs}
+    done = {
+        row["name"]: row
+        for row in _earlier(target / RESULTS, opened.hash)
+        if _is_there(row, target) and row["input_sha256"] == inputs.get(row["name"])
+    }
+    waiting = [pair for pair in pairs if pair.name not in done]
+    document: dict[str, Any] = {
+        "model": {
+            "hash": opened.hash,
+            "name": opened.card.name,
+            "version": opened.card.version,
+            "signer": opened.signer,
+        },
+        "labels": {str(number): label for number, label in enumerate(opened.card.labels, start=1)},
+        "use": RESEARCH_USE,
+    }
+
+    def save() -> None:
+        document["series"] = [done[pair.name] for pair in pairs if pair.name in done]
+        write_atomically(target / RESULTS, json.dumps(document, indent=1).encode(), mode=0o644)
+
+    def on_series(row: dict[str, Any]) -> None:
+        done[row["name"]] = {**row, "input_sha256": inputs[row["name"]]}
+        save()
+        report(len(done), len(pairs))
+
+    report(len(done), len(pairs))
+    with tempfile.TemporaryDirectory(prefix="racoon-infer-") as folder:
+        work = [_work(pair, target) for pair in waiting]
+        document |= run_package(package, work, Path(folder), on_series)
+    save()
+    return document
+
+
+def _work(pair: Pair, target: Path) -> dict[str, Any]:
+    return {"name": pair.name, "image": str(pair.image.resolve()), "folder": str(target.resolve())}
+
+
+def _content(path: Path) -> str:
+    """SHA-256 over the input's files: a result belongs to exactly this input."""
+    digest = hashlib.sha256()
+    files = [path] if path.is_file() else [item for item in sorted(path.rglob("*")) if item.is_file()]
+    for item in files:
+        with item.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _earlier(path: Path, package: str) -> list[dict[str, Any]]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["model"]["hash"] == package:
+            return [row for row in document["series"] if row["state"] == "segmented"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return []
+
+
+def _is_there(row: dict[str, Any], target: Path) -> bool:
+    return all((target / name).exists() for name in row["files"])

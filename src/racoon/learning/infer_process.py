@@ -1,0 +1,121 @@
+"""The child process that runs a model package: ``python -m racoon.learning.infer_process COMMAND …``.
+
+It has no network (``isolation``), reads images, writes masks, and prints one JSON object per line.  ``golden`` only
+checks the package; ``infer`` goes through a list of series and skips those whose result is already there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from racoon.errors import Defect, RacoonError, Refused
+from racoon.learning.extra import require_extra
+from racoon.learning.isolation import interfaces, seal_process
+from racoon.learning.lifeline import watch_parent
+from racoon.learning.train_process import describe
+
+if TYPE_CHECKING:
+    from racoon.learning.inference import Model
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 on success, 3 with an error line for an error of ours."""
+    parser = argparse.ArgumentParser(prog="racoon.learning.infer_process", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("golden", "infer"):
+        command = commands.add_parser(name)
+        command.add_argument("--package", type=Path, required=True, help="model package")
+        if name == "infer":
+            command.add_argument("--work", type=Path, required=True, help="JSON list of series to segment")
+    options = parser.parse_args(arguments)
+    watch_parent()
+    try:
+        require_extra("torch", "safetensors")
+        from racoon.learning.inference import Model
+        from racoon.learning.packages import open_package
+
+        seal_process()
+        model = Model(open_package(options.package))
+        _say(
+            {
+                "event": "ready",
+                "package": model.package.hash,
+                "golden_difference": model.golden_difference,
+                "interfaces": interfaces(),
+            }
+        )
+        if options.command == "infer":
+            for item in json.loads(options.work.read_text(encoding="utf-8")):
+                _say({"event": "series", "name": item["name"], **_one(model, item)})
+        _say({"event": "done"})
+    except RacoonError as error:
+        _say({"event": "error", **describe(error)})
+        return 3
+    return 0
+
+
+def _one(model: Model, item: dict[str, Any]) -> dict[str, Any]:
+    try:
+        if item.get("arrays"):
+            return _arrays(model, Path(item["arrays"]), Path(item["mask"]), item["modality"])
+        return _file(model, Path(item["image"]), Path(item["folder"]), item["name"])
+    except (Refused, Defect) as error:
+        return {"state": "refused", "code": error.error_code, "reason": error.public_message}
+
+
+def _arrays(model: Model, source: Path, target: Path, modality: str) -> dict[str, Any]:
+    """Segment a volume that the node has taken out of its archive."""
+    import numpy as np
+
+    from racoon.learning.inference import mask_hash
+
+    with np.load(source, allow_pickle=False) as content:
+        voxels, affine = content["voxels"], content["affine"]
+    classes = model.segment(voxels, affine, modality)
+    temporary = target.with_suffix(".part")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, classes=classes)
+    temporary.replace(target)
+    return {"state": "segmented", "hash": mask_hash(classes, affine), "voxels": _counts(model, classes)}
+
+
+def _file(model: Model, path: Path, folder: Path, name: str) -> dict[str, Any]:
+    """Segment an image file or DICOM folder; the mask is NIfTI and, for DICOM, SEG as well."""
+    from racoon.learning.inference import mask_hash
+    from racoon.learning.outputs import write_outputs
+    from racoon.standards.files import load_image
+
+    loaded = load_image(path)
+    classes = model.segment(loaded.image.voxels, loaded.image.affine, loaded.modality)
+    files = write_outputs(model.package, path, loaded, classes, folder, name)
+    spacing = loaded.image.spacing_mm
+    return {
+        "state": "segmented",
+        "hash": mask_hash(classes, loaded.image.affine),
+        "files": files,
+        "voxels": _counts(model, classes),
+        "spacing_mm": list(spacing),
+        "unchecked": [] if loaded.modality else ["modality: the file does not say it"],
+    }
+
+
+def _counts(model: Model, classes: Any) -> list[int]:
+    import numpy as np
+
+    counts: list[int] = np.bincount(classes.ravel(), minlength=len(model.package.plan.labels) + 1)[
+        1:
+    ].tolist()
+    return counts
+
+
+def _say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

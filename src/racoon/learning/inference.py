@@ -1,0 +1,139 @@
+"""Run a model package on a volume; torch, so only ever in a child process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from racoon.domain.plan import TrainingPlan
+from racoon.errors import Refused
+from racoon.learning.architectures import INPUT_SLICES
+from racoon.learning.cases import classes_on_grid, prepare_case
+from racoon.learning.contract import broken_rules
+from racoon.learning.orientation import Axes
+from racoon.learning.packages.card import PackageRefused
+from racoon.learning.packages.container import ModelPackage
+from racoon.learning.training import ready_network, segment
+from racoon.learning.weights import Weights
+
+GOLDEN_SAMPLES = 2
+"""Slices in a package's golden example: enough to notice another network, small enough to carry along."""
+
+
+class SeriesRefused(Refused):
+    """A series does not keep a model's input contract."""
+
+    code = "infer.series_refused"
+
+
+class Model:
+    """A package ready to run.
+
+    Parameters
+    ----------
+    package
+        As ``open_package`` returned it.
+
+    Raises
+    ------
+    PackageRefused
+        ``package.golden`` if this machine does not reproduce the golden example.
+    """
+
+    def __init__(self, package: ModelPackage) -> None:
+        torch.use_deterministic_algorithms(True)
+        torch.set_num_threads(1)
+        self.package = package
+        self._network = ready_network(package.plan, package.weights)
+        self.golden_difference = self._check_golden()
+
+    def segment(
+        self, voxels: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], modality: str = ""
+    ) -> npt.NDArray[np.uint8]:
+        """Return class indices on the volume's own grid; 0 is background, k the card's label k - 1.
+
+        Parameters
+        ----------
+        voxels, affine
+            ``(slice, row, column)`` in output units, and their place in LPS.
+        modality
+            As the header says; empty where the format has none.
+
+        Raises
+        ------
+        SeriesRefused
+            Naming every rule of the input contract that is broken.
+        """
+        plan = self.package.plan
+        reasons = broken_rules(plan, voxels, affine, modality)
+        if reasons:
+            raise SeriesRefused(f"The series does not fit the model: {'; '.join(reasons)}.")
+        axes = Axes.of(affine)
+        axial = axes.apply(voxels)
+        case = prepare_case(plan, "series", axial, [None] * len(plan.labels))
+        shape = (axial.shape[0], axial.shape[1], axial.shape[2])
+        classes = classes_on_grid(segment(self._network, case, plan.size), plan, shape)
+        for name in plan.postprocessing:
+            classes = POSTPROCESSING[name](classes, len(plan.labels))
+        return np.ascontiguousarray(axes.undo(classes))
+
+    def _check_golden(self) -> float:
+        package = self.package
+        scores = raw_scores(package.plan, package.weights, package.golden_input)
+        difference = float(np.abs(scores - package.golden_scores).max())
+        if not difference <= package.card.golden_tolerance * max(1.0, float(np.abs(scores).max())):
+            raise PackageRefused(
+                "The model does not reproduce its golden example on this machine.",
+                code="package.golden",
+                details={"difference": difference},
+            )
+        return difference
+
+
+def raw_scores(
+    plan: TrainingPlan, weights: Weights, images: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Return class scores before softmax, ``(sample, class, row, column)``."""
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        scores = ready_network(plan, weights)(torch.from_numpy(np.ascontiguousarray(images)))
+    return np.asarray(scores.numpy(), dtype=np.float32)
+
+
+def golden_example(
+    plan: TrainingPlan, weights: Weights
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Make a synthetic input, drawn from the plan's hash and nobody's image, and the scores it gives."""
+    seed = int(hashlib.sha256(plan.hash.encode()).hexdigest()[:16], 16)
+    generator = np.random.Generator(np.random.PCG64(seed))
+    shape = (GOLDEN_SAMPLES, INPUT_SLICES, *plan.size)
+    images = np.clip(generator.normal(0.0, 0.5, shape), -2.0, 2.0).astype(np.float32)
+    return images, raw_scores(plan, weights, images)
+
+
+def mask_hash(classes: npt.NDArray[np.uint8], affine: npt.NDArray[np.float64]) -> str:
+    """Compute the SHA-256 of a result: shape, place to a thousandth of a mm, class indices."""
+    place = np.rint(np.asarray(affine)[:3] * 1000.0).astype("<i8")
+    digest = hashlib.sha256(np.asarray(classes.shape, "<i8").tobytes() + place.tobytes())
+    digest.update(np.ascontiguousarray(classes).tobytes())
+    return digest.hexdigest()
+
+
+def _largest_component(classes: npt.NDArray[np.uint8], labels: int) -> npt.NDArray[np.uint8]:
+    from scipy import ndimage
+
+    kept = np.zeros_like(classes)
+    for label in range(1, labels + 1):
+        parts, count = ndimage.label(classes == label)
+        if count:
+            sizes: Sequence[int] = np.bincount(parts.ravel())[1:].tolist()
+            kept[parts == 1 + sizes.index(max(sizes))] = label
+    return kept
+
+
+POSTPROCESSING = {"largest_component": _largest_component}
+"""What a plan may name after the network; the names are in ``domain.plan``."""

@@ -1,0 +1,134 @@
+"""Write what a network drew as DICOM SEG (PS3.3 A.51) that names its algorithm and refers to its images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from racoon.domain.coding import Code
+from racoon.standards.dicom.uids import uid_from_digest
+
+TISSUE = Code("85756007", "SCT", "Tissue")
+"""Segmented property category where nothing narrower is known (CID 7150)."""
+
+SERIES_NUMBER = 900
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """Who drew a segmentation (PS3.3 C.8.20.2, Segmentation Algorithm Identification).
+
+    Parameters
+    ----------
+    name, version
+        Of the model.
+    identity
+        Hash that names exactly this model; goes into the algorithm's parameters and the object's UIDs.
+    use
+        Statement of research use.
+    """
+
+    name: str
+    version: str
+    identity: str
+    use: str
+
+
+def build_automatic_segmentation(
+    sources: Sequence[Dataset],
+    classes: npt.NDArray[np.uint8],
+    labels: Sequence[Code],
+    algorithm: Algorithm,
+) -> Dataset | None:
+    """Build one binary segmentation with a segment per class that occurs.
+
+    Parameters
+    ----------
+    sources
+        One data set per slice, in the order of the slices.
+    classes
+        ``(slice, row, column)``; 0 is background, k is ``labels[k - 1]``.
+    labels
+        Codes of the classes.
+    algorithm
+        Who drew it.
+
+    Returns
+    -------
+    pydicom.dataset.Dataset or None
+        None when there is no foreground: an object without segments is not allowed (PS3.3 C.8.20.2).
+
+    Notes
+    -----
+    UIDs follow from the model and the source series, and the object is dated like its images: the same model on the
+    same series gives the same bytes.
+    """
+    import highdicom as hd  # noqa: PLC0415 - a second that only writing needs
+    from highdicom.sr.coding import CodedConcept  # noqa: PLC0415 - as above
+
+    present = [number for number in range(1, len(labels) + 1) if (classes == number).any()]
+    if not present:
+        return None
+    first = sources[0]
+    identity = (algorithm.identity, str(first.SeriesInstanceUID))
+    made_by = hd.AlgorithmIdentificationSequence(
+        name=algorithm.name,
+        family=CodedConcept("123109", "DCM", "Artificial Intelligence"),
+        version=algorithm.version,
+        parameters={"package": algorithm.identity, "use": algorithm.use},
+    )
+    descriptions = []
+    for place, number in enumerate(present, start=1):
+        label = labels[number - 1]
+        descriptions.append(
+            hd.seg.SegmentDescription(
+                segment_number=place,
+                segment_label=(label.meaning or label.value)[:64],
+                segmented_property_category=CodedConcept(TISSUE.value, TISSUE.scheme, TISSUE.meaning),
+                segmented_property_type=CodedConcept(
+                    label.value, label.scheme, (label.meaning or label.value)[:64]
+                ),
+                algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+                algorithm_identification=made_by,
+            )
+        )
+    segmentation: Dataset = hd.seg.Segmentation(
+        source_images=list(sources),
+        pixel_array=np.stack([classes == number for number in present], axis=-1).astype(np.uint8),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=descriptions,
+        series_instance_uid=_uid(*identity, "series"),
+        series_number=SERIES_NUMBER,
+        sop_instance_uid=_uid(*identity, "instance"),
+        instance_number=1,
+        manufacturer="RACOON",
+        manufacturer_model_name=algorithm.name[:64],
+        software_versions=algorithm.version,
+        device_serial_number=algorithm.identity[:16],
+        series_description=f"{algorithm.name} (research use only)"[:64],
+        content_label="AUTOMATIC",
+        content_description=algorithm.use[:64],
+    )
+    organisation = _uid(*identity, "dimensions")
+    segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
+    for item in segmentation.DimensionIndexSequence:
+        item.DimensionOrganizationUID = organisation
+    date, time = str(first.get("StudyDate") or "19700101"), str(first.get("StudyTime") or "000000")
+    for name in ("Content", "InstanceCreation", "Series"):
+        for suffix, value in (("Date", date), ("Time", time)):
+            keyword = f"{name}{suffix}"
+            if keyword in segmentation:
+                setattr(segmentation, keyword, value)
+    for item in segmentation.get("ContributingEquipmentSequence") or ():
+        if "ContributionDateTime" in item:
+            item.ContributionDateTime = f"{date}{time}"
+    return segmentation
+
+
+def _uid(*words: str) -> str:
+    return uid_from_digest(hashlib.sha256("/".join(words).encode()).digest())
