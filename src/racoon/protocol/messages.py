@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -110,6 +111,37 @@ class TrackChanged(Message):
     version: Count
 
 
+class SiteApproval(Message):
+    """One decision that stands at a site: what, yes or no, since when and until when."""
+
+    kind: Annotated[str, StringConstraints(max_length=32)]
+    is_positive: bool
+    decided_at: AwareDatetime
+    valid_until: date | None = None
+
+
+class SiteStanding(Message):
+    """Whether work of a study may run at a site now, and if not, why; signed by the site like its decisions.
+
+    Attributes
+    ----------
+    can_run
+        Whether a job of an approved purpose would be allowed.
+    code, public_reason
+        The first thing that forbids it.
+    approvals
+        What the site has decided about this version of the study, with the last day of each decision.
+    """
+
+    study_id: Id
+    study_hash: Sha256
+    assessed_at: AwareDatetime
+    can_run: bool
+    code: Annotated[str, StringConstraints(max_length=80)] = ""
+    public_reason: PublicText = ""
+    approvals: Annotated[list[SiteApproval], Field(max_length=20)] = []
+
+
 class JobAccepted(Message):
     """The site verified a job and put it into its queue."""
 
@@ -208,6 +240,7 @@ MESSAGES: dict[str, MessageType] = {
     "audit.anchor": MessageType(Direction.TO_CENTRAL, AuditAnchor),
     "heartbeat": MessageType(Direction.TO_CENTRAL, Heartbeat),
     "track.changed": MessageType(Direction.TO_CENTRAL, TrackChanged),
+    "study.standing": MessageType(Direction.TO_CENTRAL, SiteStanding),
     "job.accepted": MessageType(Direction.TO_CENTRAL, JobAccepted),
     "job.refused": MessageType(Direction.TO_CENTRAL, JobRefused),
     "job.progress": MessageType(Direction.TO_CENTRAL, JobProgress),

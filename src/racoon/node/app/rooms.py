@@ -14,6 +14,7 @@ import psutil
 import sqlalchemy as sa
 
 from racoon import __version__
+from racoon.domain.governance.approval import Purpose
 from racoon.node.approvals.service import Approvals
 from racoon.node.archive.access import ImageAccess
 from racoon.node.archive.deletion import Deletions
@@ -123,12 +124,17 @@ class Rooms:
         self.gate = ReleaseGate(settings.release.policy(), self.outbox, self.audit)
         self.approvals = Approvals(
             self.audit,
-            lambda connection, message: self.gate.announce(connection, "track.changed", message),
+            self.gate.announce,
+            self.identity.signing_key,
             feasibility_enabled=settings.release.feasibility,
         )
         self.archive = open_archive(settings, self.database)
         self.deletions = open_deletions(settings, self.database, self.audit)
-        self.image_access = ImageAccess(self.database, self.audit)
+        self.image_access = ImageAccess(
+            self.database,
+            self.audit,
+            lambda connection, study_id: self.approvals.allows(connection, study_id, Purpose.VIEW),
+        )
         self.spool = Spool(spool_folder(settings.data_directory))
         self.activity = Activity(activity_folder(settings.data_directory))
         self.quarantine = settings.data_directory / "quarantine"
