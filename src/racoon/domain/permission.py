@@ -58,6 +58,7 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "study.read": _NETWORK | _STUDY_LEADS | {Role.RESEARCHER, Role.DATA_SCIENTIST, Role.MONITOR},
         "study.create": _STUDY_LEADS | {Role.RESEARCHER},
         "study.transition": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR, Role.ETHICS_OFFICE, Role.DPO},
+        "study.amend": _STUDY_LEADS,
         "study.request_sites": frozenset({Role.COORDINATOR}),
         "cohort.count": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR},
         "run.start": _STUDY_LEADS | {Role.COORDINATOR},

@@ -42,6 +42,15 @@ class StudyState(Message):
     reason: PublicText = ""
 
 
+class StudyReminder(Message):
+    """CENTRAL reminds a site that one of its own decisions waits; nothing changes by it."""
+
+    study_id: Id
+    study_hash: Sha256
+    waiting_since: AwareDatetime
+    sent_at: AwareDatetime
+
+
 class JobOffer(Message):
     """CENTRAL asks for one unit of work.  The site decides.
 
@@ -234,6 +243,7 @@ class MessageType:
 MESSAGES: dict[str, MessageType] = {
     "study.offer": MessageType(Direction.TO_NODE, StudyOffer),
     "study.state": MessageType(Direction.TO_NODE, StudyState),
+    "study.reminder": MessageType(Direction.TO_NODE, StudyReminder),
     "job.offer": MessageType(Direction.TO_NODE, JobOffer),
     "job.cancel": MessageType(Direction.TO_NODE, JobCancel),
     "audit.anchor.central": MessageType(Direction.TO_NODE, AuditAnchor),

@@ -61,6 +61,7 @@ def run_worker(settings: NodeSettings) -> None:
         {
             "study.offer": rooms.approvals.receive_offer,
             "study.state": rooms.approvals.receive_state,
+            "study.reminder": rooms.approvals.receive_reminder,
             "job.offer": rooms.jobs.receive,
             "job.cancel": rooms.jobs.receive_cancel,
             "audit.anchor.central": lambda connection, anchor: _keep_anchor(connection, rooms.audit, anchor),

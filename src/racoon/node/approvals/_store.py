@@ -26,6 +26,7 @@ study_at_site = sa.Table(
     sa.Column("dataset_hash", sa.String(64)),
     sa.Column("offered_at", UtcDateTime, nullable=False),
     sa.Column("public_reason", sa.String(500), nullable=False, server_default=""),
+    sa.Column("reminded_at", UtcDateTime),
     # What CENTRAL was last told about whether work may run; told again only when it changes.
     sa.Column("standing", Json),
 )
@@ -182,4 +183,5 @@ def _study(row: sa.Row[Any]) -> StudyAtSite:
         dataset_hash=row.dataset_hash,
         offered_at=row.offered_at,
         public_reason=row.public_reason,
+        reminded_at=row.reminded_at,
     )

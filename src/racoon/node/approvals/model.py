@@ -57,6 +57,8 @@ class StudyAtSite:
         Hash of the dataset frozen for it, if any.
     public_reason
         What the site said with its last step, in words that CENTRAL sees too.
+    reminded_at
+        When CENTRAL last said that it waits for a decision.
     """
 
     study_id: str
@@ -70,6 +72,7 @@ class StudyAtSite:
     dataset_hash: str | None
     offered_at: datetime
     public_reason: str = ""
+    reminded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,14 @@ FREEZE_STATES = frozenset({"preparing", *LIVE_STATES})
 WAITING_VERSIONS = frozenset({"amend_voting", "superseded", "amend_refused", "amend_withdrawn"})
 """States of a version that CENTRAL announces while another version of the study is in force."""
 
-LEFT_STATES = frozenset({"stopped", "declined"})
+LEFT: Mapping[str, str] = {
+    "stopped": "This site has stopped the study.",
+    "declined": "This site has declined the study.",
+}
+"""What is said of a study the site has left; the site's reason follows a colon."""
+
+NOT_RELEASED = "This site has not released the study"
+NOT_IN_THIS_STATE = "No work on data in the present state of the study"
 
 
 def find_obstacle(purpose: Purpose, study: StudyAtSite, records: Records, now: datetime) -> Block | None:
@@ -109,20 +119,16 @@ def find_obstacle(purpose: Purpose, study: StudyAtSite, records: Records, now: d
     now
         Aware time.
     """
-    if study.track_state in LEFT_STATES:
-        said = study.public_reason
-        text = (
-            "This site has stopped the study" if study.track_state == "stopped" else "This site has declined"
-        )
-        return Block(f"approvals.{study.track_state}", f"{text}: {said}" if said else f"{text}.")
+    if study.track_state in LEFT:
+        text = LEFT[study.track_state]
+        if study.public_reason:
+            text = f"{text.removesuffix('.')}: {study.public_reason}"
+        return Block(f"approvals.{study.track_state}", text)
     freezing = purpose is Purpose.FREEZE
     if study.track_state not in (OPTED_IN_STATES if freezing else RELEASED_STATES):
-        return Block("approvals.not_approved", f"This site has not released the study: {study.track_state}")
+        return Block("approvals.not_approved", f"{NOT_RELEASED}: {study.track_state}")
     if study.central_state not in (FREEZE_STATES if freezing else LIVE_STATES):
-        return Block(
-            "approvals.study_state",
-            f"No work on data in the present state of the study: {study.central_state}",
-        )
+        return Block("approvals.study_state", f"{NOT_IN_THIS_STATE}: {study.central_state}")
     if not records.are_whole:
         return Block("approvals.tampered", TAMPERED)
     return find_block(

@@ -30,7 +30,15 @@ from racoon.node.approvals.model import (
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog, Outcome
 from racoon.platform.certificates import public_key_text, sign, verify
-from racoon.protocol.messages import JobOffer, Message, SiteStanding, StudyOffer, StudyState, TrackChanged
+from racoon.protocol.messages import (
+    JobOffer,
+    Message,
+    SiteStanding,
+    StudyOffer,
+    StudyReminder,
+    StudyState,
+    TrackChanged,
+)
 
 Announce = Callable[[sa.Connection, str, Message], None]
 """Hands a decision to the outgoing line in the same transaction; ``app`` registers it."""
@@ -120,6 +128,13 @@ class Approvals:
             connection, "CENTRAL", "central", "study.state", study, "success", state=state.state
         )
         self._changed(connection, study)
+
+    def receive_reminder(self, connection: sa.Connection, reminder: StudyReminder) -> None:
+        """Record that CENTRAL waits for a decision of this site; people see it where they see what needs them."""
+        study = _store.load(connection, reminder.study_id, reminder.study_hash)
+        if study is not None:
+            _store.update(connection, study, None, reminded_at=reminder.sent_at)
+            self._write_audit(connection, "CENTRAL", "central", "study.reminded", study, "success")
 
     def studies(self, connection: sa.Connection) -> list[StudyAtSite]:
         """Return all studies this site was asked for, newest first."""

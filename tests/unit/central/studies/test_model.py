@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from racoon.central.studies.model import SiteTrack, StudyDefect, matrix, missing_fields, read_definition
+from racoon.central.studies.matrix import matrix
+from racoon.central.studies.model import SiteTrack, StudyDefect, missing_fields, read_definition
 from tests.simulated_network import DEFINITION
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)

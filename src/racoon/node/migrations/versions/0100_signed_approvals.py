@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from racoon.platform.database import Json
+from racoon.platform.database import Json, UtcDateTime
 
 revision = "0100"
 down_revision = "0090"
@@ -31,6 +31,7 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("public_reason", sa.String(length=500), nullable=False, server_default="")
         )
+        batch_op.add_column(sa.Column("reminded_at", UtcDateTime(), nullable=True))
         batch_op.add_column(sa.Column("standing", Json(), nullable=True))
 
 
@@ -38,5 +39,6 @@ def downgrade() -> None:
     """Undo."""
     with op.batch_alter_table("study_at_site", schema=None) as batch_op:
         batch_op.drop_column("standing")
+        batch_op.drop_column("reminded_at")
         batch_op.drop_column("public_reason")
     op.drop_table("site_approval")
