@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -76,15 +76,25 @@ def is_allowed(node: GovernedNode, study_id: str, now: datetime) -> bool:
 class GovernanceMachine(RuleBasedStateMachine):
     """CENTRAL, two sites, a clock and an attacker."""
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(
+        is_running=st.sampled_from([True, True, False]),
+        ends=st.integers(0, 4),
+        ending=st.sampled_from(
+            ["diz_check", "uac_vote", "local_ethics", "dpo_ok", "contract_signed", "released"]
+        ),
+    )
+    def open(self, is_running: bool, ends: int, ending: str) -> None:
+        """Start before the first decision, or in a running study in which one approval at ALPHA ends soon."""
         self.folder = tempfile.TemporaryDirectory()
         self.moment = datetime(2026, 11, 23, 12, tzinfo=UTC)
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(clock, "now", lambda: self.moment)
         self.governed = GovernedNetwork(Path(self.folder.name), SITES)
-        self.study_id = self.governed.network.study_in_site_voting(list(SITES))
-        self.governed.exchange()
+        if is_running:
+            self.study_id = self.governed.running_study({"ALPHA": {ending: self.last_day(ends)}})
+        else:
+            self.study_id = self.governed.network.study_in_site_voting(list(SITES))
+            self.governed.exchange()
         self.runs = 0
         self.wrong: list[str] = []
         for node in self.governed.nodes.values():
@@ -205,6 +215,19 @@ class GovernanceMachine(RuleBasedStateMachine):
 
     # -------------------------------------------------------------------------------------------- machines
 
+    @rule(days=st.integers(0, 4), ticks=st.booleans())
+    def a_whole_run(self, days: int, ticks: bool) -> None:
+        """A run from offer to work, with days passing while its jobs wait."""
+        self.offer()
+        for node in self.governed.nodes.values():
+            node.exchange()
+        self.moment += timedelta(days=days)
+        for node in self.governed.nodes.values():
+            if ticks:
+                node.tick()
+            node.work()
+            node.exchange()
+
     @rule()
     def offer(self) -> None:
         self.runs += 1
@@ -289,8 +312,10 @@ class GovernanceMachine(RuleBasedStateMachine):
 
 TestGovernanceMachine = GovernanceMachine.TestCase
 TestGovernanceMachine.settings = settings(
-    max_examples=5,
-    stateful_step_count=40,
+    max_examples=10,
+    stateful_step_count=30,
     deadline=None,
+    # Shrinking builds whole networks hundreds of times; the steps as they were found are short enough to read.
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

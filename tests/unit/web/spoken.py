@@ -14,6 +14,16 @@ from racoon.central.orchestration.model import JobState as OfferState
 from racoon.central.orchestration.model import RunState
 from racoon.central.portal.http import NAVIGATION as CENTRAL_NAVIGATION
 from racoon.central.sites.model import SiteState
+from racoon.domain.application import (
+    END_BEFORE_START,
+    GROUPS,
+    NEEDS_DEFACING,
+    NO_EXPORT,
+    NOT_A_CHOICE,
+    NOT_A_DATE,
+    NOT_A_NUMBER,
+    TOO_LONG,
+)
 from racoon.domain.finding import MEANINGS
 from racoon.domain.finding import NAMES as NUMBERS
 from racoon.domain.governance.amendment import AMENDMENT_TABLE
@@ -102,6 +112,8 @@ def codes() -> Iterator[str]:
     yield from (*MISSING.values(), *EXPIRED.values(), TAMPERED, OTHER_DATASET, OTHER_PURPOSE, *Purpose)
     yield from (*LAST_DAYS.values(), NO_SITE_OPTED_IN, HELD_IN_ANALYSIS, HELD_BEFORE_ANALYSIS)
     yield from (*LEFT.values(), *(text.removesuffix(".") for text in LEFT.values()))
+    yield from (text for group in GROUPS for text in (group.title, *(field.label for field in group.fields)))
+    yield from (TOO_LONG, NOT_A_NUMBER, NOT_A_DATE, NOT_A_CHOICE, END_BEFORE_START, NO_EXPORT, NEEDS_DEFACING)
     yield from (NOT_RELEASED, NOT_IN_THIS_STATE, "system", "clock")
     for states in (JobState, OfferState, RunState, SiteState, Condition, Role):
         for state in states:

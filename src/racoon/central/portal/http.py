@@ -10,9 +10,10 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from racoon.central.access import actor_role
-from racoon.central.portal import governance
+from racoon.central.portal import application, governance
 from racoon.central.portal.model import artefacts_of, portfolio_row, study_tasks
 from racoon.central.portal.views import Rooms, page, study_page, then_show
+from racoon.central.studies.kits import load_kits
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.permission import is_permitted
 from racoon.errors import Defect, Refused
@@ -43,6 +44,7 @@ def install_pages(app: FastAPI, rooms: Rooms) -> None:
         _site_routes,
         _network_routes,
         governance.routes,
+        application.routes,
     ):
         app.include_router(routes(rooms))
 
@@ -280,4 +282,12 @@ def _portfolio(rooms: Rooms, request: Request, failure: str | None = None, draft
             for study in rooms.studies.studies(connection)
         ]
     status_code = 200 if failure is None else 422
-    return page(request, "studies.html", status_code=status_code, rows=rows, failure=failure, draft=draft)
+    return page(
+        request,
+        "studies.html",
+        status_code=status_code,
+        rows=rows,
+        kits=[(code, kit["title"]) for code, kit in load_kits().items()],
+        failure=failure,
+        draft=draft,
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, ClassVar
 
 from racoon.domain.analysis.plan import MEASURED
+from racoon.domain.application import FIELDS, LONGEST_TEXT, check_application, read_answer
 from racoon.domain.cohort import CohortDefect, parse_cohort
 from racoon.domain.governance.machine import Transition
 from racoon.domain.governance.site_track import (
@@ -22,8 +23,8 @@ from racoon.domain.study import StudyDefinition
 from racoon.errors import Defect
 from racoon.protocol.messages import TrackChanged
 
-REQUIRED_FIELDS = ("background", "hypothesis", "data_origin")
-"""Fields of the application without which a study cannot be submitted; governance adds the others."""
+REQUIRED_FIELDS = tuple(name for name, field in FIELDS.items() if field.is_required)
+"""Fields of the application without which a study cannot be submitted."""
 
 DATA_ORIGINS = ("synthetic", "real")
 """What every page and report says about the images; a study names one of them."""
@@ -226,6 +227,7 @@ def missing_fields(definition: StudyDefinition) -> list[str]:
     missing = [name for name in REQUIRED_FIELDS if not str(definition.application.get(name, "")).strip()]
     if not definition.lay_summary.strip():
         missing.insert(0, "lay_summary")
+    missing += sorted(set(check_application(definition.application, definition.mode)) - set(missing))
     if not definition.plan_hashes:
         missing.append("measuring or training or analyses")
     return missing
@@ -259,6 +261,37 @@ def ended(artefacts: Mapping[str, Any], now: datetime) -> str | None:
         if day and now.date() > date.fromisoformat(str(day)):
             return f"{sentence}: {day}"
     return None
+
+
+def with_answers(definition: StudyDefinition, answers: Mapping[str, str]) -> StudyDefinition:
+    """Put answers of the form into a definition; an empty answer takes the field away.
+
+    Raises
+    ------
+    StudyDefect
+        For a field the form does not have, or an answer beyond all limits.
+    """
+    if strange := sorted(set(answers) - set(FIELDS) - {"title", "lay_summary"}):
+        raise StudyDefect(f"The form has no such field: {', '.join(strange)}.", code="application.field")
+    if any(len(text) > 2 * LONGEST_TEXT for text in answers.values()):
+        raise StudyDefect(
+            "This answer is too long; shorten it or attach a document.", code="application.long"
+        )
+    if not answers.get("title", definition.title).strip():
+        raise StudyDefect("The study needs a title.")
+    application = dict(definition.application)
+    for name in set(answers) & set(FIELDS):
+        value = read_answer(name, answers[name])
+        if value == "":
+            application.pop(name, None)
+        else:
+            application[name] = value
+    return replace(
+        definition,
+        title=answers.get("title", definition.title).strip(),
+        lay_summary=answers.get("lay_summary", definition.lay_summary).strip(),
+        application=application,
+    )
 
 
 def facts_of(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from racoon.domain.application import FIELDS
 from racoon.domain.governance.approval import ApprovalKind
 from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import SITE_TRACK_PATH, SITE_TRACK_TABLE
@@ -18,7 +19,6 @@ from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
-from racoon.web.words import NAMES
 
 router = APIRouter(include_in_schema=False)
 router.include_router(checks.router)
@@ -104,7 +104,7 @@ def _study_page(study_id: str, request: Request, user: User, version: str, probl
         standing=standing,
         versions=versions,
         renewals=renewals_open_to(user.roles),
-        field_names=NAMES,
+        field_labels={name: field.label for name, field in FIELDS.items()},
         today=clock.now().date(),
         history=history,
         steps=[(row, row.target in open_steps) for row in steps],

@@ -43,9 +43,9 @@ def test_missing_fields_are_named() -> None:
     document = {**DEFINITION, "application": {}, "lay_summary": "", "measuring": None, "training": None}
     assert missing_fields(read_definition(document)) == [
         "lay_summary",
+        "data_origin",
         "background",
         "hypothesis",
-        "data_origin",
         "measuring or training or analyses",
     ]
 

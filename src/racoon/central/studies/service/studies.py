@@ -22,6 +22,7 @@ from racoon.central.studies.model import (
     facts_of,
     read_definition,
     roles_text,
+    with_answers,
 )
 from racoon.central.studies.service.tracks import Tracks
 from racoon.domain.canonical import canonical_json
@@ -191,6 +192,47 @@ class Studies:
         self._write(connection, actor, role, "study.revise", study_id, study_hash=definition.hash)
         return self.study(connection, study_id)
 
+    def save_answers(
+        self,
+        connection: sa.Connection,
+        study_id: str,
+        answers: Mapping[str, str],
+        version: int,
+        actor: str,
+        role: str,
+    ) -> Study:
+        """Save answers of the application as they are typed; wrong ones are kept and named, never lost.
+
+        A version of the definition is kept for ever once the study is submitted, not for every keystroke before.
+
+        Parameters
+        ----------
+        answers
+            What was typed, by field name; ``title`` and ``lay_summary`` are the study's own.
+
+        Raises
+        ------
+        StudyDefect
+            For a field the form does not have, an answer beyond all limits, or a study that is fixed.
+        StaleStudy
+            When somebody else was faster.
+        """
+        study = self.study(connection, study_id)
+        if study.state not in DEFINITION_STATES:
+            raise StudyDefect("The definition can only change in concept or rework.", code="study.fixed")
+        definition = with_answers(study.definition, answers)
+        if not _store.update(
+            connection,
+            study_id,
+            version,
+            definition=definition.to_dict(),
+            hash=definition.hash,
+            changed_at=clock.now(),
+        ):
+            raise StaleStudy("Somebody else changed this study meanwhile; look again.")
+        self._write(connection, actor, role, "study.answer", study_id, fields=sorted(answers))
+        return self.study(connection, study_id)
+
     def transition(
         self,
         connection: sa.Connection,
@@ -228,7 +270,15 @@ class Studies:
         )
         acting = row.roles & set(roles)
         role = min(item.value for item in acting)
+        if target == "submitted":
+            self._keep_version(connection, study, actor)
         return self._step(connection, study, target, artefacts, actor, role, roles_text(acting))
+
+    def _keep_version(self, connection: sa.Connection, study: Study, actor: str) -> None:
+        versions = _store.load_versions(connection, study.study_id)
+        if study.hash not in {row["hash"] for row in versions}:
+            number = len(versions) + 1
+            _store.add_version(connection, study.study_id, number, study.definition, actor, clock.now())
 
     def hold_by_clock(self, connection: sa.Connection, study: Study, reason: str) -> Study:
         """Hold a study because something it rests on has ended.
