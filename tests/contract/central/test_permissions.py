@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from racoon.central.studies._store import study as study_table
@@ -16,6 +15,7 @@ from racoon.domain.governance.study import STUDY_STATES, STUDY_TABLE
 from racoon.domain.identity import Role
 from racoon.domain.permission import is_permitted, is_permitted_in
 from racoon.platform.auth import AccountStore
+from tests.routes import actions_of, api_routes
 from tests.simulated_network import DEFINITION, PASSWORD, Network
 
 PLACES = {"study_id": "RS-0001", "code": "ALPHA", "number": "1", "run_id": "none", "plan_hash": "none"}
@@ -46,15 +46,8 @@ def people(network: Network) -> dict[Role, TestClient]:
 def guarded_routes(network: Network) -> list[tuple[str, str, set[str]]]:
     """``(method, path, actions)`` of every route that asks the table."""
     found = []
-    for route in network.people.routes:
-        if not isinstance(route, APIRoute):
-            continue
-        actions = {
-            action
-            for dependency in route.dependant.dependencies
-            if (action := getattr(dependency.call, "action", None)) is not None
-        }
-        if actions:
+    for route in api_routes(network.people):
+        if actions := actions_of(route):
             path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda match: PLACES.get(match[1], "none"), route.path)
             found += [(method, path, actions) for method in sorted(route.methods)]
     return found
