@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from racoon.central.studies.kits import load_kits
 from racoon.central.studies.model import missing_fields, read_definition
 from racoon.domain.application import FIELDS, answered, check_application, read_answer
+from racoon.domain.governance.approval import GRANTED_BY
 from tests.simulated_network import Network
 
 
@@ -93,6 +97,18 @@ def test_answers_are_saved_as_typed_and_wrong_ones_are_kept_and_named(network: N
     assert len(study["versions"]) == 2
     fixed = network.person("pi").patch(path, json={"answers": {"acronym": "X"}, "version": 4})
     assert (fixed.status_code, fixed.json()["code"]) == (422, "study.fixed")
+
+
+def test_the_example_of_the_how_to_does_what_it_says(network: Network) -> None:
+    text = (Path(__file__).parents[3] / "docs/how-to/govern-a-study.md").read_text("utf-8")
+    body = json.loads(text.split("```json")[1].split("```")[0])
+    study_id = from_kit(network)
+    answer = network.person("pi").patch(f"/api/studies/{study_id}/application", json=body).json()
+    assert (answer["problems"], answer["missing"], answer["version"]) == ({}, [], 2)
+    assert answer["answers"]["target_cases"] == 40
+    steps = {kind: state for state, kind in GRANTED_BY.items() if state != "conditions_met"}
+    assert all(f"`{state}`" in text and f"`{kind}`" in text for kind, state in steps.items())
+    assert all(f"`{code}`" in text for code in load_kits())
 
 
 def test_the_form_works_without_a_script_and_what_it_says_can_be_kept(network: Network) -> None:
