@@ -20,6 +20,8 @@ from racoon.node.jobs.service import Jobs
 from racoon.node.link import _store as line_store
 from racoon.node.link.identity import Identity
 from racoon.node.link.service import Line, Outbox
+from racoon.node.release.policy import DisclosurePolicy
+from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database, create_all
@@ -57,6 +59,7 @@ class GovernedNode:
             folder, code, "https://127.0.0.1:1", "test", self.wire.signing_key, self.wire.central_key
         )
         self.outbox = Outbox(identity, folder)
+        self.gate = ReleaseGate(DisclosurePolicy(), self.outbox, self.audit)
         self.approvals = Approvals(
             self.audit,
             self.say,
@@ -90,7 +93,7 @@ class GovernedNode:
         )
 
     def say(self, connection: Any, kind: str, message: Any) -> None:
-        self.outbox.put(connection, kind, message)
+        self.gate.announce(connection, kind, message)
 
     def _work(self, offer: JobOffer, _study: StudyAtSite | None, _report: Progress) -> Outcome:
         self.worked.append(offer.job_id)
