@@ -312,7 +312,7 @@ class GovernanceMachine(RuleBasedStateMachine):
 
 TestGovernanceMachine = GovernanceMachine.TestCase
 TestGovernanceMachine.settings = settings(
-    max_examples=10,
+    max_examples=6,
     stateful_step_count=30,
     deadline=None,
     # Shrinking builds whole networks hundreds of times; the steps as they were found are short enough to read.
