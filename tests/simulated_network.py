@@ -149,6 +149,13 @@ class Network:
         client.headers["authorization"] = f"Bearer {self._tokens[name]}"
         return client
 
+    def sign_in_again(self) -> None:
+        """Open new sessions for everybody, for tests in which days pass."""
+        accounts = AccountStore("central")
+        for name in self._tokens:
+            user = accounts.verify(self.central.database, name, PASSWORD)
+            self._tokens[name] = accounts.open_session(self.central.database, user).token
+
     def get(self, name: str, path: str) -> Any:
         answer = self.person(name).get(path)
         assert answer.status_code == 200, answer.text
@@ -180,7 +187,7 @@ class Network:
 
     def activate(self, study_id: str) -> None:
         self.step(study_id, "office", "contracting", {"contract_draft": "c"})
-        self.step(study_id, "office", "preparing", {"contract": "c"})
+        self.step(study_id, "office2", "preparing", {"contract": "c"})
         self.step(study_id, "office", "active", {"protocol_version": "1"})
 
     def step(self, study_id: str, name: str, target: str, artefacts: Mapping[str, Any] | None = None) -> Any:

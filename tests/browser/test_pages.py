@@ -28,7 +28,18 @@ LABEL = {
 LOOKS = (("en", "dark"), ("de", "light"))
 
 PAGES = {
-    ("CENTRAL", "office"): ("/", "/studies", "/studies/{study}", "/sites", "/monitoring", "/nowhere"),
+    ("CENTRAL", "office"): (
+        "/",
+        "/studies",
+        "/studies/{study}",
+        "/studies/{study}/application",
+        "/studies/{study}/application/print",
+        "/studies/{study}/summary",
+        "/permissions",
+        "/sites",
+        "/monitoring",
+        "/nowhere",
+    ),
     ("CENTRAL", "auditor"): ("/audit",),
     (SITE, "informatician"): (
         "/",

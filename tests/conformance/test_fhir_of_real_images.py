@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pydicom
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.approvals.service import Approvals
@@ -78,7 +79,9 @@ def facade(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 )
             ]
         )
-    approvals = Approvals(AuditLog("node"), lambda _connection, _message: None, feasibility_enabled=True)
+    approvals = Approvals(
+        AuditLog("node"), lambda *_: None, Ed25519PrivateKey.generate(), feasibility_enabled=True
+    )
     yield Facade(
         archive,
         approvals,

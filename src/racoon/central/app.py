@@ -29,10 +29,12 @@ from racoon.central.monitoring import worker as monitoring_worker
 from racoon.central.orchestration import http as orchestration_http
 from racoon.central.orchestration import worker as orchestration_worker
 from racoon.central.portal import http as portal_http
+from racoon.central.portal.views import Rooms
 from racoon.central.results import http as results_http
 from racoon.central.settings import CentralSettings
 from racoon.central.sites import http as sites_http
 from racoon.central.studies import http as studies_http
+from racoon.central.studies import worker as studies_worker
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused, Unavailable
 from racoon.learning.flare.central_side import FlareEngine
@@ -75,7 +77,7 @@ def people_app(central: Central) -> FastAPI:
     }
     for routes in (
         sites_http.people_routes(central.database, central.sites),
-        studies_http.routes(central.database, central.studies),
+        studies_http.routes(central.database, central.studies, central.amendments),
         orchestration_http.people_routes(central.database, central.runs, summaries),
         cohorts_http.routes(central.database, central.cohorts),
         analyses_http.routes(central.database, central.cohorts, central.analyses),
@@ -88,13 +90,14 @@ def people_app(central: Central) -> FastAPI:
         app.include_router(routes)
     portal_http.install_pages(
         app,
-        portal_http.Rooms(
+        Rooms(
             database=central.database,
             audit=central.audit,
             network=central.settings.network,
             language=central.settings.language,
             sites=central.sites,
             studies=central.studies,
+            amendments=central.amendments,
             runs=central.runs,
             cohorts=central.cohorts,
             analyses=central.analyses,
@@ -258,6 +261,7 @@ def work(central: Central) -> None:
     seldom: Sequence[Callable[[], None]] = (
         lambda: orchestration_worker.prune(central.database, central.mail, retention),
         lambda: monitoring_worker.prune(central.database, central.monitoring, retention),
+        lambda: studies_worker.watch(central.database, central.watch),
         lambda: monitoring_worker.send_anchors(central.database, central.monitoring),
         lambda: _renew_server_certificate(central),
     )

@@ -17,7 +17,7 @@ from racoon.central.orchestration.service import Artifacts, Mail, Runs
 from racoon.central.results.service import Results
 from racoon.central.settings import CentralSettings
 from racoon.central.sites.service import Network, Sites
-from racoon.central.studies.service import Studies
+from racoon.central.studies.service import Amendments, Studies, Watch
 from racoon.platform.audit import AuditLog
 from racoon.platform.certificates import (
     CertificateAuthority,
@@ -40,6 +40,8 @@ class Central:
     runs: Runs
     artifacts: Artifacts
     studies: Studies
+    amendments: Amendments
+    watch: Watch
     cohorts: Cohorts
     analyses: Analyses
     analysis_runs: AnalysisRuns
@@ -81,6 +83,8 @@ def build(settings: CentralSettings, database: Database) -> Central:
         runs=runs,
         artifacts=artifacts,
         studies=studies,
+        amendments=Amendments(audit, studies),
+        watch=Watch(studies),
         cohorts=cohorts,
         analyses=analyses,
         analysis_runs=AnalysisRuns(studies, runs, analyses, time=time),

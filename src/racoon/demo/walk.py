@@ -135,7 +135,7 @@ class Walk:
             "every site's signed decision is stored at CENTRAL",
         )
         self._study_step(study_id, "contracting", "office", {"contract_draft": "DEMO-CONTRACT-1"})
-        self._study_step(study_id, "preparing", "office", {"contract": "DEMO-CONTRACT-1"})
+        self._study_step(study_id, "preparing", "office2", {"contract": "DEMO-CONTRACT-1"})
         self._study_step(study_id, "active", "office", {"protocol_version": "1"})
 
     def release(self, study_id: str, sites: list[str]) -> None:

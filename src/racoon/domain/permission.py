@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from racoon.domain.governance.amendment import AMENDABLE_STATES
+from racoon.domain.governance.machine import StateTable
+from racoon.domain.governance.site_track import SITE_TRACK_TABLE
+from racoon.domain.governance.study import LIVE_STATES, STUDY_STATES, STUDY_TABLE
 from racoon.domain.identity import Role
 
 Place = Literal["node", "central"]
@@ -23,6 +27,7 @@ _EVERYONE = frozenset(Role)
 PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
     "node": {
         "overview.read": _EVERYONE,
+        "permission.read": _EVERYONE,
         "intake.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
         "intake.send": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "quarantine.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
@@ -58,6 +63,9 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "study.read": _NETWORK | _STUDY_LEADS | {Role.RESEARCHER, Role.DATA_SCIENTIST, Role.MONITOR},
         "study.create": _STUDY_LEADS | {Role.RESEARCHER},
         "study.transition": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR, Role.ETHICS_OFFICE, Role.DPO},
+        "study.answer": _STUDY_LEADS | {Role.RESEARCHER},
+        "permission.read": _EVERYONE,
+        "study.amend": _STUDY_LEADS,
         "study.request_sites": frozenset({Role.COORDINATOR}),
         "cohort.count": _STUDY_LEADS | {Role.RESEARCHER, Role.COORDINATOR},
         "run.start": _STUDY_LEADS | {Role.COORDINATOR},
@@ -93,3 +101,50 @@ def is_permitted(place: Place, roles: Iterable[Role], action: str) -> bool:
     """
     allowed = PERMISSIONS[place].get(action, frozenset())
     return any(role in allowed for role in roles)
+
+
+_CLOSED = frozenset({"data_hold", "closed", "archived", "withdrawn"})
+
+ACTION_STATES: Mapping[Place, Mapping[str, frozenset[str]]] = {
+    "central": {
+        "study.answer": frozenset({"concept", "rework"}),
+        "study.amend": AMENDABLE_STATES,
+        "study.request_sites": frozenset(STUDY_STATES) - _CLOSED - {"concept", "rework", "rejected"},
+        "run.start": frozenset({"preparing", *LIVE_STATES}),
+    },
+    "node": {},
+}
+"""States of a study in which an action exists at all; an action that is not here does not depend on the state."""
+
+_STEPS: Mapping[Place, tuple[str, StateTable]] = {
+    "central": ("study.transition", STUDY_TABLE),
+    "node": ("track.decide", SITE_TRACK_TABLE),
+}
+"""The action that takes steps, and the table that says whose turn it is."""
+
+
+def is_permitted_in(place: Place, role: Role, action: str, state: str) -> bool:
+    """Tell whether a role may do an action on a study in a state: role x scope x state, deny by default.
+
+    Parameters
+    ----------
+    place
+        ``"central"`` for the network's study, ``"node"`` for a site's track.
+    role
+        One role.
+    action
+        A key of :data:`PERMISSIONS`.
+    state
+        State of the study (CENTRAL) or of the site's track (node); an unknown one is denied.
+
+    Returns
+    -------
+    bool
+        Guards, artefacts and the second person come on top; nothing here grants more than the tables.
+    """
+    steps, table = _STEPS[place]
+    if state not in table.states or not is_permitted(place, (role,), action):
+        return False
+    if action == steps:
+        return any(row.source == state and role in row.roles for row in table.transitions)
+    return state in ACTION_STATES[place].get(action, table.states)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -39,6 +40,15 @@ class StudyState(Message):
     study_hash: Sha256
     state: Annotated[str, StringConstraints(max_length=32)]
     reason: PublicText = ""
+
+
+class StudyReminder(Message):
+    """CENTRAL reminds a site that one of its own decisions waits; nothing changes by it."""
+
+    study_id: Id
+    study_hash: Sha256
+    waiting_since: AwareDatetime
+    sent_at: AwareDatetime
 
 
 class JobOffer(Message):
@@ -108,6 +118,37 @@ class TrackChanged(Message):
     decided_at: AwareDatetime
     public_reason: PublicText = ""
     version: Count
+
+
+class SiteApproval(Message):
+    """One decision that stands at a site: what, yes or no, since when and until when."""
+
+    kind: Annotated[str, StringConstraints(max_length=32)]
+    is_positive: bool
+    decided_at: AwareDatetime
+    valid_until: date | None = None
+
+
+class SiteStanding(Message):
+    """Whether work of a study may run at a site now, and if not, why; signed by the site like its decisions.
+
+    Attributes
+    ----------
+    can_run
+        Whether a job of an approved purpose would be allowed.
+    code, public_reason
+        The first thing that forbids it.
+    approvals
+        What the site has decided about this version of the study, with the last day of each decision.
+    """
+
+    study_id: Id
+    study_hash: Sha256
+    assessed_at: AwareDatetime
+    can_run: bool
+    code: Annotated[str, StringConstraints(max_length=80)] = ""
+    public_reason: PublicText = ""
+    approvals: Annotated[list[SiteApproval], Field(max_length=20)] = []
 
 
 class JobAccepted(Message):
@@ -202,12 +243,14 @@ class MessageType:
 MESSAGES: dict[str, MessageType] = {
     "study.offer": MessageType(Direction.TO_NODE, StudyOffer),
     "study.state": MessageType(Direction.TO_NODE, StudyState),
+    "study.reminder": MessageType(Direction.TO_NODE, StudyReminder),
     "job.offer": MessageType(Direction.TO_NODE, JobOffer),
     "job.cancel": MessageType(Direction.TO_NODE, JobCancel),
     "audit.anchor.central": MessageType(Direction.TO_NODE, AuditAnchor),
     "audit.anchor": MessageType(Direction.TO_CENTRAL, AuditAnchor),
     "heartbeat": MessageType(Direction.TO_CENTRAL, Heartbeat),
     "track.changed": MessageType(Direction.TO_CENTRAL, TrackChanged),
+    "study.standing": MessageType(Direction.TO_CENTRAL, SiteStanding),
     "job.accepted": MessageType(Direction.TO_CENTRAL, JobAccepted),
     "job.refused": MessageType(Direction.TO_CENTRAL, JobRefused),
     "job.progress": MessageType(Direction.TO_CENTRAL, JobProgress),

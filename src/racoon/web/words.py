@@ -37,6 +37,34 @@ NAMES: Mapping[str, str] = {
     "uac_chair": "committee chair",
     "admin_central": "administrator of CENTRAL",
     "legal_basis": "legal basis",
+    "choice.yes": "yes",
+    "choice.no": "no",
+    "choice.synthetic": "synthetic",
+    "choice.real": "real",
+    "choice.never": "never",
+    "choice.to_pool": "to the pool",
+    "approval.legal_basis": "Legal basis",
+    "approval.uac": "Use and access committee",
+    "approval.ethics": "Ethics vote",
+    "approval.data_protection": "Data protection",
+    "approval.contract": "Contract",
+    "approval.opt_in": "Opt-in",
+    "approval.release": "Release of data",
+    "amend_submitted": "amendment submitted",
+    "amend_check": "amendment in check",
+    "amend_voting": "amendment: sites vote",
+    "amend_in_force": "amendment in force",
+    "amend_refused": "amendment refused",
+    "amend_withdrawn": "amendment withdrawn",
+    "superseded": "replaced by a newer version",
+    "valid_until": "last day",
+    "ethics_valid_until": "last day of the ethics vote",
+    "contract_valid_until": "last day of the contract",
+    "public_reason": "reason that CENTRAL sees too",
+    "joint_control": "joint control or processing (Art. 26, 28)",
+    "impact_assessment": "impact assessment",
+    "purposes": "purposes, if not all",
+    "abstentions": "abstentions for conflict of interest",
     "transfer.dicom": "DICOM",
     "transfer.http": "HTTP",
     "transfer.import": "import",
@@ -160,7 +188,7 @@ def words_of(language: str) -> Callable[[str | None], str]:
         said = translate(english)
         first, colon, rest = english.partition(": ")
         if said == english and colon:
-            return f"{translate(first)}: {translate(rest)}"
+            return f"{translate(english_of(first))}: {words(rest)}"
         return said
 
     return words

@@ -14,13 +14,39 @@ from racoon.central.orchestration.model import JobState as OfferState
 from racoon.central.orchestration.model import RunState
 from racoon.central.portal.http import NAVIGATION as CENTRAL_NAVIGATION
 from racoon.central.sites.model import SiteState
+from racoon.domain.application import (
+    END_BEFORE_START,
+    GROUPS,
+    NEEDS_DEFACING,
+    NO_EXPORT,
+    NOT_A_CHOICE,
+    NOT_A_DATE,
+    NOT_A_NUMBER,
+    TOO_LONG,
+)
 from racoon.domain.finding import MEANINGS
 from racoon.domain.finding import NAMES as NUMBERS
+from racoon.domain.governance.amendment import AMENDMENT_TABLE
+from racoon.domain.governance.approval import (
+    EXPIRED,
+    MISSING,
+    OTHER_DATASET,
+    OTHER_PURPOSE,
+    TAMPERED,
+    Purpose,
+)
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
-from racoon.domain.governance.study import STUDY_TABLE
+from racoon.domain.governance.study import (
+    HELD_BEFORE_ANALYSIS,
+    HELD_IN_ANALYSIS,
+    LAST_DAYS,
+    NO_SITE_OPTED_IN,
+    STUDY_TABLE,
+)
 from racoon.domain.identity import Role
 from racoon.domain.questionnaire import MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
+from racoon.node.approvals.model import LEFT, NOT_IN_THIS_STATE, NOT_RELEASED
 from racoon.node.intake.pull.model import REASONS as PULL_REASONS
 from racoon.node.jobs.model import JobState
 from racoon.node.reading.keys import KEYS
@@ -78,10 +104,17 @@ def template_texts() -> Iterator[tuple[str, str]]:
 
 def codes() -> Iterator[str]:
     """Yield every code that ``words()`` is asked for."""
-    for table in (SITE_TRACK_TABLE, STUDY_TABLE):
+    for table in (SITE_TRACK_TABLE, STUDY_TABLE, AMENDMENT_TABLE):
         yield from table.states
+        yield table.name
         for row in table.transitions:
-            yield from row.artefacts
+            yield from (*row.artefacts, *row.optional)
+    yield from (*MISSING.values(), *EXPIRED.values(), TAMPERED, OTHER_DATASET, OTHER_PURPOSE, *Purpose)
+    yield from (*LAST_DAYS.values(), NO_SITE_OPTED_IN, HELD_IN_ANALYSIS, HELD_BEFORE_ANALYSIS)
+    yield from (*LEFT.values(), *(text.removesuffix(".") for text in LEFT.values()))
+    yield from (text for group in GROUPS for text in (group.title, *(field.label for field in group.fields)))
+    yield from (TOO_LONG, NOT_A_NUMBER, NOT_A_DATE, NOT_A_CHOICE, END_BEFORE_START, NO_EXPORT, NEEDS_DEFACING)
+    yield from (NOT_RELEASED, NOT_IN_THIS_STATE, "system", "clock")
     for states in (JobState, OfferState, RunState, SiteState, Condition, Role):
         for state in states:
             yield f"condition.{state.value}" if states is Condition else state.value

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from racoon.central.access import actor_role
-from racoon.central.analyses.service import Analyses
-from racoon.central.analysing.service import AnalysisRuns
-from racoon.central.cohorts.service import Cohorts
-from racoon.central.monitoring.service import Monitoring
-from racoon.central.orchestration.service import Runs
-from racoon.central.portal.model import SIDE_STEPS, STUDY_PATH, artefacts_of, study_tasks
-from racoon.central.results.report import view
-from racoon.central.results.service import Results
-from racoon.central.sites.service import Sites
-from racoon.central.studies.service import Studies
-from racoon.central.words import number_text, score_text
-from racoon.domain.governance.site_track import SITE_TRACK_PATH
+from racoon.central.portal import application, governance
+from racoon.central.portal.model import artefacts_of, portfolio_row, study_tasks
+from racoon.central.portal.views import Rooms, page, study_page, then_show
+from racoon.central.studies.kits import load_kits
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.permission import is_permitted
-from racoon.errors import Defect, RacoonError, Refused
-from racoon.platform.audit import AuditLog
+from racoon.errors import Defect, Refused
 from racoon.platform.auth import Forbidden, User, require
-from racoon.platform.database import Database
-from racoon.web.pages import NavigationItem, Site, render
+from racoon.web.pages import NavigationItem, Site
 from racoon.web.pages import install_pages as install_site_pages
-from racoon.web.translation import language_of
 
 NAVIGATION = (
     NavigationItem("/", "Overview", "overview.read"),
@@ -45,30 +32,20 @@ NAVIGATION = (
 AUDIT_PAGE = 100
 
 
-@dataclass(frozen=True)
-class Rooms:
-    """The services that pages ask."""
-
-    database: Database
-    audit: AuditLog
-    network: str
-    language: Literal["en", "de"]
-    sites: Sites
-    studies: Studies
-    runs: Runs
-    cohorts: Cohorts
-    analyses: Analyses
-    analysis_runs: AnalysisRuns
-    results: Results
-    monitoring: Monitoring
-
-
 def install_pages(app: FastAPI, rooms: Rooms) -> None:
     """Give people's application its pages."""
     install_site_pages(
         app, site=Site("CENTRAL", rooms.network), navigation=NAVIGATION, language=rooms.language
     )
-    for routes in (_overview_routes, _study_routes, _study_forms, _site_routes, _network_routes):
+    for routes in (
+        _overview_routes,
+        _study_routes,
+        _study_forms,
+        _site_routes,
+        _network_routes,
+        governance.routes,
+        application.routes,
+    ):
         app.include_router(routes(rooms))
 
 
@@ -90,7 +67,7 @@ def _overview_routes(rooms: Rooms) -> APIRouter:
             ]
             statuses = rooms.monitoring.statuses(connection)
             running = [run for run in rooms.runs.runs(connection) if run["state"] == "running"]
-        return _page(
+        return page(
             request,
             "overview.html",
             tasks=study_tasks(steps) if is_permitted("central", user.roles, "study.transition") else [],
@@ -109,9 +86,7 @@ def _study_routes(rooms: Rooms) -> APIRouter:
     @routes.get("/studies")
     def list_studies(request: Request, _user: Annotated[User, Depends(require("study.read"))]) -> Response:
         """List all studies."""
-        with rooms.database.connect() as connection:
-            studies = rooms.studies.studies(connection)
-        return _page(request, "studies.html", studies=studies, failure=None, draft="")
+        return _portfolio(rooms, request)
 
     @routes.post("/studies")
     def create_study(
@@ -131,23 +106,14 @@ def _study_routes(rooms: Rooms) -> APIRouter:
             return RedirectResponse(f"/studies/{study.study_id}", status_code=303)
         except (ValueError, Defect) as error:
             failure = error.public_message if isinstance(error, Defect) else "This is not a JSON document."
-        with rooms.database.connect() as connection:
-            studies = rooms.studies.studies(connection)
-        return _page(
-            request,
-            "studies.html",
-            status_code=422,
-            studies=studies,
-            failure=failure,
-            draft=definition,
-        )
+        return _portfolio(rooms, request, failure, definition)
 
     @routes.get("/studies/{study_id}")
     def show_study(
         study_id: str, request: Request, user: Annotated[User, Depends(require("study.read"))]
     ) -> Response:
         """Show a study: definition, state with next steps, sites, runs, result."""
-        return _study_page(rooms, request, user, study_id)
+        return study_page(rooms, request, user, study_id)
 
     return routes
 
@@ -172,7 +138,7 @@ def _study_forms(rooms: Rooms) -> APIRouter:
                         connection,
                         study_id,
                         target,
-                        artefacts=artefacts_of(form, row.artefacts if row else ()),
+                        artefacts=artefacts_of(form, (*row.artefacts, *row.optional) if row else ()),
                         version=int(form["version"]) if form.get("version", "").isdigit() else None,
                         actor=user.name,
                         roles=user.roles,
@@ -184,7 +150,7 @@ def _study_forms(rooms: Rooms) -> APIRouter:
                     )
                 raise
 
-        return await run_in_threadpool(_then_show, rooms, request, user, study_id, act)
+        return await run_in_threadpool(then_show, rooms, request, user, study_id, act)
 
     @routes.post("/studies/{study_id}/requests")
     async def request_sites(
@@ -198,7 +164,7 @@ def _study_forms(rooms: Rooms) -> APIRouter:
                 role = actor_role(user, "study.request_sites")
                 rooms.studies.request_sites(connection, study_id, chosen, user.name, role)
 
-        return await run_in_threadpool(_then_show, rooms, request, user, study_id, act)
+        return await run_in_threadpool(then_show, rooms, request, user, study_id, act)
 
     @routes.post("/studies/{study_id}/start")
     def start_run(
@@ -223,7 +189,7 @@ def _study_forms(rooms: Rooms) -> APIRouter:
                 elif kind in ("freeze", "measure", "training"):
                     rooms.analyses.start(connection, study_id, kind, user.name, role)  # type: ignore[arg-type]
 
-        return _then_show(rooms, request, user, study_id, act)
+        return then_show(rooms, request, user, study_id, act)
 
     return routes
 
@@ -235,7 +201,7 @@ def _site_routes(rooms: Rooms) -> APIRouter:
         with rooms.database.connect() as connection:
             sites = rooms.sites.sites(connection)
         shown = {"issued": None, "failure": None, **context}
-        return _page(request, "sites.html", status_code=status_code, sites=sites, **shown)
+        return page(request, "sites.html", status_code=status_code, sites=sites, **shown)
 
     @routes.get("/sites")
     def list_sites(request: Request, _user: Annotated[User, Depends(require("site.read"))]) -> Response:
@@ -287,7 +253,7 @@ def _network_routes(rooms: Rooms) -> APIRouter:
             sites = {site.code: site for site in rooms.sites.sites(connection)}
             statuses = rooms.monitoring.statuses(connection)
             open_jobs = rooms.runs.open_jobs(connection)
-        return _page(request, "monitoring.html", sites=sites, statuses=statuses, open_jobs=open_jobs)
+        return page(request, "monitoring.html", sites=sites, statuses=statuses, open_jobs=open_jobs)
 
     @routes.get("/audit")
     def show_audit(
@@ -299,73 +265,29 @@ def _network_routes(rooms: Rooms) -> APIRouter:
         with rooms.database.connect() as connection:
             entries = rooms.audit.entries(connection, AUDIT_PAGE, before)
             verdict = rooms.audit.verify(connection)
-        return _page(request, "audit.html", entries=entries, verdict=verdict)
+        return page(request, "audit.html", entries=entries, verdict=verdict)
 
     return routes
 
 
-def _study_page(
-    rooms: Rooms, request: Request, user: User, study_id: str, failure: str | None = None
-) -> Response:
+def _portfolio(rooms: Rooms, request: Request, failure: str | None = None, draft: str = "") -> Response:
     with rooms.database.connect() as connection:
-        study = rooms.studies.study(connection, study_id)
-        steps = rooms.studies.next_steps(connection, study, user.name, user.roles)
-        matrix = rooms.studies.matrix(connection, study_id)
-        runs = rooms.runs.runs(connection, study_id=study_id)
-        enrolled = rooms.sites.enrolled(connection)
-        history = rooms.studies.history(connection, study_id)
-        feasibility = rooms.cohorts.newest(connection, study_id)
-        result = (
-            rooms.results.result(connection, study_id)
-            if is_permitted("central", user.roles, "result.read")
-            else None
-        )
-    shown = {run["run_id"]: run for run in runs if run["parent"] is None}
-    for run in runs:
-        if run["parent"] in shown:
-            parent = shown[run["parent"]]
-            shown[run["parent"]] = {**parent, "jobs": [*run["jobs"], *parent["jobs"]]}
-    return _page(
+        rows = [
+            portfolio_row(
+                study,
+                rooms.studies.tracks(connection, study.study_id),
+                rooms.analyses.frozen(connection, study.study_id),
+                rooms.amendments.amendments(connection, study.study_id),
+            )
+            for study in rooms.studies.studies(connection)
+        ]
+    status_code = 200 if failure is None else 422
+    return page(
         request,
-        "study.html",
-        status_code=200 if failure is None else 409,
-        study=study,
-        steps=steps,
-        matrix=matrix,
-        runs=list(shown.values()),
-        is_running=any(run["state"] == "running" for run in runs),
-        unasked=[code for code in enrolled if code not in {row.site for row in matrix}],
-        history=history,
-        feasibility=feasibility,
-        analysis_plans=[(plan.hash, plan.name) for plan in study.definition.analyses],
-        definition=json.dumps(study.definition.to_dict(), indent=2, ensure_ascii=False),
-        path=STUDY_PATH,
-        side_steps=SIDE_STEPS,
-        site_path=SITE_TRACK_PATH,
-        failure=failure,
-        view=view(result, language_of(request)) if result else None,
-    )
-
-
-def _then_show(
-    rooms: Rooms, request: Request, user: User, study_id: str, act: Callable[[], None]
-) -> Response:
-    try:
-        act()
-    except RacoonError as error:
-        if error.status in (401, 404):
-            raise
-        return _study_page(rooms, request, user, study_id, error.public_message)
-    return RedirectResponse(f"/studies/{study_id}", status_code=303)
-
-
-def _page(request: Request, template: str, *, status_code: int = 200, **context: Any) -> Response:
-    language = language_of(request)
-    return render(
-        request,
-        f"central/{template}",
+        "studies.html",
         status_code=status_code,
-        figure=lambda value, digits=4: number_text(value, language, digits),
-        score=lambda value, places=3: score_text(value, language, places),
-        **context,
+        rows=rows,
+        kits=[(code, kit["title"]) for code, kit in load_kits().items()],
+        failure=failure,
+        draft=draft,
     )

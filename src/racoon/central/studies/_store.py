@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from racoon.central.studies.model import SiteTrack, Study
+from racoon.central.studies.model import Amendment, SiteTrack, Study
 from racoon.domain.study import StudyDefinition
 from racoon.platform.database import Json, UtcDateTime, metadata
 
@@ -56,11 +56,14 @@ site_track = sa.Table(
     metadata("central"),
     sa.Column("study_id", sa.String(80), sa.ForeignKey("study.study_id"), primary_key=True),
     sa.Column("site", sa.String(16), primary_key=True),
+    sa.Column("study_hash", sa.String(64), primary_key=True),
     sa.Column("state", sa.String(32), nullable=False),
-    sa.Column("study_hash", sa.String(64), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("since", UtcDateTime, nullable=False),
     sa.Column("public_reason", sa.String(500), nullable=False),
+    # What the site says about whether work may run there, as it signed it, and when it was last reminded.
+    sa.Column("standing", Json),
+    sa.Column("reminded_at", UtcDateTime),
 )
 
 site_decision = sa.Table(
@@ -69,11 +72,42 @@ site_decision = sa.Table(
     sa.Column("sequence", sa.Integer, primary_key=True),
     sa.Column("study_id", sa.String(80), sa.ForeignKey("study.study_id"), nullable=False, index=True),
     sa.Column("site", sa.String(16), nullable=False),
+    sa.Column("study_hash", sa.String(64), nullable=False, server_default=""),
     sa.Column("target", sa.String(32), nullable=False),
     sa.Column("decided_at", UtcDateTime, nullable=False),
     # The whole envelope: its signature is the site's signature under the decision and can be checked for
     # ever.
     sa.Column("envelope", Json),
+)
+
+amendment = sa.Table(
+    "study_amendment",
+    metadata("central"),
+    sa.Column("study_id", sa.String(80), sa.ForeignKey("study.study_id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("definition", Json, nullable=False),
+    sa.Column("reason", sa.String(2000), nullable=False),
+    sa.Column("state", sa.String(32), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("created_by", sa.String(200), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Column("last_actor", sa.String(200), nullable=False),
+)
+
+amendment_event = sa.Table(
+    "study_amendment_event",
+    metadata("central"),
+    sa.Column("study_id", sa.String(80), sa.ForeignKey("study.study_id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("source", sa.String(32), nullable=False),
+    sa.Column("target", sa.String(32), nullable=False),
+    sa.Column("actor", sa.String(200), nullable=False),
+    sa.Column("roles", sa.String(400), nullable=False),
+    sa.Column("artefacts", Json, nullable=False),
+    sa.Column("happened_at", UtcDateTime, nullable=False),
 )
 
 
@@ -164,40 +198,62 @@ def load_events(connection: sa.Connection, study_id: str) -> list[dict[str, Any]
 
 
 def load_tracks(connection: sa.Connection, study_id: str) -> list[SiteTrack]:
-    """Load the tracks of a study, by site."""
-    statement = sa.select(site_track).where(site_track.c.study_id == study_id).order_by(site_track.c.site)
+    """Load all tracks of a study, by site and then by age: one per version a site was asked for."""
+    statement = (
+        sa.select(site_track)
+        .where(site_track.c.study_id == study_id)
+        .order_by(site_track.c.site, site_track.c.since)
+    )
     return [
-        SiteTrack(row.site, row.state, row.study_hash, row.version, row.since, row.public_reason)
+        SiteTrack(
+            row.site,
+            row.state,
+            row.study_hash,
+            row.version,
+            row.since,
+            row.public_reason,
+            row.standing,
+            row.reminded_at,
+        )
         for row in connection.execute(statement)
     ]
 
 
 def save_track(connection: sa.Connection, study_id: str, track: SiteTrack) -> None:
-    """Write a site's track."""
+    """Write a site's track for one version of a study."""
     values = {
         "state": track.state,
-        "study_hash": track.study_hash,
         "version": track.version,
         "since": track.since,
         "public_reason": track.public_reason,
+        "standing": track.standing,
+        "reminded_at": track.reminded_at,
     }
-    key = (site_track.c.study_id == study_id, site_track.c.site == track.site)
+    key = (
+        site_track.c.study_id == study_id,
+        site_track.c.site == track.site,
+        site_track.c.study_hash == track.study_hash,
+    )
     if connection.execute(site_track.update().where(*key).values(**values)).rowcount == 0:
-        connection.execute(site_track.insert().values(study_id=study_id, site=track.site, **values))
+        keys = {"study_id": study_id, "site": track.site, "study_hash": track.study_hash}
+        connection.execute(site_track.insert().values(**keys, **values))
 
 
 def add_decision(
     connection: sa.Connection,
     study_id: str,
-    site: str,
-    target: str,
-    decided_at: datetime,
+    track: SiteTrack,
     envelope: dict[str, Any] | None,
 ) -> None:
     """Keep a site's signed decision for ever."""
     connection.execute(
         site_decision.insert().values(
-            study_id=study_id, site=site, target=target, decided_at=decided_at, envelope=envelope
+            study_id=study_id,
+            site=track.site,
+            study_hash=track.study_hash,
+            target=track.state,
+            decided_at=track.since,
+            envelope=envelope,
         )
     )
 
@@ -208,6 +264,64 @@ def load_decisions(connection: sa.Connection, study_id: str) -> list[dict[str, A
         sa.select(site_decision)
         .where(site_decision.c.study_id == study_id)
         .order_by(site_decision.c.sequence)
+    )
+    return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def insert_amendment(connection: sa.Connection, **values: Any) -> int:
+    """Write a new amendment; its number counts up within the study."""
+    highest = sa.select(sa.func.max(amendment.c.number)).where(amendment.c.study_id == values["study_id"])
+    number = 1 + (connection.execute(highest).scalar() or 0)
+    connection.execute(amendment.insert().values(number=number, **values))
+    return number
+
+
+def load_amendments(connection: sa.Connection, study_id: str) -> list[Amendment]:
+    """Load a study's amendments, oldest first."""
+    statement = sa.select(amendment).where(amendment.c.study_id == study_id).order_by(amendment.c.number)
+    return [
+        Amendment(
+            study_id=row.study_id,
+            number=row.number,
+            definition=StudyDefinition.from_dict(row.definition),
+            hash=row.hash,
+            reason=row.reason,
+            state=row.state,
+            version=row.version,
+            created_by=row.created_by,
+            created_at=row.created_at,
+            changed_at=row.changed_at,
+            last_actor=row.last_actor,
+        )
+        for row in connection.execute(statement)
+    ]
+
+
+def update_amendment(connection: sa.Connection, change: Amendment, **values: Any) -> bool:
+    """Change an amendment if nobody changed it meanwhile; the version counts one up."""
+    statement = (
+        amendment.update()
+        .where(
+            amendment.c.study_id == change.study_id,
+            amendment.c.number == change.number,
+            amendment.c.version == change.version,
+        )
+        .values(version=change.version + 1, **values)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def add_amendment_event(connection: sa.Connection, **values: Any) -> None:
+    """Append one step to an amendment's history."""
+    connection.execute(amendment_event.insert().values(**values))
+
+
+def load_amendment_events(connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
+    """Load the steps of all amendments of a study, oldest first."""
+    statement = (
+        sa.select(amendment_event)
+        .where(amendment_event.c.study_id == study_id)
+        .order_by(amendment_event.c.number, amendment_event.c.version)
     )
     return [dict(row._mapping) for row in connection.execute(statement)]
 

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from racoon.central.access import actor_role
-from racoon.central.studies.model import Study
-from racoon.central.studies.service import Studies
+from racoon.central.studies.model import Amendment, Study
+from racoon.central.studies.service import Amendments, Studies
+from racoon.domain.governance.amendment import AMENDMENT_TABLE
 from racoon.domain.governance.study import FHIR_STATUS, STUDY_TABLE
 from racoon.errors import Refused
 from racoon.platform.auth import User, require
@@ -39,18 +40,59 @@ class NextStep(BaseModel):
     target: str
     roles: list[str]
     artefacts: list[str]
+    optional: list[str]
     four_eyes: bool
     obstacle: str | None
 
 
 class SiteRow(BaseModel):
-    """One site of the matrix; ``days`` per state."""
+    """One site of the matrix; ``days`` per state.
+
+    ``can_run`` and ``blocked`` are what the site itself says about running work now; ``last_days`` when which of its
+    approvals ends.
+    """
 
     site: str
     state: str
     since: datetime
     public_reason: str
     days: dict[str, float]
+    can_run: bool | None = None
+    blocked: str = ""
+    last_days: dict[str, str] = {}
+    reminded_at: datetime | None = None
+
+
+class AmendmentView(BaseModel):
+    """A new version of a study on its way, with the sites that vote on it."""
+
+    number: int
+    hash: str
+    reason: str
+    state: str
+    version: int
+    created_by: str
+    created_at: datetime
+    changed_at: datetime
+    next_states: list[str]
+    sites: list[SiteRow]
+
+
+class NewAmendment(BaseModel):
+    """A new version of a study to submit, and what changes and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    definition: dict[str, Any]
+    reason: Annotated[str, Field(max_length=2000)]
+
+
+class Reminder(BaseModel):
+    """A site to remind."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    site: Annotated[str, Field(max_length=16)]
 
 
 class StudyView(StudySummary):
@@ -63,6 +105,7 @@ class StudyView(StudySummary):
     sites: list[SiteRow]
     history: list[dict[str, Any]]
     versions: list[dict[str, Any]]
+    amendments: list[AmendmentView]
 
 
 class NewStudy(BaseModel):
@@ -116,7 +159,25 @@ def summary(study: Study) -> dict[str, Any]:
     }
 
 
-def routes(database: Database, studies: Studies) -> APIRouter:
+def _rows(
+    studies: Studies, connection: sa.Connection, study_id: str, study_hash: str | None = None
+) -> list[SiteRow]:
+    return [
+        SiteRow(**{name: getattr(row, name) for name in SiteRow.model_fields})
+        for row in studies.matrix(connection, study_id, study_hash)
+    ]
+
+
+def _show_amendment(studies: Studies, connection: sa.Connection, change: Amendment) -> AmendmentView:
+    plain = set(AmendmentView.model_fields) - {"next_states", "sites"}
+    return AmendmentView(
+        **{name: getattr(change, name) for name in plain},
+        next_states=list(AMENDMENT_TABLE.targets(change.state)),
+        sites=_rows(studies, connection, change.study_id, change.hash),
+    )
+
+
+def routes(database: Database, studies: Studies, amendments: Amendments) -> APIRouter:
     """Make the routes of people's listener."""
     routes = APIRouter(tags=["studies"])
 
@@ -129,12 +190,13 @@ def routes(database: Database, studies: Studies) -> APIRouter:
             next_steps=[
                 NextStep(**step) for step in studies.next_steps(connection, study, user.name, user.roles)
             ],
-            sites=[
-                SiteRow(**{name: getattr(row, name) for name in SiteRow.model_fields})
-                for row in studies.matrix(connection, study.study_id)
-            ],
+            sites=_rows(studies, connection, study.study_id),
             history=studies.history(connection, study.study_id),
             versions=studies.versions(connection, study.study_id),
+            amendments=[
+                _show_amendment(studies, connection, change)
+                for change in amendments.amendments(connection, study.study_id)
+            ],
         )
 
     @routes.get("/api/studies")
@@ -205,5 +267,58 @@ def routes(database: Database, studies: Studies) -> APIRouter:
             role = actor_role(user, "study.request_sites")
             studies.request_sites(connection, study_id, body.sites, user.name, role)
             return show(connection, studies.study(connection, study_id), user)
+
+    @routes.post("/api/studies/{study_id}/reminders")
+    def remind_site(
+        study_id: str, body: Reminder, user: Annotated[User, Depends(require("study.request_sites"))]
+    ) -> StudyView:
+        """Remind a site that one of its own decisions waits."""
+        with database.begin() as connection:
+            studies.remind(
+                connection, study_id, body.site, user.name, actor_role(user, "study.request_sites")
+            )
+            return show(connection, studies.study(connection, study_id), user)
+
+    routes.include_router(_amendment_routes(database, studies, amendments))
+    return routes
+
+
+def _amendment_routes(database: Database, studies: Studies, amendments: Amendments) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.post("/api/studies/{study_id}/amendments", status_code=201)
+    def submit_amendment(
+        study_id: str, body: NewAmendment, user: Annotated[User, Depends(require("study.amend"))]
+    ) -> AmendmentView:
+        """Submit a new version of a study that is under way; the old one stays in force meanwhile."""
+        with database.begin() as connection:
+            role = actor_role(user, "study.amend")
+            change = amendments.submit(connection, study_id, body.definition, body.reason, user.name, role)
+            return _show_amendment(studies, connection, change)
+
+    @routes.post("/api/studies/{study_id}/amendments/{number}/transitions")
+    def take_amendment_step(
+        study_id: str, number: int, body: Step, user: Annotated[User, Depends(require("study.transition"))]
+    ) -> AmendmentView:
+        """Take one step of an amendment's state table."""
+        try:
+            with database.begin() as connection:
+                change = amendments.transition(
+                    connection,
+                    study_id,
+                    number,
+                    body.target,
+                    artefacts=body.artefacts,
+                    version=body.version,
+                    actor=user.name,
+                    roles=user.roles,
+                )
+                return _show_amendment(studies, connection, change)
+        except Refused as refusal:
+            with database.begin() as connection:
+                studies.record_refusal(
+                    connection, study_id, body.target, user.name, user.main_role, refusal.error_code
+                )
+            raise
 
     return routes

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 from racoon.domain.analysis.plan import MEASURED
+from racoon.domain.application import FIELDS, LONGEST_TEXT, check_application, read_answer
 from racoon.domain.cohort import CohortDefect, parse_cohort
+from racoon.domain.governance.machine import Transition
 from racoon.domain.governance.site_track import (
     OPTED_IN_STATES,
     POSITIVE_STATES,
     SITE_TRACK_STATES,
     SITE_TRACK_TABLE,
 )
+from racoon.domain.governance.study import LAST_DAYS
 from racoon.domain.identity import Role, is_site_code
 from racoon.domain.study import StudyDefinition
 from racoon.errors import Defect
 from racoon.protocol.messages import TrackChanged
 
-REQUIRED_FIELDS = ("background", "hypothesis", "data_origin")
-"""Fields of the application without which a study cannot be submitted; governance adds the others."""
+REQUIRED_FIELDS = tuple(name for name, field in FIELDS.items() if field.is_required)
+"""Fields of the application without which a study cannot be submitted."""
 
 DATA_ORIGINS = ("synthetic", "real")
 """What every page and report says about the images; a study names one of them."""
@@ -46,6 +49,13 @@ class UnknownStudy(StudyDefect):
     status: ClassVar[int] = 404
 
 
+class UnknownAmendment(StudyDefect):
+    """There is no such amendment."""
+
+    code: ClassVar[str] = "amendment.unknown"
+    status: ClassVar[int] = 404
+
+
 @dataclass(frozen=True)
 class SiteTrack:
     """Where one site stands in a study, as the site itself has signed it.
@@ -64,6 +74,11 @@ class SiteTrack:
         Aware time of its last decision.
     public_reason
         In the site's words.
+    standing
+        Whether work may run there now and what was decided until when, as the site signed it
+        (``protocol.messages.SiteStanding``); ``None`` before its first decision.
+    reminded_at
+        When CENTRAL last reminded the site that a decision waits.
     """
 
     site: str
@@ -72,6 +87,8 @@ class SiteTrack:
     version: int
     since: datetime
     public_reason: str = ""
+    standing: Mapping[str, Any] | None = None
+    reminded_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -106,14 +123,36 @@ class Study:
 
 
 @dataclass(frozen=True)
-class MatrixRow:
-    """One site in the site × step matrix: days spent in each state, in the order they were entered."""
+class Amendment:
+    """A new version of a study's definition on its way; the study keeps its own until this one is in force.
 
-    site: str
+    Parameters
+    ----------
+    study_id, number
+        Which study, and the how manyeth change.
+    definition, hash
+        The new version.
+    reason
+        What changes and why, in words for the sites.
+    state
+        State of ``domain.governance.amendment``.
+    version
+        Optimistic version number.
+    created_by, created_at, changed_at, last_actor
+        Who and when.
+    """
+
+    study_id: str
+    number: int
+    definition: StudyDefinition
+    hash: str
+    reason: str
     state: str
-    since: datetime
-    public_reason: str
-    days: Mapping[str, float]
+    version: int
+    created_by: str
+    created_at: datetime
+    changed_at: datetime
+    last_actor: str
 
 
 def read_definition(document: Mapping[str, Any]) -> StudyDefinition:
@@ -188,13 +227,80 @@ def missing_fields(definition: StudyDefinition) -> list[str]:
     missing = [name for name in REQUIRED_FIELDS if not str(definition.application.get(name, "")).strip()]
     if not definition.lay_summary.strip():
         missing.insert(0, "lay_summary")
+    missing += sorted(set(check_application(definition.application, definition.mode)) - set(missing))
     if not definition.plan_hashes:
         missing.append("measuring or training or analyses")
     return missing
 
 
+def check_last_days(artefacts: Mapping[str, Any], now: datetime) -> None:
+    """Check the last days that are handed in with a step.
+
+    Raises
+    ------
+    StudyDefect
+        When one cannot be read or is over.
+    """
+    for name in LAST_DAYS:
+        if name not in artefacts:
+            continue
+        try:
+            day = date.fromisoformat(str(artefacts[name]))
+        except ValueError:
+            day = date.min
+        if day < now.date():
+            raise StudyDefect(
+                "The last day is written as 2027-12-31 and is not over yet.", code="study.last_day"
+            )
+
+
+def ended(artefacts: Mapping[str, Any], now: datetime) -> str | None:
+    """Say what a study rests on has ended, with its last day; ``None`` while everything holds."""
+    for name, sentence in LAST_DAYS.items():
+        day = artefacts.get(name)
+        if day and now.date() > date.fromisoformat(str(day)):
+            return f"{sentence}: {day}"
+    return None
+
+
+def with_answers(definition: StudyDefinition, answers: Mapping[str, str]) -> StudyDefinition:
+    """Put answers of the form into a definition; an empty answer takes the field away.
+
+    Raises
+    ------
+    StudyDefect
+        For a field the form does not have, or an answer beyond all limits.
+    """
+    if strange := sorted(set(answers) - set(FIELDS) - {"title", "lay_summary"}):
+        raise StudyDefect(f"The form has no such field: {', '.join(strange)}.", code="application.field")
+    if any(len(text) > 2 * LONGEST_TEXT for text in answers.values()):
+        raise StudyDefect(
+            "This answer is too long; shorten it or attach a document.", code="application.long"
+        )
+    if not answers.get("title", definition.title).strip():
+        raise StudyDefect("The study needs a title.")
+    application = dict(definition.application)
+    for name in set(answers) & set(FIELDS):
+        value = read_answer(name, answers[name])
+        if value == "":
+            application.pop(name, None)
+        else:
+            application[name] = value
+    return replace(
+        definition,
+        title=answers.get("title", definition.title).strip(),
+        lay_summary=answers.get("lay_summary", definition.lay_summary).strip(),
+        application=application,
+    )
+
+
 def facts_of(
-    study: Study, tracks: Sequence[SiteTrack], artefacts: Mapping[str, Any], end: Mapping[str, Any]
+    study: Study,
+    tracks: Sequence[SiteTrack],
+    artefacts: Mapping[str, Any],
+    end: Mapping[str, Any],
+    now: datetime,
+    held_from: str | None = None,
 ) -> dict[str, Any]:
     """Compute what the guards of the state table look at.
 
@@ -205,7 +311,11 @@ def facts_of(
     artefacts
         Handed in with the step.
     end
-        Artefacts of earlier steps that speak about deletion and retention.
+        Artefacts of earlier steps that speak about deletion, retention and last days.
+    now
+        Aware time.
+    held_from
+        State the study was in before it was held.
     """
     current = [track for track in tracks if track.study_hash == study.hash]
     return {
@@ -214,6 +324,8 @@ def facts_of(
         "positive_sites": sum(track.state in POSITIVE_STATES for track in current),
         "opted_in_sites": sum(track.state in OPTED_IN_STATES for track in current),
         "deletion_confirmed": bool(artefacts.get("deletion_confirmed") or end.get("deletion_confirmed")),
+        "ended": ended({**end, **artefacts}, now),
+        "held_from": held_from,
         "retention_noted": bool(artefacts.get("retention_noted") or end.get("retention_noted")),
     }
 
@@ -238,41 +350,32 @@ def check_track_change(message: TrackChanged, track: SiteTrack | None) -> bool:
     row = SITE_TRACK_TABLE.find(message.source, message.target)
     if row is None or not any(role.value == message.actor_role for role in row.roles):
         raise StudyDefect("This step is not in the table of site tracks.", code="study.track_step")
-    return message.study_hash != track.study_hash or message.version > track.version
-
-
-def matrix(
-    tracks: Iterable[SiteTrack], events: Iterable[tuple[str, str, datetime]], now: datetime
-) -> list[MatrixRow]:
-    """Compute the site × step matrix.
-
-    Parameters
-    ----------
-    tracks
-        Present states.
-    events
-        ``(site, entered state, when)``, oldest first per site.
-    now
-        End of the present state's span.
-
-    Returns
-    -------
-    list of MatrixRow
-        By site; days as decimal numbers.
-    """
-    history: dict[str, list[tuple[str, datetime]]] = {}
-    for site, state, moment in events:
-        history.setdefault(site, []).append((state, moment))
-    rows = []
-    for track in sorted(tracks, key=lambda item: item.site):
-        days: dict[str, float] = {}
-        entered = history.get(track.site, [])
-        for (state, start), (_, end) in zip(entered, [*entered[1:], ("", now)], strict=True):
-            days[state] = days.get(state, 0.0) + (end - start).total_seconds() / 86_400
-        rows.append(MatrixRow(track.site, track.state, track.since, track.public_reason, days))
-    return rows
+    return message.version > track.version
 
 
 def roles_text(roles: Iterable[Role]) -> str:
     """Write roles for the history."""
     return ", ".join(sorted(role.value for role in roles))
+
+
+def describe_step(
+    row: Transition, study: Study, facts: Mapping[str, Any], actor: str, roles: Collection[Role]
+) -> dict[str, Any]:
+    """Describe a step of the table, and why it is not possible for this person yet."""
+    obstacle = None
+    if not row.roles & set(roles):
+        obstacle = "role"
+    elif row.four_eyes and study.last_actor == actor:
+        obstacle = "second person"
+    elif row.guard is not None:
+        # Artefacts are not handed in yet; guards look at the study and its sites.
+        renews = set(row.optional) & set(LAST_DAYS)
+        obstacle = row.guard({**facts, "ended": None} if renews else facts)
+    return {
+        "target": row.target,
+        "roles": sorted(role.value for role in row.roles),
+        "artefacts": list(row.artefacts),
+        "optional": list(row.optional),
+        "four_eyes": row.four_eyes,
+        "obstacle": obstacle,
+    }

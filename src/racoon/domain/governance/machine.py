@@ -36,6 +36,10 @@ class Transition:
         Whether the person must differ from the one who took the previous step.
     guard
         Further condition on the facts of the case.
+    optional
+        Artefacts that may be handed in as well; a page offers a field for each.
+    by_timer
+        Whether the clock takes the step too, when something it rests on has ended.
     """
 
     source: str
@@ -44,6 +48,8 @@ class Transition:
     artefacts: tuple[str, ...] = ()
     four_eyes: bool = False
     guard: Guard | None = None
+    optional: tuple[str, ...] = ()
+    by_timer: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,12 +100,7 @@ class StateTable:
         TransitionRefused
             With a public message that says what is missing.
         """
-        row = self.find(source, target)
-        if row is None:
-            allowed = ", ".join(self.targets(source)) or "none"
-            raise TransitionRefused(
-                f"{self.name}: no step from {source} to {target}; possible next steps: {allowed}."
-            )
+        row = self._row(source, target)
         if not row.roles & set(roles):
             wanted = ", ".join(sorted(row.roles))
             raise TransitionRefused(f"{self.name}: the step to {target} belongs to: {wanted}.")
@@ -112,6 +113,28 @@ class StateTable:
             raise TransitionRefused(f"{self.name}: {reason}")
         return row
 
+    def check_timer(self, source: str, target: str) -> Transition:
+        """Return the row when the clock may take the step.
+
+        Raises
+        ------
+        TransitionRefused
+            When the step is not in the table, or belongs to people alone.
+        """
+        row = self._row(source, target)
+        if not row.by_timer:
+            raise TransitionRefused(f"{self.name}: the step to {target} belongs to people, not to the clock.")
+        return row
+
+    def _row(self, source: str, target: str) -> Transition:
+        row = self.find(source, target)
+        if row is None:
+            allowed = ", ".join(self.targets(source)) or "none"
+            raise TransitionRefused(
+                f"{self.name}: no step from {source} to {target}; possible next steps: {allowed}."
+            )
+        return row
+
 
 def rows(
     source: str | Iterable[str],
@@ -121,11 +144,13 @@ def rows(
     artefacts: tuple[str, ...] = (),
     four_eyes: bool = False,
     guard: Guard | None = None,
+    optional: tuple[str, ...] = (),
+    by_timer: bool = False,
 ) -> tuple[Transition, ...]:
     """Build the rows of one step that may start from several states."""
     sources = (source,) if isinstance(source, str) else tuple(source)
     return tuple(
-        Transition(state, target, frozenset(roles), artefacts, four_eyes, guard)
+        Transition(state, target, frozenset(roles), artefacts, four_eyes, guard, optional, by_timer)
         for state in sources
         if state != target
     )

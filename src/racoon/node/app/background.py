@@ -34,6 +34,9 @@ QUICK_KINDS = frozenset({"count", "freeze"})
 LOOK_FOR_JOBS_S = 1.0
 """A job that was accepted just before a crash is found and queued again within this time."""
 
+LOOK_FOR_ENDS_S = 30.0
+"""Whether an approval has ended is asked whenever something runs; this is how soon running work is stopped."""
+
 ANCHOR_S = 3600.0
 """How often the head of this node's audit chain goes to CENTRAL, which keeps it as evidence."""
 
@@ -58,6 +61,7 @@ def run_worker(settings: NodeSettings) -> None:
         {
             "study.offer": rooms.approvals.receive_offer,
             "study.state": rooms.approvals.receive_state,
+            "study.reminder": rooms.approvals.receive_reminder,
             "job.offer": rooms.jobs.receive,
             "job.cancel": rooms.jobs.receive_cancel,
             "audit.anchor.central": lambda connection, anchor: _keep_anchor(connection, rooms.audit, anchor),
@@ -80,7 +84,7 @@ def run_worker(settings: NodeSettings) -> None:
     threading.Thread(target=run_in_background, args=(settings, stop), name="pull", daemon=True).start()
     line.start()
     mark_ready()
-    next_beat = next_anchor = 0.0
+    next_beat = next_anchor = next_look = 0.0
     waited_s = 0.0
     while not stop.wait(LOOK_FOR_JOBS_S):
         waited_s += LOOK_FOR_JOBS_S
@@ -93,6 +97,10 @@ def run_worker(settings: NodeSettings) -> None:
                 next_beat = waited_s + settings.heartbeat_s
                 if not (beat.jobs_running or beat.intake_waiting):
                     give_back_freed_memory()
+            if waited_s >= next_look:
+                with rooms.database.begin() as connection:
+                    rooms.approvals.tick(connection)
+                next_look = waited_s + LOOK_FOR_ENDS_S
             if waited_s >= next_anchor:
                 with rooms.database.begin() as connection:
                     sequence, digest = rooms.audit.head(connection)

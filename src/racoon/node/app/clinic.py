@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from racoon.node.app.administration import prepare
 from racoon.node.app.operation import OPERATOR, person
 from racoon.node.app.rooms import fhir_writing, open_archive, open_pseudonyms
@@ -53,7 +55,12 @@ def export(
     try:
         facade = Facade(
             open_archive(settings, database),
-            Approvals(audit, lambda _connection, _message: None, feasibility_enabled=False),
+            Approvals(
+                audit,
+                lambda _connection, _type, _message: None,
+                Ed25519PrivateKey.generate(),  # this command decides nothing, it only names studies
+                feasibility_enabled=False,
+            ),
             fhir_writing(settings),
         )
         _record(database, audit, "fhir.export", "fhir/export", {"types": kinds, "since": since})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from racoon.node.app.rooms import open_archive
-from racoon.node.archive.access import ImageAccess
+from racoon.node.app.rooms import open_access, open_archive
 from racoon.node.archive.dimse.provider import serve
 from racoon.node.archive.read_audit import ImageReadAudit
 from racoon.node.settings import NodeSettings
@@ -30,7 +29,7 @@ def run_query(settings: NodeSettings) -> None:
             None,
         )
 
-    access = ImageAccess(database, audit) if settings.archive.readers == "granted" else None
+    access = open_access(settings, database, audit) if settings.archive.readers == "granted" else None
     try:
         serve(
             settings.query,

@@ -14,8 +14,9 @@ import psutil
 import sqlalchemy as sa
 
 from racoon import __version__
+from racoon.domain.governance.approval import Purpose
 from racoon.node.approvals.service import Approvals
-from racoon.node.archive.access import ImageAccess
+from racoon.node.archive.access import ImageAccess, MayView
 from racoon.node.archive.deletion import Deletions
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.model import DeidentifiedInstance
@@ -65,6 +66,18 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
         open_objects(settings),
         on_stored=[cohorts.record, count_stored],
     )
+
+
+def may_view(approvals: Approvals) -> MayView:
+    """Say whether the site's decisions allow looking at a research study's images now."""
+    return lambda connection, study_id: approvals.allows(connection, study_id, Purpose.VIEW)
+
+
+def open_access(settings: NodeSettings, database: Database, audit: AuditLog) -> ImageAccess:
+    """Open the rights per person and study in a process that itself decides nothing."""
+    key = load_identity(settings.identity_folder, settings.site).signing_key
+    approvals = Approvals(audit, lambda _connection, _type, _message: None, key, feasibility_enabled=False)
+    return ImageAccess(database, audit, may_view(approvals))
 
 
 def open_deletions(settings: NodeSettings, database: Database, audit: AuditLog) -> Deletions:
@@ -123,12 +136,13 @@ class Rooms:
         self.gate = ReleaseGate(settings.release.policy(), self.outbox, self.audit)
         self.approvals = Approvals(
             self.audit,
-            lambda connection, message: self.gate.announce(connection, "track.changed", message),
+            self.gate.announce,
+            self.identity.signing_key,
             feasibility_enabled=settings.release.feasibility,
         )
         self.archive = open_archive(settings, self.database)
         self.deletions = open_deletions(settings, self.database, self.audit)
-        self.image_access = ImageAccess(self.database, self.audit)
+        self.image_access = ImageAccess(self.database, self.audit, may_view(self.approvals))
         self.spool = Spool(spool_folder(settings.data_directory))
         self.activity = Activity(activity_folder(settings.data_directory))
         self.quarantine = settings.data_directory / "quarantine"

@@ -25,6 +25,10 @@ study_at_site = sa.Table(
     sa.Column("vote", sa.String(20)),
     sa.Column("dataset_hash", sa.String(64)),
     sa.Column("offered_at", UtcDateTime, nullable=False),
+    sa.Column("public_reason", sa.String(500), nullable=False, server_default=""),
+    sa.Column("reminded_at", UtcDateTime),
+    # What CENTRAL was last told about whether work may run; told again only when it changes.
+    sa.Column("standing", Json),
 )
 
 track_event = sa.Table(
@@ -39,6 +43,17 @@ track_event = sa.Table(
     sa.Column("actor_role", sa.String(40), nullable=False),
     sa.Column("artefacts", Json, nullable=False),
     sa.Column("decided_at", UtcDateTime, nullable=False),
+)
+
+site_approval = sa.Table(
+    "site_approval",
+    metadata("node"),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("study_id", sa.String(80), nullable=False, index=True),
+    sa.Column("study_hash", sa.String(64), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("record", Json, nullable=False),
+    sa.Column("signature", sa.String(128), nullable=False),
 )
 
 
@@ -121,6 +136,40 @@ def load_events(connection: sa.Connection, study_id: str) -> list[dict[str, Any]
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 
+def add_approval(connection: sa.Connection, record: dict[str, Any], signature: str) -> None:
+    """Append one signed decision."""
+    connection.execute(
+        site_approval.insert().values(
+            study_id=record["study_id"],
+            study_hash=record["study_hash"],
+            kind=record["kind"],
+            record=record,
+            signature=signature,
+        )
+    )
+
+
+def load_approvals(
+    connection: sa.Connection, study_id: str, study_hash: str
+) -> list[tuple[dict[str, Any], str]]:
+    """Load the signed decisions on one version of a study with their signatures, oldest first."""
+    statement = (
+        sa.select(site_approval.c.record, site_approval.c.signature)
+        .where(site_approval.c.study_id == study_id, site_approval.c.study_hash == study_hash)
+        .order_by(site_approval.c.sequence)
+    )
+    return [(row.record, row.signature) for row in connection.execute(statement)]
+
+
+def load_standing(connection: sa.Connection, study: StudyAtSite) -> dict[str, Any] | None:
+    """Load what CENTRAL was last told about a version of a study."""
+    statement = sa.select(study_at_site.c.standing).where(
+        study_at_site.c.study_id == study.study_id, study_at_site.c.study_hash == study.study_hash
+    )
+    found: dict[str, Any] | None = connection.execute(statement).scalar()
+    return found
+
+
 def _study(row: sa.Row[Any]) -> StudyAtSite:
     return StudyAtSite(
         study_id=row.study_id,
@@ -133,4 +182,6 @@ def _study(row: sa.Row[Any]) -> StudyAtSite:
         vote=row.vote,
         dataset_hash=row.dataset_hash,
         offered_at=row.offered_at,
+        public_reason=row.public_reason,
+        reminded_at=row.reminded_at,
     )

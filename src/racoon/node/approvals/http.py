@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from racoon.domain.governance.approval import ApprovalKind
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.errors import Refused
 from racoon.node.approvals.model import StudyAtSite
@@ -29,7 +30,9 @@ class Decision(BaseModel):
     version
         Version of the track the person saw.
     artefacts
-        What is handed in: vote, ethics vote, data protection statement, contract, comment, public reason.
+        What is handed in: vote, ethics vote, data protection statement, contract, last day, comment, public reason.
+    study_hash
+        A version of the study other than the one in force, for example an amendment.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,6 +40,30 @@ class Decision(BaseModel):
     target: Annotated[str, Field(max_length=32)]
     version: int
     artefacts: dict[str, Any] = {}
+    study_hash: Annotated[str | None, Field(max_length=64)] = None
+
+
+class Renewal(BaseModel):
+    """An approval given again.
+
+    Attributes
+    ----------
+    kind
+        Which one.
+    version
+        Version of the track the person saw.
+    artefacts
+        What the step that gave it first needs, and ``valid_until``.
+    study_hash
+        A version of the study other than the one in force.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: ApprovalKind
+    version: int
+    artefacts: dict[str, Any] = {}
+    study_hash: Annotated[str | None, Field(max_length=64)] = None
 
 
 @router.get("")
@@ -48,13 +75,20 @@ def list_studies(request: Request, user: Reader) -> list[dict[str, Any]]:  # noq
 
 
 @router.get("/{study_id}")
-def show_study(study_id: str, request: Request, user: Reader) -> dict[str, Any]:  # noqa: ARG001
-    """Show a study with the history of the site's decisions."""
+def show_study(
+    study_id: str,
+    request: Request,
+    user: Reader,  # noqa: ARG001
+    version: Annotated[str | None, Query(max_length=64)] = None,
+) -> dict[str, Any]:
+    """Show a study with the history of the site's decisions, and whether work may run now."""
     approvals: Approvals = request.app.state.approvals
     with request.app.state.database.connect() as connection:
-        study = approvals.current(connection, study_id)
+        study = approvals.current(connection, study_id, version)
         return {
             **describe(study),
+            "standing": approvals.standing(connection, study).model_dump(mode="json"),
+            "versions": [item.study_hash for item in approvals.versions(connection, study_id)],
             "definition": study.definition.to_dict(),
             "history": [
                 {**event, "decided_at": event["decided_at"].isoformat()}
@@ -72,7 +106,7 @@ def decide(study_id: str, decision: Decision, request: Request, user: Decider) -
         with database.begin() as connection:
             study = approvals.decide(
                 connection,
-                approvals.current(connection, study_id),
+                approvals.current(connection, study_id, decision.study_hash),
                 decision.target,
                 actor=user.name,
                 roles=user.roles,
@@ -81,8 +115,32 @@ def decide(study_id: str, decision: Decision, request: Request, user: Decider) -
             )
     except Refused:
         with database.begin() as connection:
-            study = approvals.current(connection, study_id)
+            study = approvals.current(connection, study_id, decision.study_hash)
             approvals.record_refusal(connection, study, decision.target, user.name, user.roles)
+        raise
+    return describe(study)
+
+
+@router.post("/{study_id}/approvals")
+def renew(study_id: str, renewal: Renewal, request: Request, user: Decider) -> dict[str, Any]:
+    """Give an approval again, usually with a later last day; refused attempts are audited too."""
+    approvals: Approvals = request.app.state.approvals
+    database = request.app.state.database
+    try:
+        with database.begin() as connection:
+            study = approvals.renew(
+                connection,
+                approvals.current(connection, study_id, renewal.study_hash),
+                renewal.kind,
+                actor=user.name,
+                roles=user.roles,
+                artefacts=renewal.artefacts,
+                version=renewal.version,
+            )
+    except Refused:
+        with database.begin() as connection:
+            study = approvals.current(connection, study_id, renewal.study_hash)
+            approvals.record_refusal(connection, study, renewal.kind.value, user.name, user.roles)
         raise
     return describe(study)
 

@@ -2,12 +2,13 @@
 
 Roles say what somebody may do at all (``domain.permission``); this says to which imaging studies.  A grant names a
 person, a research study and the imaging studies of its frozen dataset; it is asked for by one statement on every
-route, whether it searches or retrieves.
+route, whether it searches or retrieves.  A grant alone opens nothing: the site's decisions on that study have to
+allow looking at its images now, so that a stop or an expired vote closes them at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,9 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
+
+MayView = Callable[[sa.Connection, str], bool]
+"""Tells whether the site's decisions allow looking at a research study's images now; ``app`` registers it."""
 
 SEES_ALL = "archive.read.all"
 """Action of the permission table: who runs the archive sees all of it."""
@@ -45,11 +49,14 @@ class ImageAccess:
         The node's database.
     audit
         Grants and revocations are written here.
+    may_view
+        Port to the site's decisions on studies.
     """
 
-    def __init__(self, database: Database, audit: AuditLog) -> None:
+    def __init__(self, database: Database, audit: AuditLog, may_view: MayView) -> None:
         self._database = database
         self._audit = audit
+        self._may_view = may_view
 
     def is_limited(self, user: User) -> bool:
         """Tell whether a person sees only what was granted."""
@@ -60,21 +67,25 @@ class ImageAccess:
         if not self.is_limited(user):
             return True
         table = _store.grants
-        query = (
-            sa.select(table.c.id)
-            .where(table.c.user_name == user.name, table.c.imaging_study_uid == imaging_study_uid)
-            .limit(1)
+        query = sa.select(table.c.study_id).where(
+            table.c.user_name == user.name, table.c.imaging_study_uid == imaging_study_uid
         )
         with self._database.connect() as connection:
-            return connection.execute(query).first() is not None
+            studies = connection.execute(query).scalars().all()
+            return any(self._may_view(connection, study_id) for study_id in studies)
 
     def condition(self, user: User) -> sa.ColumnElement[bool] | None:
         """Restriction of a statement on the table of imaging studies; None for somebody who sees all."""
         if not self.is_limited(user):
             return None
         table = _store.grants
+        query = sa.select(table.c.study_id).where(table.c.user_name == user.name).distinct()
+        with self._database.connect() as connection:
+            studies = connection.execute(query).scalars().all()
+            open_studies = [study_id for study_id in studies if self._may_view(connection, study_id)]
         return sa.exists().where(
             table.c.user_name == user.name,
+            table.c.study_id.in_(open_studies),
             table.c.imaging_study_uid == _store.imaging_studies.c.imaging_study_uid,
         )
 

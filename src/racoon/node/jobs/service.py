@@ -74,6 +74,7 @@ class Jobs:
         self._announce = announce
         self._submit = submit
         self._handlers = dict(handlers or {})
+        approvals.on_change(self.end_forbidden)
 
     def register(self, kind: str, handler: Handler) -> None:
         """Say who does the work of a kind; a kind nobody does is refused when it is offered."""
@@ -124,6 +125,16 @@ class Jobs:
         )
         self._announce(connection, "job.refused", refusal)
         self._write_audit(connection, job.offer, "job.cancel", "success", actor=actor, role=role)
+
+    def end_forbidden(self, connection: sa.Connection, study_id: str) -> None:
+        """End every waiting or running job of a study that is no longer allowed, with the reason."""
+        for job in _store.load_in(connection, (JobState.ACCEPTED, JobState.RUNNING)):
+            if job.offer.study_id != study_id:
+                continue
+            try:
+                self._approvals.authorise(connection, job.offer)
+            except Refused as error:
+                self._end(connection, job.offer, JobState.REFUSED, error)
 
     def is_ended(self, job_id: str) -> bool:
         """Tell whether a job was cancelled or has ended; long work asks now and then."""

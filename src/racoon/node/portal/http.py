@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from racoon.domain.application import FIELDS
+from racoon.domain.governance.approval import ApprovalKind
 from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import SITE_TRACK_PATH, SITE_TRACK_TABLE
 from racoon.node.approvals.service import Approvals
 from racoon.node.jobs.service import Jobs
 from racoon.node.portal import checks, values
-from racoon.node.portal.model import Facts, steps_open_to, tasks_for
+from racoon.node.portal.model import Facts, renewals_open_to, steps_open_to, tasks_for
 from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.auth import User, require
@@ -47,6 +49,9 @@ def show_today(request: Request, user: Anyone) -> Response:
             quarantined=status.in_quarantine,
             studies=tuple(state.approvals.studies(connection)),
             jobs=tuple(state.jobs.newest(connection, 50)),
+            standings=tuple(
+                state.approvals.standing(connection, study) for study in state.approvals.studies(connection)
+            ),
         )
     return render(
         request,
@@ -68,18 +73,39 @@ def show_studies(request: Request, user: StudyReader) -> Response:  # noqa: ARG0
 
 
 @router.get("/studies/{study_id}")
-def show_study(study_id: str, request: Request, user: StudyReader, problem: str = "") -> Response:
-    """Show everything needed to decide on a study, on one page."""
+def show_study(
+    study_id: str,
+    request: Request,
+    user: StudyReader,
+    version: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """Show everything needed to decide on a version of a study, on one page."""
+    return _study_page(study_id, request, user, version)
+
+
+def _study_page(study_id: str, request: Request, user: User, version: str, problem: str = "") -> Response:
     approvals: Approvals = request.app.state.approvals
     with request.app.state.database.connect() as connection:
-        study = approvals.current(connection, study_id)
-        history = approvals.history(connection, study_id)
+        study = approvals.current(connection, study_id, version)
+        history = [
+            event
+            for event in approvals.history(connection, study_id)
+            if event["study_hash"] == study.study_hash
+        ]
+        standing = approvals.standing(connection, study)
+        versions = approvals.versions(connection, study_id)
     open_steps = set(steps_open_to(study, user.roles))
     steps = [row for row in SITE_TRACK_TABLE.transitions if row.source == study.track_state]
     return render(
         request,
         "node/portal/study.html",
+        status_code=409 if problem else 200,
         study=study,
+        standing=standing,
+        versions=versions,
+        renewals=renewals_open_to(user.roles),
+        field_labels={name: field.label for name, field in FIELDS.items()},
+        today=clock.now().date(),
         history=history,
         steps=[(row, row.target in open_steps) for row in steps],
         was_me=study.last_actor == user.name,
@@ -94,12 +120,13 @@ async def decide(study_id: str, request: Request, user: Decider) -> Response:
     """Take a step with the form of the study page."""
     form = {key: str(value) for key, value in (await request.form()).items()}
     approvals: Approvals = request.app.state.approvals
-    target, version = form.pop("target", ""), int(form.pop("version", "0") or 0)
+    target, version = form.pop("target", ""), _number(form.pop("version", ""))
+    study_hash = form.pop("study_hash", "")
     artefacts: dict[str, Any] = {key: value for key, value in form.items() if value}
     database = request.app.state.database
     try:
         with database.begin() as connection:
-            study = approvals.current(connection, study_id)
+            study = approvals.current(connection, study_id, study_hash)
             approvals.decide(
                 connection,
                 study,
@@ -111,10 +138,52 @@ async def decide(study_id: str, request: Request, user: Decider) -> Response:
             )
     except TransitionRefused as refusal:
         with database.begin() as connection:
-            study = approvals.current(connection, study_id)
+            study = approvals.current(connection, study_id, study_hash)
             approvals.record_refusal(connection, study, target, user.name, user.roles)
-        return show_study(study_id, request, user, problem=refusal.public_message)
-    return RedirectResponse(f"/studies/{study_id}", status_code=303)
+        return _study_page(study_id, request, user, study_hash, refusal.public_message)
+    return _back_to(study_id, study_hash)
+
+
+@router.post("/studies/{study_id}/renew")
+async def renew(study_id: str, request: Request, user: Decider) -> Response:
+    """Give an approval again with the form of the study page."""
+    form = {key: str(value) for key, value in (await request.form()).items()}
+    approvals: Approvals = request.app.state.approvals
+    kind, version, study_hash = (
+        form.pop("kind", ""),
+        _number(form.pop("version", "")),
+        form.pop("study_hash", ""),
+    )
+    database = request.app.state.database
+    try:
+        with database.begin() as connection:
+            study = approvals.current(connection, study_id, study_hash)
+            if kind not in set(ApprovalKind):
+                raise TransitionRefused("There is no such approval to renew here.", code="track.renew")
+            approvals.renew(
+                connection,
+                study,
+                ApprovalKind(kind),
+                actor=user.name,
+                roles=user.roles,
+                artefacts={key: value for key, value in form.items() if value},
+                version=version,
+            )
+    except TransitionRefused as refusal:
+        with database.begin() as connection:
+            study = approvals.current(connection, study_id, study_hash)
+            approvals.record_refusal(connection, study, kind, user.name, user.roles)
+        return _study_page(study_id, request, user, study_hash, refusal.public_message)
+    return _back_to(study_id, study_hash)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def _back_to(study_id: str, study_hash: str) -> Response:
+    version = f"?version={study_hash}" if study_hash else ""
+    return RedirectResponse(f"/studies/{study_id}{version}", status_code=303)
 
 
 @router.get("/jobs")

@@ -7,16 +7,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from racoon.domain.governance.approval import RENEWABLE
+from racoon.domain.governance.machine import Transition
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.identity import Role
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.jobs.model import JobRecord, JobState
+from racoon.protocol.messages import SiteStanding
 
 SILENCE = timedelta(minutes=2)
 """CENTRAL answers a long poll every 25 s; two minutes without one is worth a look."""
 
 CERTIFICATE_WARNING = timedelta(days=14)
 """Renewal is automatic from thirty days before the end; at fourteen it has failed for two weeks."""
+
+RENEWAL_WARNING = timedelta(days=30)
+"""A committee needs weeks to extend a vote."""
+
+NEEDS_A_PERSON = ("approvals.expired", "approvals.missing", "approvals.tampered", "approvals.dataset")
+"""Codes of blocks that somebody at the site can mend."""
+
+ENDED_VERSIONS = frozenset(
+    {"superseded", "amend_refused", "amend_withdrawn", "withdrawn", "closed", "archived", "rejected"}
+)
+"""States announced by CENTRAL in which no decision is wanted any more."""
 
 SMALL_DISK_BYTES = 10 * 10**9
 
@@ -61,6 +75,7 @@ class Facts:
     quarantined: int
     studies: tuple[StudyAtSite, ...]
     jobs: tuple[JobRecord, ...]
+    standings: tuple[SiteStanding, ...] = ()
 
     @property
     def is_connected(self) -> bool:
@@ -71,7 +86,7 @@ class Facts:
 def tasks_for(facts: Facts, roles: Iterable[Role]) -> list[Task]:
     """List what needs these roles today, most pressing first."""
     held = frozenset(roles)
-    return [*_health(facts), *_decisions(facts, held), *_housekeeping(facts)]
+    return [*_health(facts), *_blocked(facts, held), *_decisions(facts, held), *_housekeeping(facts)]
 
 
 def steps_open_to(study: StudyAtSite, roles: Iterable[Role]) -> list[str]:
@@ -82,6 +97,51 @@ def steps_open_to(study: StudyAtSite, roles: Iterable[Role]) -> list[str]:
         for row in SITE_TRACK_TABLE.transitions
         if row.source == study.track_state and row.roles & held
     ]
+
+
+def renewals_open_to(roles: Iterable[Role]) -> dict[str, Transition]:
+    """Name the approvals that one of the roles may give again, with the step whose rules apply."""
+    held = frozenset(roles)
+    return {
+        kind.value: row
+        for kind, target in RENEWABLE.items()
+        for row in SITE_TRACK_TABLE.transitions
+        if row.target == target and row.roles & held
+    }
+
+
+def _blocked(facts: Facts, roles: frozenset[Role]) -> list[Task]:
+    """Released studies that nothing may run for, and approvals that end soon."""
+    renewable = renewals_open_to(roles)
+    tasks = []
+    for study, standing in zip(facts.studies, facts.standings, strict=False):
+        path = f"/studies/{study.study_id}?version={study.study_hash}"
+        if study.track_state == "released" and standing.code.startswith(NEEDS_A_PERSON):
+            tasks.append(
+                Task(
+                    "bad",
+                    "Nothing of “%(title)s” runs here: %(reason)s",
+                    {"title": study.definition.title, "reason": standing.public_reason},
+                    "Renew what has ended on the page of the study, or stop it.",
+                    path,
+                )
+            )
+            continue
+        for approval in standing.approvals:
+            last = approval.valid_until
+            if last is None or approval.kind not in renewable or study.track_state in ("stopped", "declined"):
+                continue
+            if last - facts.now.date() <= RENEWAL_WARNING:
+                tasks.append(
+                    Task(
+                        "warn",
+                        "An approval of “%(title)s” ends on %(day)s.",
+                        {"title": study.definition.title, "day": last.isoformat()},
+                        "Renew what has ended on the page of the study, or stop it.",
+                        path,
+                    )
+                )
+    return tasks
 
 
 def _health(facts: Facts) -> list[Task]:
@@ -132,17 +192,26 @@ def _health(facts: Facts) -> list[Task]:
 
 def _decisions(facts: Facts, roles: frozenset[Role]) -> list[Task]:
     return [
-        Task(
-            "todo",
-            "“%(title)s” waits for your decision.",
-            {"title": study.definition.title},
-            "Everything needed stands on one page.",
-            f"/studies/{study.study_id}",
-        )
+        _decision(study)
         for study in facts.studies
-        if set(steps_open_to(study, roles)) - {"stopped", "declined"}
+        if study.central_state not in ENDED_VERSIONS
+        and set(steps_open_to(study, roles)) - {"stopped", "declined"}
         and not (study.track_state == "opted_in" and study.dataset_hash is None)
     ]
+
+
+def _decision(study: StudyAtSite) -> Task:
+    text, values = "“%(title)s” waits for your decision.", {"title": study.definition.title}
+    path = f"/studies/{study.study_id}?version={study.study_hash}"
+    if study.reminded_at:
+        return Task(
+            "warn",
+            "“%(title)s” waits for your decision.",
+            values,
+            "CENTRAL has reminded this site; everything needed stands on one page.",
+            path,
+        )
+    return Task("todo", text, values, "Everything needed stands on one page.", path)
 
 
 def _housekeeping(facts: Facts) -> list[Task]:

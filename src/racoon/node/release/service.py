@@ -29,6 +29,7 @@ from racoon.protocol.messages import (
     JobRefused,
     JobResult,
     Message,
+    SiteStanding,
     Suppression,
     TrackChanged,
 )
@@ -36,6 +37,7 @@ from racoon.protocol.messages import (
 STATUS_MESSAGES: Mapping[str, type[Message]] = {
     "heartbeat": Heartbeat,
     "track.changed": TrackChanged,
+    "study.standing": SiteStanding,
     "job.accepted": JobAccepted,
     "job.refused": JobRefused,
     "job.progress": JobProgress,

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from racoon.central.studies.model import SiteTrack, StudyDefect, matrix, missing_fields, read_definition
+from racoon.central.studies.matrix import matrix
+from racoon.central.studies.model import SiteTrack, StudyDefect, missing_fields, read_definition
 from tests.simulated_network import DEFINITION
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
@@ -42,9 +43,9 @@ def test_missing_fields_are_named() -> None:
     document = {**DEFINITION, "application": {}, "lay_summary": "", "measuring": None, "training": None}
     assert missing_fields(read_definition(document)) == [
         "lay_summary",
+        "data_origin",
         "background",
         "hypothesis",
-        "data_origin",
         "measuring or training or analyses",
     ]
 

@@ -17,6 +17,9 @@ from racoon.platform.database import Database
 from racoon.platform.http import create_app
 from tests.dicom_objects import ct_series, deidentified, uid
 
+CLOSED: set[str] = set()
+"""Studies whose images the site's decisions do not allow anybody to look at now."""
+
 VOXELS = np.random.default_rng(5).integers(-1000, 1200, (2, 16, 12)).astype(np.int16)
 
 
@@ -31,7 +34,9 @@ def app(archive: Archive, database: Database) -> FastAPI:
     for name, roles in (("rita", [Role.READER]), ("ana", [Role.DATA_MANAGER, Role.READER])):
         accounts.create(database, name, "a long enough password", roles)
     app.state.archive, app.state.audit = archive, AuditLog("node")
-    app.state.image_access = app.state.image_grants = ImageAccess(database, app.state.audit)
+    app.state.image_access = app.state.image_grants = ImageAccess(
+        database, app.state.audit, lambda _connection, study_id: study_id not in CLOSED
+    )
     app.state.series_of_study = {"S1": [uid(2, 1)], "S2": [uid(2, 1), uid(3, 1)]}.__getitem__
     app.include_router(router)
     return app
@@ -99,6 +104,22 @@ def test_every_route_hides_what_was_not_granted(app: FastAPI) -> None:
             assert answer.status_code == expected, path
             checked += 1
         assert checked >= 20
+
+
+def test_a_grant_opens_nothing_while_the_site_s_decisions_do_not_allow_it(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rita, ana = signed_in(app, "rita"), signed_in(app, "ana")
+    ana.put("/api/archive/grants/rita/S1")
+    ana.put("/api/archive/grants/rita/S2")
+    image = f"/dicom-web/studies/{uid(2)}/series/{uid(2, 1)}/instances/{uid(2, 1, 1)}"
+    monkeypatch.setitem(globals(), "CLOSED", {"S2"})
+    assert studies(rita) == [uid(2)]
+    assert rita.get(image).status_code == 200
+    monkeypatch.setitem(globals(), "CLOSED", {"S1", "S2"})
+    assert studies(rita) == []
+    assert rita.get(image).status_code == 404
+    assert studies(ana) == [uid(1), uid(2), uid(3)]
 
 
 def test_a_rebuild_of_the_index_keeps_the_rights(app: FastAPI, archive: Archive) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -86,7 +87,7 @@ def whole_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         ("informatician", Role.SITE_INFORMATICIAN),
     ):
         accounts.create(database, name, PASSWORD, [role])
-    approvals = Approvals(audit, lambda _connection, _message: None, feasibility_enabled=True)
+    approvals = Approvals(audit, lambda *_: None, Ed25519PrivateKey.generate(), feasibility_enabled=True)
     writing = Writing(
         VERSIONS["2026"], ZoneInfo("Europe/Berlin"), "urn:racoon:site:alpha", "urn:racoon:alpha"
     )

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -51,7 +52,9 @@ def archive(database: Database, tmp_path: Path) -> Archive:
 
 @pytest.fixture
 def facade(archive: Archive) -> Facade:
-    approvals = Approvals(AuditLog("node"), lambda _connection, _message: None, feasibility_enabled=True)
+    approvals = Approvals(
+        AuditLog("node"), lambda *_: None, Ed25519PrivateKey.generate(), feasibility_enabled=True
+    )
     return Facade(
         archive, approvals, Writing(VERSIONS["2026"], ZoneInfo("Europe/Berlin"), "urn:racoon", "urn:racoon")
     )

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.domain.canonical import content_hash
 from racoon.domain.coding import Code
@@ -54,7 +55,10 @@ class Site:
         audit = AuditLog("node")
         self.audit = audit
         self.approvals = Approvals(
-            audit, lambda _, message: self.said.append(("track.changed", message)), feasibility_enabled=True
+            audit,
+            lambda _, kind, message: self.said.append((kind, message)),
+            Ed25519PrivateKey.generate(),
+            feasibility_enabled=True,
         )
         self.jobs = Jobs(
             self.database,
@@ -200,7 +204,7 @@ def test_a_stop_between_acceptance_and_start_wins(site: Site) -> None:
     site.decide((("stopped", "dora", Role.DPO, {"comment": "doubts"}),))
     site.jobs.run("J1")
     assert site.worked == []
-    assert site.state("J1") == ("refused", "approvals.not_approved")
+    assert site.state("J1") == ("refused", "approvals.stopped")
 
 
 def test_a_hold_while_the_work_goes_on_keeps_the_outcome_inside(site: Site) -> None:

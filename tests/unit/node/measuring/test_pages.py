@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image as Picture
 from starlette.testclient import TestClient
 
@@ -55,7 +56,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     app = create_app("Test", "1", login_path="/login")
     audit = AuditLog("node")
     app.state.audit, app.state.database, app.state.archive = audit, database, archive
-    app.state.approvals = Approvals(audit, lambda *_: None, feasibility_enabled=False)
+    app.state.approvals = Approvals(
+        audit, lambda *_: None, Ed25519PrivateKey.generate(), feasibility_enabled=False
+    )
     accounts = AccountStore("node")
     accounts.create(database, "rita", PASSWORD, [Role.READER])
     accounts.create(database, "dana", PASSWORD, [Role.DATA_MANAGER])

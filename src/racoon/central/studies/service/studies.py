@@ -1,4 +1,4 @@
-"""What one may ask about studies: create, revise, take steps, ask sites, read their decisions."""
+"""Studies: create, revise, take steps, ask sites, read their decisions."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ import sqlalchemy as sa
 from racoon.central.orchestration.service import Mail, Runs
 from racoon.central.sites.service import Sites
 from racoon.central.studies import _store
+from racoon.central.studies.matrix import WAITING_STATES, MatrixRow, current_tracks, matrix
 from racoon.central.studies.model import (
     DEFINITION_STATES,
-    MatrixRow,
     SiteTrack,
     Study,
     StudyDefect,
     UnknownStudy,
-    check_track_change,
+    check_last_days,
+    describe_step,
     facts_of,
-    matrix,
     read_definition,
     roles_text,
+    with_answers,
 )
+from racoon.central.studies.service.tracks import Tracks
 from racoon.domain.canonical import canonical_json
-from racoon.domain.governance.machine import Transition
+from racoon.domain.governance.amendment import OPEN_AMENDMENT_STATES
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.identity import Role
+from racoon.domain.study import StudyDefinition
 from racoon.errors import Refused
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
-from racoon.protocol.envelope import Envelope, to_wire
-from racoon.protocol.messages import StudyOffer, StudyState, TrackChanged
 
 STOPPING_STATES = frozenset({"data_hold", "closed", "archived", "withdrawn"})
 """States on entering which all running work of the study is taken back."""
@@ -59,9 +60,8 @@ class Studies:
     def __init__(self, audit: AuditLog, sites: Sites, mail: Mail, runs: Runs) -> None:
         self._audit = audit
         self._sites = sites
-        self._mail = mail
         self._runs = runs
-        mail.on("track.changed", self._track_changed)
+        self._tracks = Tracks(audit, mail, self.study)
 
     # ------------------------------------------------------------------------------------------------ look
 
@@ -90,28 +90,52 @@ class Studies:
         return _store.load_events(connection, study_id)
 
     def tracks(self, connection: sa.Connection, study_id: str) -> list[SiteTrack]:
-        """Return where each asked site stands."""
-        return _store.load_tracks(connection, study_id)
+        """Return where each asked site stands: one track per site, that of the version in force."""
+        study = self.study(connection, study_id)
+        others = [
+            item.hash
+            for item in _store.load_amendments(connection, study_id)
+            if item.state in OPEN_AMENDMENT_STATES
+        ]
+        return current_tracks(_store.load_tracks(connection, study_id), study.hash, others)
+
+    def tracks_of(self, connection: sa.Connection, study_id: str, study_hash: str) -> list[SiteTrack]:
+        """Return where sites stand on one version of a study."""
+        return self._tracks.of_version(connection, study_id, study_hash)
+
+    @property
+    def site_tracks(self) -> Tracks:
+        """Where sites stand, and what is said to them."""
+        return self._tracks
 
     def decisions(self, connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
         """Return the signed decisions of all sites, oldest first."""
         return _store.load_decisions(connection, study_id)
 
-    def matrix(self, connection: sa.Connection, study_id: str) -> list[MatrixRow]:
-        """Return the site × step matrix with the days spent in each state."""
+    def matrix(
+        self, connection: sa.Connection, study_id: str, study_hash: str | None = None
+    ) -> list[MatrixRow]:
+        """Return the site × step matrix with the days spent in each state, of the version in force or of another."""
+        tracks = (
+            self.tracks_of(connection, study_id, study_hash)
+            if study_hash
+            else self.tracks(connection, study_id)
+        )
+        versions = {track.site: track.study_hash for track in tracks}
         events = [
             (row["site"], row["target"], row["decided_at"])
             for row in _store.load_decisions(connection, study_id)
+            if versions.get(row["site"]) == row["study_hash"]
         ]
-        return matrix(_store.load_tracks(connection, study_id), events, clock.now())
+        return matrix(tracks, events, clock.now())
 
     def next_steps(
         self, connection: sa.Connection, study: Study, actor: str, roles: Collection[Role]
     ) -> list[dict[str, Any]]:
         """Return every step the table knows from here, and why a step is not possible for this person yet."""
-        tracks = _store.load_tracks(connection, study.study_id)
+        facts = self._facts(connection, study, {})
         return [
-            _describe(row, study, tracks, actor, roles)
+            describe_step(row, study, facts, actor, roles)
             for row in STUDY_TABLE.transitions
             if row.source == study.state
         ]
@@ -168,6 +192,47 @@ class Studies:
         self._write(connection, actor, role, "study.revise", study_id, study_hash=definition.hash)
         return self.study(connection, study_id)
 
+    def save_answers(
+        self,
+        connection: sa.Connection,
+        study_id: str,
+        answers: Mapping[str, str],
+        version: int,
+        actor: str,
+        role: str,
+    ) -> Study:
+        """Save answers of the application as they are typed; wrong ones are kept and named, never lost.
+
+        A version of the definition is kept for ever once the study is submitted, not for every keystroke before.
+
+        Parameters
+        ----------
+        answers
+            What was typed, by field name; ``title`` and ``lay_summary`` are the study's own.
+
+        Raises
+        ------
+        StudyDefect
+            For a field the form does not have, an answer beyond all limits, or a study that is fixed.
+        StaleStudy
+            When somebody else was faster.
+        """
+        study = self.study(connection, study_id)
+        if study.state not in DEFINITION_STATES:
+            raise StudyDefect("The definition can only change in concept or rework.", code="study.fixed")
+        definition = with_answers(study.definition, answers)
+        if not _store.update(
+            connection,
+            study_id,
+            version,
+            definition=definition.to_dict(),
+            hash=definition.hash,
+            changed_at=clock.now(),
+        ):
+            raise StaleStudy("Somebody else changed this study meanwhile; look again.")
+        self._write(connection, actor, role, "study.answer", study_id, fields=sorted(answers))
+        return self.study(connection, study_id)
+
     def transition(
         self,
         connection: sa.Connection,
@@ -193,18 +258,50 @@ class Studies:
             raise StaleStudy("Somebody else changed this study meanwhile; look again.")
         if len(canonical_json(dict(artefacts))) > MAX_ARTEFACT_BYTES:
             raise StudyDefect("The documents of this step are too large.", code="study.artefacts")
-        tracks = _store.load_tracks(connection, study_id)
+        check_last_days(artefacts, clock.now())
         row = STUDY_TABLE.check(
             study.state,
             target,
             actor=actor,
             roles=roles,
             artefacts=artefacts,
-            facts=facts_of(study, tracks, artefacts, self._earlier_artefacts(connection, study_id)),
+            facts=self._facts(connection, study, artefacts),
             previous_actor=study.last_actor,
         )
-        now = clock.now()
         acting = row.roles & set(roles)
+        role = min(item.value for item in acting)
+        if target == "submitted":
+            self._keep_version(connection, study, actor)
+        return self._step(connection, study, target, artefacts, actor, role, roles_text(acting))
+
+    def _keep_version(self, connection: sa.Connection, study: Study, actor: str) -> None:
+        versions = _store.load_versions(connection, study.study_id)
+        if study.hash not in {row["hash"] for row in versions}:
+            number = len(versions) + 1
+            _store.add_version(connection, study.study_id, number, study.definition, actor, clock.now())
+
+    def hold_by_clock(self, connection: sa.Connection, study: Study, reason: str) -> Study:
+        """Hold a study because something it rests on has ended.
+
+        Raises
+        ------
+        TransitionRefused
+            When the table does not let the clock do that from here.
+        """
+        STUDY_TABLE.check_timer(study.state, "data_hold")
+        return self._step(connection, study, "data_hold", {"comment": reason}, "clock", "system", "system")
+
+    def _step(
+        self,
+        connection: sa.Connection,
+        study: Study,
+        target: str,
+        artefacts: Mapping[str, Any],
+        actor: str,
+        role: str,
+        roles: str,
+    ) -> Study:
+        study_id, now = study.study_id, clock.now()
         if not _store.update(
             connection, study_id, study.version, state=target, changed_at=now, last_actor=actor
         ):
@@ -216,12 +313,11 @@ class Studies:
             source=study.state,
             target=target,
             actor=actor,
-            roles=roles_text(acting),
+            roles=roles,
             study_hash=study.hash,
             artefacts=dict(artefacts),
             happened_at=now,
         )
-        role = min(item.value for item in acting)
         self._write(
             connection,
             actor,
@@ -234,8 +330,8 @@ class Studies:
         )
         if target in STOPPING_STATES:
             self._runs.cancel_study(connection, study_id, actor, role, f"The study is {target}.")
-        for track in tracks:
-            self._tell_state(
+        for track in self.tracks(connection, study_id):
+            self._tracks.tell_state(
                 connection, track.site, study_id, track.study_hash, target, str(artefacts.get("comment", ""))
             )
         return self.study(connection, study_id)
@@ -271,69 +367,74 @@ class Studies:
         enrolled = set(self._sites.enrolled(connection))
         if strange := sorted(set(codes) - enrolled):
             raise StudyDefect(f"Not enrolled: {', '.join(strange)}.", code="study.sites")
-        known = {track.site: track for track in _store.load_tracks(connection, study_id)}
-        now = clock.now()
-        asked = []
-        for code in sorted(set(codes)):
-            if code in known and known[code].study_hash == study.hash:
-                continue
-            _store.save_track(connection, study_id, SiteTrack(code, "requested", study.hash, 1, now))
-            _store.add_decision(connection, study_id, code, "requested", now, None)
-            offer = StudyOffer(
-                study_id=study_id,
-                study_hash=study.hash,
-                definition=study.definition.to_dict(),
-                requested_by=actor,
+        self._tracks.offer(connection, study_id, study.definition, study.state, codes, actor, role)
+        return self.tracks(connection, study_id)
+
+    def put_in_force(
+        self, connection: sa.Connection, study: Study, definition: StudyDefinition, actor: str, role: str
+    ) -> None:
+        """Make another version the one in force: runs of the old one end, and its sites are told.
+
+        Raises
+        ------
+        StaleStudy
+            When somebody else was faster.
+        """
+        before = self.tracks(connection, study.study_id)
+        if not _store.update(
+            connection,
+            study.study_id,
+            study.version,
+            definition=definition.to_dict(),
+            hash=definition.hash,
+            changed_at=clock.now(),
+        ):
+            raise StaleStudy("Somebody else changed this study meanwhile; look again.")
+        self._runs.cancel_study(
+            connection, study.study_id, actor, role, "A new version of the study is in force."
+        )
+        for track in before:
+            self._tracks.tell_state(
+                connection, track.site, study.study_id, track.study_hash, "superseded", ""
             )
-            self._mail.send(connection, code, "study.offer", offer)
-            self._tell_state(connection, code, study_id, study.hash, study.state, "")
-            asked.append(code)
-        if asked:
-            self._write(connection, actor, role, "study.request_sites", study_id, sites=asked)
-        return _store.load_tracks(connection, study_id)
+        for track in self.tracks_of(connection, study.study_id, definition.hash):
+            self._tracks.tell_state(connection, track.site, study.study_id, definition.hash, study.state, "")
+        self._write(connection, actor, role, "study.in_force", study.study_id, study_hash=definition.hash)
+
+    def remind(self, connection: sa.Connection, study_id: str, site: str, actor: str, role: str) -> None:
+        """Remind a site that a decision of its own waits.
+
+        Raises
+        ------
+        StudyDefect
+            When it is not that site's turn.
+        """
+        for track in self.tracks(connection, study_id):
+            if track.site == site and track.state in WAITING_STATES:
+                self._tracks.remind(connection, track, study_id, actor, role)
+                return
+        raise StudyDefect("No decision of this site waits.", code="study.no_reminder")
 
     # ------------------------------------------------------------------------------------------------ inner
 
-    def _track_changed(
-        self, connection: sa.Connection, site: str, message: TrackChanged, envelope: Envelope
-    ) -> None:
-        self.study(connection, message.study_id)
-        known = {track.site: track for track in _store.load_tracks(connection, message.study_id)}
-        if not check_track_change(message, known.get(site)):
-            return
-        track = SiteTrack(
-            site,
-            message.target,
-            message.study_hash,
-            message.version,
-            message.decided_at,
-            message.public_reason,
-        )
-        _store.save_track(connection, message.study_id, track)
-        _store.add_decision(
-            connection, message.study_id, site, message.target, message.decided_at, to_wire(envelope)
-        )
-        self._audit.append(
-            connection,
-            actor=site,
-            actor_role=message.actor_role,
-            action="track.changed",
-            target=f"study/{message.study_id}/site/{site}",
-            purpose=message.study_id,
-            details={"source": message.source, "target": message.target, "study_hash": message.study_hash},
+    def _facts(self, connection: sa.Connection, study: Study, artefacts: Mapping[str, Any]) -> dict[str, Any]:
+        events = _store.load_events(connection, study.study_id)
+        held_from = next((row["source"] for row in reversed(events) if row["target"] == "data_hold"), None)
+        return facts_of(
+            study,
+            self.tracks(connection, study.study_id),
+            artefacts,
+            self.earlier_artefacts(connection, study.study_id),
+            clock.now(),
+            held_from,
         )
 
-    def _earlier_artefacts(self, connection: sa.Connection, study_id: str) -> dict[str, Any]:
+    def earlier_artefacts(self, connection: sa.Connection, study_id: str) -> dict[str, Any]:
+        """Return what was handed in with all steps so far; a later document replaces an earlier one."""
         merged: dict[str, Any] = {}
         for event in _store.load_events(connection, study_id):
             merged.update(event["artefacts"])
         return merged
-
-    def _tell_state(
-        self, connection: sa.Connection, site: str, study_id: str, study_hash: str, state: str, reason: str
-    ) -> None:
-        message = StudyState(study_id=study_id, study_hash=study_hash, state=state, reason=reason[:500])
-        self._mail.send(connection, site, "study.state", message)
 
     def _write(
         self, connection: sa.Connection, actor: str, role: str, action: str, study_id: str, **details: Any
@@ -347,23 +448,3 @@ class Studies:
             purpose=study_id,
             details=details,
         )
-
-
-def _describe(
-    row: Transition, study: Study, tracks: Sequence[SiteTrack], actor: str, roles: Collection[Role]
-) -> dict[str, Any]:
-    obstacle = None
-    if not row.roles & set(roles):
-        obstacle = "role"
-    elif row.four_eyes and study.last_actor == actor:
-        obstacle = "second person"
-    elif row.guard is not None:
-        # Artefacts are not handed in yet; guards look at the study and its sites.
-        obstacle = row.guard(facts_of(study, tracks, {}, {}))
-    return {
-        "target": row.target,
-        "roles": sorted(role.value for role in row.roles),
-        "artefacts": list(row.artefacts),
-        "four_eyes": row.four_eyes,
-        "obstacle": obstacle,
-    }
