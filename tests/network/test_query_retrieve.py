@@ -61,7 +61,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     )
     archive.store([deidentified(segmentation(first, masks, [("39607008", "SCT", "Lung")]))])
     audit = AuditLog("node")
-    access = ImageAccess(database, audit)
+    access = ImageAccess(database, audit, lambda *_: True)
     move_port = free_port()
     options = QuerySettings(
         port=free_port(),

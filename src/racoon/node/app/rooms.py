@@ -68,16 +68,20 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
     )
 
 
+def open_decisions(settings: NodeSettings, audit: AuditLog) -> Approvals:
+    """Open this site's decisions in a process that itself decides nothing and tells CENTRAL nothing."""
+    key = load_identity(settings.identity_folder, settings.site).signing_key
+    return Approvals(audit, lambda _connection, _type, _message: None, key, feasibility_enabled=False)
+
+
 def may_view(approvals: Approvals) -> MayView:
     """Say whether the site's decisions allow looking at a research study's images now."""
     return lambda connection, study_id: approvals.allows(connection, study_id, Purpose.VIEW)
 
 
 def open_access(settings: NodeSettings, database: Database, audit: AuditLog) -> ImageAccess:
-    """Open the rights per person and study in a process that itself decides nothing."""
-    key = load_identity(settings.identity_folder, settings.site).signing_key
-    approvals = Approvals(audit, lambda _connection, _type, _message: None, key, feasibility_enabled=False)
-    return ImageAccess(database, audit, may_view(approvals))
+    """Open the rights per person and study in a further process."""
+    return ImageAccess(database, audit, may_view(open_decisions(settings, audit)))
 
 
 def open_deletions(settings: NodeSettings, database: Database, audit: AuditLog) -> Deletions:

@@ -9,14 +9,11 @@ from typing import Any
 
 import pydicom
 
-from racoon.domain.governance.site_track import RELEASED_STATES
-from racoon.domain.governance.study import LIVE_STATES
+from racoon.domain.governance.approval import Purpose
 from racoon.domain.identity import Pseudonym
 from racoon.node.app.administration import prepare
 from racoon.node.app.operation import OPERATOR, person
-from racoon.node.app.rooms import open_archive
-from racoon.node.approvals.model import NotApproved
-from racoon.node.approvals.service import Approvals
+from racoon.node.app.rooms import open_archive, open_decisions
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.model import DeidentifiedInstance
 from racoon.node.compute.segmenting import Segmenting
@@ -83,20 +80,11 @@ def _segment(
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     audit = AuditLog("node", settings.release.policy().version)
-    # Only reads here: a step of the track, which would be announced to CENTRAL, is none of this command's.
-    approvals = Approvals(audit, lambda _connection, _message: None, feasibility_enabled=False)
+    approvals = open_decisions(settings, audit)
     archive = open_archive(settings, database)
     with database.connect() as connection:
         study = approvals.current(connection, study_id)
-        if study.track_state not in RELEASED_STATES:
-            raise NotApproved(
-                f"This site has not released the study (its state here is {study.track_state})."
-            )
-        if study.central_state not in LIVE_STATES:
-            raise NotApproved(
-                f"The study is not active (its state is {study.central_state}).",
-                code="approvals.study_state",
-            )
+        approvals.require(connection, study, Purpose.EVALUATE)
         manifest = curation.load(connection, study_id, study.dataset_hash or "")
     derived = DerivedObjects(archive, made_here, audit)
 

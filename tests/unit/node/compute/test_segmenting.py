@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ pytest.importorskip("torch", reason='needs the extra: pip install "racoon[learni
 from racoon.cli import main
 from racoon.domain.coding import Code
 from racoon.domain.dataset import DatasetManifest
+from racoon.domain.identity import Role
 from racoon.domain.plan import TrainingPlan
 from racoon.domain.study import StudyDefinition
 from racoon.learning.architectures import initial_weights
@@ -22,10 +24,8 @@ from racoon.learning.inference import golden_example
 from racoon.learning.packages import PackageRefused, write_package
 from racoon.learning.training import train_local
 from racoon.node.app.administration import prepare
-from racoon.node.app.rooms import open_archive
+from racoon.node.app.rooms import open_archive, open_decisions
 from racoon.node.app.segmenting import made_here
-from racoon.node.approvals import _store as approvals_store
-from racoon.node.approvals.model import StudyAtSite
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
@@ -34,12 +34,13 @@ from racoon.node.compute.segmenting import Segmenting
 from racoon.node.compute.service import Compute
 from racoon.node.curation import _store as curation_store
 from racoon.node.settings import load_node_settings
-from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.certificates import public_key_text
 from racoon.platform.database import Database, create_all
+from racoon.protocol.messages import StudyOffer, StudyState
 from tests.simulated_network import DEFINITION
 from tests.unit.learning.making import KEY, STATEMENTS
+from tests.unit.node.jobs.test_jobs import RELEASE, STEPS
 from tests.unit.node.measuring.cohort import LIVER, LUNGS, store_subject
 
 pytestmark = pytest.mark.learning
@@ -205,21 +206,39 @@ def node_with(folder: Path, track: str, central: str) -> Path:
     database = Database(settings.database)
     archive = open_archive(settings, database)
     frozen = DatasetManifest("study-1", "organs", tuple(store_subject(archive, number) for number in (1, 2)))
-    study = StudyAtSite(
-        study_id="study-1",
-        study_hash="0" * 64,
-        definition=StudyDefinition.from_dict(DEFINITION),
-        central_state=central,
-        track_state=track,
-        version=1,
-        last_actor=None,
-        vote="yes",
-        dataset_hash=frozen.hash,
-        offered_at=clock.now(),
-    )
+    definition = StudyDefinition.from_dict(DEFINITION)
+    settings.identity_folder.mkdir(parents=True, exist_ok=True)
+    network = {"site": "ALPHA", "nodes_url": "", "network": "", "central_signing_key": public_key_text(KEY)}
+    (settings.identity_folder / "network.json").write_text(json.dumps(network))
+    approvals = open_decisions(settings, AuditLog("node"))
+
+    def decide(steps: tuple[tuple[str, str, Role, dict[str, Any]], ...]) -> None:
+        for target, actor, role, artefacts in steps:
+            with database.begin() as connection:
+                study = approvals.current(connection, "study-1")
+                approvals.decide(connection, study, target, actor=actor, roles={role}, artefacts=artefacts)
+
+    def central_says(state: str) -> None:
+        message = StudyState(study_id="study-1", study_hash=definition.hash, state=state)
+        with database.begin() as connection:
+            approvals.receive_state(connection, message)
+
     with database.begin() as connection:
-        approvals_store.insert(connection, study, "CENTRAL")
         curation_store.save(connection, frozen)
+        offer = StudyOffer(
+            study_id="study-1",
+            study_hash=definition.hash,
+            definition=definition.to_dict(),
+            requested_by="office",
+        )
+        approvals.receive_offer(connection, offer)
+    if track == "released":
+        decide(STEPS)
+        central_says("active")
+        with database.begin() as connection:
+            approvals.dataset_frozen(connection, "study-1", definition.hash, frozen.hash)
+        decide(RELEASE)
+    central_says(central)
     database.dispose()
     return config
 

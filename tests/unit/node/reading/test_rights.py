@@ -41,7 +41,7 @@ def app(tmp_path: Path) -> Iterator[FastAPI]:
     accounts = install_accounts(app, "node", database)
     accounts.create(database, "rita", "a long enough password", [Role.READER])
     app.state.archive, app.state.audit = archive, AuditLog("node")
-    access = ImageAccess(database, app.state.audit)
+    access = ImageAccess(database, app.state.audit, lambda *_: True)
     access.grant("rita", "S1", [uid(1, 1)], actor="ana", actor_role="data_manager")
     app.state.image_access = access
     app.include_router(router)
