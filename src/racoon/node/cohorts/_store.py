@@ -18,6 +18,7 @@ series_fact = sa.Table(
     sa.Column("age_years", sa.Float),
     sa.Column("slice_thickness_mm", sa.Float),
     sa.Column("instance_count", sa.Integer, nullable=False),
+    sa.Column("study_date", sa.String(8), nullable=False, server_default=""),
 )
 
 mask_fact = sa.Table(

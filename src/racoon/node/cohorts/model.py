@@ -62,7 +62,9 @@ def matching_series(definition: CohortDefinition, series: sa.Table, mask: sa.Tab
     them; when no group speaks of images, every series of the subjects belongs to it.
     """
     subjects = subjects_of(definition, series, mask).scalar_subquery()
-    statement = sa.select(series.c.series_uid, series.c.pseudonym).where(series.c.pseudonym.in_(subjects))
+    statement = sa.select(series.c.series_uid, series.c.pseudonym, series.c.study_date).where(
+        series.c.pseudonym.in_(subjects)
+    )
     wanted = [
         condition
         for group in definition.inclusion

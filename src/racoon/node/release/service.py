@@ -29,6 +29,7 @@ from racoon.protocol.messages import (
     JobRefused,
     JobResult,
     Message,
+    SubjectWithdrawn,
     Suppression,
     TrackChanged,
 )
@@ -42,8 +43,11 @@ STATUS_MESSAGES: Mapping[str, type[Message]] = {
     "job.failed": JobFailed,
     "envelope.rejected": EnvelopeRejected,
     "audit.anchor": AuditAnchor,
+    "subject.withdrawn": SubjectWithdrawn,
 }
-"""White list of messages without data; everything else leaves as the result of a job, through its rules."""
+"""White list of messages without data; everything else leaves as the result of a job, through its rules.
+
+A tombstone names a subject by the pseudonym of one study: whoever holds that subject's data has to know which."""
 
 
 class ReleaseRefused(Refused):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,6 +124,10 @@ def naive_subjects(definition: CohortDefinition, facts: list[SeriesFacts]) -> se
     }
 
 
+def everybody(_: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    return sa.true()
+
+
 @given(populations(), inclusions, exclusions)
 def test_sql_finds_exactly_the_subjects_a_naive_evaluator_finds(
     database: Database,
@@ -135,8 +140,8 @@ def test_sql_finds_exactly_the_subjects_a_naive_evaluator_finds(
         service.record(connection, facts)
         service.record(connection, facts)
         expected = naive_subjects(definition, facts)
-        found = service.count_subjects(connection, definition)
-        selected = {entry.pseudonym for entry in service.select_series(connection, definition)}
+        found = service.count_subjects(connection, definition, everybody)
+        selected = {entry.pseudonym for entry in service.select_series(connection, definition, everybody)}
         example.rollback()
     assert found == len(expected)
     assert selected <= expected

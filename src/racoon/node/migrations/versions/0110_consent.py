@@ -1,0 +1,133 @@
+"""Legal bases, consents and withdrawals; and the day of a series in the fact table."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from racoon.platform.database import Json, UtcDateTime
+
+revision = "0110"
+down_revision = "0090"
+branch_labels = None
+depends_on = None
+
+
+def _text(name: str, length: int) -> sa.Column[str]:
+    return sa.Column(name, sa.String(length=length), nullable=False)
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "consent_basis",
+        _text("basis_id", 32),
+        _text("study_id", 80),
+        _text("kind", 40),
+        _text("document", 500),
+        _text("scope", 500),
+        _text("approved_by", 200),
+        _text("acquired_from", 10),
+        _text("acquired_until", 10),
+        _text("valid_from", 10),
+        _text("valid_until", 10),
+        _text("recorded_by", 80),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        _text("ended_by", 80),
+        sa.Column("ended_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("basis_id", name=op.f("pk_consent_basis")),
+    )
+    op.create_table(
+        "consent_document",
+        _text("key", 80),
+        _text("pseudonym", 64),
+        _text("version", 120),
+        _text("domain", 80),
+        _text("given", 10),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("provisions", Json(), nullable=False),
+        _text("born", 10),
+        _text("source", 40),
+        sa.Column("fresh_until", UtcDateTime(), nullable=True),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_consent_document")),
+    )
+    op.create_table(
+        "consent_permit",
+        _text("pseudonym", 64),
+        _text("permitted_from", 10),
+        _text("permitted_until", 10),
+        sa.Column("fresh_until", UtcDateTime(), nullable=True),
+        _text("document", 80),
+        sa.PrimaryKeyConstraint("pseudonym", name=op.f("pk_consent_permit")),
+    )
+    op.create_table(
+        "consent_block",
+        _text("pseudonym", 64),
+        _text("scope", 80),
+        _text("withdrawal_id", 32),
+        sa.Column("blocked_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("pseudonym", "scope", name=op.f("pk_consent_block")),
+    )
+    op.create_table(
+        "consent_withdrawal",
+        sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
+        _text("withdrawal_id", 32),
+        _text("pseudonym", 64),
+        _text("scope", 80),
+        _text("reason", 500),
+        _text("source", 40),
+        _text("recorded_by", 80),
+        _text("recorded_role", 200),
+        sa.Column("recorded_at", UtcDateTime(), nullable=False),
+        sa.Column("affected", Json(), nullable=False),
+        _text("state", 16),
+        sa.Column("proof", Json(), nullable=True),
+        _text("proof_hash", 64),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_consent_withdrawal")),
+        sa.UniqueConstraint("withdrawal_id", name=op.f("uq_consent_withdrawal_withdrawal_id")),
+    )
+    op.create_table(
+        "consent_tombstone",
+        _text("tombstone_id", 36),
+        sa.Column("withdrawal_number", sa.Integer(), nullable=False),
+        _text("recipient", 80),
+        _text("study_id", 80),
+        _text("study_pseudonym", 64),
+        sa.Column("run_ids", Json(), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("sent_at", UtcDateTime(), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("acknowledged_at", UtcDateTime(), nullable=True),
+        sa.Column("escalated_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("tombstone_id", name=op.f("pk_consent_tombstone")),
+    )
+    for table, column in (
+        ("consent_basis", "study_id"),
+        ("consent_document", "pseudonym"),
+        ("consent_withdrawal", "pseudonym"),
+        ("consent_withdrawal", "state"),
+        ("consent_tombstone", "withdrawal_number"),
+    ):
+        op.create_index(op.f(f"ix_{table}_{column}"), table, [column], unique=False)
+    op.add_column(
+        "series_fact", sa.Column("study_date", sa.String(length=8), nullable=False, server_default="")
+    )
+    op.execute(
+        "UPDATE series_fact SET study_date = COALESCE((SELECT image_series.study_date FROM image_series"
+        " WHERE image_series.series_uid = series_fact.series_uid), '')"
+    )
+
+
+def downgrade() -> None:
+    """Undo."""
+    op.drop_column("series_fact", "study_date")
+    for table in (
+        "consent_tombstone",
+        "consent_withdrawal",
+        "consent_block",
+        "consent_permit",
+        "consent_document",
+        "consent_basis",
+    ):
+        op.drop_table(table)
