@@ -126,6 +126,15 @@ def count_subjects(connection: sa.Connection, definition: CohortDefinition, read
     return int(connection.execute(statement).scalar_one())
 
 
+def members(
+    connection: sa.Connection, definition: CohortDefinition, readable: Readable
+) -> frozenset[Pseudonym]:
+    """Return the readable subjects of a cohort, for ``release``, which counts and compares them and shows none."""
+    found = subjects_of(definition, series_fact, mask_fact).subquery()
+    statement = sa.select(found.c.pseudonym).where(readable(found.c.pseudonym))
+    return frozenset(Pseudonym(name) for name in connection.execute(statement).scalars())
+
+
 def select_series(
     connection: sa.Connection, definition: CohortDefinition, readable: Readable
 ) -> list[CohortSeries]:

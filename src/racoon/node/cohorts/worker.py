@@ -24,8 +24,8 @@ def count_handler(database: Database, readable: service.Readable) -> Handler:
     def handle(offer: JobOffer, _study: StudyAtSite | None, report: Progress) -> Outcome:
         definition = parse_cohort(offer.parameters["cohort"])
         with database.connect() as connection:
-            count = service.count_subjects(connection, definition, readable)
+            members = service.members(connection, definition, readable)
         report(1, 1, "")
-        return Outcome({"cohort_hash": definition.hash, "count": count})
+        return Outcome({"cohort_hash": definition.hash, "count": len(members), "members": members})
 
     return handle

@@ -5,6 +5,7 @@ Everything here may stop at any moment and is begun again: it looks at what is n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,8 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
 from racoon.protocol.messages import SubjectWithdrawn, WithdrawalReceipt
+
+_log = logging.getLogger(__name__)
 
 SEND_AGAIN = timedelta(hours=6)
 """A tombstone that nobody acknowledged is sent again after this time."""
@@ -75,7 +78,13 @@ class Settlement:
             is_open = item.state is WithdrawalState.BLOCKED
             # What was on its way when the subject withdrew, or is sent once more by mistake, goes too.
             if is_open or (item.scope == EVERYTHING and self._has_images(item.pseudonym)):
-                self._carry_out(item)
+                try:
+                    self._carry_out(item)
+                except Exception:  # noqa: BLE001 -- one that fails must not keep the others, or the worker, from going on
+                    _log.exception(
+                        "a withdrawal is not carried out yet", extra={"withdrawal": item.withdrawal_id}
+                    )
+                    continue
                 moved += 1
         return moved + self._send() + self._escalate()
 
@@ -152,9 +161,10 @@ class Settlement:
             table.c.escalated_at.is_(None),
             table.c.created_at < now - OVERDUE,
         )
-        with self._database.begin() as connection:
+        with self._database.connect() as connection:
             late = connection.execute(query).all()
-            for row in late:
+        for row in late:
+            with self._database.begin() as connection:
                 connection.execute(
                     sa.update(table).where(table.c.tombstone_id == row.tombstone_id).values(escalated_at=now)
                 )

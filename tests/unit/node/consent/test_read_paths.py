@@ -217,6 +217,10 @@ COHORTS: dict[str, Probe | str] = {
     "count_subjects": lambda node: _with(
         node, lambda c: cohorts.count_subjects(c, COHORT, node.consent.condition) - 1
     ),
+    "members": lambda node: _with(
+        node,
+        lambda c: node.subject("4711") in cohorts.members(c, COHORT, node.consent.condition),
+    ),
     "select_series": lambda node: _with(
         node,
         lambda c: [

@@ -105,7 +105,7 @@ def test_readers_at_work_see_nothing_after_the_commit(filled: NodeInProcess) -> 
 def test_an_outcome_computed_before_the_withdrawal_does_not_leave(filled: NodeInProcess) -> None:
     with filled.rooms.database.connect() as connection:
         number = filled.consent.newest(connection)
-    outcome = Outcome({"cohort_hash": "c" * 64, "count": 2}, consent_number=number)
+    outcome = Outcome({"cohort_hash": "c" * 64, "count": 2, "members": {"a", "b"}}, consent_number=number)
     filled.withdraw(filled.subject("4711"))
     with pytest.raises(ConsentChanged) as refused, filled.rooms.database.begin() as connection:
         filled.rooms._submit(connection, count_offer(), outcome)

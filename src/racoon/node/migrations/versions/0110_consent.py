@@ -1,4 +1,4 @@
-"""Legal bases, consents and withdrawals; and the day of a series in the fact table."""
+"""Legal bases, consents and withdrawals; the day of a series; budgets of counts."""
 
 from __future__ import annotations
 
@@ -110,6 +110,26 @@ def upgrade() -> None:
         ("consent_tombstone", "withdrawal_number"),
     ):
         op.create_index(op.f(f"ix_{table}_{column}"), table, [column], unique=False)
+    op.create_table(
+        "count_ledger",
+        sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
+        _text("requester", 80),
+        _text("project", 80),
+        _text("cohort_hash", 64),
+        _text("epsilon", 20),
+        sa.Column("answered_at", UtcDateTime(), nullable=False),
+        sa.Column("near", sa.Boolean(), nullable=False),
+        sa.Column("members", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_count_ledger")),
+    )
+    op.create_index(op.f("ix_count_ledger_answered_at"), "count_ledger", ["answered_at"], unique=False)
+    op.create_index(op.f("ix_count_ledger_project"), "count_ledger", ["project"], unique=False)
+    op.create_table(
+        "count_hold",
+        _text("project", 80),
+        sa.Column("held_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("project", name=op.f("pk_count_hold")),
+    )
     op.add_column(
         "series_fact", sa.Column("study_date", sa.String(length=8), nullable=False, server_default="")
     )
@@ -123,6 +143,8 @@ def downgrade() -> None:
     """Undo."""
     op.drop_column("series_fact", "study_date")
     for table in (
+        "count_hold",
+        "count_ledger",
         "consent_tombstone",
         "consent_withdrawal",
         "consent_block",
