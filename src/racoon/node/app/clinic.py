@@ -18,6 +18,7 @@ from racoon.node.approvals.service import Approvals
 from racoon.node.clinical.importing import Importer
 from racoon.node.clinical.model import TYPES, parse_search
 from racoon.node.clinical.service import Facade
+from racoon.node.cohorts import service as cohorts
 from racoon.node.settings import NodeSettings, load_node_settings
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
@@ -98,6 +99,7 @@ def import_files(
             names,
             patient_systems=settings.fhir.patient_systems,
             shift_limit_days=settings.deid.in_force().date_shift_limit_days,
+            on_stored=[cohorts.record_clinical],
         )
         report = importer.import_path(path, progress=progress)
         audit = AuditLog("node")

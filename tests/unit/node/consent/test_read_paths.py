@@ -232,6 +232,7 @@ COHORTS: dict[str, Probe | str] = {
     "facts_of_series": lambda node: _with(node, lambda c: cohorts.facts_of_series(c, [uid(1, 1)])),
     "days_of_series": lambda node: _with(node, lambda c: cohorts.days_of_series(c, [uid(1, 1)])),
     "record": "writes",
+    "record_clinical": "writes",
     "forget": "writes",
     "forget_subject": "writes",
 }

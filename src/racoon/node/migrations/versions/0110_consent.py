@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -130,6 +132,27 @@ def upgrade() -> None:
         sa.Column("held_at", UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("project", name=op.f("pk_count_hold")),
     )
+    op.create_table(
+        "clinical_fact",
+        _text("key", 80),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        _text("resource_key", 80),
+        _text("pseudonym", 64),
+        _text("kind", 20),
+        _text("system", 160),
+        _text("code", 80),
+        _text("category", 80),
+        sa.Column("day_number", sa.Integer(), nullable=True),
+        sa.Column("value_number", sa.Float(), nullable=True),
+        _text("value_unit", 40),
+        sa.PrimaryKeyConstraint("key", "number", name=op.f("pk_clinical_fact")),
+    )
+    op.create_index(
+        "ix_clinical_fact_category_pseudonym", "clinical_fact", ["category", "pseudonym"], unique=False
+    )
+    for column in ("pseudonym", "resource_key"):
+        op.create_index(op.f(f"ix_clinical_fact_{column}"), "clinical_fact", [column], unique=False)
+    op.add_column("series_fact", sa.Column("day_number", sa.Integer(), nullable=True))
     op.add_column(
         "series_fact", sa.Column("study_date", sa.String(length=8), nullable=False, server_default="")
     )
@@ -137,12 +160,28 @@ def upgrade() -> None:
         "UPDATE series_fact SET study_date = COALESCE((SELECT image_series.study_date FROM image_series"
         " WHERE image_series.series_uid = series_fact.series_uid), '')"
     )
+    _number_days()
+
+
+def _number_days() -> None:
+    """Count the days of series that are there already; clinical facts come with the next import of their files."""
+    connection = op.get_bind()
+    facts = sa.table("series_fact", sa.column("study_date"), sa.column("day_number"))
+    for text in connection.execute(sa.select(facts.c.study_date).distinct()).scalars().all():
+        if text:
+            try:
+                number = date(int(text[:4]), int(text[4:6]), int(text[6:8])).toordinal()
+            except ValueError:
+                continue
+            connection.execute(sa.update(facts).where(facts.c.study_date == text).values(day_number=number))
 
 
 def downgrade() -> None:
     """Undo."""
     op.drop_column("series_fact", "study_date")
+    op.drop_column("series_fact", "day_number")
     for table in (
+        "clinical_fact",
         "count_hold",
         "count_ledger",
         "consent_tombstone",
