@@ -320,3 +320,32 @@ def test_nothing_builds_an_archive_without_consent() -> None:
     ]
     assert found == ["node/app/rooms.py"]
     assert "is_readable=" in (source / "node/app/rooms.py").read_text(encoding="utf-8")
+
+
+INDEX_READERS = {
+    "_browse.py": "lists for Archive.browse, which asks",
+    "_deletion_routes.py": "routes, listed above",
+    "_ingest.py": "writes",
+    "_rebuild.py": "compares objects and index",
+    "_removal.py": "removes",
+    "_search.py": "asks for every row",
+    "access.py": "who was granted what, by UID",
+    "derived.py": "takes objects in; asks before it shows the study it files them under",
+    "deletion.py": "proofs of what is gone",
+    "dimse/identifiers.py": "words of the query service",
+    "dimse/provider.py": "searches with the archive's is_readable, reads by its read_object",
+    "http.py": "searches with the archive's is_readable",
+    "records.py": "listed above",
+    "service.py": "listed above",
+}
+"""Who reads the archive's index; any other room has to ask one of the functions above."""
+
+
+def test_nobody_else_reads_the_index() -> None:
+    folder = Path(inspect.getfile(Archive)).parent
+    found = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*.py")
+        if re.search(r"^(from|import) .*\b(_store|_search)\b", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert found <= set(INDEX_READERS), "a new way to read: let it ask the archive, and say here that it does"
