@@ -48,6 +48,6 @@ def test_sql_finds_exactly_what_a_naive_evaluator_finds(
         count = service.count_subjects(connection, question, everybody)
         series = {entry.series_uid for entry in service.select_series(connection, question, everybody)}
         example.rollback()
-    assert found == naive_subjects(definition, population)
+    assert found == naive_subjects(question, population)
     assert count == len(found)
-    assert series == naive_series(definition, population)
+    assert series == naive_series(question, population)
