@@ -56,12 +56,19 @@ def subjects_of(definition: CohortDefinition, facts: Facts) -> sa.Select[Any]:
         One column ``pseudonym``, distinct: subjects with images or with a clinical course.
     """
     groups = sorted(definition.inclusion, key=lambda group: max(_breadth(criterion) for criterion in group))
+    is_narrow = max(_breadth(criterion) for criterion in groups[0]) == 0
     first = sa.union(*(_subjects_with(criterion, facts) for criterion in groups[0])).subquery("first")
     found = sa.select(first.c.pseudonym).distinct()
     for group in groups[1:]:
-        found = found.where(sa.or_(*(_is_among(first, criterion, facts) for criterion in group)))
+        found = found.where(
+            sa.or_(*(_is_among(first, criterion, facts, is_narrow=is_narrow) for criterion in group))
+        )
     for group in definition.exclusion:
-        found = found.where(sa.not_(sa.and_(*(_is_among(first, criterion, facts) for criterion in group))))
+        found = found.where(
+            sa.not_(
+                sa.and_(*(_is_among(first, criterion, facts, is_narrow=is_narrow) for criterion in group))
+            )
+        )
     return found
 
 
@@ -74,9 +81,16 @@ def _breadth(criterion: Criterion) -> int:
     return 3
 
 
-def _is_among(first: sa.FromClause, criterion: Criterion, facts: Facts) -> sa.ColumnElement[bool]:
+def _is_among(
+    first: sa.FromClause, criterion: Criterion, facts: Facts, *, is_narrow: bool
+) -> sa.ColumnElement[bool]:
+    found = _subjects_with(criterion, facts)
+    if is_narrow:
+        # A few thousand subjects are looked up one by one; a set of half the patients would be worked out in vain.
+        own = next(iter(found.selected_columns))
+        return found.where(own == first.c.pseudonym).exists()
     # Not correlated: the database works each set out once, by the index of its own condition.
-    return first.c.pseudonym.in_(_subjects_with(criterion, facts))
+    return first.c.pseudonym.in_(found)
 
 
 def matching_series(definition: CohortDefinition, facts: Facts) -> sa.Select[Any]:
