@@ -35,6 +35,7 @@ from racoon.central.settings import CentralSettings
 from racoon.central.sites import http as sites_http
 from racoon.central.studies import http as studies_http
 from racoon.central.studies import worker as studies_worker
+from racoon.central.withdrawals import http as withdrawals_http
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused, Unavailable
 from racoon.learning.flare.central_side import FlareEngine
@@ -83,6 +84,7 @@ def people_app(central: Central) -> FastAPI:
         analyses_http.routes(central.database, central.cohorts, central.analyses),
         analysing_http.routes(central.database, central.analysis_runs),
         results_http.routes(central.database, central.results),
+        withdrawals_http.routes(central.database, central.withdrawals),
         monitoring_http.routes(
             central.database, central.sites, central.mail, central.runs, central.monitoring
         ),

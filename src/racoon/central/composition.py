@@ -18,6 +18,7 @@ from racoon.central.results.service import Results
 from racoon.central.settings import CentralSettings
 from racoon.central.sites.service import Network, Sites
 from racoon.central.studies.service import Amendments, Studies, Watch
+from racoon.central.withdrawals.service import Withdrawals
 from racoon.platform.audit import AuditLog
 from racoon.platform.certificates import (
     CertificateAuthority,
@@ -47,6 +48,7 @@ class Central:
     analysis_runs: AnalysisRuns
     results: Results
     monitoring: Monitoring
+    withdrawals: Withdrawals
 
     @property
     def keys(self) -> Path:
@@ -90,6 +92,7 @@ def build(settings: CentralSettings, database: Database) -> Central:
         analysis_runs=AnalysisRuns(studies, runs, analyses, time=time),
         results=Results(studies, runs, analyses, cohorts),
         monitoring=Monitoring(audit, sites, mail, interval_s=settings.heartbeat_s),
+        withdrawals=Withdrawals(audit, mail),
     )
 
 

@@ -15,6 +15,7 @@ from racoon.cli import (
     audit,
     central,
     compare,
+    consent,
     demo,
     dicom,
     doctor,
@@ -50,6 +51,7 @@ def build_app() -> App:
     app.command(central.app)
     app.command(dicom.app)
     app.command(fhir.app)
+    app.command(consent.app)
     app.command(measure.measure)
     app.command(radiomics.radiomics)
     app.command(compare.compare)

@@ -100,7 +100,9 @@ def export(
 
 
 @app.command(name="import")
-def import_files(path: Path, /, *, config: Path, json: JsonFlag = False) -> int:
+def import_files(
+    path: Path, /, *, config: Path, live_hours: float | None = None, json: JsonFlag = False
+) -> int:
     """Take the clinical course of patients from FHIR files into the node's tables, under their pseudonyms.
 
     Names, numbers and free text are left behind; dates are shifted as those of the patient's images. Taking the same
@@ -112,6 +114,9 @@ def import_files(path: Path, /, *, config: Path, json: JsonFlag = False) -> int:
         File (.json, .ndjson) or folder with such files; Bundles are opened.
     config
         TOML file of this node.
+    live_hours
+        The files are the current state of a consent server: a consent that is not imported again within so many hours
+        counts as denied. Consents do not age when omitted.
     json
         Print one JSON document.
     """
@@ -119,7 +124,9 @@ def import_files(path: Path, /, *, config: Path, json: JsonFlag = False) -> int:
 
     with progress(quiet=json) as bar:
         task = bar.add_task("reading", total=None)
-        facts = import_into_node(config, path, progress=lambda done: bar.update(task, completed=done))
+        facts = import_into_node(
+            config, path, live_hours=live_hours, progress=lambda done: bar.update(task, completed=done)
+        )
     if json:
         print_json(facts)
     else:

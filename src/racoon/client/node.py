@@ -25,6 +25,30 @@ class NodeClient(Connection):
         body = {"target": target, "version": version, "artefacts": artefacts or {}}
         return dict(self.post(f"/api/studies/{study_id}/track", body))
 
+    def record_basis(
+        self, study_id: str, *, kind: str, document: str, scope: str, approved_by: str, **days: str
+    ) -> dict[str, Any]:
+        """Record a legal basis of the site for a study, or for its own archive (``site:archive``).
+
+        Parameters
+        ----------
+        days
+            ``acquired_from``, ``acquired_until``, ``valid_from``, ``valid_until`` as ``2026-01-31``; open without.
+        """
+        body = {
+            "study_id": study_id,
+            "kind": kind,
+            "document": document,
+            "scope": scope,
+            "approved_by": approved_by,
+        }
+        return dict(self.post("/api/consent/bases", body | days))
+
+    def withdraw(self, pseudonym: str, reason: str, study_id: str = "") -> dict[str, Any]:
+        """End the use of a subject's data, for everything or for one study."""
+        body = {"pseudonym": pseudonym, "reason": reason, "study_id": study_id}
+        return dict(self.post("/api/consent/withdrawals", body))
+
     def jobs(self) -> list[dict[str, Any]]:
         """List the newest jobs of the site."""
         return list(self.get("/api/jobs"))

@@ -39,6 +39,9 @@ from racoon.demo.writing import CountryWriter
 MOST_SITES = 38
 _PAUSE = threading.Event()
 
+OWN_ARCHIVE = "site:archive"
+"""A site's legal basis for keeping and looking at images, for no study in particular."""
+
 AT_ONCE = 2
 """Nodes that enrol, or PACS that send, at the same time: as many as this machine is assumed to have cores."""
 
@@ -171,6 +174,7 @@ class _Network:
 
     def walk_study(self, begun: float, meter: MemoryMeter) -> dict[str, Any]:
         """Send the images, then take the study from concept to result."""
+        self._walk.record_bases(OWN_ARCHIVE, self._sites)
         sent = self._send_images()
         definition = study_definition(self._country, with_training=not self._options.light)
         sites = self._sites

@@ -8,10 +8,10 @@ one such criterion hold for the *same* series.  The definition compiles to SQL o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from racoon.domain.canonical import canonical_json, content_hash
-from racoon.errors import Defect
+from racoon.domain.clinical_criterion import CONTEXTS, ClinicalCriterion, CohortDefect, parse_clinical
 
 SNOMED = "http://snomed.info/sct"
 GENDER_CODE = "263495000"
@@ -20,10 +20,22 @@ GENDERS = ("female", "male", "other", "unknown")
 COMPARATORS = {"eq": "=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
-class CohortDefect(Defect):
-    """The cohort definition is not understood."""
+@dataclass(frozen=True)
+class Near:
+    """A clinical fact within some days of the examination.
 
-    code: ClassVar[str] = "cohort.invalid"
+    Parameters
+    ----------
+    fact
+        What has to be near.
+    days_before, days_after
+        The fact at most so many days before, and after, the day of the examination.  Both days are shifted by the same
+        number, so the distance is the true one.
+    """
+
+    fact: ClinicalCriterion
+    days_before: int
+    days_after: int
 
 
 @dataclass(frozen=True)
@@ -40,12 +52,21 @@ class ImagingCriterion:
         Key of a code (``"SCT:39607008"``) for which a mask of the series exists.
     max_slice_thickness_mm
         Largest slice thickness.
+    has_mask
+        True for series with any mask, False for those without.
+    near
+        A clinical fact near the examination.
+    min_studies
+        In how many imaging studies of the subject such a series has to occur; one when not given.
     """
 
     modality: str | None = None
     body_part: str | None = None
     label: str | None = None
     max_slice_thickness_mm: float | None = None
+    has_mask: bool | None = None
+    near: Near | None = None
+    min_studies: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ``x-imaging`` form."""
@@ -54,6 +75,14 @@ class ImagingCriterion:
             "bodyPart": self.body_part,
             "label": self.label,
             "maxSliceThicknessMm": self.max_slice_thickness_mm,
+            "hasMask": self.has_mask,
+            "minStudies": self.min_studies,
+            "near": self.near
+            and {
+                "criterion": self.near.fact.to_dict(),
+                "daysBefore": self.near.days_before,
+                "daysAfter": self.near.days_after,
+            },
         }
         return {"x-imaging": {key: value for key, value in fields.items() if value is not None}}
 
@@ -98,7 +127,7 @@ class AgeCriterion:
         }
 
 
-Criterion = ImagingCriterion | GenderCriterion | AgeCriterion
+Criterion = ImagingCriterion | GenderCriterion | AgeCriterion | ClinicalCriterion
 
 
 @dataclass(frozen=True)
@@ -169,6 +198,8 @@ def _criterion(item: Any, where: str) -> Criterion:
         raise CohortDefect(f"{where} is not a criterion.")
     if "x-imaging" in item:
         return _imaging(item, where)
+    if isinstance(item.get("context"), dict) and item["context"].get("code") in CONTEXTS:
+        return parse_clinical(item, where)
     codes = {(code.get("code"), code.get("system")) for code in item.get("termCodes", [])}
     value_filter = item.get("valueFilter") or {}
     if codes == {(GENDER_CODE, SNOMED)} and value_filter.get("type") == "concept":
@@ -191,6 +222,9 @@ _IMAGING_FIELDS: dict[str, tuple[type, ...]] = {
     "bodyPart": (str,),
     "label": (str,),
     "maxSliceThicknessMm": (int, float),
+    "hasMask": (bool,),
+    "minStudies": (int,),
+    "near": (dict,),
 }
 
 
@@ -205,15 +239,32 @@ def _imaging(item: dict[str, Any], where: str) -> ImagingCriterion:
             raise CohortDefect(
                 f"{where}: x-imaging has no condition {key!r}; it has {', '.join(_IMAGING_FIELDS)}."
             )
-        if not isinstance(value, _IMAGING_FIELDS[key]) or isinstance(value, bool):
+        if not isinstance(value, _IMAGING_FIELDS[key]) or isinstance(value, bool) is not (key == "hasMask"):
             raise CohortDefect(f"{where}: x-imaging {key} has the wrong type.")
+    if set(fields) == {"minStudies"} or fields.get("minStudies", 1) < 1:
+        raise CohortDefect(f"{where}: x-imaging minStudies counts studies with a condition, at least one.")
     thickness = fields.get("maxSliceThicknessMm")
     return ImagingCriterion(
         modality=fields.get("modality"),
         body_part=fields.get("bodyPart"),
         label=fields.get("label"),
         max_slice_thickness_mm=float(thickness) if thickness is not None else None,
+        has_mask=fields.get("hasMask"),
+        near=_near(fields["near"], where) if "near" in fields else None,
+        min_studies=fields.get("minStudies"),
     )
+
+
+def _near(found: dict[str, Any], where: str) -> Near:
+    days = [found.get(name) for name in ("daysBefore", "daysAfter")]
+    whole = [day for day in days if isinstance(day, int) and not isinstance(day, bool) and day >= 0]
+    fact = found.get("criterion")
+    if len(whole) != len(days) or set(found) != {"criterion", "daysBefore", "daysAfter"}:
+        raise CohortDefect(f"{where}: x-imaging near needs a criterion, daysBefore and daysAfter.")
+    parsed = _criterion(fact, f"{where}.near")
+    if not isinstance(parsed, ClinicalCriterion):
+        raise CohortDefect(f"{where}: x-imaging near needs a criterion on the clinical course.")
+    return Near(parsed, whole[0], whole[1])
 
 
 def _canonical(groups: tuple[tuple[Criterion, ...], ...]) -> list[list[dict[str, Any]]]:
@@ -223,3 +274,16 @@ def _canonical(groups: tuple[tuple[Criterion, ...], ...]) -> list[list[dict[str,
         ordered = [by_key[key] for key in sorted(by_key)]
         unique_groups[canonical_json(ordered)] = ordered
     return [unique_groups[key] for key in sorted(unique_groups)]
+
+
+__all__ = [
+    "AgeCriterion",
+    "ClinicalCriterion",
+    "CohortDefect",
+    "CohortDefinition",
+    "Criterion",
+    "GenderCriterion",
+    "ImagingCriterion",
+    "Near",
+    "parse_cohort",
+]

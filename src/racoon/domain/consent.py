@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -41,6 +41,10 @@ MINORS = frozenset(f"{DOCUMENT_ROOT}.{number}" for number in (3542, 3543, 3544))
 """Documents of minors and their guardians: they end when the person comes of age."""
 
 ADULT_YEARS = 18
+
+ARCHIVE = "site:archive"
+"""Stands for a study where images are kept and looked at in the site's own archive, for no study in particular.  No
+study can have this id: the protocol allows no colon."""
 
 
 class Purpose(StrEnum):
@@ -115,6 +119,8 @@ class LegalBasis:
         Days of acquisition it covers.
     approved_by
         Person at the site who signed it.
+    valid_from, valid_until
+        Days on which it may be relied on.
     """
 
     identity: str
@@ -122,6 +128,17 @@ class LegalBasis:
     start: date
     end: date
     approved_by: str
+    valid_from: date = date.min
+    valid_until: date = date.max
+
+    def is_in_force(self, on: date) -> bool:
+        """Tell whether it may be relied on that day."""
+        return self.valid_from <= on <= self.valid_until
+
+    @property
+    def covers_every_day(self) -> bool:
+        """Whether it asks for no day of acquisition."""
+        return self.start == date.min and self.end == date.max
 
 
 @dataclass(frozen=True)
@@ -196,24 +213,99 @@ def decide(
     legal bases are its own responsibility: they hold beside a general consent that is missing or taken back, but not
     against a person who took back or refused the study's own consent.
     """
-    general = _newest(documents, "MII")
+    general = newest_document(documents, "MII")
     verdict = _by_document(question, general)
     if verdict.is_permitted:
         return verdict
     if question.study:
-        own = _by_document(question, _newest(documents, question.study))
+        own = _by_document(question, newest_document(documents, question.study))
         if own.is_permitted:
             return own
         if own.reasons[0] in ("withdrawn", "refused"):
             # Who takes back the study's own consent does not want to be in that study, whatever else allows it.
             return own
     for basis in bases:
-        if basis.study == question.study and question.study and basis.start <= question.acquired <= basis.end:
+        if (
+            basis.study == question.study
+            and question.study
+            and basis.is_in_force(question.on)
+            and basis.start <= question.acquired <= basis.end
+        ):
             return Decision(True, "legal_basis", ("legal_basis",), (basis.identity,))
     return verdict
 
 
-def _newest(documents: Sequence[ConsentDocument], domain: str) -> ConsentDocument | None:
+@dataclass(frozen=True)
+class Window:
+    """Days on which a subject's images may be kept and used, both inclusive, and the document that says so."""
+
+    start: date
+    end: date
+    document: str
+
+
+def window_of_use(
+    documents: Sequence[ConsentDocument], on: date, born: date | None = None, domain: str = "MII"
+) -> Window | None:
+    """Find the days from ``on`` on at which a consent permits keeping and using anything of a person at all.
+
+    Which of the person's images it permits is another question, for :func:`decide`.
+
+    Parameters
+    ----------
+    documents
+        All documents of the person.
+    on
+        First day that matters.
+    born
+        Day of birth, where it is known.
+    domain
+        ``"MII"`` or the id of a study.
+
+    Returns
+    -------
+    Window or None
+        The one that holds ``on``, or else the next; None when there is none.
+    """
+    newest = newest_document(documents, domain)
+    if newest is None or newest.version in WITHDRAWALS | REFUSALS:
+        return None
+    needed = NEEDED[Purpose.RESEARCH]
+
+    def is_permitted(day: date) -> bool:
+        question = Question(acquired=day, on=day, born=born)
+        of_age = newest.version in MINORS and _is_of_age(question)
+        return (
+            newest.given <= day
+            and not of_age
+            and all(_is_permitted(newest, policy, day) for policy in needed)
+        )
+
+    changes = {on, max(on, newest.given)}
+    for item in newest.provisions:
+        changes.add(item.start)
+        if item.end < date.max:
+            changes.add(item.end + timedelta(days=1))
+    if born is not None:
+        changes.add(_birthday(born, ADULT_YEARS))
+    days = sorted(day for day in changes if day >= on)
+    start = next((day for day in days if is_permitted(day)), None)
+    if start is None:
+        return None
+    stop = next((day for day in days if day > start and not is_permitted(day)), None)
+    return Window(start, stop - timedelta(days=1) if stop else date.max, newest.identity)
+
+
+def _birthday(born: date, years: int) -> date:
+    """The day on which somebody is so many years old; born on 29 February, on 1 March of a common year."""
+    try:
+        return born.replace(year=born.year + years)
+    except ValueError:
+        return date(born.year + years, 3, 1)
+
+
+def newest_document(documents: Sequence[ConsentDocument], domain: str) -> ConsentDocument | None:
+    """Return the active document of a domain that replaces all others: the newest, of one day the strictest."""
     found = [item for item in documents if item.domain == domain and item.is_active]
     if not found:
         return None

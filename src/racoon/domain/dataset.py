@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from racoon.domain.canonical import content_hash
@@ -36,16 +37,35 @@ class DatasetSeries:
 
 @dataclass(frozen=True)
 class DatasetManifest:
-    """What a site froze for a study.  It stays at the site; CENTRAL sees counts and the hash."""
+    """What a site froze for a study.  It stays at the site; CENTRAL sees counts and the hash.
+
+    Parameters
+    ----------
+    study_id, name
+        What it was frozen for.
+    series
+        What it holds; after :meth:`without` only what may still be used.
+    frozen_hash
+        The hash it was frozen with, where series were taken out since; empty for a whole one.
+    """
 
     study_id: str
     name: str
     series: tuple[DatasetSeries, ...]
+    frozen_hash: str = ""
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical manifest; independent of the order in which series were found."""
-        return content_hash(self.to_dict())
+        """SHA-256 of the canonical manifest as it was frozen; independent of the order of its series."""
+        return self.frozen_hash or content_hash(self.to_dict())
+
+    def without(self, series_uids: Iterable[str]) -> DatasetManifest:
+        """Return the dataset without some series, under the hash it was frozen with."""
+        gone = set(series_uids)
+        if not gone:
+            return self
+        kept = tuple(entry for entry in self.series if entry.series_uid not in gone)
+        return replace(self, series=kept, frozen_hash=self.hash)
 
     @property
     def subject_count(self) -> int:

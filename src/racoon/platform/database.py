@@ -164,6 +164,20 @@ class Database:
         with translated_errors(), self._reader.connect() as connection:
             yield connection
 
+    def forget_deleted_pages(self) -> None:
+        """Empty SQLite's write-ahead log: it holds older states of pages, deleted rows among them.
+
+        Deleted rows themselves are overwritten with zeros when they are deleted.  A reader that is busy keeps the log;
+        the next call empties it.  PostgreSQL vacuums by itself.
+        """
+        if self.dialect == "sqlite":
+            with translated_errors():
+                raw = self.engine.raw_connection()
+                try:
+                    raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                finally:
+                    raw.close()
+
     def dispose(self) -> None:
         """Close all idle connections; the next use opens new ones."""
         self.engine.dispose()
@@ -178,6 +192,8 @@ class Database:
             cursor.execute("PRAGMA journal_mode=WAL")
             cursor.execute(f"PRAGMA synchronous={synchronous}")
             cursor.execute("PRAGMA foreign_keys=ON")
+            # What is deleted for a person's sake must not stay readable in a free page of the file.
+            cursor.execute("PRAGMA secure_delete=ON")
             cursor.close()
 
         @sa.event.listens_for(self.engine, "begin")

@@ -225,6 +225,32 @@ class JobFailed(Message):
     public_message: PublicText
 
 
+class SubjectWithdrawn(Message):
+    """A tombstone: a subject's data may no longer be used, wherever they went.
+
+    Attributes
+    ----------
+    tombstone_id
+        The same when it is sent again; the receipt names it.
+    subject
+        The subject's name in this study only; nobody outside the study knows it.
+    run_ids
+        Runs of this study that trained on the subject's data: their models are to be marked.
+    """
+
+    tombstone_id: Id
+    study_id: Id
+    subject: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,4}-[A-Z0-9-]{8,60}$")]
+    run_ids: list[Id] = []
+
+
+class WithdrawalReceipt(Message):
+    """The recipient of a tombstone has acted on it."""
+
+    tombstone_id: Id
+    received_at: AwareDatetime
+
+
 class Direction(StrEnum):
     """Which way a message travels."""
 
@@ -246,6 +272,7 @@ MESSAGES: dict[str, MessageType] = {
     "study.reminder": MessageType(Direction.TO_NODE, StudyReminder),
     "job.offer": MessageType(Direction.TO_NODE, JobOffer),
     "job.cancel": MessageType(Direction.TO_NODE, JobCancel),
+    "subject.withdrawn.receipt": MessageType(Direction.TO_NODE, WithdrawalReceipt),
     "audit.anchor.central": MessageType(Direction.TO_NODE, AuditAnchor),
     "audit.anchor": MessageType(Direction.TO_CENTRAL, AuditAnchor),
     "heartbeat": MessageType(Direction.TO_CENTRAL, Heartbeat),
@@ -256,6 +283,7 @@ MESSAGES: dict[str, MessageType] = {
     "job.progress": MessageType(Direction.TO_CENTRAL, JobProgress),
     "job.result": MessageType(Direction.TO_CENTRAL, JobResult),
     "job.failed": MessageType(Direction.TO_CENTRAL, JobFailed),
+    "subject.withdrawn": MessageType(Direction.TO_CENTRAL, SubjectWithdrawn),
     "envelope.rejected": MessageType(Direction.TO_CENTRAL, EnvelopeRejected),
 }
 """All message types of protocol 1.0."""

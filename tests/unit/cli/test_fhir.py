@@ -88,16 +88,31 @@ def test_export_writes_what_check_accepts(
     database = Database(settings.database)
     archive = open_archive(settings, database)
     archive.store([deidentified(item) for item in ct_series(np.zeros((2, 8, 8), np.int16))])
-    code, document, _ = run(
-        capsys, "export", str(tmp_path / "out"), "--config", str(config), "--types", "Patient,ImagingStudy"
-    )
+    words = ["--document", "invented people", "--scope", "all images", "--approved-by", "A. Amt"]
+    basis = [
+        "consent",
+        "basis",
+        "--config",
+        str(config),
+        "--study",
+        "site:archive",
+        "--kind",
+        "synthetic",
+        *words,
+    ]
+    export = ["export", str(tmp_path / "out"), "--config", str(config), "--types", "Patient,ImagingStudy"]
+    code, document, _ = run(capsys, *export)
+    assert (code, document["written"]) == (0, {"Patient": 0, "ImagingStudy": 0})
+    assert main([*basis, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["study_id"] == "site:archive"
+    code, document, _ = run(capsys, *export)
     assert (code, document["written"]) == (0, {"Patient": 1, "ImagingStudy": 1})
     (line,) = (tmp_path / "out" / "ImagingStudy.ndjson").read_text().splitlines()
     assert json.loads(line)["id"] == uid(1)
     code, document, _ = run(capsys, "check", str(tmp_path / "out"))
     assert (code, document["errors"]) == (0, {})
     with database.connect() as connection:
-        (entry,) = AuditLog("node").entries(connection, action="fhir.export")
+        entry, _ = AuditLog("node").entries(connection, action="fhir.export")
     assert entry.actor.startswith("console")
     database.dispose()
     assert audit_verify(config)["valid"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import Any
 
@@ -47,13 +48,16 @@ class Cohorts:
         if study.state in STOPPING_STATES - {"data_hold"} | {"rejected"}:
             raise Refused(f"No counts while the study is {study.state}.", code="cohort.study_state")
         cohort = parse_cohort(study.definition.cohort)
-        parameters = {"cohort": cohort.to_dict(), "cohort_hash": cohort.hash}
+        asked_as = hashlib.sha256(f"requester/{actor}".encode()).hexdigest()[:16]
+        question = {"cohort": cohort.to_dict(), "cohort_hash": cohort.hash}
+        # Sites charge what a person asks to that person, whom they know by a code only.
+        parameters = question | {"requester": asked_as}
         # The pool holds copies of other sites' cases: it would count them twice.
         asked = [site for site in self._sites.enrolled(connection) if site != study.definition.pool_site]
         earlier = len(self._runs.runs(connection, study_id=study_id, kinds=("count",)))
         return self._runs.start(
             connection,
-            run_id=f"{study_id}.count-{earlier + 1}-{content_hash(parameters)[:8]}",
+            run_id=f"{study_id}.count-{earlier + 1}-{content_hash(question)[:8]}",
             study_id=study_id,
             study_hash=study.hash,
             kind="count",
@@ -70,7 +74,10 @@ class Cohorts:
         answers = [
             read_answer(job["site"], job["result"]["payload"])
             for job in run["jobs"]
-            if job["state"] == JobState.SUCCEEDED and job["result"]
+            if job["state"] == JobState.SUCCEEDED
+            and job["result"]
+            # A site that says "not available" is silent, not small.
+            and job["result"]["payload"].get("count") is not None
         ]
         combined = combine(answers, [job["site"] for job in run["jobs"]])
         return {"run_id": run_id, "state": run["state"], "created_at": run["created_at"], **to_dict(combined)}

@@ -9,9 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from racoon.errors import RacoonError
+from racoon.node.app.erasing import settlement
 from racoon.node.app.handlers import register_handlers
 from racoon.node.app.pulling import run_in_background
-from racoon.node.app.rooms import Rooms
+from racoon.node.app.rooms import Rooms, open_pseudonyms
 from racoon.node.link.service import Line
 from racoon.node.settings import NodeSettings
 from racoon.platform.audit import AuditLog
@@ -53,6 +54,7 @@ def run_worker(settings: NodeSettings) -> None:
             queue_name = QUICK if job.offer.kind in QUICK_KINDS else HEAVY
             queue.enqueue("site_job", job.offer.job_id, {}, queue_name)
 
+    settling = settlement(rooms, open_pseudonyms(settings))
     line = Line(
         rooms.database,
         rooms.identity,
@@ -64,6 +66,7 @@ def run_worker(settings: NodeSettings) -> None:
             "study.reminder": rooms.approvals.receive_reminder,
             "job.offer": rooms.jobs.receive,
             "job.cancel": rooms.jobs.receive_cancel,
+            "subject.withdrawn.receipt": settling.receive_receipt,
             "audit.anchor.central": lambda connection, anchor: _keep_anchor(connection, rooms.audit, anchor),
         },
         settings.artifacts_folder,
@@ -90,6 +93,7 @@ def run_worker(settings: NodeSettings) -> None:
         waited_s += LOOK_FOR_JOBS_S
         try:
             enqueue_pending()
+            settling.settle()
             if waited_s >= next_beat:
                 beat = rooms.heartbeat()
                 with rooms.database.begin() as connection:

@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.node.app.administration import prepare
 from racoon.node.app.operation import OPERATOR, person
+from racoon.node.app.permission import open_consent, take_consents
 from racoon.node.app.rooms import fhir_writing, open_archive, open_pseudonyms
 from racoon.node.approvals.service import Approvals
 from racoon.node.clinical.importing import Importer
 from racoon.node.clinical.model import TYPES, parse_search
 from racoon.node.clinical.service import Facade
+from racoon.node.cohorts import service as cohorts
 from racoon.node.settings import NodeSettings, load_node_settings
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
@@ -80,7 +82,9 @@ def export(
     return {"folder": str(folder), "written": written}
 
 
-def import_files(config: Path, path: Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def import_files(
+    config: Path, path: Path, *, live_hours: float | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """Take the resources of a file or folder into the node's clinical tables.
 
     Parameters
@@ -89,6 +93,8 @@ def import_files(config: Path, path: Path, *, progress: Progress | None = None) 
         The node's TOML file.
     path
         File or folder.
+    live_hours
+        Consents not confirmed again within this time are denied; None where they do not age.
     progress
         Called with the number of resources read.
     """
@@ -100,13 +106,18 @@ def import_files(config: Path, path: Path, *, progress: Progress | None = None) 
             names,
             patient_systems=settings.fhir.patient_systems,
             shift_limit_days=settings.deid.in_force().date_shift_limit_days,
+            on_stored=[cohorts.record_clinical],
         )
         report = importer.import_path(path, progress=progress)
-        _record(database, AuditLog("node"), "clinical.import", "clinical/import", report.counts())
+        audit = AuditLog("node")
+        _record(database, audit, "clinical.import", "clinical/import", report.counts())
+        consent = open_consent(settings, database, audit, names=names)
+        with database.begin() as connection:
+            consents = take_consents(connection, consent, person(), OPERATOR, live_hours=live_hours)
     finally:
         names.close()
         database.dispose()
-    return report.as_json()
+    return report.as_json() | {"consents": consents}
 
 
 def _opened(config: Path) -> tuple[NodeSettings, Database]:

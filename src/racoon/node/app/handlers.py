@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 
@@ -13,16 +14,20 @@ from racoon.learning.flare.site_engine import FlareSite
 from racoon.node.analysing.model import SubjectTable
 from racoon.node.analysing.service import load_subjects
 from racoon.node.analysing.worker import analyse_handler
-from racoon.node.app.rooms import Rooms, open_images
+from racoon.node.app.permission import load_usable, open_consent, usable_series
+from racoon.node.app.rooms import Rooms, open_images, open_pseudonyms
+from racoon.node.approvals.model import StudyAtSite
 from racoon.node.cohorts.worker import count_handler
 from racoon.node.compute.service import Compute, EngineSeat
 from racoon.node.compute.worker import Ports, evaluate_handler, train_federated_handler, train_local_handler
-from racoon.node.curation import service as curation
+from racoon.node.consent.service import Consent
 from racoon.node.curation.worker import freeze_handler
+from racoon.node.jobs.model import Handler, Outcome, Progress
 from racoon.node.link.service import Line
 from racoon.node.measuring.service import Processes
 from racoon.node.measuring.worker import measure_handler
 from racoon.node.settings import NodeSettings
+from racoon.protocol.messages import JobOffer
 
 _log = logging.getLogger(__name__)
 
@@ -30,21 +35,35 @@ _log = logging.getLogger(__name__)
 def register_handlers(rooms: Rooms, line: Line) -> None:
     """Say which room does the work of which job kind at this site."""
     jobs, settings = rooms.jobs, rooms.settings
+    consent = open_consent(settings, rooms.database, rooms.audit, names=open_pseudonyms(settings), jobs=jobs)
 
     def load_manifest(study_id: str, dataset_hash: str) -> DatasetManifest:
         with rooms.database.connect() as connection:
-            return curation.load(connection, study_id, dataset_hash)
+            return load_usable(connection, consent, study_id, dataset_hash)
 
-    jobs.register("count", count_handler(rooms.database))
-    jobs.register("freeze", freeze_handler(rooms.database, rooms.archive, rooms.approvals))
+    def register(kind: str, handler: Handler) -> None:
+        jobs.register(kind, _knowing_withdrawals(rooms, consent, handler))
+
+    readable = consent.condition
+    register("count", count_handler(rooms.database, readable))
+    register(
+        "freeze",
+        freeze_handler(
+            rooms.database,
+            rooms.archive,
+            rooms.approvals,
+            readable=readable,
+            usable=usable_series(consent),
+        ),
+    )
     processes = Processes(settings.measuring_processes, partial(open_images, settings))
-    jobs.register("measure", measure_handler(rooms.database, rooms.archive, load_manifest, processes))
+    register("measure", measure_handler(rooms.database, rooms.archive, load_manifest, processes))
 
     def load_table(plan: AnalysisPlan, manifest: DatasetManifest) -> SubjectTable:
         with rooms.database.connect() as connection:
             return load_subjects(connection, plan, manifest, rooms.archive.is_readable)
 
-    jobs.register("analyse", analyse_handler(load_manifest, load_table))
+    register("analyse", analyse_handler(load_manifest, load_table))
     if find_spec("torch") is None or find_spec("nvflare") is None:
         _log.info("training is not installed", extra={"extra": "learning"})
         return
@@ -57,9 +76,20 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
         minimum_cases=policy.training_minimum_cases,
         minimum_sites=policy.training_minimum_sites,
     )
-    jobs.register("train.local", train_local_handler(compute, ports))
-    jobs.register("evaluate", evaluate_handler(compute, ports))
-    jobs.register("train.federated", train_federated_handler(compute, _engine_seat(settings, line), ports))
+    register("train.local", train_local_handler(compute, ports))
+    register("evaluate", evaluate_handler(compute, ports))
+    register("train.federated", train_federated_handler(compute, _engine_seat(settings, line), ports))
+
+
+def _knowing_withdrawals(rooms: Rooms, consent: Consent, handler: Handler) -> Handler:
+    """Note the newest withdrawal before the work begins: the gate throws away what is older than a later one."""
+
+    def handle(offer: JobOffer, study: StudyAtSite | None, report: Progress) -> Outcome:
+        with rooms.database.connect() as connection:
+            number = consent.newest(connection)
+        return replace(handler(offer, study, report), consent_number=number)
+
+    return handle
 
 
 def _engine_seat(settings: NodeSettings, line: Line) -> EngineSeat:

@@ -10,6 +10,7 @@ from racoon.node.app.rooms import Rooms
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
 from racoon.node.clinical import http as clinical_http
+from racoon.node.consent import http as consent_http
 from racoon.node.intake import http as intake_http
 from racoon.node.jobs import http as jobs_http
 from racoon.node.link.service import last_contact
@@ -60,6 +61,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.audit = rooms.audit
     app.state.approvals = rooms.approvals
     app.state.archive = rooms.archive
+    app.state.consent = rooms.consent
     app.state.image_grants = rooms.image_access
     app.state.image_access = rooms.image_access if rooms.settings.archive.readers == "granted" else None
     app.state.series_of_study = rooms.series_of_study
@@ -80,6 +82,7 @@ def build_app(rooms: Rooms) -> FastAPI:
         approvals_http,
         archive_http,
         clinical_http,
+        consent_http,
         intake_http,
         jobs_http,
         measuring_http,

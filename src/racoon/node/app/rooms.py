@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from racoon import __version__
 from racoon.domain.governance.approval import Purpose
+from racoon.node.app.permission import open_consent
 from racoon.node.approvals.service import Approvals
 from racoon.node.archive.access import ImageAccess, MayView
 from racoon.node.archive.deletion import Deletions
@@ -24,6 +25,7 @@ from racoon.node.archive.objects import LocalFolder, ObjectStore
 from racoon.node.archive.service import Archive
 from racoon.node.clinical.service import Facade
 from racoon.node.cohorts import service as cohorts
+from racoon.node.consent.model import ConsentChanged
 from racoon.node.curation import service as curation
 from racoon.node.deid.derived import DerivedGate
 from racoon.node.deid.service import Deidentifier
@@ -60,11 +62,12 @@ def open_objects(settings: NodeSettings) -> ObjectStore:
 
 
 def open_archive(settings: NodeSettings, database: Database) -> Archive:
-    """Open the archive with everything that listens to what it stores."""
+    """Open the archive with everything that listens to what it stores, and with consent, which every read asks."""
     return Archive(
         database,
         open_objects(settings),
         on_stored=[cohorts.record, count_stored],
+        is_readable=open_consent(settings, database, AuditLog("node")).is_readable,
     )
 
 
@@ -84,14 +87,17 @@ def open_access(settings: NodeSettings, database: Database, audit: AuditLog) -> 
     return ImageAccess(database, audit, may_view(open_decisions(settings, audit)))
 
 
-def open_deletions(settings: NodeSettings, database: Database, audit: AuditLog) -> Deletions:
-    """Open what deletes images, with everything that has to forget with it."""
-    return Deletions(
-        database,
-        open_objects(settings),
-        audit,
-        on_removed=[cohorts.forget],
-    )
+def open_deletions(
+    settings: NodeSettings, database: Database, audit: AuditLog, *, for_withdrawals: bool = False
+) -> Deletions:
+    """Open what deletes images, with everything that has to forget with it.
+
+    Whose subject withdrew has decided: no second person at the site is asked for that.
+    """
+    objects = open_objects(settings)
+    if for_withdrawals:
+        return Deletions(database, objects, audit, on_removed=[cohorts.forget], needs_second_person=False)
+    return Deletions(database, objects, audit, on_removed=[cohorts.forget])
 
 
 def open_pseudonyms(settings: NodeSettings) -> Pseudonymiser:
@@ -147,6 +153,7 @@ class Rooms:
         self.archive = open_archive(settings, self.database)
         self.deletions = open_deletions(settings, self.database, self.audit)
         self.image_access = ImageAccess(self.database, self.audit, may_view(self.approvals))
+        self.erasures = open_deletions(settings, self.database, self.audit, for_withdrawals=True)
         self.spool = Spool(spool_folder(settings.data_directory))
         self.activity = Activity(activity_folder(settings.data_directory))
         self.quarantine = settings.data_directory / "quarantine"
@@ -160,6 +167,7 @@ class Rooms:
         )
         self.pull = PullDesk(settings.pull, settings.data_directory / "pull", self.database, self.audit)
         self.jobs = Jobs(self.database, self.audit, self.approvals, self.gate.announce, self._submit)
+        self.consent = open_consent(settings, self.database, self.audit, jobs=self.jobs)
         self.fhir = Facade(self.archive, self.approvals, fhir_writing(settings))
 
     def ingest_loop(self) -> IngestLoop:
@@ -245,4 +253,8 @@ class Rooms:
         )
 
     def _submit(self, connection: sa.Connection, offer: JobOffer, outcome: Outcome) -> Any:
+        if outcome.consent_number is not None and self.consent.withdrawn_since(
+            connection, outcome.consent_number, offer.study_id, outcome.subjects
+        ):
+            raise ConsentChanged("A subject withdrew while the job ran. It runs again without them.")
         return self.gate.submit(connection, offer, outcome.aggregate, outcome.files)

@@ -175,7 +175,8 @@ def search(
     # One more than asked for tells whether there are others, without counting them.
     rows = connection.execute(statement.order_by(*_order(level)).limit(limit + 1).offset(query.offset)).all()
     more = _count_more(connection, level, statement, query.offset + limit) if len(rows) > limit else 0
-    found = [row for row in rows[:limit] if is_readable(Pseudonym(row.scope_pseudonym))]
+    asked = functools.cache(is_readable)
+    found = [row for row in rows[:limit] if asked(Pseudonym(row.scope_pseudonym))]
     documents = [_document(row, level, returned, base_url) for row in found]
     if query.include_all or query.include - frozenset(returned):
         _add_from_blobs(connection, found, documents, level, query)

@@ -18,6 +18,7 @@ import zstandard
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _store
 from racoon.node.archive.service import Archive
+from racoon.platform.database import Database
 
 PAGE = 50
 """Studies read in one transaction: few enough that their series and headers are small in memory."""
@@ -284,3 +285,18 @@ def devices(archive: Archive) -> list[tuple[str, str]]:
             if name != ("", "") and name not in found and archive.is_readable(Pseudonym(row.pseudonym)):
                 found.add(name)
     return sorted(found)
+
+
+def holdings(database: Database, pseudonym: Pseudonym) -> dict[str, list[str]]:
+    """Return the series of a subject by imaging study, readable or not: what has to go when the subject withdraws.
+
+    For erasing only; it shows no image and nothing of one.
+    """
+    found: dict[str, list[str]] = {}
+    query = sa.select(_STUDY.imaging_study_uid, _SERIES.series_uid).join(
+        _store.series, _SERIES.study_id == _STUDY.id
+    )
+    with database.connect() as connection:
+        for row in connection.execute(query.where(_STUDY.pseudonym == pseudonym).order_by(_SERIES.id)):
+            found.setdefault(row.imaging_study_uid, []).append(row.series_uid)
+    return found

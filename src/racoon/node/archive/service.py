@@ -299,7 +299,10 @@ class Archive:
         ------
         ObjectDamaged
             With ``verify``, if the content is not what was stored.
+        SeriesNotFound
+            If its subject's data may no longer be read, however short ago the row was found.
         """
+        self._require_readable(row)
         data = self._objects.read(row.object_key)
         if len(data) != row.size_bytes or (verify and hashlib.sha256(data).hexdigest() != row.sha256):
             raise ObjectDamaged(
@@ -310,7 +313,12 @@ class Archive:
 
     def open_object(self, row: InstanceRow) -> BinaryIO:
         """Open the file of an instance for streaming."""
+        self._require_readable(row)
         return self._objects.open(row.object_key)
+
+    def _require_readable(self, row: InstanceRow) -> None:
+        if not self._is_readable(row.pseudonym):
+            raise SeriesNotFound("There is no such instance in this archive.")
 
     def content_hash(self, series_uids: Sequence[str]) -> str:
         """SHA-256 over the sorted SHA-256 of all instances of some series: the fingerprint a dataset

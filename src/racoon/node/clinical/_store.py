@@ -6,12 +6,13 @@ A row's key is the token of the resource it came from, so taking the same resour
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from racoon.domain.identity import Pseudonym
 from racoon.platform.database import Json, UtcDateTime, metadata
 
 _METADATA = metadata("node")
@@ -176,6 +177,33 @@ def replace_rows(
 def save_report(connection: sa.Connection, report: dict[str, Any]) -> None:
     """Keep the report of an import."""
     connection.execute(sa.insert(imports).values(report))
+
+
+def load_consents(
+    connection: sa.Connection,
+) -> Iterator[tuple[str, Pseudonym, int | None, dict[str, Any]]]:
+    """Yield key, subject, year of birth where it is known, and content of every Consent."""
+    years = {
+        row.pseudonym: int(row.birth_year)
+        for row in connection.execute(sa.select(subject.c.pseudonym, subject.c.birth_year))
+        if row.birth_year.isdigit()
+    }
+    query = sa.select(resource.c.key, resource.c.pseudonym, resource.c.content).where(
+        resource.c.kind == "Consent"
+    )
+    for row in connection.execute(query.order_by(resource.c.key)):
+        yield row.key, Pseudonym(row.pseudonym), years.get(row.pseudonym), row.content
+
+
+def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
+    """Remove everything of a subject but the Consents, which say why; returns how many rows."""
+    removed = sum(
+        connection.execute(sa.delete(table).where(table.c.pseudonym == pseudonym)).rowcount
+        for table in FLAT.values()
+        if table is not consent_period
+    )
+    statement = sa.delete(resource).where(resource.c.pseudonym == pseudonym, resource.c.kind != "Consent")
+    return removed + connection.execute(statement).rowcount
 
 
 def load_reports(connection: sa.Connection, limit: int = 20) -> list[dict[str, Any]]:

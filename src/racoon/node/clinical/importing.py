@@ -7,11 +7,13 @@ holds one batch.  What is refused is counted by reason; a resource that changed 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from racoon.domain.canonical import content_hash
 from racoon.domain.identity import PatientId
@@ -52,6 +54,10 @@ REASONS = {
     "other_patient": "The resource was another patient's before: a person has to look before it is taken.",
 }
 """Why a resource was not taken."""
+
+
+RowsListener = Callable[[sa.Connection, Collection[str], Mapping[str, Sequence[Mapping[str, Any]]]], None]
+"""Called in the storing transaction with the keys of new or changed resources, and their rows by flat table."""
 
 
 @dataclass
@@ -148,6 +154,8 @@ class Importer:
         Identifier systems that carry the number which is in the images.
     shift_limit_days
         Of the de-identification profile in force: dates move as those of the images.
+    on_stored
+        Listeners that keep their own tables in the storing transaction.
     """
 
     def __init__(
@@ -157,11 +165,13 @@ class Importer:
         *,
         patient_systems: Sequence[str] = (),
         shift_limit_days: int = DEFAULT_DATE_SHIFT_DAYS,
+        on_stored: Sequence[RowsListener] = (),
     ) -> None:
         self._database = database
         self._names = names
         self._systems = tuple(patient_systems)
         self._shift_limit_days = shift_limit_days
+        self._on_stored = tuple(on_stored)
         self._stopped: set[str] = set()
         self._person = lru_cache(maxsize=10_000)(self._find_person)
 
@@ -256,6 +266,8 @@ class Importer:
                 for table, line in rows_of(row["content"], row["key"], row["pseudonym"], medicine):
                     flat.setdefault(table, []).append(line)
             _store.replace_rows(connection, fresh, flat)
+            for listener in self._on_stored:
+                listener(connection, [row["key"] for row in fresh], flat)
             report.stored += len(fresh)
 
     def _link_patients(self, patients: list[Resource], report: ImportReport) -> None:

@@ -321,6 +321,16 @@ class Facade:
                     yield position, resource
 
 
+def consents(connection: sa.Connection) -> Iterator[tuple[str, Pseudonym, int | None, Resource]]:
+    """Yield key, subject, the subject's year of birth and content of every imported Consent, dates not shifted."""
+    yield from _store.load_consents(connection)
+
+
+def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
+    """Remove a subject's clinical course but the Consents, which say why; returns how many rows."""
+    return _store.forget_subject(connection, pseudonym)
+
+
 def load_reports(connection: sa.Connection, limit: int = 20) -> list[dict[str, Any]]:
     """Return the reports of the last imports, newest first."""
     return _store.load_reports(connection, limit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +12,25 @@ from sqlalchemy.dialects import postgresql, sqlite
 from racoon.domain.cohort import CohortDefinition
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive.model import SeriesFacts
-from racoon.node.cohorts._store import mask_fact, series_fact
-from racoon.node.cohorts.model import GENDER_OF_SEX, matching_series, subjects_of
+from racoon.node.cohorts._store import clinical_fact, mask_fact, series_fact
+from racoon.node.cohorts.facts import day_number, facts_of_row
+from racoon.node.cohorts.model import GENDER_OF_SEX, Facts, matching_series, subjects_of
+
+Readable = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]]
+"""Makes the condition, over a column with subjects, that ``consent`` puts on every read."""
+
+
+FACTS = Facts(series_fact, mask_fact, clinical_fact)
 
 
 @dataclass(frozen=True)
 class CohortSeries:
-    """One series of a cohort with the SEG series drawn on it."""
+    """One series of a cohort with the SEG series drawn on it, and its shifted Study Date, ``YYYYMMDD``."""
 
     series_uid: str
     pseudonym: Pseudonym
     mask_series_uids: tuple[str, ...]
+    day_shifted: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,8 @@ def record(connection: sa.Connection, facts: Iterable[SeriesFacts]) -> None:
                 "age_years": fact.age_years,
                 "slice_thickness_mm": fact.slice_thickness_mm,
                 "instance_count": fact.instance_count,
+                "study_date": fact.study_date_shifted,
+                "day_number": day_number(fact.study_date_shifted),
             },
         )
 
@@ -96,20 +106,79 @@ def forget(connection: sa.Connection, removed: Iterable[str], changed: Iterable[
     record(connection, kept)
 
 
-def count_subjects(connection: sa.Connection, definition: CohortDefinition) -> int:
-    """Count the subjects of a cohort, exactly; only ``release`` may let a protected form of it leave."""
-    subjects = subjects_of(definition, series_fact, mask_fact).subquery()
-    return int(connection.execute(sa.select(sa.func.count()).select_from(subjects)).scalar_one())
+def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
+    """Remove all facts of a subject; returns how many rows."""
+    return sum(
+        connection.execute(sa.delete(table).where(table.c.pseudonym == pseudonym)).rowcount
+        for table in (series_fact, mask_fact, clinical_fact)
+    )
 
 
-def select_series(connection: sa.Connection, definition: CohortDefinition) -> list[CohortSeries]:
-    """Return the series of a cohort, each with the masks drawn on it, sorted by UID."""
-    found = connection.execute(matching_series(definition, series_fact, mask_fact)).all()
+def record_clinical(
+    connection: sa.Connection, resource_keys: Collection[str], rows: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> None:
+    """Keep the clinical facts current; the import calls this in the transaction in which it stores.
+
+    Parameters
+    ----------
+    connection
+        The import's open write transaction.
+    resource_keys
+        Resources that are new or changed: what was known of them goes.
+    rows
+        By name of the flat table: rows as ``clinical`` stores them.
+    """
+    keys = sorted(resource_keys)
+    for start in range(0, len(keys), 500):
+        chunk = keys[start : start + 500]
+        connection.execute(sa.delete(clinical_fact).where(clinical_fact.c.resource_key.in_(chunk)))
+    facts = [fact for table, found in rows.items() for row in found for fact in facts_of_row(table, row)]
+    if facts:
+        connection.execute(sa.insert(clinical_fact), facts)
+
+
+def count_subjects(connection: sa.Connection, definition: CohortDefinition, readable: Readable) -> int:
+    """Count the subjects of a cohort, exactly; only ``release`` may let a protected form of it leave.
+
+    Parameters
+    ----------
+    connection
+        Open connection.
+    definition
+        The cohort.
+    readable
+        Condition of ``consent``: who may not be read is not counted.
+    """
+    found = subjects_of(definition, FACTS).subquery()
+    statement = sa.select(sa.func.count()).select_from(found).where(readable(found.c.pseudonym))
+    return int(connection.execute(statement).scalar_one())
+
+
+def members(
+    connection: sa.Connection, definition: CohortDefinition, readable: Readable
+) -> frozenset[Pseudonym]:
+    """Return the readable subjects of a cohort, for ``release``, which counts and compares them and shows none."""
+    found = subjects_of(definition, FACTS).subquery()
+    statement = sa.select(found.c.pseudonym).where(readable(found.c.pseudonym))
+    return frozenset(Pseudonym(name) for name in connection.execute(statement).scalars())
+
+
+def select_series(
+    connection: sa.Connection, definition: CohortDefinition, readable: Readable
+) -> list[CohortSeries]:
+    """Return the readable series of a cohort, each with the masks drawn on it, sorted by UID."""
+    statement = matching_series(definition, FACTS)
+    found = connection.execute(statement.where(readable(series_fact.c.pseudonym))).all()
     masks: dict[str, set[str]] = {}
     for row in connection.execute(sa.select(mask_fact.c.series_uid, mask_fact.c.mask_series_uid).distinct()):
         masks.setdefault(row.series_uid, set()).add(row.mask_series_uid)
     return [
-        CohortSeries(row.series_uid, Pseudonym(row.pseudonym), tuple(sorted(masks.get(row.series_uid, ()))))
+        CohortSeries(
+            row.series_uid,
+            Pseudonym(row.pseudonym),
+            tuple(sorted(masks.get(row.series_uid, ()))),
+            row.study_date,
+        )
         for row in found
     ]
 
@@ -120,6 +189,13 @@ def facts_of_series(connection: sa.Connection, series_uids: Collection[str]) -> 
     wanted = set(series_uids)
     statement = sa.select(columns.series_uid, columns.age_years, columns.gender)
     return [SeriesOfSubject(*row) for row in connection.execute(statement) if row.series_uid in wanted]
+
+
+def days_of_series(connection: sa.Connection, series_uids: Collection[str]) -> dict[str, str]:
+    """Return the shifted Study Date, ``YYYYMMDD``, of some series; those without one are left out."""
+    wanted, columns = set(series_uids), series_fact.c
+    rows = connection.execute(sa.select(columns.series_uid, columns.study_date))
+    return {row.series_uid: row.study_date for row in rows if row.study_date and row.series_uid in wanted}
 
 
 def _upsert(connection: sa.Connection, table: sa.Table, key: tuple[str, ...], values: dict[str, Any]) -> None:

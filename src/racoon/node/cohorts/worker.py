@@ -10,14 +10,22 @@ from racoon.platform.database import Database
 from racoon.protocol.messages import JobOffer
 
 
-def count_handler(database: Database) -> Handler:
-    """Build the handler of ``count`` jobs; the exact count goes to ``release``, which protects it."""
+def count_handler(database: Database, readable: service.Readable) -> Handler:
+    """Build the handler of ``count`` jobs; the exact count goes to ``release``, which protects it.
+
+    Parameters
+    ----------
+    database
+        The node's own.
+    readable
+        Condition of ``consent``.
+    """
 
     def handle(offer: JobOffer, _study: StudyAtSite | None, report: Progress) -> Outcome:
         definition = parse_cohort(offer.parameters["cohort"])
         with database.connect() as connection:
-            count = service.count_subjects(connection, definition)
+            members = service.members(connection, definition, readable)
         report(1, 1, "")
-        return Outcome({"cohort_hash": definition.hash, "count": count})
+        return Outcome({"cohort_hash": definition.hash, "count": len(members), "members": members})
 
     return handle

@@ -7,7 +7,7 @@ import logging
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,11 @@ class Compute:
                 else:
                     used.append(entry)
                 report(number, len(manifest.series), "preparing")
+            kept = {f"{case_name(entry.series_uid)}.npz" for entry in used}
+            for path in folder.glob("*.npz"):
+                # What may no longer be used is not in the dataset any more, and was prepared before.
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
             preparation = Preparation(len(used), len({entry.pseudonym for entry in used}), dict(skipped))
             write_manifest(folder, {"dataset": manifest.hash, "cases": len(used), "skipped": dict(skipped)})
             return folder, preparation
@@ -215,6 +220,35 @@ class Compute:
             _log.warning("a series is not a training case", extra={"reason": error.error_code})
             return error.error_code
         return ""
+
+
+def forget_cases(folder: Path, series_uids: Iterable[str], runs: Iterable[str]) -> int:
+    """Remove the prepared cases of some series, and the folders of finished jobs.
+
+    Parameters
+    ----------
+    folder
+        That of :class:`Compute`.
+    series_uids
+        Series that may no longer be used.
+    runs
+        Ids of finished jobs whose logs and scores speak of their cases one by one.
+
+    Returns
+    -------
+    int
+        Files and folders removed.
+    """
+    removed = 0
+    for uid in series_uids:
+        for path in (folder / "cases").glob(f"*/{case_name(uid)}.npz"):
+            path.unlink(missing_ok=True)
+            removed += 1
+    for run in runs:
+        if (folder / "runs" / run).is_dir():
+            shutil.rmtree(folder / "runs" / run, ignore_errors=True)
+            removed += 1
+    return removed
 
 
 class EngineSeat:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import sqlalchemy as sa
 
 from racoon.domain.dataset import DatasetManifest
@@ -44,6 +46,12 @@ def load(connection: sa.Connection, study_id: str, dataset_hash: str) -> Dataset
     )
     document = connection.execute(statement).scalar()
     return DatasetManifest.from_dict(document) if document else None
+
+
+def load_manifests(connection: sa.Connection) -> Iterator[DatasetManifest]:
+    """Yield every frozen dataset."""
+    for document in connection.execute(sa.select(frozen_dataset.c.manifest)).scalars():
+        yield DatasetManifest.from_dict(document)
 
 
 def load_all(connection: sa.Connection) -> list[sa.Row[tuple[str, ...]]]:

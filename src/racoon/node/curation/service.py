@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
 from racoon.domain.cohort import CohortDefinition
 from racoon.domain.dataset import DatasetManifest, DatasetSeries
-from racoon.errors import Defect
+from racoon.domain.identity import Pseudonym
+from racoon.errors import Defect, Refused
 from racoon.node.archive.service import Archive
 from racoon.node.cohorts import service as cohorts
 from racoon.node.curation import _store
+
+
+class NothingUsable(Refused):
+    """Images match, and consent permits not one of them for the study."""
+
+    code: ClassVar[str] = "curation.nothing_usable"
 
 
 class DatasetMissing(Defect):
@@ -21,8 +29,19 @@ class DatasetMissing(Defect):
     code: ClassVar[str] = "curation.dataset_missing"
 
 
+Usable = Callable[[sa.Connection, str, Sequence[cohorts.CohortSeries]], Collection[str]]
+"""Which of some series a study may use: ``consent`` decides item by item; ``app`` registers it."""
+
+
 def freeze(
-    connection: sa.Connection, archive: Archive, study_id: str, name: str, definition: CohortDefinition
+    connection: sa.Connection,
+    archive: Archive,
+    study_id: str,
+    name: str,
+    definition: CohortDefinition,
+    *,
+    readable: cohorts.Readable,
+    usable: Usable,
 ) -> DatasetManifest:
     """Freeze the series that match a cohort now.
 
@@ -36,12 +55,27 @@ def freeze(
         Study and name of the dataset.
     definition
         Cohort; its imaging criteria choose the series.
+    readable, usable
+        Conditions of ``consent``: on what is read at all, and on each series for this study.
 
     Returns
     -------
     DatasetManifest
         Stored; the same archive content gives the same hash.
+
+    Raises
+    ------
+    NothingUsable
+        When series match, and this study may use none of them.
     """
+    found = cohorts.select_series(connection, definition, readable)
+    permitted = set(usable(connection, study_id, found))
+    if found and not permitted:
+        raise NothingUsable(
+            "This site may use none of the matching images for this study: it has recorded neither consents nor a"
+            " legal basis that permit it.",
+            details={"series": len(found)},
+        )
     manifest = DatasetManifest(
         study_id=study_id,
         name=name,
@@ -53,7 +87,8 @@ def freeze(
                 content_hash=_content_hash(archive, (entry.series_uid, *entry.mask_series_uids)),
                 mask_series_uids=entry.mask_series_uids,
             )
-            for entry in cohorts.select_series(connection, definition)
+            for entry in found
+            if entry.series_uid in permitted
         ),
     )
     _store.save(connection, manifest)
@@ -71,6 +106,15 @@ def load(connection: sa.Connection, study_id: str, dataset_hash: str) -> Dataset
     if manifest is None:
         raise DatasetMissing("No dataset with this hash is frozen for the study at this site.")
     return manifest
+
+
+def datasets_with(connection: sa.Connection, pseudonym: Pseudonym) -> list[tuple[str, str]]:
+    """Return study and hash of every frozen dataset that holds a subject."""
+    return [
+        (manifest.study_id, manifest.hash)
+        for manifest in _store.load_manifests(connection)
+        if any(entry.pseudonym == pseudonym for entry in manifest.series)
+    ]
 
 
 def datasets(connection: sa.Connection) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from racoon.domain.identity import Pseudonym
 from racoon.node.approvals.model import StudyAtSite
 from racoon.protocol.messages import JobOffer
 
@@ -50,10 +51,16 @@ class Outcome:
         Unprotected aggregate of the form its kind has in ``release``.
     files
         Files to travel beside, by name (model weights).
+    consent_number
+        Newest withdrawal the work knew of; who withdrew later may still be in it.
+    subjects
+        Whom it is about; None when it may be anybody.
     """
 
     aggregate: dict[str, Any]
     files: dict[str, bytes] = field(default_factory=dict)
+    consent_number: int | None = None
+    subjects: frozenset[Pseudonym] | None = None
 
 
 Progress = Callable[[int, int, str], None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
 """Progress is for people; more often it would only fill the line."""
+
+TRAINING = "train."
+"""What the kinds of training jobs begin with."""
 
 Announce = Callable[[sa.Connection, str, Message], None]
 """Hands a status message without data to the outgoing line; ``app`` registers it."""
@@ -135,6 +138,16 @@ class Jobs:
                 self._approvals.authorise(connection, job.offer)
             except Refused as error:
                 self._end(connection, job.offer, JobState.REFUSED, error)
+
+    def stop_for_subject(self, connection: sa.Connection, studies: Collection[str]) -> None:
+        """End the running trainings of some studies: one of their subjects withdrew, and a training reads copies."""
+        for job in _store.load_in(connection, (JobState.ACCEPTED, JobState.RUNNING)):
+            if job.offer.study_id in studies and job.offer.kind.startswith(TRAINING):
+                stopped = Refused(
+                    "The data of this site changed while the job ran. Start it again.",
+                    code="jobs.data_changed",
+                )
+                self._end(connection, job.offer, JobState.REFUSED, stopped)
 
     def is_ended(self, job_id: str) -> bool:
         """Tell whether a job was cancelled or has ended; long work asks now and then."""
@@ -248,6 +261,23 @@ class Jobs:
             outcome=outcome,
             details={"kind": offer.kind, "content_hash": offer.content_hash, **details},
         )
+
+
+def trainings(connection: sa.Connection, study_id: str) -> list[str]:
+    """Return the runs that trained on this site's data for a study, sorted."""
+    done = (JobState.ACCEPTED, JobState.RUNNING, JobState.SUCCEEDED)
+    return sorted(
+        {
+            job.offer.run_id
+            for job in _store.load_in(connection, done)
+            if job.offer.study_id == study_id and job.offer.kind.startswith(TRAINING)
+        }
+    )
+
+
+def ended_jobs(connection: sa.Connection, studies: Collection[str]) -> list[str]:
+    """Return the ids of the jobs of some studies that have ended."""
+    return [job.offer.job_id for job in _store.load_in(connection, FINAL) if job.offer.study_id in studies]
 
 
 class _Reporter:

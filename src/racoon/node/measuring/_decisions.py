@@ -144,6 +144,12 @@ def load_decisions(connection: sa.Connection, study_id: str, dataset_hash: str =
     ]
 
 
+def forget_subject(connection: sa.Connection, pseudonym: str) -> int:
+    """Remove every check of a subject; returns how many rows."""
+    statement = sa.delete(measuring_check).where(measuring_check.c.pseudonym == pseudonym)
+    return int(connection.execute(statement).rowcount)
+
+
 def _check_of(row: sa.Row[Any]) -> Check:
     return Check(
         code=row.code,

@@ -170,6 +170,16 @@ def load_findings(connection: sa.Connection, *, study_id: str = "", dataset_hash
     ]
 
 
+def forget_subject(connection: sa.Connection, pseudonym: str, series_uids: Sequence[str]) -> int:
+    """Remove every value of a subject, and what was noted about their series; returns how many rows."""
+    statement = sa.delete(measurement).where(measurement.c.pseudonym == pseudonym)
+    removed = connection.execute(statement).rowcount
+    for uid in series_uids:
+        statement = sa.delete(measuring_finding).where(measuring_finding.c.series_uid == uid)
+        removed += connection.execute(statement).rowcount
+    return removed
+
+
 def _row_of(value: StoredValue) -> dict[str, Any]:
     return {
         "study_id": value.study_id,

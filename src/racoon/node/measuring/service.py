@@ -281,6 +281,12 @@ def _description(task: Task) -> dict[str, Any]:
     }
 
 
+def forget_subject(connection: sa.Connection, pseudonym: Pseudonym, series_uids: Sequence[str]) -> int:
+    """Remove everything measured on a subject; returns how many rows."""
+    removed = _store.forget_subject(connection, pseudonym, series_uids)
+    return removed + _decisions.forget_subject(connection, pseudonym)
+
+
 __all__ = [
     "SOFTWARE",
     "ImageSource",
@@ -294,6 +300,7 @@ __all__ = [
     "decisions",
     "describe",
     "draw",
+    "forget_subject",
     "judge",
     "load_findings",
     "load_value",

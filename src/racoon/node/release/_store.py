@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from racoon.node.release.budget import REMEMBERED, Spent
 from racoon.platform import clock
 from racoon.platform.database import Json, UtcDateTime, metadata
 
@@ -43,6 +45,83 @@ analysed_population = sa.Table(
     sa.Column("subgroup", sa.String(200), nullable=False),
     sa.Column("released_at", UtcDateTime, nullable=False),
 )
+
+
+count_ledger = sa.Table(
+    "count_ledger",
+    metadata("node"),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("requester", sa.String(80), nullable=False),
+    sa.Column("project", sa.String(80), nullable=False, index=True),
+    sa.Column("cohort_hash", sa.String(64), nullable=False),
+    sa.Column("epsilon", sa.String(20), nullable=False),
+    sa.Column("answered_at", UtcDateTime, nullable=False, index=True),
+    sa.Column("near", sa.Boolean, nullable=False),
+    sa.Column("members", sa.LargeBinary),
+)
+"""What each answered count cost, and, for a month, a fingerprint of whom it counted."""
+
+count_hold = sa.Table(
+    "count_hold",
+    metadata("node"),
+    sa.Column("project", sa.String(80), primary_key=True),
+    sa.Column("held_at", UtcDateTime, nullable=False),
+)
+
+
+def spend(connection: sa.Connection, **values: Any) -> None:
+    """Write an answered count; fingerprints older than a month go."""
+    connection.execute(count_ledger.insert().values(**values))
+    connection.execute(
+        sa.update(count_ledger)
+        .where(
+            count_ledger.c.answered_at < values["answered_at"] - REMEMBERED,
+            count_ledger.c.members.is_not(None),
+        )
+        .values(members=None)
+    )
+
+
+def load_spent(connection: sa.Connection, since: datetime, requester: str, project: str) -> list[Spent]:
+    """Load what was answered to a requester or for a project since a moment."""
+    columns = count_ledger.c
+    query = sa.select(
+        columns.requester, columns.project, columns.epsilon, columns.answered_at, columns.near
+    ).where(columns.answered_at > since, sa.or_(columns.requester == requester, columns.project == project))
+    return [Spent(*row) for row in connection.execute(query)]
+
+
+def load_result_sets(connection: sa.Connection, project: str, since: datetime) -> list[bytes]:
+    """Load the fingerprints of a project's counts."""
+    columns = count_ledger.c
+    query = sa.select(columns.members).where(
+        columns.project == project, columns.answered_at > since, columns.members.is_not(None)
+    )
+    return [bytes(found) for found in connection.execute(query).scalars()]
+
+
+def is_held(connection: sa.Connection, project: str) -> bool:
+    """Tell whether the counts of a project wait for a person."""
+    query = sa.select(count_hold.c.project).where(count_hold.c.project == project)
+    return connection.execute(query).first() is not None
+
+
+def hold(connection: sa.Connection, project: str, moment: datetime) -> None:
+    """Hold the counts of a project."""
+    if not is_held(connection, project):
+        connection.execute(count_hold.insert().values(project=project, held_at=moment))
+
+
+def load_holds(connection: sa.Connection) -> list[sa.Row[Any]]:
+    """Load all holds, oldest first."""
+    return list(connection.execute(sa.select(count_hold).order_by(count_hold.c.held_at)))
+
+
+def lift(connection: sa.Connection, project: str) -> bool:
+    """End a hold and forgive what led to it; tell whether there was one."""
+    done = connection.execute(sa.delete(count_hold).where(count_hold.c.project == project)).rowcount == 1
+    connection.execute(sa.update(count_ledger).where(count_ledger.c.project == project).values(near=False))
+    return done
 
 
 def write(connection: sa.Connection, **values: Any) -> int:

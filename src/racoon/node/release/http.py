@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
+from racoon.node.release import counting
 from racoon.node.release.service import ReleaseGate
 from racoon.platform.auth import User, require
 
@@ -24,3 +25,23 @@ def list_releases(
             {**release, "released_at": release["released_at"].isoformat()}
             for release in gate.releases(connection)
         ]
+
+
+@router.get("/holds")
+def list_holds(
+    request: Request,
+    user: Annotated[User, Depends(require("release.read"))],  # noqa: ARG001
+) -> list[dict[str, Any]]:
+    """List the projects whose counts are held, because they nearly repeat each other, until a person has looked."""
+    with request.app.state.database.connect() as connection:
+        return counting.holds(connection)
+
+
+@router.post("/holds/{project}/lift", status_code=204)
+def lift_hold(
+    project: str, request: Request, user: Annotated[User, Depends(require("track.decide"))]
+) -> None:
+    """Let a project count again."""
+    role = ",".join(sorted(user.roles))
+    with request.app.state.database.begin() as connection:
+        counting.lift(connection, request.app.state.audit, project, actor=user.name, actor_role=role)

@@ -19,6 +19,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Zu wenige Personen hinter diesem Ergebnis.",
         "Too few subjects stand behind this result.",
     ),
+    "release.not_available": (
+        "Nicht verfügbar.",
+        "Not available.",
+    ),
     "release.dominance": (
         "Eine einzelne Person würde die Summe beherrschen.",
         "A single subject would dominate the sum.",

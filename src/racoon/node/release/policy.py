@@ -42,6 +42,12 @@ class DisclosurePolicy:
         Largest number of fitted parameters per observation.
     training_minimum_sites, training_minimum_cases
         Smallest number of sites in a training round, and of training cases at this site.
+    counts_per_minute, counts_per_week
+        Distinct feasibility counts that one requester may ask; the same question again is free.
+    epsilon_per_week
+        Privacy loss that one requester, and one project, may cause in a week, as exact decimal text.
+    near_duplicates_per_day
+        More counts of a project in a day that nearly repeat an earlier one are held for a person to look at.
     maximum_update_norm
         Largest L2 norm of a model update; a larger one is refused, not clipped silently.
 
@@ -61,6 +67,10 @@ class DisclosurePolicy:
     training_minimum_sites: int = 3
     training_minimum_cases: int = 20
     maximum_update_norm: float = 1e4
+    counts_per_minute: int = 3
+    counts_per_week: int = 50
+    epsilon_per_week: str = "14"
+    near_duplicates_per_day: int = 5
 
     def __post_init__(self) -> None:
         for name in _AT_LEAST:
@@ -71,6 +81,10 @@ class DisclosurePolicy:
             raise BadPolicy("Shares in the disclosure policy lie above 0 and not above 1.")
         if not 0 < self.maximum_update_norm < float("inf"):
             raise BadPolicy("The disclosure policy needs a finite, positive maximum_update_norm.")
+        if min(self.counts_per_minute, self.counts_per_week, self.near_duplicates_per_day) < 0:
+            raise BadPolicy("Numbers of counts in the disclosure policy are not negative.")
+        if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", self.epsilon_per_week) is None:
+            raise BadPolicy('The disclosure policy needs epsilon_per_week as decimal text such as "14".')
         if (
             re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", self.epsilon) is None
             or not 0 < Fraction(self.epsilon) <= 10
@@ -115,8 +129,18 @@ _AT_LEAST = (
 )
 """Limits for which larger is stricter."""
 
-_AT_MOST = ("dominance_limit", "parameters_per_observation", "maximum_update_norm")
-"""Limits for which smaller is stricter; epsilon, kept as text, belongs here too."""
+_AT_MOST = (
+    "dominance_limit",
+    "parameters_per_observation",
+    "maximum_update_norm",
+    "counts_per_minute",
+    "counts_per_week",
+    "near_duplicates_per_day",
+)
+"""Limits for which smaller is stricter."""
+
+_AT_MOST_TEXT = ("epsilon", "epsilon_per_week")
+"""The same, kept as exact decimal text."""
 
 
 def tighten(base: DisclosurePolicy, site: DisclosurePolicy) -> DisclosurePolicy:
@@ -131,7 +155,7 @@ def tighten(base: DisclosurePolicy, site: DisclosurePolicy) -> DisclosurePolicy:
     """
     limits: dict[str, Any] = {name: max(getattr(base, name), getattr(site, name)) for name in _AT_LEAST}
     limits |= {name: min(getattr(base, name), getattr(site, name)) for name in _AT_MOST}
-    limits["epsilon"] = min(base.epsilon, site.epsilon, key=Fraction)
+    limits |= {name: min(getattr(base, name), getattr(site, name), key=Fraction) for name in _AT_MOST_TEXT}
     version = base.version if base == site else f"{base.version}+site.{site.version}"
     return DisclosurePolicy(version=version, **limits)
 
@@ -141,5 +165,5 @@ def is_at_least_as_strict(policy: DisclosurePolicy, base: DisclosurePolicy) -> b
     return (
         all(getattr(policy, name) >= getattr(base, name) for name in _AT_LEAST)
         and all(getattr(policy, name) <= getattr(base, name) for name in _AT_MOST)
-        and Fraction(policy.epsilon) <= Fraction(base.epsilon)
+        and all(Fraction(getattr(policy, name)) <= Fraction(getattr(base, name)) for name in _AT_MOST_TEXT)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -12,11 +11,11 @@ from racoon.domain.canonical import content_hash
 from racoon.errors import Refused
 from racoon.node.link.service import Outbox
 from racoon.node.release import _store
+from racoon.node.release.counting import answer_count
 from racoon.node.release.jobs import PROTECT
 from racoon.node.release.model import Released
 from racoon.node.release.policy import DisclosurePolicy
 from racoon.node.release.populations import near_duplicates, population_hash
-from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.protocol.messages import (
     AuditAnchor,
@@ -30,6 +29,7 @@ from racoon.protocol.messages import (
     JobResult,
     Message,
     SiteStanding,
+    SubjectWithdrawn,
     Suppression,
     TrackChanged,
 )
@@ -44,8 +44,11 @@ STATUS_MESSAGES: Mapping[str, type[Message]] = {
     "job.failed": JobFailed,
     "envelope.rejected": EnvelopeRejected,
     "audit.anchor": AuditAnchor,
+    "subject.withdrawn": SubjectWithdrawn,
 }
-"""White list of messages without data; everything else leaves as the result of a job, through its rules."""
+"""White list of messages without data; everything else leaves as the result of a job, through its rules.
+
+A tombstone names a subject by the pseudonym of one study: whoever holds that subject's data has to know which."""
 
 
 class ReleaseRefused(Refused):
@@ -118,7 +121,14 @@ class ReleaseGate:
         if protect is None:
             raise ReleaseRefused("No disclosure rules exist for this kind of job; nothing leaves.")
         if offer.kind == "count":
-            released = self._answer(connection, aggregate)
+            released = answer_count(
+                connection,
+                aggregate,
+                self.policy,
+                self._audit,
+                requester=str(offer.parameters.get("requester", ""))[:80],
+                project=offer.study_id,
+            )
         elif offer.kind == "analyse":
             released = self._analyse(connection, offer, aggregate)
         else:
@@ -204,22 +214,3 @@ class ReleaseGate:
                     subgroup=name[:200],
                 )
         return released
-
-    def _answer(self, connection: sa.Connection, aggregate: Mapping[str, Any]) -> Released:
-        """Answer a feasibility question; asked again in the same epoch it gets the same answer, not new noise."""
-        epoch = index_epoch(clock.now())
-        stored = _store.load_answer(connection, str(aggregate["cohort_hash"]), epoch)
-        if stored is not None:
-            return Released(stored)
-        released = PROTECT["count"](aggregate, self.policy)
-        _store.save_answer(connection, str(aggregate["cohort_hash"]), epoch, released.payload)
-        return released
-
-
-def index_epoch(moment: datetime) -> str:
-    """Return the epoch in which the same question gets the same answer: the ISO week.
-
-    A new epoch per change of the index would let one new patient be seen by asking before and after.
-    """
-    year, week, _ = moment.isocalendar()
-    return f"{year}-W{week:02d}"

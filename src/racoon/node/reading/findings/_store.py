@@ -98,6 +98,12 @@ def load_of_study(connection: sa.Connection, imaging_study_uid: str) -> list[Sto
     return [_stored_of(row) for row in connection.execute(query)]
 
 
+def forget_subject(connection: sa.Connection, pseudonym: str) -> int:
+    """Remove every revision of a subject's findings; returns how many rows."""
+    statement = sa.delete(reading_finding).where(reading_finding.c.pseudonym == pseudonym)
+    return int(connection.execute(statement).rowcount)
+
+
 def _stored_of(row: sa.Row[Any]) -> StoredFinding:
     place = Place(
         imaging_study_uid=row.imaging_study_uid,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from racoon import __version__
 from racoon.domain.finding import Finding, Quantity
 from racoon.domain.identity import Pseudonym
@@ -20,6 +22,11 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
+
+
+def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
+    """Remove the findings of a subject in all their revisions; returns how many rows."""
+    return _store.forget_subject(connection, pseudonym)
 
 
 class Findings:

@@ -127,5 +127,5 @@ def read_overlays(request: Request, series: Uid, index: Annotated[int, Path(ge=0
     return Response(
         json.dumps(found, separators=(",", ":")),
         media_type="application/json",
-        headers={"Cache-Control": "private, max-age=300"},
+        headers={"Cache-Control": "no-store"},
     )

@@ -41,6 +41,12 @@ def load(
     ).one_or_none()
 
 
+def forget_subject(connection: sa.Connection, pseudonym: str) -> int:
+    """Remove a subject's reports; returns how many rows."""
+    statement = sa.delete(reading_report).where(reading_report.c.pseudonym == pseudonym)
+    return int(connection.execute(statement).rowcount)
+
+
 def save(connection: sa.Connection, report: StoredReport) -> None:
     """Insert or replace the row of a report."""
     values = {

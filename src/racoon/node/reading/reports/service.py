@@ -291,3 +291,8 @@ class Reports:
 
 def _state(report: StoredReport, evaluation: Evaluation) -> ReportState:
     return ReportState(replace(report, items=evaluation.items), evaluation.hidden, evaluation.problems)
+
+
+def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
+    """Remove the reports on a subject; returns how many rows."""
+    return _store.forget_subject(connection, pseudonym)

@@ -1,0 +1,78 @@
+"""Erases a subject at this node after a withdrawal: every room forgets, then it is looked whether anything is left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from racoon.node.app.rooms import Rooms
+from racoon.node.archive.deletion import DeletionState
+from racoon.node.archive.records import holdings
+from racoon.node.clinical import service as clinical
+from racoon.node.cohorts import service as cohorts
+from racoon.node.compute.service import forget_cases
+from racoon.node.consent.model import EVERYTHING, Withdrawal
+from racoon.node.consent.real_days import RealDays
+from racoon.node.consent.settling import Settlement
+from racoon.node.jobs.service import ended_jobs
+from racoon.node.measuring import service as measuring
+from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.node.reading.findings import service as findings
+from racoon.node.reading.reports import service as reports
+
+
+def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
+    """Build what carries withdrawals to their end; it needs the door to who is who, to name a subject per study."""
+    days = RealDays(names, rooms.settings.deid.in_force().date_shift_limit_days)
+    return Settlement(
+        rooms.database,
+        rooms.audit,
+        days,
+        erase=lambda item: erase(rooms, item),
+        has_images=lambda pseudonym: bool(holdings(rooms.database, pseudonym)),
+        announce=lambda connection, message: rooms.gate.announce(connection, "subject.withdrawn", message),
+    )
+
+
+def erase(rooms: Rooms, withdrawal: Withdrawal) -> dict[str, Any]:
+    """Remove a subject from every room; a subject who left one study only, from what was prepared for that study.
+
+    Returns
+    -------
+    dict
+        Proofs of the deletions, rows removed by room, and what was found afterwards.
+    """
+    pseudonym = withdrawal.pseudonym
+    studies = {item.study_id for item in withdrawal.affected}
+    held = holdings(rooms.database, pseudonym)
+    series_uids = [uid for found in held.values() for uid in found]
+    with rooms.database.begin() as connection:
+        rooms.jobs.stop_for_subject(connection, studies)
+        runs = ended_jobs(connection, studies)
+    prepared = forget_cases(rooms.settings.data_directory / "compute", series_uids, runs)
+    if withdrawal.scope != EVERYTHING:
+        return {"prepared_cases": prepared}
+    deletions = [
+        rooms.erasures.request(
+            imaging_study_uid,
+            reason=f"withdrawal {withdrawal.withdrawal_id}",
+            actor=withdrawal.recorded_by,
+            actor_role=withdrawal.recorded_role,
+        )
+        for imaging_study_uid in held
+    ]
+    with rooms.database.begin() as connection:
+        rows = {
+            "cohorts": cohorts.forget_subject(connection, pseudonym),
+            "measuring": measuring.forget_subject(connection, pseudonym, series_uids),
+            "findings": findings.forget_subject(connection, pseudonym),
+            "reports": reports.forget_subject(connection, pseudonym),
+            "clinical": clinical.forget_subject(connection, pseudonym),
+        }
+    rooms.database.forget_deleted_pages()
+    return {
+        "deletions": [item.proof_hash for item in deletions if item.state is DeletionState.DONE],
+        "imaging_studies": len(held),
+        "rows": rows,
+        "prepared_cases": prepared,
+        "left": {"imaging_studies": len(holdings(rooms.database, pseudonym))},
+    }

@@ -1,0 +1,46 @@
+"""Days of acquisition before they were shifted, and names of subjects in one study: for who holds the door."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from racoon.domain.identity import Pseudonym
+from racoon.node.consent.model import Item
+from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, UnknownPseudonym
+from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.standards.dicom.dates import parse_date
+
+
+class RealDays:
+    """Days of acquisition before they were shifted; for processes that hold the door to who is who.
+
+    Parameters
+    ----------
+    names
+        The door.
+    shift_limit_days
+        Of the de-identification profile in force.
+    """
+
+    def __init__(self, names: Pseudonymiser, shift_limit_days: int) -> None:
+        self._names = names
+        self._limit = shift_limit_days
+
+    def acquired(self, item: Item) -> date | None:
+        """Return the day of an image, or None where it cannot be told."""
+        shifted = parse_date(item.day_shifted)
+        if shifted is None:
+            return None
+        try:
+            patient = self._names.reveal(item.pseudonym, ARCHIVE_DOMAIN)
+        except UnknownPseudonym:
+            return None
+        return shifted - timedelta(days=self._names.date_shift_days(patient, limit_days=self._limit))
+
+    def study_pseudonym(self, pseudonym: Pseudonym, study_id: str) -> str:
+        """Return the name a subject has in one study only, for those outside."""
+        try:
+            return str(self._names.pseudonym(self._names.reveal(pseudonym, ARCHIVE_DOMAIN), study_id))
+        except UnknownPseudonym:
+            # Nobody recorded a patient, as for an object that came de-identified: a token as stable and as blind.
+            return f"T-{self._names.token(f'subject/{pseudonym}', study_id)}"
