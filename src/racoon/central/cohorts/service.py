@@ -77,7 +77,7 @@ class Cohorts:
             if job["state"] == JobState.SUCCEEDED
             and job["result"]
             # A site that says "not available" is silent, not small.
-            and job["result"]["payload"].get("count") is not None
+            and job["result"]["payload"].get("count", "") is not None
         ]
         combined = combine(answers, [job["site"] for job in run["jobs"]])
         return {"run_id": run_id, "state": run["state"], "created_at": run["created_at"], **to_dict(combined)}

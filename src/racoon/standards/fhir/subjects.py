@@ -5,6 +5,7 @@ Nothing here can name a person: a subject has a pseudonym, a gender and at most 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ from racoon.standards.fhir.building import (
     resource_id,
 )
 from racoon.standards.fhir.imaging import Writing
+
+_YEAR = re.compile(r"[12][0-9]{3}")
 
 OBSERVATION_VALUE = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 
@@ -64,7 +67,7 @@ def patient(subject: SubjectFacts, writing: Writing, updated: datetime | None = 
                 identifier(writing.pseudonym_system, subject.pseudonym, coding(OBSERVATION_VALUE, "PSEUDED"))
             ],
             "gender": GENDER_OF_SEX.get(subject.sex, "unknown"),
-            "birthDate": subject.birth_year if subject.birth_year.isdigit() else None,
+            "birthDate": subject.birth_year if _YEAR.fullmatch(subject.birth_year) else None,
         }
     )
 

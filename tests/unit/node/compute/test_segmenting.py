@@ -14,6 +14,7 @@ pytest.importorskip("torch", reason='needs the extra: pip install "racoon[learni
 
 from racoon.cli import main
 from racoon.domain.coding import Code
+from racoon.domain.consent import ARCHIVE
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Role
 from racoon.domain.plan import TrainingPlan
@@ -24,6 +25,7 @@ from racoon.learning.inference import golden_example
 from racoon.learning.packages import PackageRefused, write_package
 from racoon.learning.training import train_local
 from racoon.node.app.administration import prepare
+from racoon.node.app.permission import open_consent
 from racoon.node.app.rooms import open_archive, open_decisions
 from racoon.node.app.segmenting import made_here
 from racoon.node.archive.derived import DerivedObjects
@@ -32,6 +34,7 @@ from racoon.node.archive.service import Archive
 from racoon.node.compute import segmenting as module
 from racoon.node.compute.segmenting import Segmenting
 from racoon.node.compute.service import Compute
+from racoon.node.consent.model import basis_of
 from racoon.node.curation import _store as curation_store
 from racoon.node.settings import load_node_settings
 from racoon.platform.audit import AuditLog
@@ -223,7 +226,12 @@ def node_with(folder: Path, track: str, central: str) -> Path:
         with database.begin() as connection:
             approvals.receive_state(connection, message)
 
+    consent = open_consent(settings, database, AuditLog("node"))
+    basis = {"kind": "synthetic", "document": "invented people", "scope": "all", "approved_by": "A. Amt"}
     with database.begin() as connection:
+        consent.record_basis(
+            connection, basis_of({"study_id": ARCHIVE, **basis}), actor="test", actor_role="test"
+        )
         curation_store.save(connection, frozen)
         offer = StudyOffer(
             study_id="study-1",
