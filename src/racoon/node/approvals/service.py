@@ -11,12 +11,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.domain.canonical import canonical_json
 from racoon.domain.governance.approval import RENEWABLE, Approval, ApprovalKind, Purpose, newest
-from racoon.domain.governance.machine import Transition, TransitionRefused
+from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.identity import Role
 from racoon.domain.study import StudyDefinition
 from racoon.errors import Defect
 from racoon.node.approvals import _store
+from racoon.node.approvals._steps import check_renewal, first_role, track_message
 from racoon.node.approvals.model import (
     WAITING_VERSIONS,
     NotApproved,
@@ -37,7 +38,6 @@ from racoon.protocol.messages import (
     StudyOffer,
     StudyReminder,
     StudyState,
-    TrackChanged,
 )
 
 Announce = Callable[[sa.Connection, str, Message], None]
@@ -216,7 +216,7 @@ class Approvals:
             facts=facts,
             previous_actor=study.last_actor,
         )
-        role = _first(row.roles & set(roles))
+        role = first_role(row.roles & set(roles))
         self._check_version(study, version)
         now = clock.now()
         vote = str(artefacts["vote"]) if target == "uac_vote" else study.vote
@@ -230,7 +230,7 @@ class Approvals:
         if approval is not None:
             self._sign(connection, approval)
         self._write_audit(connection, actor, role, "track.decide", study, "success", target=target)
-        self._announce(connection, "track.changed", _message(study, target, role, now, artefacts))
+        self._announce(connection, "track.changed", track_message(study, target, role, now, artefacts))
         self._changed(connection, study)
         return self._again(connection, study)
 
@@ -258,9 +258,9 @@ class Approvals:
         if target is None or kind not in newest(self.records(connection, study).approvals):
             raise TransitionRefused("There is no such approval to renew here.", code="track.renew")
         row = next(row for row in SITE_TRACK_TABLE.transitions if row.target == target)
-        _check_renewal(row, study, actor, roles, artefacts)
+        check_renewal(row, study, actor, roles, artefacts)
         self._check_version(study, version)
-        role, now = _first(row.roles & set(roles)), clock.now()
+        role, now = first_role(row.roles & set(roles)), clock.now()
         approval = grant(study, target, vote=study.vote, artefacts=artefacts, actor=actor, role=role, now=now)
         assert approval is not None
         noted = {**artefacts, "renewed": kind.value}
@@ -286,7 +286,9 @@ class Approvals:
         self, connection: sa.Connection, study: StudyAtSite, target: str, actor: str, roles: Collection[Role]
     ) -> None:
         """Write into the audit that somebody tried a step and was refused; a transaction of its own."""
-        self._write_audit(connection, actor, _first(roles), "track.decide", study, "refused", target=target)
+        self._write_audit(
+            connection, actor, first_role(roles), "track.decide", study, "refused", target=target
+        )
 
     def authorise(self, connection: sa.Connection, offer: JobOffer) -> StudyAtSite | None:
         """Check a job against the site's own records.
@@ -423,40 +425,3 @@ class Approvals:
             outcome=outcome,
             details={"study_hash": study.study_hash, "from": study.track_state, **details},
         )
-
-
-def _first(roles: Collection[Role]) -> str:
-    return min(roles, default="none")
-
-
-def _check_renewal(
-    row: Transition,
-    study: StudyAtSite,
-    actor: str,
-    roles: Collection[Role],
-    artefacts: dict[str, Any],
-) -> None:
-    SITE_TRACK_TABLE.check(
-        row.source,
-        row.target,
-        actor=actor,
-        roles=roles,
-        artefacts=artefacts,
-        facts={"vote": "yes", "dataset_hash": study.dataset_hash},
-        previous_actor=study.last_actor,
-    )
-
-
-def _message(
-    study: StudyAtSite, target: str, role: str, decided_at: datetime, artefacts: dict[str, Any]
-) -> TrackChanged:
-    return TrackChanged(
-        study_id=study.study_id,
-        study_hash=study.study_hash,
-        source=study.track_state,
-        target=target,
-        actor_role=role,
-        decided_at=decided_at,
-        public_reason=str(artefacts.get("public_reason", ""))[:500],
-        version=study.version + 1,
-    )
