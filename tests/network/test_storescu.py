@@ -98,6 +98,7 @@ def test_what_leaves_the_node_is_only_what_the_protocol_names(light_demo: LiveDe
     connection.close()
     assert {kind for kind, _ in sent} <= {
         "heartbeat",
+        "study.standing",
         "track.changed",
         "job.accepted",
         "job.progress",
