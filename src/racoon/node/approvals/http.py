@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -97,27 +100,37 @@ def show_study(
         }
 
 
-@router.post("/{study_id}/track")
-def decide(study_id: str, decision: Decision, request: Request, user: Decider) -> dict[str, Any]:
-    """Take one step of the site's track; refused steps are audited too."""
+@contextmanager
+def _refusals_kept(
+    request: Request, user: User, study_id: str, study_hash: str | None, what: str
+) -> Iterator[sa.Connection]:
+    """Give a transaction for a decision; a refused one is undone and audited in a transaction of its own."""
     approvals: Approvals = request.app.state.approvals
     database = request.app.state.database
     try:
         with database.begin() as connection:
-            study = approvals.decide(
-                connection,
-                approvals.current(connection, study_id, decision.study_hash),
-                decision.target,
-                actor=user.name,
-                roles=user.roles,
-                artefacts=decision.artefacts,
-                version=decision.version,
-            )
+            yield connection
     except Refused:
         with database.begin() as connection:
-            study = approvals.current(connection, study_id, decision.study_hash)
-            approvals.record_refusal(connection, study, decision.target, user.name, user.roles)
+            study = approvals.current(connection, study_id, study_hash)
+            approvals.record_refusal(connection, study, what, user.name, user.roles)
         raise
+
+
+@router.post("/{study_id}/track")
+def decide(study_id: str, decision: Decision, request: Request, user: Decider) -> dict[str, Any]:
+    """Take one step of the site's track; refused steps are audited too."""
+    approvals: Approvals = request.app.state.approvals
+    with _refusals_kept(request, user, study_id, decision.study_hash, decision.target) as connection:
+        study = approvals.decide(
+            connection,
+            approvals.current(connection, study_id, decision.study_hash),
+            decision.target,
+            actor=user.name,
+            roles=user.roles,
+            artefacts=decision.artefacts,
+            version=decision.version,
+        )
     return describe(study)
 
 
@@ -125,23 +138,16 @@ def decide(study_id: str, decision: Decision, request: Request, user: Decider) -
 def renew(study_id: str, renewal: Renewal, request: Request, user: Decider) -> dict[str, Any]:
     """Give an approval again, usually with a later last day; refused attempts are audited too."""
     approvals: Approvals = request.app.state.approvals
-    database = request.app.state.database
-    try:
-        with database.begin() as connection:
-            study = approvals.renew(
-                connection,
-                approvals.current(connection, study_id, renewal.study_hash),
-                renewal.kind,
-                actor=user.name,
-                roles=user.roles,
-                artefacts=renewal.artefacts,
-                version=renewal.version,
-            )
-    except Refused:
-        with database.begin() as connection:
-            study = approvals.current(connection, study_id, renewal.study_hash)
-            approvals.record_refusal(connection, study, renewal.kind.value, user.name, user.roles)
-        raise
+    with _refusals_kept(request, user, study_id, renewal.study_hash, renewal.kind.value) as connection:
+        study = approvals.renew(
+            connection,
+            approvals.current(connection, study_id, renewal.study_hash),
+            renewal.kind,
+            actor=user.name,
+            roles=user.roles,
+            artefacts=renewal.artefacts,
+            version=renewal.version,
+        )
     return describe(study)
 
 
