@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from racoon.domain.identity import Role
 from racoon.node.archive.derived import DerivedObjects
@@ -21,7 +18,7 @@ from racoon.node.deid.derived import DerivedGate
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import install_accounts
 from racoon.platform.http import create_app
-from tests.waiting import eventually
+from racoon.platform.http.serving import Listener, serve_in_thread
 
 PASSWORD = "a long enough password"
 
@@ -56,16 +53,7 @@ def serving(archive: Archive, folder: Path) -> Iterator[DicomwebServer]:
     app.state.archive, app.state.audit = archive, AuditLog("node")
     app.state.derived = DerivedObjects(archive, clean, app.state.audit)
     app.include_router(router)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        port = listener.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="off"))
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        eventually(lambda: server.started)
-        root = f"http://127.0.0.1:{port}"
+    with serve_in_thread([Listener(app, "127.0.0.1", 0)]) as (listener,):
+        root = f"http://127.0.0.1:{listener.port}"
         answer = httpx.post(f"{root}/api/session", json={"username": "rita", "password": PASSWORD})
         yield DicomwebServer(root, answer.json()["token"])
-        server.should_exit = True
-        thread.join(20)

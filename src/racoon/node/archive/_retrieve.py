@@ -13,6 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, HTJ2KLossless
 
 from racoon.node.archive.model import InstanceRow, SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.platform.http.direct import Piece
 from racoon.standards.dicom.pixels import decode_frame, frame_count
 from racoon.standards.dicom.transcoding import (
     NOT_COMPRESSED,
@@ -22,7 +23,7 @@ from racoon.standards.dicom.transcoding import (
     in_htj2k,
     uncompressed,
 )
-from racoon.standards.dicomweb import dicom_json, media
+from racoon.standards.dicomweb import dicom_json, media, multipart
 from racoon.standards.dicomweb.multipart import Part
 from racoon.standards.dicomweb.query import BadQuery
 
@@ -44,6 +45,17 @@ def stream_object(archive: Archive, row: InstanceRow) -> Iterator[bytes]:
     with archive.open_object(row) as stream:
         while chunk := stream.read(CHUNK_BYTES):
             yield chunk
+
+
+def stored_parts(archive: Archive, rows: Sequence[InstanceRow], boundary: str) -> Iterator[Piece]:
+    """Yield a multipart body of whole objects as they are stored: heads as bytes, objects as open files."""
+    line_end = b""
+    for row in rows:
+        kind = f"{media.DICOM}; transfer-syntax={row.transfer_syntax_uid}"
+        yield line_end + multipart.head(kind, {}, boundary)
+        yield archive.open_object(row)
+        line_end = b"\r\n"
+    yield line_end + multipart.end(boundary)
 
 
 def object_content(archive: Archive, row: InstanceRow, transfer_syntax: str) -> tuple[Iterator[bytes], str]:

@@ -41,6 +41,7 @@ from racoon.node.archive._requests import (
 from racoon.node.archive._search import COUNTED_RESULTS, Level, Scope, search
 from racoon.node.archive.model import InstanceRow
 from racoon.platform.auth import User
+from racoon.platform.http.direct import PiecesResponse
 from racoon.standards.dicomweb import media, multipart
 from racoon.standards.dicomweb.query import parse_query
 
@@ -188,23 +189,28 @@ def _objects(request: Request, user: User, rows: Sequence[InstanceRow]) -> Respo
             headers["Warning"] = f'299 racoon: "{left_out} objects cannot be given in this transfer syntax"'
             status, rows = 206, given
 
+    boundary = multipart.new_boundary()
+    kind = multipart.content_type(media.DICOM, boundary)
+    if all(wanted.transfer_syntax in ("", "*", row.transfer_syntax_uid) for row in rows):
+        # The index knows how long each object is, so the files may go out as they lie.
+        sizes = [
+            (f"{media.DICOM}; transfer-syntax={row.transfer_syntax_uid}", row.size_bytes) for row in rows
+        ]
+        return PiecesResponse(
+            _retrieve.stored_parts(archive, rows, boundary),
+            multipart.length_of(sizes, boundary),
+            status_code=status,
+            headers=headers,
+            media_type=kind,
+        )
+
     def parts() -> Iterator[multipart.Part]:
         for row in rows:
             content, syntax = _retrieve.object_content(archive, row, wanted.transfer_syntax)
             yield multipart.Part(f"{media.DICOM}; transfer-syntax={syntax}", content)
 
-    boundary = multipart.new_boundary()
-    if all(wanted.transfer_syntax in ("", "*", row.transfer_syntax_uid) for row in rows):
-        # The index knows how long each object is, so the client may be told and nothing is wrapped in chunks.
-        sizes = [
-            (f"{media.DICOM}; transfer-syntax={row.transfer_syntax_uid}", row.size_bytes) for row in rows
-        ]
-        headers["Content-Length"] = str(multipart.length_of(sizes, boundary))
     return StreamingResponse(
-        multipart.write(parts(), boundary),
-        status_code=status,
-        media_type=multipart.content_type(media.DICOM, boundary),
-        headers=headers,
+        multipart.write(parts(), boundary), status_code=status, media_type=kind, headers=headers
     )
 
 

@@ -1,40 +1,46 @@
-"""Who is at the other end of a TLS connection: hands the client's certificate to the application."""
+"""What the application may ask of its connection: the client's certificate, and a direct way for files."""
 
 from __future__ import annotations
 
+import functools
 import ssl
 from asyncio import BaseTransport
-from typing import cast
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from racoon.platform.http import direct
+
 EXTENSION = "racoon.peer_certificate"
 """Key in ``scope["extensions"]``; the value is the certificate in DER."""
 
 
-class PeerCertificateProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 protocol that also puts the client's certificate into the scope.
+class ConnectionProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 protocol that also puts into the scope what only the connection knows.
 
-    The server verified the certificate against the listener's authority during the handshake, before any byte
-    of HTTP; without a client certificate the extension is absent.
+    Over TLS it is the client's certificate: the server verified it against the listener's authority during the
+    handshake, before any byte of HTTP; without a client certificate the extension is absent.  Over plain TCP it is
+    the direct way for files (:mod:`racoon.platform.http.direct`).
     """
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Remember the certificate of this connection for all its requests."""
-        super().connection_made(transport)  # type: ignore[arg-type]
+        """Remember what this connection offers to all its requests."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # asyncio's base is wider than uvicorn's
+        extensions: dict[str, Any] = {}
         tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
-        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-        if not certificate:
-            return
+        if tls is None:
+            extensions[direct.EXTENSION] = functools.partial(direct.send_pieces, self)
+        elif certificate := tls.getpeercert(binary_form=True):
+            extensions[EXTENSION] = certificate
         inner = self.app
 
-        async def with_peer(scope: Scope, receive: Receive, send: Send) -> None:
-            scope.setdefault("extensions", {})[EXTENSION] = certificate
+        async def with_extensions(scope: Scope, receive: Receive, send: Send) -> None:
+            scope.setdefault("extensions", {}).update(extensions)
             await inner(scope, receive, send)
 
-        self.app = with_peer
+        self.app = with_extensions
 
 
 def peer_certificate(request: Request) -> bytes | None:

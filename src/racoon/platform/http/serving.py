@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from racoon.platform.certificates import TlsFiles
-from racoon.platform.http.peer import PeerCertificateProtocol
+from racoon.platform.http.peer import ConnectionProtocol
 from racoon.platform.settings import ConfigurationError
 
 _log = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ def _config(listener: Listener, lifespan: str) -> uvicorn.Config:
         listener.app,
         host=listener.host,
         port=listener.port,
-        http=PeerCertificateProtocol,
+        http=ConnectionProtocol,
         ws="none",
         loop="asyncio",
         lifespan="on" if lifespan == "on" else "off",

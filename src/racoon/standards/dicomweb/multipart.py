@@ -58,32 +58,34 @@ def write(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
 
 def _pieces(parts: Iterable[Part], boundary: str) -> Iterator[bytes]:
     for part in parts:
-        yield _head(part.content_type, part.headers, boundary)
+        yield head(part.content_type, part.headers, boundary)
         yield from part.content
         yield b"\r\n"
-    yield _end(boundary)
+    yield end(boundary)
 
 
-def _head(content_type: str, headers: Mapping[str, str], boundary: str) -> bytes:
+def head(content_type: str, headers: Mapping[str, str], boundary: str) -> bytes:
+    """What stands before the content of a part."""
     lines = [f"--{boundary}", f"Content-Type: {content_type}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
-def _end(boundary: str) -> bytes:
+def end(boundary: str) -> bytes:
+    """What stands behind the last part."""
     return f"--{boundary}--\r\n".encode("ascii")
 
 
 def length_of(parts: Iterable[tuple[str, int]], boundary: str) -> int:
-    """Length of the body that :func:`write` makes of parts without further headers.
+    """Length of a whole body of parts without further headers.
 
     Parameters
     ----------
     parts
         Media type and size in bytes of each.
     """
-    sizes = [len(_head(content_type, {}, boundary)) + size + 2 for content_type, size in parts]
-    return sum(sizes) + len(_end(boundary))
+    sizes = [len(head(content_type, {}, boundary)) + size + 2 for content_type, size in parts]
+    return sum(sizes) + len(end(boundary))
 
 
 def boundary_of(header: str) -> str:
