@@ -177,7 +177,8 @@ def search(
     more = _count_more(connection, level, statement, query.offset + limit) if len(rows) > limit else 0
     asked = functools.cache(is_readable)
     found = [row for row in rows[:limit] if asked(Pseudonym(row.scope_pseudonym))]
-    documents = [_document(row, level, returned, base_url) for row in found]
+    layout = _layout(returned)
+    documents = [_document(row, level, layout, base_url) for row in found]
     if query.include_all or query.include - frozenset(returned):
         _add_from_blobs(connection, found, documents, level, query)
     return Page(documents, more)
@@ -229,6 +230,8 @@ def _returned_columns(level: Level, scope: Scope, query: Query) -> dict[str, sa.
                 wanted[keyword] = column
     return wanted
 
+
+_LEFT_OUT = object()
 
 _BLANKED = frozenset(
     {
@@ -323,28 +326,58 @@ def _key_and_vr(keyword: str) -> tuple[str, str]:
     return tag_key(keyword), dictionary_VR(keyword)
 
 
-def _document(
-    row: sa.Row[Any], level: Level, returned: Mapping[str, sa.Column[Any]], base_url: str
-) -> JsonDataset:
-    values = row._mapping
-    document: JsonDataset = {}
-    for keyword in returned:
-        value = values[keyword]
-        if keyword == "NumberOfFrames" and value == 1:
-            continue
-        key, vr = _key_and_vr(keyword)
-        document[key] = element(vr, value)
+@dataclass(frozen=True)
+class _Layout:
+    """What each result of a page is made of, worked out once for the page.
+
+    Parameters
+    ----------
+    elements
+        Key, value representation and place of each element in key order; places behind the row's columns are those
+        of the modalities, the address and the availability.
+    columns
+        Columns of the row that are attributes.
+    frames
+        Place of NumberOfFrames, -1 without it: a single frame is not mentioned.
+    """
+
+    elements: tuple[tuple[str, str, int], ...]
+    columns: int
+    frames: int
+
+
+def _layout(returned: Iterable[str]) -> _Layout:
+    keywords = list(returned)
+    extra = ["ModalitiesInStudy"] if "StudyInstanceUID" in keywords else [""]
+    named = [*keywords, *extra, "RetrieveURL", "InstanceAvailability"]
+    elements = sorted((*_key_and_vr(keyword), place) for place, keyword in enumerate(named) if keyword)
+    frames = keywords.index("NumberOfFrames") if "NumberOfFrames" in keywords else -1
+    return _Layout(tuple(elements), len(keywords), frames)
+
+
+def _document(row: sa.Row[Any], level: Level, layout: _Layout, base_url: str) -> JsonDataset:
     address = f"{base_url}/studies/{row.scope_study_uid}"
-    if "StudyInstanceUID" in returned:
-        found = [item for item in row.scope_modalities.split(SEGMENT_SEPARATOR) if item]
-        document[_key_and_vr("ModalitiesInStudy")[0]] = element("CS", *found)
     if level is not Level.STUDY:
         address += f"/series/{row.scope_series_uid}"
     if level is Level.INSTANCE:
         address += f"/instances/{row.scope_instance_uid}"
-    document[_key_and_vr("RetrieveURL")[0]] = element("UR", address)
-    document[_key_and_vr("InstanceAvailability")[0]] = element("CS", "ONLINE")
-    return dict(sorted(document.items()))
+    values = [*row[: layout.columns], row.scope_modalities, address, "ONLINE"]
+    if layout.frames >= 0 and values[layout.frames] == 1:
+        values[layout.frames] = _LEFT_OUT
+    document: JsonDataset = {}
+    for key, vr, place in layout.elements:
+        value = values[place]
+        if value is _LEFT_OUT:
+            continue
+        if value is None or value == "":
+            document[key] = {"vr": vr}
+        elif place == layout.columns:
+            document[key] = element(vr, *value.split(SEGMENT_SEPARATOR))
+        elif vr == "PN":
+            document[key] = element(vr, value)
+        else:
+            document[key] = {"vr": vr, "Value": [value]}
+    return document
 
 
 def _add_from_blobs(

@@ -144,6 +144,7 @@ grants = sa.Table(
     sa.Column("granted_by", sa.String(80), nullable=False),
     sa.Column("granted_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("user_name", "imaging_study_uid", "study_id"),
+    sa.Index("ix_image_grant_user_name_study_id", "user_name", "study_id"),
 )
 """Who may see which imaging study for which research study.  It names UIDs, not rows: a rebuild of the index keeps
 it."""

@@ -8,10 +8,10 @@ are audited.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 from fastapi import APIRouter, Request
+from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
 from racoon.node.archive import (
@@ -86,8 +86,7 @@ def _search(request: Request, user: User, level: Level, study: str = "", series:
     headers = {"Warning": ", ".join(warnings)} if warnings else {}
     if not page.documents:
         return Response(status_code=204, headers=headers)
-    body = json.dumps(page.documents, separators=(",", ":"), ensure_ascii=False)
-    return Response(body, media_type=media.DICOM_JSON, headers=headers)
+    return Response(to_json(page.documents), media_type=media.DICOM_JSON, headers=headers)
 
 
 @dicomweb.get(

@@ -59,6 +59,13 @@ class AccountStore:
         self.role: RoleName = role
         self._tables = TABLES[role]
         self._decoy: str | None = None
+        session, account = self._tables.session, self._tables.account
+        # Every request asks it, so it is built once.
+        self._session_query = (
+            sa.select(session.c.last_seen, session.c.expires, session.c.idle_s, account)
+            .join(account, account.c.name == session.c.account)
+            .where(session.c.token_hash == sa.bindparam("token_hash"))
+        )
 
     def create(
         self,
@@ -185,14 +192,9 @@ class AccountStore:
 
     def user_of_session(self, database: Database, token: str) -> User | None:
         """Return who a token belongs to; ``None`` for unknown, expired, idle or disabled."""
-        session, account = self._tables.session, self._tables.account
-        query = (
-            sa.select(session.c.last_seen, session.c.expires, session.c.idle_s, account)
-            .join(account, account.c.name == session.c.account)
-            .where(session.c.token_hash == _token_hash(token))
-        )
+        session, token_hash = self._tables.session, _token_hash(token)
         with database.connect() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(self._session_query, {"token_hash": token_hash}).one_or_none()
         moment = clock.now()
         if row is None or row.is_disabled or row.expires <= moment:
             return None
@@ -201,7 +203,7 @@ class AccountStore:
                 self.close_session(database, token)
                 return None
             if moment - row.last_seen > _TOUCH_EVERY:
-                update = sa.update(session).where(session.c.token_hash == _token_hash(token))
+                update = sa.update(session).where(session.c.token_hash == token_hash)
                 with database.begin() as connection:
                     connection.execute(update.values(last_seen=moment))
         return _user(row)
