@@ -16,8 +16,9 @@ from racoon.platform.auth import User, require
 router = APIRouter(prefix="/api/consent", tags=["consent"])
 
 Reader = Annotated[User, Depends(require("study.read"))]
-Decider = Annotated[User, Depends(require("track.decide"))]
-Eraser = Annotated[User, Depends(require("image.delete"))]
+Decider = Annotated[User, Depends(require("basis.decide"))]
+Overseer = Annotated[User, Depends(require("consent.read"))]
+Withdrawer = Annotated[User, Depends(require("consent.withdraw"))]
 
 Day = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 Text = Annotated[str, Field(min_length=3, max_length=500)]
@@ -105,14 +106,14 @@ def end_basis(basis_id: str, request: Request, user: Decider) -> None:
 
 
 @router.get("/subjects/{pseudonym}")
-def show_subject(pseudonym: str, request: Request, user: Eraser) -> dict[str, Any]:  # noqa: ARG001
+def show_subject(pseudonym: str, request: Request, user: Overseer) -> dict[str, Any]:  # noqa: ARG001
     """Show what is known of a subject's permission."""
     with request.app.state.database.connect() as connection:
         return looking.describe_subject(connection, Pseudonym(pseudonym))
 
 
 @router.get("/withdrawals")
-def list_withdrawals(request: Request, user: Eraser) -> dict[str, Any]:  # noqa: ARG001
+def list_withdrawals(request: Request, user: Overseer) -> dict[str, Any]:  # noqa: ARG001
     """List withdrawals with their proofs, and who was told of them."""
     consent: Consent = request.app.state.consent
     with request.app.state.database.connect() as connection:
@@ -123,7 +124,7 @@ def list_withdrawals(request: Request, user: Eraser) -> dict[str, Any]:  # noqa:
 
 
 @router.post("/withdrawals", status_code=201)
-def withdraw(document: NewWithdrawal, request: Request, user: Eraser) -> dict[str, Any]:
+def withdraw(document: NewWithdrawal, request: Request, user: Withdrawer) -> dict[str, Any]:
     """End the use of a subject's data, at once and everywhere at this node; copies elsewhere are told."""
     consent: Consent = request.app.state.consent
     with request.app.state.database.begin() as connection:

@@ -39,7 +39,7 @@ def list_holds(
 
 @router.post("/holds/{project}/lift", status_code=204)
 def lift_hold(
-    project: str, request: Request, user: Annotated[User, Depends(require("track.decide"))]
+    project: str, request: Request, user: Annotated[User, Depends(require("release.decide"))]
 ) -> None:
     """Let a project count again."""
     role = ",".join(sorted(user.roles))
