@@ -139,3 +139,56 @@ def import_files(
                 "Refused", [{"reason": name, "resources": count} for name, count in facts["reasons"].items()]
             )
     return failures.DEFECT if facts["refused"] else failures.OK
+
+
+@app.command(name="import-table")
+def import_table(
+    table: Path, /, *, config: Path, mapping: Path, preview: int = 0, json: JsonFlag = False
+) -> int:
+    """Take a CSV table of a registry or trial database into the node's tables, under the patients' pseudonyms.
+
+    What stands in which column says a mapping (TOML), which is kept beside the table. Taking the same table again
+    changes nothing; a cell that is not understood is named by line and column, and the others are taken.
+
+    Parameters
+    ----------
+    table
+        CSV file.
+    config
+        TOML file of this node.
+    mapping
+        TOML file that says what stands in which column.
+    preview
+        Show what so many rows would become, under invented pseudonyms, and take nothing.
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app.clinic import import_table as import_into_node
+
+    with progress(quiet=json) as bar:
+        task = bar.add_task("reading", total=None)
+        facts = import_into_node(
+            config,
+            table,
+            mapping,
+            preview_rows=preview,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    if json:
+        print_json(facts)
+    elif preview:
+        print_json(facts["preview"])
+    else:
+        print_facts(
+            "Imported.",
+            {name: facts[name] for name in ("read", "stored", "unchanged", "refused", "left_out")},
+        )
+    if facts["refused_cells"] and not json:
+        print_table(
+            "Not taken",
+            [
+                {**row, "first_lines": ", ".join(str(line) for line in row["first_lines"])}
+                for row in facts["refused_cells"]
+            ],
+        )
+    return failures.DEFECT if facts["refused_cells"] or facts.get("refused") else failures.OK

@@ -6,9 +6,8 @@ holds one batch.  What is refused is counted by reason; a resource that changed 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from racoon.domain.identity import PatientId
 from racoon.node.clinical import _store
 from racoon.node.clinical.deidentify import KNOWN_TYPES, REFERENCE, Losses, deidentify
 from racoon.node.clinical.flat import rows_of
+from racoon.node.clinical.import_report import ImportReport
 from racoon.node.pseudonyms.model import DEFAULT_DATE_SHIFT_DAYS, canonical_id
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform import clock
@@ -45,78 +45,8 @@ NOT_PATIENTS = frozenset(
 )
 """People, places and machines of the hospital: nothing of a patient's course stands in them."""
 
-REASONS = {
-    "unreadable": "The file or line is no FHIR resource.",
-    "unknown_type": "There is no such type of resource.",
-    "no_id": "The resource has no id, so that taking it again could not be told from a second one.",
-    "no_subject": "The resource names no patient.",
-    "subject_unknown": "The patient it names is in none of the files, now or before.",
-    "other_patient": "The resource was another patient's before: a person has to look before it is taken.",
-}
-"""Why a resource was not taken."""
-
-
 RowsListener = Callable[[sa.Connection, Collection[str], Mapping[str, Sequence[Mapping[str, Any]]]], None]
 """Called in the storing transaction with the keys of new or changed resources, and their rows by flat table."""
-
-
-@dataclass
-class ImportReport:
-    """What an import did; counts only, nothing of anybody.
-
-    Attributes
-    ----------
-    read
-        Resources by type.
-    stored, unchanged, refused, left_out
-        How many were taken (new or changed), were there already, were not taken, and hold nothing of a patient.
-    reasons
-        Refused ones by reason and type.
-    tolerated
-        Deviations that were mended.
-    left_behind
-        Elements that were not taken, by name.
-    tokens
-        Local codes and systems that became tokens.
-    subjects_by
-        How the patients were recognised: ``number`` (joins the images), ``only_identifier``, ``other``.
-    """
-
-    read: Counter[str] = field(default_factory=Counter)
-    stored: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    left_out: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    tolerated: Counter[str] = field(default_factory=Counter)
-    subjects_by: Counter[str] = field(default_factory=Counter)
-    losses: Losses = field(default_factory=Losses)
-
-    def refuse(self, reason: str, kind: str = "") -> None:
-        """Count a resource that is not taken."""
-        self.refused += 1
-        self.reasons[f"{reason} {kind}".strip()] += 1
-
-    def counts(self) -> dict[str, int]:
-        """Return the four numbers an audit entry keeps."""
-        return {
-            "read": self.read.total(),
-            "stored": self.stored,
-            "unchanged": self.unchanged,
-            "refused": self.refused,
-            "left_out": self.left_out,
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report for people and machines."""
-        return self.counts() | {
-            "types": dict(sorted(self.read.items())),
-            "reasons": dict(sorted(self.reasons.items())),
-            "tolerated": dict(sorted(self.tolerated.items())),
-            "left_behind": dict(sorted(self.losses.left.items())),
-            "tokens": dict(sorted(self.losses.tokens.items())),
-            "subjects_by": dict(sorted(self.subjects_by.items())),
-        }
 
 
 @dataclass(frozen=True)
@@ -190,20 +120,40 @@ class Importer:
         ImportReport
             Also kept in the node's database.
         """
+        return self.import_resources(lambda: iterate_resources(path), progress=progress)
+
+    def import_resources(
+        self,
+        read: Callable[[], Iterator[Found]],
+        *,
+        keep_patients: bool = True,
+        progress: Callable[[int], None] | None = None,
+    ) -> ImportReport:
+        """Import what a source gives; it is read twice.
+
+        Parameters
+        ----------
+        read
+            Begins to read the source.
+        keep_patients
+            False where the source's Patients only say whose the rest is: they are linked and not stored.
+        progress
+            Called with the number of resources read.
+        """
         report, started = ImportReport(), clock.now()
         self._stopped.clear()
         for first_pass in (True, False):
             batch: list[Resource] = []
-            for found in iterate_resources(path):
+            for found in read():
                 resource = self._accept(found, report, first_pass=first_pass)
                 if resource is not None:
                     batch.append(resource)
                 if len(batch) >= BATCH:
-                    self._take(batch, report)
+                    self._take(batch, report, keep_patients=keep_patients)
                     batch = []
                 if progress is not None and not first_pass:
                     progress(report.read.total())
-            self._take(batch, report)
+            self._take(batch, report, keep_patients=keep_patients)
         with self._database.begin() as connection:
             _store.save_report(
                 connection,
@@ -237,10 +187,12 @@ class Importer:
 
     # -- one batch
 
-    def _take(self, batch: list[Resource], report: ImportReport) -> None:
+    def _take(self, batch: list[Resource], report: ImportReport, *, keep_patients: bool) -> None:
         if not batch:
             return
         self._link_patients([item for item in batch if item["resourceType"] == "Patient"], report)
+        if not keep_patients:
+            batch = [item for item in batch if item["resourceType"] != "Patient"]
         prepared: dict[str, dict[str, Any]] = {}
         for item in batch:
             row = self._prepare(item, report)
@@ -320,6 +272,29 @@ class Importer:
             return None
         shift_days = self._names.date_shift_days(number, limit_days=self._shift_limit_days)
         return _Person(self._names, number, shift_days, clock.now().year - OLDEST_AGE_YEARS + 1)
+
+
+def preview(resources: Iterable[Resource], numbers: Mapping[str, str]) -> list[Resource]:
+    """Return resources as they would be stored, but under invented pseudonyms; nothing is stored or linked.
+
+    Parameters
+    ----------
+    resources
+        Of patients; Patients themselves are left out.
+    numbers
+        Id of a Patient to the number under which the images came.
+    """
+    names, losses = Pseudonymiser(None, None), Losses()
+    oldest = clock.now().year - OLDEST_AGE_YEARS + 1
+    shown = []
+    for item in resources:
+        source = _subject_of(item)
+        if source is None or source not in numbers:
+            continue
+        number = PatientId(numbers[source])
+        shift_days = names.date_shift_days(number, limit_days=DEFAULT_DATE_SHIFT_DAYS)
+        shown.append(deidentify(item, _Person(names, number, shift_days, oldest), losses))
+    return shown
 
 
 def patient_number(patient: Resource, systems: Sequence[str] = ()) -> tuple[PatientId, str]:

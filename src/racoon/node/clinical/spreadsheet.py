@@ -1,0 +1,356 @@
+"""A clinic's own spreadsheet as FHIR resources, by a mapping that is written once and kept.
+
+Registries and trial databases give CSV.  A mapping (TOML) says which column is the patient's number and what stands in
+the others; each row becomes the resources that a FHIR server would have sent, and goes the same way from there: under
+pseudonyms, without names and free text.  What a row says wrongly is counted by line, column and reason, never shown.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from racoon.errors import Defect
+from racoon.node.clinical.deidentify import CODE_SYSTEMS, is_ucum
+from racoon.standards.fhir.building import UCUM, Resource
+
+SHOWN_LINES = 20
+"""Line numbers named for each reason."""
+
+Kind = Literal["condition", "observation", "procedure", "medication"]
+_TYPES: Mapping[str, str] = {
+    "condition": "Condition",
+    "observation": "Observation",
+    "procedure": "Procedure",
+    "medication": "MedicationStatement",
+}
+_MEDICAL_RECORD = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}
+
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class BadMapping(Defect):
+    """The mapping is not understood, or names columns that the table does not have."""
+
+    code = "clinical.bad_mapping"
+
+
+class BadTable(Defect):
+    """The file is no table of the separator and encoding that the mapping names."""
+
+    code = "clinical.bad_table"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PatientColumns(_Model):
+    """Who a row is about.
+
+    Attributes
+    ----------
+    number
+        Column of the number under which the images came.
+    birth_date, gender
+        Columns, where the table has them; of the date of birth the year is kept.
+    gender_values
+        The table's words to ``male``, ``female``, ``other``, ``unknown``.
+    """
+
+    number: Column
+    birth_date: Column | None = None
+    gender: Column | None = None
+    gender_values: Mapping[str, Literal["male", "female", "other", "unknown"]] = Field(default_factory=dict)
+
+
+class Item(_Model):
+    """One thing that a row may say about the patient.
+
+    Attributes
+    ----------
+    kind
+        What it is.
+    column
+        Where its value, or its code, stands; an empty cell says nothing.
+    system
+        Catalogue of the code: LOINC, ICD-10-GM, OPS, ATC, SNOMED CT ...
+    code
+        The code; where it is missing, the cell itself holds it.
+    present
+        Words that say that something with a fixed code is so, such as "ja" or "1"; other words say it is not.
+    unit
+        UCUM unit of a value.
+    value_codes
+        The table's words to (system, code) where a value is a word.
+    date
+        Column of the day.
+    """
+
+    kind: Kind
+    column: Column
+    system: str
+    code: str | None = None
+    present: tuple[str, ...] = ()
+    unit: str | None = None
+    value_codes: Mapping[str, tuple[str, str]] = Field(default_factory=dict)
+    date: Column | None = None
+
+
+class TableMapping(_Model):
+    """How a table is read.
+
+    Attributes
+    ----------
+    title
+        For people and reports; also part of the resources' ids, so that the same table taken again replaces itself.
+    separator, encoding, decimal, date_format
+        Of the file; the date format as Python's ``strptime`` reads it.
+    key
+        Column that numbers the rows of a patient; without it a patient's rows are told apart by item and day.
+    patient, items
+        What stands in the columns.
+    """
+
+    title: Annotated[str, Field(min_length=3, max_length=100)]
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ";"
+    encoding: Literal["utf-8", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16"] = "utf-8"
+    decimal: Literal[",", "."] = ","
+    date_format: str = "%d.%m.%Y"
+    key: Column | None = None
+    patient: PatientColumns
+    items: Annotated[tuple[Item, ...], Field(min_length=1)]
+
+    def columns(self) -> set[str]:
+        """Every column that the mapping names."""
+        found = {self.patient.number, self.patient.birth_date, self.patient.gender, self.key}
+        for item in self.items:
+            found |= {item.column, item.date}
+        return {name for name in found if name}
+
+
+def read_mapping(path: Path) -> TableMapping:
+    """Read a mapping.
+
+    Raises
+    ------
+    BadMapping
+        With the place of the first mistake.
+    """
+    try:
+        mapping = TableMapping.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadMapping(f"The mapping {path.name} is no TOML file: {error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise BadMapping(f"The mapping says something wrong at {place}: {first['msg']}.") from error
+    for number, item in enumerate(mapping.items):
+        if problem := _problem(item):
+            raise BadMapping(f"The mapping says something wrong at items.{number}: {problem}")
+    return mapping
+
+
+def _problem(item: Item) -> str:
+    if item.system not in CODE_SYSTEMS:
+        return f"{item.system} is no catalogue whose codes are kept. Known are {', '.join(CODE_SYSTEMS)}."
+    if item.kind == "observation" and item.code is None:
+        return "an observation needs a fixed code; the cell holds its value."
+    if item.kind == "observation" and not item.value_codes and not (item.unit and is_ucum(item.unit)):
+        return "an observation needs a UCUM unit, or codes for its words."
+    if item.kind != "observation" and (item.unit or item.value_codes):
+        return "only observations have a value."
+    if item.kind != "observation" and (item.code is None) == bool(item.present):
+        return "a fixed code needs the words that say it is so, and a cell that holds the code needs none."
+    return ""
+
+
+@dataclass
+class Refusals:
+    """Rows and cells that were not taken: counts by reason and column, and the first lines; never a value."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    lines: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, reason: str, column: str, line: int) -> None:
+        """Count one."""
+        name = f"{reason} {column}".strip()
+        self.counts[name] += 1
+        if len(lines := self.lines.setdefault(name, [])) < SHOWN_LINES:
+            lines.append(line)
+
+    def clear(self) -> None:
+        """Begin to count anew."""
+        self.counts.clear()
+        self.lines.clear()
+
+
+def iterate_rows(path: Path, mapping: TableMapping) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and cells of each row.
+
+    Raises
+    ------
+    BadTable
+        If the file cannot be read as the mapping says.
+    BadMapping
+        If a column is missing.
+    """
+    encoding = "utf-8-sig" if mapping.encoding == "utf-8" else mapping.encoding
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            reader = csv.DictReader(file, delimiter=mapping.separator, strict=True)
+            missing = sorted(mapping.columns() - set(reader.fieldnames or ()))
+            if missing:
+                raise BadMapping(
+                    f"The table has no column {', '.join(missing)}. Its columns are: "
+                    f"{', '.join(reader.fieldnames or ()) or 'none'}. Check names and separator."
+                )
+            for row in reader:
+                yield reader.line_num, {name: (row[name] or "").strip() for name in mapping.columns()}
+    except UnicodeDecodeError as error:
+        raise BadTable(f"The table is not encoded as {mapping.encoding}. Name its encoding.") from error
+    except csv.Error as error:
+        raise BadTable(f"The table breaks off or is no CSV: {error}.") from error
+
+
+def patient_of(
+    row: Mapping[str, str], line: int, mapping: TableMapping, system: str, refusals: Refusals
+) -> Resource | None:
+    """Make the Patient of a row; None and a refusal when the row names nobody.
+
+    Parameters
+    ----------
+    system
+        Identifier system that carries the number which is in the images; empty where none is configured.
+    """
+    number = row[mapping.patient.number]
+    if not number:
+        refusals.add("no_number", mapping.patient.number, line)
+        return None
+    identifier: Resource = {"type": {"coding": [_MEDICAL_RECORD]}, "value": number}
+    made: Resource = {
+        "resourceType": "Patient",
+        "id": _patient_id(number),
+        "identifier": [identifier | ({"system": system} if system else {})],
+    }
+    if (column := mapping.patient.birth_date) and row[column]:
+        day = _day(row[column], mapping)
+        if day is None:
+            refusals.add("no_date", column, line)
+        else:
+            made["birthDate"] = day
+    if (column := mapping.patient.gender) and row[column]:
+        gender = mapping.patient.gender_values.get(row[column])
+        if gender is None:
+            refusals.add("unknown_word", column, line)
+        else:
+            made["gender"] = gender
+    return made
+
+
+def resources_of(
+    row: Mapping[str, str], line: int, mapping: TableMapping, refusals: Refusals
+) -> Iterator[Resource]:
+    """Yield what a row says of its patient; a cell that is not understood is refused, the others are taken."""
+    number = row[mapping.patient.number]
+    if not number:
+        return
+    for place, item in enumerate(mapping.items):
+        cell = row[item.column]
+        if not cell:
+            continue
+        content = _content(item, cell, mapping)
+        if isinstance(content, str):
+            if content:
+                refusals.add(content, item.column, line)
+            continue
+        day = ""
+        if item.date is not None and row[item.date]:
+            found = _day(row[item.date], mapping)
+            if found is None:
+                refusals.add("no_date", item.date, line)
+                continue
+            day = found
+        key = row[mapping.key] if mapping.key else f"{day}/{cell if item.code is None else ''}"
+        identity = hashlib.sha256(f"{mapping.title}/{number}/{place}/{key}".encode()).hexdigest()[:40]
+        yield {
+            "resourceType": _TYPES[item.kind],
+            "id": f"table-{identity}",
+            "subject": {"reference": f"Patient/{_patient_id(number)}"},
+            **content,
+            **_dated(item.kind, day),
+        }
+
+
+def _content(item: Item, cell: str, mapping: TableMapping) -> Resource | str:
+    """What a cell says, or why it is not understood; an empty text when it says that something is not so."""
+    if item.kind != "observation":
+        if item.code is not None and cell not in item.present:
+            return ""
+        concept = {"coding": [{"system": item.system, "code": item.code or cell}]}
+        if item.kind == "medication":
+            return {"status": "completed", "medicationCodeableConcept": concept}
+        return {"code": concept} | ({"status": "completed"} if item.kind == "procedure" else {})
+    made: Resource = {
+        "status": "final",
+        "code": {"coding": [{"system": item.system, "code": item.code}]},
+    }
+    if item.value_codes:
+        if cell not in item.value_codes:
+            return "unknown_word"
+        system, code = item.value_codes[cell]
+        return made | {"valueCodeableConcept": {"coding": [{"system": system, "code": code}]}}
+    number = _number(cell, mapping.decimal)
+    if number is None:
+        return "no_number_value"
+    return made | {"valueQuantity": {"value": number, "system": UCUM, "code": item.unit}}
+
+
+def _dated(kind: Kind, day: str) -> Resource:
+    names = {
+        "condition": "recordedDate",
+        "observation": "effectiveDateTime",
+        "procedure": "performedDateTime",
+        "medication": "effectiveDateTime",
+    }
+    return {names[kind]: day} if day else {}
+
+
+def _patient_id(number: str) -> str:
+    return f"table-{hashlib.sha256(number.encode()).hexdigest()[:40]}"
+
+
+def _number(text: str, decimal: str) -> float | None:
+    """A number as the table writes it; anything else than digits, sign, mark and exponent is none."""
+    plain = text.replace(" ", "")
+    if decimal == ",":
+        plain = plain.replace(".", "").replace(",", ".") if plain.count(",") <= 1 else "x"
+    try:
+        found = float(plain)
+    except ValueError:
+        return None
+    return found if found == found and abs(found) != float("inf") else None  # noqa: PLR0124 -- NaN is no value
+
+
+def _day(text: str, mapping: TableMapping) -> str | None:
+    try:
+        return datetime.strptime(text, mapping.date_format).date().isoformat()  # noqa: DTZ007 -- a day has no zone
+    except ValueError:
+        return None
+
+
+def describe(refusals: Refusals) -> list[dict[str, Any]]:
+    """Return the refusals as rows for people, the most frequent first."""
+    return [
+        {"reason": name, "cells": count, "first_lines": refusals.lines[name]}
+        for name, count in refusals.counts.most_common()
+    ]
