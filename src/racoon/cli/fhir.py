@@ -141,7 +141,7 @@ def import_files(
     return failures.DEFECT if facts["refused"] else failures.OK
 
 
-@app.command(name="import-table")
+@app.command(name="table")
 def import_table(
     table: Path, /, *, config: Path, mapping: Path, preview: int = 0, json: JsonFlag = False
 ) -> int:

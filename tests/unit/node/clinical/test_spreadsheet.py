@@ -84,7 +84,7 @@ def run(
     (folder / "table.csv").write_text(table, encoding="utf-8")
     (folder / "mapping.toml").write_text(MAPPING, encoding="utf-8")
     files = [str(folder / "table.csv"), "--config", str(config), "--mapping", str(folder / "mapping.toml")]
-    code = main(["fhir", "import-table", *files, *words, "--json"])
+    code = main(["fhir", "table", *files, *words, "--json"])
     said = capsys.readouterr()
     return code, json.loads(said.out), said.out + said.err
 
@@ -202,7 +202,7 @@ def test_a_wrong_table_is_refused_in_words(
         "--mapping",
         str(tmp_path / "mapping.toml"),
     ]
-    assert main(["fhir", "import-table", *files]) == 65
+    assert main(["fhir", "table", *files]) == 65
     said = capsys.readouterr().err
     assert words in said
     assert "Müller" not in said
