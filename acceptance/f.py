@@ -89,7 +89,11 @@ STEPS = [
     Step(
         "permissions",
         "role x scope x state, exhaustively; every route with every role: what is not listed is refused",
-        tests=("tests/unit/domain/test_permission.py", "tests/contract/central/test_permissions.py"),
+        tests=(
+            "tests/unit/domain/test_permission.py",
+            "tests/unit/node/test_permissions.py",
+            "tests/contract/central/test_permissions.py",
+        ),
     ),
     Step(
         "consent",
