@@ -22,6 +22,10 @@ SEED = int(os.environ.get("RACOON_ACCEPTANCE_SEED", "0"))
 def test_everything_acknowledged_is_there_once_and_unchanged(tmp_path: Path) -> None:
     print(f"seed {SEED}, {MOMENTS} kills, {INSTANCES} instances")
     figures = run(tmp_path / "data", moments=MOMENTS, instances=INSTANCES, seed=SEED)
+    print(
+        f"acknowledged {figures.acknowledged}, sent {figures.sent}, archived {figures.archived}, "
+        f"kills of the listener {figures.listener_kills}, of the worker {figures.worker_kills}"
+    )
     assert figures.lost == []
     assert figures.changed == [], "every object in the queue is one that was sent, whole"
     assert (figures.acknowledged, figures.archived) == (INSTANCES, INSTANCES)

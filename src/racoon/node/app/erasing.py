@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from racoon.node.app.rooms import Rooms
@@ -13,6 +14,8 @@ from racoon.node.compute.service import forget_cases
 from racoon.node.consent.model import EVERYTHING, Withdrawal
 from racoon.node.consent.real_days import RealDays
 from racoon.node.consent.settling import Settlement
+from racoon.node.deid.naming import subjects_named
+from racoon.node.intake import forgetting
 from racoon.node.jobs.service import ended_jobs
 from racoon.node.measuring import service as measuring
 from racoon.node.pseudonyms.service import Pseudonymiser
@@ -27,14 +30,23 @@ def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
         rooms.database,
         rooms.audit,
         days,
-        erase=lambda item: erase(rooms, item),
-        has_images=lambda pseudonym: bool(holdings(rooms.database, pseudonym)),
+        erase=lambda item: erase(rooms, item, lambda data: subjects_named(data, names.pseudonym)),
+        has_images=lambda pseudonym: (
+            bool(holdings(rooms.database, pseudonym)) or forgetting.holds(rooms.database, pseudonym)
+        ),
         announce=lambda connection, message: rooms.gate.announce(connection, "subject.withdrawn", message),
     )
 
 
-def erase(rooms: Rooms, withdrawal: Withdrawal) -> dict[str, Any]:
+def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.SubjectsIn) -> dict[str, Any]:
     """Remove a subject from every room; a subject who left one study only, from what was prepared for that study.
+
+    Parameters
+    ----------
+    rooms, withdrawal
+        Where, and who.
+    subjects_in
+        Reads whom an original names that waits in the spool or in quarantine.
 
     Returns
     -------
@@ -51,6 +63,15 @@ def erase(rooms: Rooms, withdrawal: Withdrawal) -> dict[str, Any]:
     prepared = forget_cases(rooms.settings.data_directory / "compute", series_uids, runs)
     if withdrawal.scope != EVERYTHING:
         return {"prepared_cases": prepared}
+    originals = forgetting.forget_subject(
+        rooms.database,
+        rooms.spool,
+        rooms.quarantine,
+        rooms.audit,
+        pseudonym,
+        subjects_in=subjects_in,
+        note=f"withdrawal {withdrawal.withdrawal_id}",
+    )
     deletions = [
         rooms.erasures.request(
             imaging_study_uid,
@@ -72,7 +93,11 @@ def erase(rooms: Rooms, withdrawal: Withdrawal) -> dict[str, Any]:
     return {
         "deletions": [item.proof_hash for item in deletions if item.state is DeletionState.DONE],
         "imaging_studies": len(held),
+        "originals": asdict(originals),
         "rows": rows,
         "prepared_cases": prepared,
-        "left": {"imaging_studies": len(holdings(rooms.database, pseudonym))},
+        "left": {
+            "imaging_studies": len(holdings(rooms.database, pseudonym)),
+            "quarantine": int(forgetting.holds(rooms.database, pseudonym)),
+        },
     }

@@ -15,6 +15,7 @@ from racoon.node.consent.model import Affected, Item, KnownDocument, Withdrawal
 from racoon.node.consent.real_days import RealDays
 from racoon.node.consent.service import Consent
 from racoon.node.curation import service as curation
+from racoon.node.intake import forgetting
 from racoon.node.jobs.service import Jobs, trainings
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.node.settings import NodeSettings
@@ -54,6 +55,11 @@ def open_consent(
         if not withdrawal.scope:
             cohorts.forget_subject(connection, withdrawal.pseudonym)
 
+    def close_quarantined(connection: sa.Connection, withdrawal: Withdrawal) -> None:
+        if not withdrawal.scope:
+            note = f"withdrawal {withdrawal.withdrawal_id}"
+            forgetting.close_for_withdrawal(connection, withdrawal.pseudonym, note)
+
     def stop_trainings(connection: sa.Connection, withdrawal: Withdrawal) -> None:
         if jobs is not None:
             jobs.stop_for_subject(connection, {item.study_id for item in withdrawal.affected})
@@ -62,7 +68,11 @@ def open_consent(
     if names is not None:
         days = RealDays(names, settings.deid.in_force().date_shift_limit_days)
     return Consent(
-        database, audit, days=days, on_withdrawn=[leave_cohorts, stop_trainings], find_affected=affected
+        database,
+        audit,
+        days=days,
+        on_withdrawn=[leave_cohorts, close_quarantined, stop_trainings],
+        find_affected=affected,
     )
 
 

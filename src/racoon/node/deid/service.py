@@ -33,6 +33,7 @@ from racoon.node.deid.model import (
     Quarantined,
     QuarantineReason,
 )
+from racoon.node.deid.naming import subjects_named
 from racoon.node.deid.profiles import profile_named, profiles
 from racoon.node.deid.rules import RuleSet, rules_for
 from racoon.node.deid.screening import FLOATING, completed, number_of, screen, screen_pixels, screen_risk
@@ -129,6 +130,10 @@ class Deidentifier:
             raise Quarantined(_reason_of(error), {"detail": error.public_message}) from error
         except _BROKEN as error:
             raise Quarantined(QuarantineReason.UNDECODABLE_HEADER, {"kind": type(error).__name__}) from error
+
+    def subjects_in(self, data: bytes) -> frozenset[Pseudonym]:
+        """Say whom an object names, also one that no rule could pass; empty where nothing does."""
+        return subjects_named(data, lambda patient: self._names.pseudonym(patient, self.domain))
 
     def _apply(
         self,

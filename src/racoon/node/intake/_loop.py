@@ -277,7 +277,9 @@ class IngestLoop:
         self, files: Sequence[SpooledFile], passed: Sequence[_Passed], stopped: Sequence[_Stopped]
     ) -> None:
         """Commit the outcomes, then delete the originals."""
-        items = [(bool(item.task.quarantine_id), self._set_aside(item)) for item in stopped]
+        items = [
+            (bool(item.task.quarantine_id), self._set_aside(item), self._named_by(item)) for item in stopped
+        ]
         names = [file.name for file in files]
         failed = {item.task.file.name for item in stopped}
         corrected = [
@@ -286,11 +288,12 @@ class IngestLoop:
             if item.task.quarantine_id and item.task.file.name not in failed
         ]
         with self._database.begin() as connection:
-            for is_known, item in items:
+            for is_known, item, subjects in items:
                 if is_known:
                     _store.return_quarantined(connection, item)
                 else:
                     _store.add_quarantined(connection, item)
+                _store.name_subjects(connection, item.quarantine_id, subjects)
             _store.settle_corrected(connection, corrected)
             _store.add_subjects(
                 connection, {item.result.imaging_study_uid: item.result.pseudonym for item in passed}
@@ -302,6 +305,11 @@ class IngestLoop:
         self._spool.remove(names)
         with self._database.begin() as connection:
             _store.forget_finished(connection, names)
+
+    def _named_by(self, item: _Stopped) -> set[str]:
+        """Whom an object names that must not pass, so that a withdrawal finds it."""
+        named = {str(item.details[key]) for key in ("belongs_to", "carries") if item.details.get(key)}
+        return named | self._deidentifier.subjects_in(item.task.file.path.read_bytes())
 
     def _set_aside(self, item: _Stopped) -> QuarantinedObject:
         """Copy the original and its reason to quarantine; the same object lands in the same folder again."""

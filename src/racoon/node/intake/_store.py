@@ -8,7 +8,7 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from racoon.node.intake.model import DayCounts, QuarantinedObject, QuarantineState
+from racoon.node.intake.model import OPEN_STATES, DayCounts, QuarantinedObject, QuarantineState
 from racoon.platform.clock import now
 from racoon.platform.database import UtcDateTime, metadata
 
@@ -59,6 +59,14 @@ quarantine = sa.Table(
     sa.Column("decided_at", UtcDateTime),
     sa.Column("note", sa.String(512), nullable=False, server_default=""),
 )
+
+quarantine_subjects = sa.Table(
+    "intake_quarantine_subject",
+    _METADATA,
+    sa.Column("quarantine_id", sa.String(128), primary_key=True),
+    sa.Column("pseudonym", sa.String(64), primary_key=True, index=True),
+)
+"""Whom an object in quarantine names, as far as it can be read: a withdrawal finds it by this."""
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
@@ -136,6 +144,55 @@ def add_quarantined(connection: sa.Connection, item: QuarantinedObject) -> None:
         "state": item.state.value,
     }
     connection.execute(_insert(connection, quarantine).values(row).on_conflict_do_nothing())
+
+
+def name_subjects(connection: sa.Connection, quarantine_id: str, subjects: Iterable[str]) -> None:
+    """Record whom an object in quarantine names."""
+    rows = [{"quarantine_id": quarantine_id, "pseudonym": subject} for subject in sorted(subjects)]
+    if rows:
+        connection.execute(_insert(connection, quarantine_subjects).values(rows).on_conflict_do_nothing())
+
+
+def quarantined_of(connection: sa.Connection, pseudonym: str) -> list[str]:
+    """List the objects in quarantine that name a subject."""
+    query = sa.select(quarantine_subjects.c.quarantine_id).where(quarantine_subjects.c.pseudonym == pseudonym)
+    return list(connection.execute(query).scalars())
+
+
+def unnamed_in_quarantine(connection: sa.Connection) -> list[str]:
+    """List the open objects of which nothing says whom they name: broken ones, and those of older versions."""
+    query = sa.select(quarantine.c.quarantine_id).where(
+        quarantine.c.state.in_([state.value for state in OPEN_STATES]),
+        ~sa.exists().where(quarantine_subjects.c.quarantine_id == quarantine.c.quarantine_id),
+    )
+    return list(connection.execute(query).scalars())
+
+
+def forget_owner(connection: sa.Connection, pseudonym: str) -> None:
+    """Forget which imaging studies are a subject's."""
+    table = imaging_study_subjects
+    connection.execute(sa.delete(table).where(table.c.pseudonym == pseudonym))
+
+
+def close_withdrawn(connection: sa.Connection, quarantine_ids: Sequence[str], note: str) -> list[str]:
+    """Close open objects of a subject who withdrew; give those that were open."""
+    statement = (
+        sa.update(quarantine)
+        .where(
+            quarantine.c.quarantine_id.in_(quarantine_ids),
+            quarantine.c.state.in_([state.value for state in OPEN_STATES]),
+        )
+        .values(state=QuarantineState.DELETED.value, decided_by="consent", decided_at=now(), note=note[:512])
+        .returning(quarantine.c.quarantine_id)
+    )
+    return sorted(connection.execute(statement).scalars())
+
+
+def forget_names(connection: sa.Connection, quarantine_ids: Sequence[str]) -> None:
+    """Forget whom objects named that are gone."""
+    connection.execute(
+        sa.delete(quarantine_subjects).where(quarantine_subjects.c.quarantine_id.in_(quarantine_ids))
+    )
 
 
 def return_quarantined(connection: sa.Connection, item: QuarantinedObject) -> None:

@@ -63,6 +63,10 @@ class QuarantineState(StrEnum):
     DELETED = "deleted"
 
 
+OPEN_STATES = (QuarantineState.WAITING, QuarantineState.CORRECTING)
+"""Nothing is decided for good yet: the original lies in the quarantine folder."""
+
+
 class Decision(StrEnum):
     """What a person may decide: try again (a suspicion is overruled), or delete."""
 

@@ -29,6 +29,7 @@ from racoon.node.intake._corrections import Corrections, OpenCorrection
 from racoon.node.intake._evidence import summarise
 from racoon.node.intake.model import (
     DECIDED_STATE,
+    OPEN_STATES,
     AlreadyDecided,
     Decision,
     DecisionOutcome,
@@ -125,7 +126,8 @@ class QuarantineDesk:
         """
         item = self._item(quarantine_id)
         path = self._original(item)
-        return item, summarise(path.read_bytes()) if path.is_file() else None
+        is_there = item.state in OPEN_STATES and path.is_file()
+        return item, summarise(path.read_bytes()) if is_there else None
 
     def evidence(self, quarantine_id: str) -> dict[str, str]:
         """Tell what the rules saw, by name; nothing that identifies a patient.
@@ -295,7 +297,8 @@ class QuarantineDesk:
 
         item = self._item(quarantine_id)
         path = self._original(item)
-        if not path.is_file():
+        # What a withdrawal has closed is not shown, even while its file is still to be removed.
+        if item.state not in OPEN_STATES or not path.is_file():
             raise NoPicture("The object is no longer in the quarantine folder.")
         with self._database.begin() as connection:
             self._audit.append(

@@ -155,7 +155,7 @@ def test_nothing_of_the_images_is_left_in_any_store(filled: NodeInProcess) -> No
     with filled.rooms.database.connect() as connection:
         (found,) = filled.consent.withdrawals(connection)
     assert found.proof is not None
-    assert found.proof["left"] == {"imaging_studies": 0}
+    assert found.proof["left"] == {"imaging_studies": 0, "quarantine": 0}
     assert len(found.proof["deletions"]) == 1
     # Sent once more, it goes once more.
     filled.rooms.archive.store(images)
