@@ -48,12 +48,14 @@ PAGES = {
         "/intake",
         "/intake/quarantine",
         "/intake/pull",
+        "/archive/grants",
+        "/deletions/new",
         "/jobs",
         "/releases",
         "/nowhere",
     ),
     (SITE, "radiologist"): ("/archive", "/values", "{pixels}"),
-    (SITE, "dpo"): ("/audit",),
+    (SITE, "dpo"): ("/audit", "/deletions"),
 }
 
 AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}

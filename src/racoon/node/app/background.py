@@ -13,6 +13,7 @@ from racoon.node.app.erasing import settlement
 from racoon.node.app.handlers import register_handlers
 from racoon.node.app.pulling import run_in_background
 from racoon.node.app.rooms import Rooms, open_pseudonyms
+from racoon.node.archive.assessing import Assessor
 from racoon.node.link.service import Line
 from racoon.node.settings import NodeSettings
 from racoon.platform.audit import AuditLog
@@ -84,6 +85,7 @@ def run_worker(settings: NodeSettings) -> None:
         threading.Thread(
             target=watched.run, args=(stop,), kwargs={"pause_s": pause_s}, name="watch", daemon=True
         ).start()
+    threading.Thread(target=Assessor(rooms.archive).run, args=(stop,), name="assess", daemon=True).start()
     threading.Thread(target=run_in_background, args=(settings, stop), name="pull", daemon=True).start()
     line.start()
     mark_ready()

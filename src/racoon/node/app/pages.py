@@ -30,6 +30,7 @@ NAVIGATION = (
     NavigationItem("/", "Today", "overview.read"),
     NavigationItem("/studies", "Studies", "study.read"),
     NavigationItem("/archive", "Archive", "archive.read"),
+    NavigationItem("/deletions", "Deletions", "image.delete"),
     NavigationItem("/values", "Values", "measurement.read"),
     NavigationItem("/intake", "Intake", "intake.read"),
     NavigationItem("/jobs", "Jobs", "job.read"),
@@ -65,6 +66,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.image_grants = rooms.image_access
     app.state.image_access = rooms.image_access if rooms.settings.archive.readers == "granted" else None
     app.state.series_of_study = rooms.series_of_study
+    app.state.study_choices = rooms.study_choices
     app.state.deletions = rooms.deletions
     app.state.derived = rooms.derived_objects()
     app.state.intake = rooms.intake

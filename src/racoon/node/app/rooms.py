@@ -221,6 +221,16 @@ class Rooms:
             manifest = curation.load(connection, study_id, study.dataset_hash or "")
         return [uid for entry in manifest.series for uid in (entry.series_uid, *entry.mask_series_uids)]
 
+    def study_choices(self) -> list[tuple[str, str]]:
+        """Id and title of every research study for which a dataset is frozen here."""
+        with self.database.connect() as connection:
+            studies = self.approvals.studies(connection)
+        found: dict[str, str] = {}
+        for study in studies:
+            if study.dataset_hash:
+                found.setdefault(study.study_id, study.definition.title)
+        return sorted(found.items(), key=lambda item: item[1].casefold())
+
     def watched_folder(self) -> WatchedFolder | None:
         """Give the folder that others fill, where one is configured."""
         folder = self.settings.intake.watched_folder

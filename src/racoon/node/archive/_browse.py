@@ -1,17 +1,28 @@
-"""Queries of the archive browser: a page of imaging studies costs two statements, whatever the archive's
+"""Queries of the archive browser: a page of imaging studies costs four statements, whatever the archive's
 size.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
-from racoon.node.archive import _store
-from racoon.node.archive.model import ArchiveCounts, SeriesRow, StudyFilter, StudyRow
+from racoon.node.archive import _assessments, _store
+from racoon.node.archive.model import (
+    ArchiveCounts,
+    FilterChoices,
+    SeriesAssessment,
+    SeriesRow,
+    StudyDose,
+    StudyFilter,
+    StudyRow,
+)
 from racoon.standards.dicomweb.query import wildcard_to_like
+
+MOST_ROWS = 200
 
 
 def browse(
@@ -19,27 +30,22 @@ def browse(
 ) -> list[StudyRow]:
     """List imaging studies with their series, newest first; ``restriction`` is what the user's rights add."""
     study, series = _store.imaging_studies, _store.series
-    query = sa.select(study).order_by(study.c.id.desc()).limit(max(1, min(criteria.limit, 200)))
+    query = sa.select(study).order_by(study.c.id.desc()).limit(max(1, min(criteria.limit, MOST_ROWS)))
     if restriction is not None:
         query = query.where(restriction)
-    if criteria.before is not None:
-        query = query.where(study.c.id < criteria.before)
-    if criteria.pseudonym.endswith("*"):
-        query = query.where(study.c.pseudonym.like(wildcard_to_like(criteria.pseudonym), escape="\\"))
-    elif criteria.pseudonym:
-        query = query.where(study.c.pseudonym == criteria.pseudonym)
-    if criteria.modality or criteria.body_part:
-        other = sa.alias(series)
-        conditions = [other.c.study_id == study.c.id]
-        conditions += [other.c.modality == criteria.modality] if criteria.modality else []
-        conditions += [other.c.body_part == criteria.body_part] if criteria.body_part else []
-        query = query.where(sa.exists().where(*conditions))
+    query = query.where(*_conditions(criteria))
     rows = connection.execute(query).all()
     found: dict[int, list[SeriesRow]] = defaultdict(list)
+    doses: dict[int, StudyDose] = {}
     if rows:
-        members = sa.select(series).where(series.c.study_id.in_([row.id for row in rows]))
-        for row in connection.execute(members.order_by(series.c.series_number, series.c.id)):
-            found[row.study_id].append(_store.series_row_of(row))
+        ids = [row.id for row in rows]
+        members = connection.execute(
+            sa.select(series).where(series.c.study_id.in_(ids)).order_by(series.c.series_number, series.c.id)
+        ).all()
+        known = _assessments.of_series(connection, [row.id for row in members])
+        doses = _assessments.doses_of(connection, ids)
+        for row in members:
+            found[row.study_id].append(replace(_store.series_row_of(row), assessment=known.get(row.id)))
     return [
         StudyRow(
             imaging_study_uid=row.imaging_study_uid,
@@ -51,16 +57,96 @@ def browse(
             instance_count=row.instance_count,
             position=row.id,
             series=tuple(found[row.id]),
+            dose=doses.get(row.id),
         )
         for row in rows
     ]
 
 
-def choices(connection: sa.Connection) -> tuple[list[str], list[str]]:
-    """Modalities and body parts that occur, for the filters."""
-    series = _store.series
-    pairs = connection.execute(sa.select(series.c.modality, series.c.body_part).distinct()).all()
-    return sorted({row.modality for row in pairs} - {""}), sorted({row.body_part for row in pairs} - {""})
+def _conditions(criteria: StudyFilter) -> list[sa.ColumnElement[bool]]:
+    study, series = _store.imaging_studies, _store.series
+    assessed, doses = _assessments.assessments, _assessments.study_doses
+    found: list[sa.ColumnElement[bool]] = []
+    if criteria.before is not None:
+        found.append(study.c.id < criteria.before)
+    if criteria.pseudonym.endswith("*"):
+        found.append(study.c.pseudonym.like(wildcard_to_like(criteria.pseudonym), escape="\\"))
+    elif criteria.pseudonym:
+        found.append(study.c.pseudonym == criteria.pseudonym)
+    if criteria.day_from:
+        found.append(study.c.study_date >= criteria.day_from)
+    if criteria.day_to:
+        # A study without a date is in no period.
+        found += [study.c.study_date <= criteria.day_to, study.c.study_date != ""]
+    wanted = [
+        (column, value)
+        for column, value in (
+            (series.c.modality, criteria.modality),
+            (series.c.body_part, criteria.body_part),
+            (assessed.c.kind, criteria.kind),
+            (assessed.c.contrast, criteria.contrast),
+            (assessed.c.plane, criteria.plane),
+            (assessed.c.worst, criteria.worst),
+        )
+        if value
+    ]
+    of_series = [column == value for column, value in wanted if column.table is series]
+    of_class = [column == value for column, value in wanted if column.table is assessed]
+    # One series has to have all of it: "CT, arterial" is not a native CT beside an arterial MR.
+    if of_class and of_series:
+        both = sa.select(assessed.c.study_id).join(series, series.c.id == assessed.c.series_id)
+        found.append(study.c.id.in_(both.where(*of_class, *of_series)))
+    elif of_class:
+        found.append(study.c.id.in_(sa.select(assessed.c.study_id).where(*of_class)))
+    elif of_series:
+        other = sa.alias(series)
+        same = [other.c[column.name] == value for column, value in wanted]
+        found.append(sa.exists().where(other.c.study_id == study.c.id, *same))
+    limits = [doses.c.dlp_mgy_cm >= criteria.dlp_from_mgy_cm] if criteria.dlp_from_mgy_cm is not None else []
+    limits += [doses.c.dlp_mgy_cm <= criteria.dlp_to_mgy_cm] if criteria.dlp_to_mgy_cm is not None else []
+    if limits:
+        found.append(study.c.id.in_(sa.select(doses.c.study_id).where(*limits)))
+    return found
+
+
+def choices(connection: sa.Connection) -> FilterChoices:
+    """Values that occur, for the filters; each is read from an index by leaps, however many series there are."""
+    series, assessed = _store.series, _assessments.assessments
+    modalities = _distinct(connection, series.c.modality)
+    body_parts: set[str] = set()
+    for modality in modalities:
+        body_parts |= set(_distinct(connection, series.c.body_part, series.c.modality == modality))
+    return FilterChoices(
+        tuple(item for item in modalities if item),
+        tuple(sorted(body_parts - {""})),
+        tuple(_distinct(connection, assessed.c.kind)),
+        tuple(_distinct(connection, assessed.c.contrast)),
+        tuple(_distinct(connection, assessed.c.plane)),
+    )
+
+
+def _distinct(
+    connection: sa.Connection, column: sa.Column[str], *conditions: sa.ColumnElement[bool]
+) -> list[str]:
+    """Read the distinct values of an indexed column: one look-up for each value instead of a scan of all rows."""
+    found: list[str] = []
+    while len(found) < MOST_ROWS:
+        query = sa.select(sa.func.min(column)).where(*conditions)
+        if found:
+            query = query.where(column > found[-1])
+        value: str | None = connection.execute(query).scalar_one()
+        if value is None:
+            break
+        found.append(value)
+    return found
+
+
+def assessment(connection: sa.Connection, series_id: int) -> tuple[SeriesAssessment | None, StudyDose | None]:
+    """What is known of one series, and of the dose of its imaging study."""
+    query = sa.select(_store.series.c.study_id).where(_store.series.c.id == series_id)
+    study_id = connection.execute(query).scalar_one()
+    found = _assessments.of_series(connection, [series_id])
+    return found.get(series_id), _assessments.doses_of(connection, [study_id]).get(study_id)
 
 
 def count(connection: sa.Connection) -> ArchiveCounts:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 import zstandard
 
-from racoon.node.archive import _store
+from racoon.node.archive import _assessments, _store
 from racoon.node.archive._header import Header
 from racoon.node.archive.model import SeriesFacts, StoreResult
 from racoon.node.archive.objects import object_key
@@ -155,6 +155,7 @@ def _update_counts(
         )
         .returning(_store.series)
     ).one()
+    _assessments.mark(connection, series.id)
     modalities = set(study.modalities.split("\\")) - {""} | {series.modality} - {""}
     connection.execute(
         sa.update(_store.imaging_studies)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 import zstandard
 
-from racoon.node.archive import _ingest, _store
+from racoon.node.archive import _assessments, _doses, _ingest, _store
 from racoon.node.archive._header import labels_of_metadata
 from racoon.node.archive.model import SeriesFacts
 from racoon.node.archive.objects import ObjectStore, evidence_key
@@ -86,6 +86,7 @@ def remove(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> Removed:
 def _shrink(connection: sa.Connection, series: sa.Row[Any], removed: set[str]) -> SeriesFacts | None:
     """Bring a series to what is left of it; remove it when that is nothing."""
     table, blobs = _store.instances, _store.blobs
+    _assessments.forget_series(connection, series.id)
     count, frames, size = connection.execute(
         sa.select(
             sa.func.count(),
@@ -97,6 +98,7 @@ def _shrink(connection: sa.Connection, series: sa.Row[Any], removed: set[str]) -
         connection.execute(sa.delete(blobs).where(blobs.c.series_id == series.id))
         connection.execute(sa.delete(_store.series).where(_store.series.c.id == series.id))
         return None
+    _assessments.mark(connection, series.id)
     lines, labels = [], []
     for line in _store.load_metadata_lines(connection, series.series_uid):
         entry = json.loads(line)
@@ -123,6 +125,7 @@ def _recount_study(connection: sa.Connection, study_id: int) -> None:
     left = connection.execute(
         sa.select(table.c.modality, table.c.instance_count).where(table.c.study_id == study_id)
     ).all()
+    _doses.update_study_dose(connection, study_id)
     if not left:
         connection.execute(sa.delete(studies).where(studies.c.id == study_id))
         return

@@ -163,6 +163,11 @@ class ImageAccess:
         with self._database.connect() as connection:
             return [Grant(*row) for row in connection.execute(query)]
 
+    def open_studies(self, study_ids: Sequence[str]) -> frozenset[str]:
+        """Tell of which studies the site's decisions allow looking at images now."""
+        with self._database.connect() as connection:
+            return frozenset(item for item in study_ids if self._may_view(connection, item))
+
     def _remove(self, connection: sa.Connection, user_name: str, study_id: str) -> int:
         table = _store.grants
         statement = sa.delete(table).where(table.c.user_name == user_name, table.c.study_id == study_id)

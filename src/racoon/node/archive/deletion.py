@@ -226,10 +226,31 @@ class Deletions:
                 raise NoSuchDeletion("There is no deletion of this id.")
             return _deletion_of(connection, row)
 
-    def newest(self, limit: int = 100) -> list[Deletion]:
-        """List deletions, newest first."""
+    def count(self, imaging_study_uid: str, series_uid: str = "", sop_instance_uid: str = "") -> int:
+        """Count the instances that a deletion would take away.
+
+        Raises
+        ------
+        BadIdentifier
+            If one of them is no UID.
+        """
+        for uid in filter(None, (imaging_study_uid, series_uid, sop_instance_uid)):
+            check_uid(uid)
+        with self._database.connect() as connection:
+            return len(_removal.select_doomed(connection, imaging_study_uid, series_uid, sop_instance_uid))
+
+    def newest(
+        self, limit: int = 100, *, state: DeletionState | None = None, before: str = ""
+    ) -> list[Deletion]:
+        """List deletions, newest first; those after the deletion ``before`` in that order."""
         table = _store.deletions
         query = sa.select(table).order_by(table.c.requested_at.desc(), table.c.deletion_id).limit(limit)
+        if state is not None:
+            query = query.where(table.c.state == state)
+        if before:
+            last = sa.select(table.c.requested_at).where(table.c.deletion_id == before).scalar_subquery()
+            same = sa.and_(table.c.requested_at == last, table.c.deletion_id > before)
+            query = query.where(sa.or_(table.c.requested_at < last, same))
         with self._database.connect() as connection:
             return [_deletion_of(connection, row) for row in connection.execute(query).all()]
 

@@ -15,10 +15,12 @@ from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
 from racoon.node.archive import (
+    _deletion_pages,
     _deletion_routes,
     _derived_routes,
     _frames,
     _geometry_routes,
+    _grant_pages,
     _grant_routes,
     _pages,
     _pictures,
@@ -47,6 +49,8 @@ from racoon.standards.dicomweb.query import parse_query
 
 router = APIRouter()
 router.include_router(_pages.router)
+router.include_router(_deletion_pages.router)
+router.include_router(_grant_pages.router)
 router.include_router(_deletion_routes.router)
 router.include_router(_derived_routes.router)
 router.include_router(_grant_routes.router)

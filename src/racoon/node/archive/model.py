@@ -159,6 +159,60 @@ class SeriesFacts:
 
 
 @dataclass(frozen=True)
+class SeriesAssessment:
+    """What a series is and what is wrong with it, worked out from all its headers.
+
+    Parameters
+    ----------
+    kind, body_part, plane, contrast, kernel, thickness
+        As :class:`racoon.standards.dicom.classification.SeriesClass` says them; ``unknown`` where no attribute does.
+    worst
+        Gravest severity of a broken quality rule: ``error``, ``warning``, ``note`` or empty.
+    rules, findings
+        Codes of broken quality rules and of irregularities of its geometry.
+    sources
+        Which attribute said what.
+    """
+
+    kind: str
+    body_part: str
+    plane: str
+    contrast: str
+    kernel: str
+    thickness: str
+    worst: str
+    rules: tuple[str, ...]
+    findings: tuple[str, ...]
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class StudyDose:
+    """Radiation of an imaging study as its dose reports say it: the last cumulative values, never a sum.
+
+    Parameters
+    ----------
+    reports, superseded
+        Reports in the archive, and those that a later one contains.
+    is_single
+        Whether one report is left; several stand side by side and none of their values is the study's.
+    dlp_mgy_cm
+        Dose length product of a CT study.
+    dose_area_product_gy_m2
+        Of a study with projections, where there is one value only.
+    totals
+        ``name``, ``value``, ``unit`` and ``part`` of every value of the reports that are left.
+    """
+
+    reports: int
+    superseded: int
+    is_single: bool
+    dlp_mgy_cm: float | None
+    dose_area_product_gy_m2: float | None
+    totals: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class SeriesRow:
     """One series as a list shows it: its facts and its size."""
 
@@ -167,6 +221,8 @@ class SeriesRow:
     size_bytes: int
     position: int
     """Where keyset paging goes on: pass it as ``SeriesFilter.after``."""
+    assessment: SeriesAssessment | None = None
+    """None until it is worked out, a few seconds after the last instance."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +298,12 @@ class StudyFilter:
         Exact, or the start of it followed by ``*``.
     before
         Keyset: list only imaging studies that came before this ``StudyRow.position``.
+    kind, contrast, plane, worst
+        Of one of its series, as :class:`SeriesAssessment` says them.
+    dlp_from_mgy_cm, dlp_to_mgy_cm
+        Dose length product of the study.
+    day_from, day_to
+        Shifted day of the examination, ``YYYYMMDD``.
     """
 
     modality: str = ""
@@ -249,6 +311,25 @@ class StudyFilter:
     pseudonym: str = ""
     before: int | None = None
     limit: int = 25
+    kind: str = ""
+    contrast: str = ""
+    plane: str = ""
+    worst: str = ""
+    dlp_from_mgy_cm: float | None = None
+    dlp_to_mgy_cm: float | None = None
+    day_from: str = ""
+    day_to: str = ""
+
+
+@dataclass(frozen=True)
+class FilterChoices:
+    """Values that occur in the archive, for the filters of the browser."""
+
+    modalities: tuple[str, ...]
+    body_parts: tuple[str, ...]
+    kinds: tuple[str, ...]
+    contrasts: tuple[str, ...]
+    planes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -264,3 +345,4 @@ class StudyRow:
     instance_count: int
     position: int
     series: tuple[SeriesRow, ...] = ()
+    dose: StudyDose | None = None

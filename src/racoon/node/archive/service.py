@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect
-from racoon.node.archive import _browse, _ingest, _rebuild, _store
+from racoon.node.archive import _assessments, _browse, _ingest, _rebuild, _store
 from racoon.node.archive._header import Header, UnreadableObject, read_header
 from racoon.node.archive._volumes import SegmentationMask, VolumeLoader
 from racoon.node.archive.model import (
@@ -19,6 +19,7 @@ from racoon.node.archive.model import (
     ArchiveCounts,
     BatchTooLarge,
     DeidentifiedInstance,
+    FilterChoices,
     InstanceRow,
     ObjectDamaged,
     SeriesFacts,
@@ -190,8 +191,8 @@ class Archive:
             found = _browse.browse(connection, criteria, restriction)
         return [row for row in found if self._is_readable(row.pseudonym)]
 
-    def filter_choices(self) -> tuple[list[str], list[str]]:
-        """Return the modalities and the body parts that occur, sorted."""
+    def filter_choices(self) -> FilterChoices:
+        """Return the values that occur of what the browser filters by, sorted."""
         with self._database.connect() as connection:
             return _browse.choices(connection)
 
@@ -396,7 +397,7 @@ class Archive:
         The index is emptied first and filled in batches; a rebuild that is interrupted is simply run again.
         """
         with self._database.begin() as connection:
-            for table in _store.TABLES:
+            for table in (*_assessments.TABLES, *_store.TABLES):
                 connection.execute(sa.delete(table))
         return _rebuild.sweep(self._database, self._objects, self._index, progress=progress)
 

@@ -164,7 +164,7 @@ def classify_folder(folder: Path, progress: Callable[[int, int], None] | None = 
             read = [read_dose_report(header) for header in item.headers]
             reports += [report for report in read if report is not None]
         entry = asdict(found) | {
-            "quality": check_quality(_facts(found, item)),
+            "quality": quality_of(found, item),
             "findings": [describe_finding(finding) for finding in found.findings],
             "sources": dict(found.sources),
         }
@@ -176,6 +176,11 @@ def classify_folder(folder: Path, progress: Callable[[int, int], None] | None = 
         "series": series,
         "doses": describe_doses(reports),
     }
+
+
+def quality_of(found: SeriesClass, series: SeriesFiles) -> list[dict[str, Any]]:
+    """Give every quality rule that a classified series breaks, the gravest first; see :func:`check_quality`."""
+    return check_quality(_facts(found, series))
 
 
 def _facts(found: SeriesClass, series: SeriesFiles) -> SeriesFacts:

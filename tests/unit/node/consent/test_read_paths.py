@@ -41,6 +41,7 @@ FINDING = str(uuid.UUID(int=7))
 SHOWS_NO_IMAGE = {
     "/audit": "the audit keeps pseudonyms and hashes, also of who withdrew",
     "/api/archive/deletions": "proofs of deletion: UIDs and hashes of what is gone",
+    "/deletions": "the same proofs as a page",
     "/api/consent/subjects/{pseudonym}": "what is known of the permission itself",
     "/api/consent/withdrawals": "who withdrew",
 }
@@ -330,6 +331,7 @@ INDEX_READERS = {
     "_removal.py": "removes",
     "_search.py": "asks for every row",
     "access.py": "who was granted what, by UID",
+    "assessing.py": "finds the series whose metadata it asks the archive for",
     "derived.py": "takes objects in; asks before it shows the study it files them under",
     "deletion.py": "proofs of what is gone",
     "dimse/identifiers.py": "words of the query service",
