@@ -172,6 +172,10 @@ class PromotionRule:
         return cls(**{**document, "label": Code.from_dict(document["label"])})
 
 
+IRREGULAR = ("refuse", "resample")
+"""What a plan may say about series that are no regular volume."""
+
+
 @dataclass(frozen=True)
 class MeasuringPlan:
     """All measurements of a study: the protocol of its biomarkers.
@@ -198,8 +202,8 @@ class MeasuringPlan:
     irregular: str = "refuse"
 
     def __post_init__(self) -> None:
-        if self.irregular not in ("refuse", "resample"):
-            raise ValueError("irregular is refuse or resample")
+        if self.irregular not in IRREGULAR:
+            raise ValueError(f"irregular is one of {', '.join(IRREGULAR)}")
 
     @property
     def hash(self) -> str:
@@ -296,6 +300,9 @@ class TrainingPlan:
         Tolerance of the normalised surface Dice.
     postprocessing
         Steps from :data:`POSTPROCESSING`.
+    irregular
+        What is done with a series that is no regular volume, as in :class:`MeasuringPlan`: ``refuse`` leaves it out and
+        counts it, ``resample`` interpolates it with its masks where that invents no image, and counts it too.
     """
 
     name: str
@@ -319,8 +326,11 @@ class TrainingPlan:
     update_norm: float | None = None
     tolerance_mm: float = 1.0
     postprocessing: tuple[str, ...] = ()
+    irregular: str = "refuse"
 
     def __post_init__(self) -> None:
+        if self.irregular not in IRREGULAR:
+            raise ValueError(f"irregular is one of {', '.join(IRREGULAR)}")
         if self.loss not in LOSSES or self.larger not in ("shrink", "tile"):
             raise ValueError(f"a loss is one of {', '.join(LOSSES)}; larger slices are shrink or tile")
         if not set(self.postprocessing) <= set(POSTPROCESSING):
@@ -355,7 +365,7 @@ class TrainingPlan:
             "min_cases": self.min_cases,
         }
         plain = type(self)(self.name, self.modality, self.labels)
-        for name in ("loss", "larger", "holdout", "update_norm", "tolerance_mm"):
+        for name in ("loss", "larger", "holdout", "update_norm", "tolerance_mm", "irregular"):
             if getattr(self, name) != getattr(plain, name):
                 document[name] = getattr(self, name)
         if self.contract != plain.contract:

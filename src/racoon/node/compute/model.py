@@ -31,11 +31,14 @@ class Preparation:
         Number of distinct subjects among them.
     skipped
         Reason → number of series that are not among them.
+    resampled
+        Number of cases that were interpolated, because their series is no regular volume and the plan says so.
     """
 
     cases: int
     subjects: int
     skipped: Mapping[str, int]
+    resampled: int = 0
 
     def require(self, minimum: int) -> None:
         """Refuse if there are fewer subjects than the minimum.
@@ -55,15 +58,16 @@ def preparation_key(plan: TrainingPlan, manifest: DatasetManifest) -> str:
 
     Local, pooled and federated trainings of one study share one preparation.
     """
-    return content_hash(
-        {
-            "dataset": manifest.hash,
-            "modality": plan.modality,
-            "labels": [label.key for label in plan.labels],
-            "size": list(plan.size),
-            "window_hu": list(plan.window_hu) if plan.window_hu else None,
-        }
-    )[:24]
+    parts: dict[str, Any] = {
+        "dataset": manifest.hash,
+        "modality": plan.modality,
+        "labels": [label.key for label in plan.labels],
+        "size": list(plan.size),
+        "window_hu": list(plan.window_hu) if plan.window_hu else None,
+    }
+    if plan.irregular != "refuse":
+        parts["irregular"] = plan.irregular
+    return content_hash(parts)[:24]
 
 
 def label_index(labels: Sequence[Code], label: Code) -> int | None:

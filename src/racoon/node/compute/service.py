@@ -24,6 +24,7 @@ from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.compute.model import Preparation, label_index, preparation_key
 from racoon.platform.files import write_atomically
+from racoon.standards.dicom.resampling import is_resampled
 
 _log = logging.getLogger(__name__)
 
@@ -82,8 +83,9 @@ class Compute:
             folder.mkdir(parents=True, exist_ok=True)
             skipped: Counter[str] = Counter()
             used: list[DatasetSeries] = []
+            book = _Resampled(folder / "resampled.json")
             for number, entry in enumerate(sorted(manifest.series), start=1):
-                reason = self._prepare_one(plan, entry, folder)
+                reason = self._prepare_one(plan, entry, folder, book)
                 if reason:
                     skipped[reason] += 1
                     (folder / f"{case_name(entry.series_uid)}.npz").unlink(missing_ok=True)
@@ -95,8 +97,11 @@ class Compute:
                 # What may no longer be used is not in the dataset any more, and was prepared before.
                 if path.name not in kept:
                     path.unlink(missing_ok=True)
-            preparation = Preparation(len(used), len({entry.pseudonym for entry in used}), dict(skipped))
-            write_manifest(folder, {"dataset": manifest.hash, "cases": len(used), "skipped": dict(skipped)})
+            resampled = book.count(case_name(entry.series_uid) for entry in used)
+            subjects = {entry.pseudonym for entry in used}
+            preparation = Preparation(len(used), len(subjects), dict(skipped), resampled)
+            facts = {"cases": len(used), "skipped": dict(skipped), "resampled": resampled}
+            write_manifest(folder, {"dataset": manifest.hash, **facts})
             return folder, preparation
 
     def train_local(
@@ -194,7 +199,7 @@ class Compute:
         write_atomically(plan_file, json.dumps(plan.to_dict()).encode())
         return folder, plan_file
 
-    def _prepare_one(self, plan: TrainingPlan, entry: DatasetSeries, folder: Path) -> str:
+    def _prepare_one(self, plan: TrainingPlan, entry: DatasetSeries, folder: Path, book: _Resampled) -> str:
         """Prepare one series unless its case is there; return why not, empty if it is."""
         try:
             row = self._archive.series_row(entry.series_uid)
@@ -202,7 +207,8 @@ class Compute:
                 return "other modality"
             if (folder / f"{case_name(entry.series_uid)}.npz").exists():
                 return ""
-            volume = self._archive.load_volume(entry.series_uid)
+            # The plan says whether an irregular series is refused, with its findings, or interpolated with its masks.
+            volume = self._archive.load_volume(entry.series_uid, resample=plan.irregular == "resample")
             masks: list[Any] = [None] * len(plan.labels)
             found = 0
             for segment in self._archive.iterate_masks(entry.series_uid, volume):
@@ -215,11 +221,31 @@ class Compute:
                     masks[index] = voxels if masks[index] is None else masks[index] | voxels
             if not found:
                 return "no reference masks"
+            book.note(case_name(entry.series_uid), is_resampled=is_resampled(volume))
             save_case(folder, prepare_case(plan, entry.series_uid, volume.image.voxels, masks))
         except (SeriesNotFound, Defect) as error:
             _log.warning("a series is not a training case", extra={"reason": error.error_code})
             return error.error_code
         return ""
+
+
+class _Resampled:
+    """Which prepared cases were interpolated; kept beside them, because a case is prepared once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names: set[str] = set(json.loads(path.read_bytes())) if path.exists() else set()
+
+    def note(self, name: str, *, is_resampled: bool) -> None:
+        """Keep how a case was made, before the case itself is written."""
+        before = set(self._names)
+        self._names = before | {name} if is_resampled else before - {name}
+        if self._names != before:
+            write_atomically(self._path, json.dumps(sorted(self._names)).encode())
+
+    def count(self, names: Iterable[str]) -> int:
+        """Count those among some cases."""
+        return len(self._names.intersection(names))
 
 
 def forget_cases(folder: Path, series_uids: Iterable[str], runs: Iterable[str]) -> int:

@@ -58,6 +58,7 @@ def train_local_handler(compute: Compute, ports: Ports) -> Handler:
                 "plan_hash": plan.hash,
                 "cases": preparation.cases,
                 "skipped": dict(preparation.skipped),
+                "resampled": preparation.resampled,
                 "rounds": facts,
             },
             {"weights": weights},

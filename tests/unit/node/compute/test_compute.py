@@ -12,8 +12,9 @@ import pytest
 from racoon.domain.dataset import DatasetManifest, DatasetSeries
 from racoon.domain.identity import Pseudonym
 from racoon.domain.plan import TrainingPlan
-from racoon.learning.cases import load_cases
+from racoon.learning.cases import case_name, load_cases
 from racoon.learning.weights import BadWeights, decode_weights
+from racoon.node.archive.model import InstanceRow
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.compute.model import TooFewCases, preparation_key, summarise_scores
@@ -64,6 +65,44 @@ def test_cases_carry_image_and_classes_of_the_archive(
     if max(volume.shape[1:]) <= 32:
         counts = [int((case.classes == 1).sum()) for case in cases]
         assert int(masks[LIVER.key].voxels.sum()) in counts
+
+
+def test_an_irregular_series_is_refused_or_resampled_with_its_masks_as_the_plan_says(
+    archive: Archive, manifest: DatasetManifest, tmp_path: Path
+) -> None:
+    # A slice of the first subject's series is missing in the archive that this test reads.
+    series_uid = manifest.series[0].series_uid
+    gone = archive.instances(series_uid)[len(archive.instances(series_uid)) // 2]
+
+    class WithAGap(Archive):
+        def instances(self, series_uid: str) -> list[InstanceRow]:
+            return [row for row in super().instances(series_uid) if row != gone]
+
+    broken = WithAGap(archive.database, archive.objects)
+    compute = Compute(tmp_path, broken)
+    folder, refused = compute.prepare(PLAN, manifest)
+    assert (refused.cases, refused.skipped) == (SUBJECTS - 1, {"volume.irregular": 1})
+    assert refused.resampled == 0
+    plan = replace(PLAN, irregular="resample")
+    assert TrainingPlan.from_dict(plan.to_dict()) == plan
+    assert "irregular" not in PLAN.to_dict(), "older plans keep their hash"
+    other, taken = compute.prepare(plan, manifest)
+    assert other != folder
+    assert (taken.cases, taken.skipped, taken.resampled) == (SUBJECTS, {}, 1)
+    _, again = compute.prepare(plan, manifest)
+    assert again.resampled == 1, "a case that lies there is still known to be interpolated"
+    # The interpolated case has every slice of the whole series, and its masks lie where they lay.
+    whole, _ = Compute(tmp_path / "whole", archive).prepare(PLAN, manifest)
+    with (
+        np.load(other / f"{case_name(series_uid)}.npz") as mended,
+        np.load(whole / f"{case_name(series_uid)}.npz") as complete,
+    ):
+        assert mended["classes"].shape == complete["classes"].shape
+        same = (mended["classes"] == complete["classes"]).mean()
+        assert same > 0.97
+        assert set(np.unique(mended["classes"])) == set(np.unique(complete["classes"]))
+    with pytest.raises(ValueError, match="irregular"):
+        replace(PLAN, irregular="guess")
 
 
 def test_series_that_cannot_be_used_are_counted_and_withdrawn_cases_removed(
