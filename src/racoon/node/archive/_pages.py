@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -10,7 +12,8 @@ from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import Response
 
 from racoon.node.archive._requests import Searcher, access_of, archive_of
-from racoon.node.archive.model import StudyFilter
+from racoon.node.archive.model import ArchiveCounts, FilterChoices, StudyFilter
+from racoon.node.archive.service import Archive
 from racoon.standards.dicom.quality import RULES
 from racoon.web.pages import render
 
@@ -59,6 +62,30 @@ class Filters(BaseModel):
         )
 
 
+REMEMBERED_S = 10.0
+"""What takes long to count in a large archive is shown as it was so long ago at most."""
+
+SLOW_S = 0.03
+
+
+@dataclass
+class _Overview:
+    """Counts and filter values of the whole archive; those of a small one are always fresh."""
+
+    until_s: float = 0.0
+    counts: ArchiveCounts | None = None
+    choices: FilterChoices | None = None
+
+    def of(self, archive: Archive) -> tuple[ArchiveCounts, FilterChoices]:
+        """Give them, remembered only where asking for them was slow."""
+        if self.counts is None or self.choices is None or time.monotonic() > self.until_s:
+            began_s = time.monotonic()
+            self.counts, self.choices = archive.counts(), archive.filter_choices()
+            took_s = time.monotonic() - began_s
+            self.until_s = began_s + REMEMBERED_S if took_s > SLOW_S else 0.0
+        return self.counts, self.choices
+
+
 RULE_OF_CODE = {rule.code: rule for rule in RULES}
 
 
@@ -71,16 +98,19 @@ def browse(request: Request, user: Searcher, filters: Annotated[Filters, Query()
     studies = archive.browse(criteria, access.condition(user) if access else None)
     kept = {name: value for name, value in chosen.items() if value}
     more = len(studies) > PAGE_SIZE
+    if not hasattr(request.app.state, "archive_overview"):
+        request.app.state.archive_overview = _Overview()
+    counts, choices = request.app.state.archive_overview.of(archive)
     return render(
         request,
         "node/archive/browse.html",
         studies=studies[:PAGE_SIZE],
-        choices=archive.filter_choices(),
+        choices=choices,
         severities=SEVERITIES,
         rules=RULE_OF_CODE,
         chosen=chosen,
         is_filtered=bool(kept),
-        counts=archive.counts(),
+        counts=counts,
         first_page=f"/archive?{urlencode(kept)}" if filters.before is not None else "",
         next_page=f"/archive?{urlencode(kept | {'before': studies[PAGE_SIZE - 1].position})}" if more else "",
     )
