@@ -92,7 +92,10 @@ STEPS = [
     Step(
         "segmentations-elsewhere",
         "highdicom reads our SEG after de-identification: same masks, references that resolve",
-        tests=("tests/conformance/test_highdicom_reads_ours.py", "tests/unit/standards/dicom/test_segmentation.py"),
+        tests=(
+            "tests/conformance/test_highdicom_reads_ours.py",
+            "tests/unit/standards/dicom/test_segmentation.py",
+        ),
     ),
     Step(
         "withdrawn-originals",
@@ -141,8 +144,8 @@ STEPS = [
     ),
     Step(
         "every-object-ends",
-        "every file of the real data, by storescu, STOW and import: archived or quarantined, none lost or counted twice",
-        tests=("tests/conformance/test_every_object_ends.py",),
+        "every real file by storescu, STOW and import: archived or quarantined, none lost or counted twice",
+        tests=("tests/conformance/test_every_object_ends.py", "tests/network/test_ways_in.py"),
     ),
     Step(
         "volumes",
@@ -237,7 +240,7 @@ STEPS = [
     ),
     Step(
         "behind-the-intake",
-        "de-identified, archived, indexed and assessed: at least 150 slices a second and core, memory flat, queue holds",
+        "de-identified, archived, indexed, assessed: at least 150 slices a second and core, memory flat",
         action=bench("bench_behind_intake.py", "--instances", "2000"),
     ),
     Step(
