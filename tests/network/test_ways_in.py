@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pydicom
 import pytest
 from starlette.testclient import TestClient
 
@@ -32,8 +33,24 @@ ENDS: dict[str, dict[str, int]] = {
 }
 """By folder; the rules' own table, but for objects that have one UID and several contents."""
 
-UNSENT = {"transfer_syntaxes": 6}
-"""Objects in syntaxes that DCMTK 3.6.7 does not know."""
+UNSENT = {"ct_torso_61_organs": 20, "transfer_syntaxes": 3}
+"""Objects that DCMTK 3.6.7 cannot send at all: without a SOP Instance UID, in syntaxes that it does not know."""
+
+PROPOSALS = {
+    "1.2.840.10008.1.2": "-xi",
+    "1.2.840.10008.1.2.1.99": "-xd",
+    "1.2.840.10008.1.2.2": "-xb",
+    "1.2.840.10008.1.2.5": "-xr",
+    "1.2.840.10008.1.2.4.50": "-xy",
+    "1.2.840.10008.1.2.4.51": "-xx",
+    "1.2.840.10008.1.2.4.57": "-xs",
+    "1.2.840.10008.1.2.4.70": "-xs",
+    "1.2.840.10008.1.2.4.80": "-xt",
+    "1.2.840.10008.1.2.4.81": "-xu",
+    "1.2.840.10008.1.2.4.90": "-xv",
+    "1.2.840.10008.1.2.4.91": "-xw",
+}
+"""Option of ``storescu`` that proposes a syntax; without it DCMTK converts, and fails where it has no codec."""
 
 FOLDERS = sorted(ENDS) if os.environ.get("RACOON_ACCEPTANCE") else ["deid", "dose_reports"]
 
@@ -80,13 +97,20 @@ def by_stow(sender: Callable[[str], TestClient], files: list[Path]) -> int:
     return 0
 
 
+def syntax_of(path: Path) -> str:
+    """Transfer syntax of a file; empty where it does not say."""
+    meta = pydicom.dcmread(path, force=True, specific_tags=["SOPClassUID"], stop_before_pixels=True).file_meta
+    return str(meta.get("TransferSyntaxUID", ""))
+
+
 def by_storescu(node: Node, files: list[Path], program: str) -> int:
     """Send one file at a time; tell how many DCMTK itself could not read or propose."""
     listener = start(Settings(node.folder, Options(free_port())))
     unsent = 0
     try:
         for path in files:
-            command = [program, "-R", "-aec", "RACOON", "127.0.0.1", str(listener.port), str(path)]
+            proposed = PROPOSALS.get(syntax_of(path), "-R")
+            command = [program, proposed, "-aec", "RACOON", "127.0.0.1", str(listener.port), str(path)]
             environment = {**os.environ, "TCP_NODELAY": "1"}
             done = subprocess.run(command, capture_output=True, check=False, env=environment, timeout=120)
             if done.returncode:

@@ -86,16 +86,22 @@ def take(data: bytes, spool: Spool, answer: StowAnswer, *, study_uid: str = "") 
     try:
         dataset = read_file(data).dataset
     except MalformedDicom:
-        answer.failed.append(("", "", CANNOT_UNDERSTAND))
+        _set_aside(data, spool, answer, ("", ""))
         return
     reference = _uid(dataset, _SOP_CLASS), _uid(dataset, _SOP_INSTANCE)
     if not all(reference):
-        answer.failed.append((*reference, CANNOT_UNDERSTAND))
+        _set_aside(data, spool, answer, reference)
     elif study_uid and _uid(dataset, _STUDY) != study_uid:
         answer.failed.append((*reference, MISMATCH))
     else:
         spool.put([data])
         answer.stored.append(reference)
+
+
+def _set_aside(data: bytes, spool: Spool, answer: StowAnswer, reference: tuple[str, str]) -> None:
+    """Refuse what cannot be named, and keep it: the rules set it aside with its reason, and a person decides."""
+    spool.put([data])
+    answer.failed.append((*reference, CANNOT_UNDERSTAND))
 
 
 def _uid(dataset: Dataset, tag: int) -> str:

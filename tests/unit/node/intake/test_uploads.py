@@ -67,7 +67,8 @@ def test_uploaded_objects_are_durable_and_named(node: Node, sender: Any) -> None
     assert all(item["00081196"]["Value"] == [0xB000] for item in stored), "identity will be removed"
     (failed,) = references(answer.json(), "00081198")
     assert failed["00081197"]["Value"] == [0xC000]
-    assert [file.path.read_bytes() for file in node.spool.waiting(9)] == [CT[0], CT[1]]
+    # What could not be named is refused, and kept for a person all the same.
+    assert [file.path.read_bytes() for file in node.spool.waiting(9)] == [CT[0], b"rubbish", CT[1]]
     assert node.loop().run_once().archived == 2
 
 
