@@ -30,7 +30,7 @@ NAVIGATION = (
     NavigationItem("/", "Today", "overview.read"),
     NavigationItem("/studies", "Studies", "study.read"),
     NavigationItem("/archive", "Archive", "archive.read"),
-    NavigationItem("/deletions", "Deletions", "image.delete"),
+    NavigationItem("/deletions", "Deletions", "image.delete.confirm"),
     NavigationItem("/values", "Values", "measurement.read"),
     NavigationItem("/intake", "Intake", "intake.read"),
     NavigationItem("/jobs", "Jobs", "job.read"),
