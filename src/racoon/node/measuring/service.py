@@ -19,7 +19,7 @@ from racoon.errors import Refused
 from racoon.node.measuring import _decisions, _store
 from racoon.node.measuring.checks import Check, check_values
 from racoon.node.measuring.comparing import compare, judge, promote
-from racoon.node.measuring.export import describe, write_csv
+from racoon.node.measuring.export import csv_pieces, describe, parquet_pieces
 from racoon.node.measuring.model import Finding, RunSummary, StoredValue, Task, check_plan
 from racoon.node.measuring.parallel import (
     PROCESSES_FROM,
@@ -190,6 +190,38 @@ def load_values(
     )
 
 
+PAGE = 1000
+"""Values read at once when a whole table is wanted."""
+
+
+def stream_values(
+    database: Database,
+    is_wanted: Callable[[StoredValue], bool],
+    *,
+    study_id: str = "",
+    dataset_hash: str = "",
+) -> Iterator[StoredValue]:
+    """Yield all values of a study, page by page: a table of any length needs the memory of one page.
+
+    Parameters
+    ----------
+    database
+        The node's own; a connection is held for one page only, so that a slow reader blocks nobody.
+    is_wanted
+        Asked per value.
+    """
+    after = 0
+    while True:
+        with database.connect() as connection:
+            page = load_values(
+                connection, study_id=study_id, dataset_hash=dataset_hash, after=after, limit=PAGE
+            )
+        yield from (value for _, value in page if is_wanted(value))
+        if len(page) < PAGE:
+            return
+        after = page[-1][0]
+
+
 def load_value(connection: sa.Connection, number: int) -> StoredValue:
     """Load one stored value by its row number.
 
@@ -296,6 +328,7 @@ __all__ = [
     "aggregates",
     "checks",
     "compare",
+    "csv_pieces",
     "decide",
     "decisions",
     "describe",
@@ -305,8 +338,9 @@ __all__ = [
     "load_findings",
     "load_value",
     "load_values",
+    "parquet_pieces",
     "promote",
     "run_protocol",
     "sign_off",
-    "write_csv",
+    "stream_values",
 ]
