@@ -12,7 +12,7 @@ from racoon.errors import Refused
 
 if TYPE_CHECKING:
     from racoon.science.biomarkers import Context
-    from racoon.science.biomarkers.panel import Row
+    from racoon.science.biomarkers.panel import Row, Structure
     from racoon.standards.files import LabelledMask, LoadedImage
 
 
@@ -87,8 +87,8 @@ def measure(  # noqa: PLR0913 - each is a flag of its own, and each fills one ga
     )
     for name, value in loaded.patient.items():
         parameters.setdefault(name, value)
-    structures = with_wholes(loaded.image, _structures(loaded, masks))
-    rows = measure_panel(structures, context, chosen, parameters, everything=everything)
+    structures = with_wholes(loaded.image, open_structures(loaded, masks))
+    rows = measure_panel(structures, context, chosen, parameters, everything=everything, threads=2)
     documents = [_document(row, loaded, masks) for row in rows]
     if json:
         print_json(documents)
@@ -131,7 +131,8 @@ def _context(loaded: LoadedImage, given: Context) -> Context:
     )
 
 
-def _structures(loaded: LoadedImage, masks: list[LabelledMask]) -> list[Any]:
+def open_structures(loaded: LoadedImage, masks: list[LabelledMask]) -> list[Structure]:
+    """Turn the masks of a file into named regions of the image."""
     from racoon.science.biomarkers import Region
     from racoon.science.biomarkers.panel import Structure, join
     from racoon.science.biomarkers.structures import structure_name

@@ -14,14 +14,20 @@ HOUNSFIELD = "[hnsf'U]"
 CT = Validity(frozenset({"CT"}))
 
 
+_AT_ONCE = 1 << 20
+"""Values widened at once: a copy of a whole organ in eight bytes would be larger than its image."""
+
+
 def _mean(region: Region, _context: Context, _parameters: Parameters) -> Measured:
     return Measured(region.mean)
 
 
 def _sd(region: Region, _context: Context, _parameters: Parameters) -> Measured:
     if region.values.dtype.kind in "iu":
-        values = region.values.astype(np.int64)
-        total, squares, count = int(values.sum()), int(np.dot(values, values)), values.size
+        total, squares, count = 0, 0, region.values.size
+        for start in range(0, count, _AT_ONCE):
+            values = region.values[start : start + _AT_ONCE].astype(np.int64)
+            total, squares = total + int(values.sum()), squares + int(np.dot(values, values))
         return Measured(math.sqrt((count * squares - total * total) / (count * count)))
     return Measured(float(region.values.std(dtype=np.float64)))
 

@@ -80,7 +80,7 @@ def _mass(region: Region, _context: Context, _parameters: Parameters) -> Measure
     # Air weighs nothing and water 1 g/ml; what is denser than water in a lung mask is no lung.
     clipped = np.clip(region.values, -1000, 0)
     if clipped.dtype.kind in "iu":
-        grams_per_voxel = int((clipped.astype(np.int64) + 1000).sum()) / 1000.0
+        grams_per_voxel = (int(clipped.sum(dtype=np.int64)) + 1000 * clipped.size) / 1000.0
     else:
         grams_per_voxel = float((clipped.astype(np.float64) + 1000.0).sum()) / 1000.0
     return Measured(grams_per_voxel * region.voxel_ml)

@@ -11,19 +11,27 @@ from racoon.science.biomarkers.definition import (
     enough_voxels,
     whole_structure,
 )
-from racoon.science.geometry import max_diameter_mm, surface_of
+from racoon.science.geometry import Surface, max_diameter_mm, surface_of
 
 
 def _volume(region: Region, _context: Context, _parameters: Parameters) -> Measured:
     return Measured(region.voxel_count * region.voxel_ml)
 
 
+def _mesh(region: Region) -> Surface:
+    """The mesh's figures, computed once for all definitions that need them."""
+    if "surface" not in region.memo:
+        region.memo["surface"] = surface_of(region.mask, region.affine)
+    found: Surface = region.memo["surface"]
+    return found
+
+
 def _surface(region: Region, _context: Context, _parameters: Parameters) -> Measured:
-    return Measured(surface_of(region.mask, region.affine).area_mm2 / 100.0)
+    return Measured(_mesh(region).area_mm2 / 100.0)
 
 
 def _sphericity(region: Region, _context: Context, _parameters: Parameters) -> Measured:
-    return Measured(surface_of(region.mask, region.affine).sphericity)
+    return Measured(_mesh(region).sphericity)
 
 
 def _diameter(region: Region, _context: Context, _parameters: Parameters) -> Measured:
