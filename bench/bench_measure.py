@@ -118,15 +118,15 @@ def save(path: Path, voxels: np.ndarray, spacing_mm: tuple[float, float, float])
 
 def measure_panel_here(folder: Path) -> dict[str, float]:
     """Decode image and masks and measure everything that fits, in this process."""
+    # Modules that the first definition would load belong to starting, not to measuring.
+    import scipy.ndimage
+    import scipy.spatial  # noqa: F401
+
     from racoon.cli.measure import open_structures
     from racoon.science.biomarkers import Context
     from racoon.science.biomarkers.panel import measure_panel, with_wholes
     from racoon.standards.files import load_image, load_masks
     from racoon.standards.files.masks import LabelName
-
-    # Modules that the first definition would load belong to starting, not to measuring.
-    import scipy.ndimage
-    import scipy.spatial  # noqa: F401
 
     before_mb = memory_mb("VmRSS")
 

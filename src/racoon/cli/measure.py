@@ -11,7 +11,7 @@ from racoon.cli.output import JsonFlag, print_json, print_table
 from racoon.errors import Refused
 
 if TYPE_CHECKING:
-    from racoon.science.biomarkers import Context
+    from racoon.science.biomarkers import Context, Value
     from racoon.science.biomarkers.panel import Row, Structure
     from racoon.standards.files import LabelledMask, LoadedImage
 
@@ -128,6 +128,7 @@ def _context(loaded: LoadedImage, given: Context) -> Context:
         kernel=loaded.kernel or given.kernel,
         has_header=loaded.has_header,
         is_gated=loaded.is_gated if loaded.is_gated is not None else given.is_gated,
+        suv_factor=loaded.suv_factor,
     )
 
 
@@ -167,7 +168,7 @@ def _document(row: Row, loaded: LoadedImage, masks: list[LabelledMask]) -> dict[
         "unit": value.unit,
         "valid": value.valid,
         "reason": value.reason or None,
-        "reason_text": value.public_reason or None,
+        "reason_text": _reason_text(value, loaded) or None,
         "warnings": list(value.warnings),
         "parameters": dict(value.parameters),
         "provenance": {
@@ -181,6 +182,12 @@ def _document(row: Row, loaded: LoadedImage, masks: list[LabelledMask]) -> dict[
             "software": f"racoon {__version__}",
         },
     }
+
+
+def _reason_text(value: Value, loaded: LoadedImage) -> str:
+    if value.reason == "uptake_unknown":
+        return f"{value.public_reason} {loaded.suv_gap}".strip()
+    return value.public_reason
 
 
 def _instance(loaded: LoadedImage, place: int | None) -> str | None:

@@ -27,7 +27,6 @@ from racoon.science.radiomics.morphology import morphology
 from racoon.science.radiomics.preparation import Prepared, prepare
 from racoon.science.radiomics.texture import average, cooccurrence_features, size_features, tone_features
 
-
 _Pairs = dict[int, NDArray[np.float64]]
 """Co-occurrence counts by slice, as ``cooccurrence`` gives them."""
 
