@@ -15,6 +15,8 @@ from racoon.platform.auth import User, require
 router = APIRouter(prefix="/api/measurements", tags=["measuring"])
 
 Reader = Annotated[User, Depends(require("measurement.read"))]
+Sender = Annotated[User, Depends(require("derived.store"))]
+SeriesId = Annotated[str, Query(min_length=1, max_length=64)]
 Id = Annotated[str, Query(max_length=80)]
 
 
@@ -76,6 +78,28 @@ def export_parquet(request: Request, user: Reader, study: Id = "", dataset: Id =
     """Export all values of a study as Apache Parquet, for use inside the hospital; streamed."""
     pieces = service.parquet_pieces(_stream(request, study, dataset))
     return _download(pieces, "application/vnd.apache.parquet", "parquet")
+
+
+@router.get("/report.dcm")
+def download_report(request: Request, user: Reader, series: SeriesId, study: Id = "") -> Response:  # noqa: ARG001
+    """Give the values of one series as a DICOM structured report (TID 1500); nothing is stored."""
+    return Response(
+        service.report_of_series(request.app.state.database, request.app.state.archive, study, series),
+        media_type="application/dicom",
+        headers={"Content-Disposition": 'attachment; filename="measurements.dcm"'},
+    )
+
+
+@router.post("/reports", status_code=201)
+def store_report(request: Request, user: Sender, series: SeriesId, study: Id = "") -> dict[str, str]:
+    """Keep the values of one series as a DICOM structured report beside their images; audited."""
+    state = request.app.state
+    outcome = service.store_report(state.database, state.archive, state.own_objects, user, study, series)
+    return {
+        "sop_instance_uid": outcome.sop_instance_uid,
+        "series_uid": outcome.series_uid,
+        "imaging_study_uid": outcome.imaging_study_uid,
+    }
 
 
 def _stream(request: Request, study: str, dataset: str) -> Iterator[StoredValue]:

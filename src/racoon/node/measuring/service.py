@@ -30,6 +30,7 @@ from racoon.node.measuring.parallel import (
 )
 from racoon.node.measuring.picture import draw
 from racoon.node.measuring.quality import checks, decide, decisions, sign_off
+from racoon.node.measuring.report import report_of_series, store_report, write_report
 from racoon.node.measuring.series import SOFTWARE, ImageSource
 from racoon.node.release.model import MeasuredAggregate, largest_share
 from racoon.platform.database import Database
@@ -340,7 +341,10 @@ __all__ = [
     "load_values",
     "parquet_pieces",
     "promote",
+    "report_of_series",
     "run_protocol",
     "sign_off",
+    "store_report",
     "stream_values",
+    "write_report",
 ]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Request
 from markupsafe import Markup
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.approvals.service import Approvals
@@ -29,6 +29,8 @@ router = APIRouter(include_in_schema=False)
 
 ValueReader = Annotated[User, Depends(require("measurement.read"))]
 ImageReader = Annotated[User, Depends(require("image.read"))]
+
+ReportSender = Annotated[User, Depends(require("derived.store"))]
 
 VALUES_SHOWN = 2000
 SERIES_AT_ONCE = 500
@@ -79,7 +81,12 @@ def show_values(
 
 
 @router.get("/values/{number:int}")
-def show_value(number: int, request: Request, user: ValueReader) -> Response:  # noqa: ARG001
+def show_value(
+    number: int,
+    request: Request,
+    user: ValueReader,  # noqa: ARG001
+    report: Annotated[str, Query(max_length=64, pattern=r"^[0-9.]*$")] = "",
+) -> Response:
     """Show one value: picture, definition, parameters, provenance, and what speaks against it."""
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
@@ -100,6 +107,7 @@ def show_value(number: int, request: Request, user: ValueReader) -> Response:  #
         scanner=_scanners(archive, {value.series_uid}).get(value.series_uid, ""),
         has_picture=value.key_slice is not None,
         checks=checks,
+        stored_report=report,
     )
 
 
@@ -115,6 +123,18 @@ def draw_value(number: int, request: Request, user: ImageReader) -> Response:
         media_type="image/png",
         headers={"Cache-Control": "private, max-age=300"},
     )
+
+
+@router.post("/values/{number:int}/report")
+def store_report(number: int, request: Request, user: ReportSender) -> Response:
+    """Keep the values of this value's series as a DICOM report beside their images."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        value = _readable_value(connection, archive, number)
+    outcome = measuring.store_report(
+        request.app.state.database, archive, request.app.state.own_objects, user, value.study_id, value.series_uid
+    )
+    return RedirectResponse(f"/values/{number}?report={outcome.sop_instance_uid}", status_code=303)
 
 
 def choose_study(
