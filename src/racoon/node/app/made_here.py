@@ -13,7 +13,8 @@ from racoon.node.archive.model import DeidentifiedInstance
 def made_here(data: bytes) -> DeidentifiedInstance:
     """Say of a mask or report that it needs no cleaning: this node made it of archived images.
 
-    The gate for foreign objects would take the names of algorithm and biomarkers away, and with them what a reader must know.
+    The gate for foreign objects would take the names of algorithm and biomarkers away, and with them what a
+    reader must know.
     """
     dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
     return DeidentifiedInstance(

@@ -43,6 +43,7 @@ def describe(value: StoredValue) -> dict[str, Any]:
         "software": value.software,
         "computed_at": value.computed_at.isoformat(),
         "warnings": list(value.warnings),
+        "evidence": dict(value.evidence),
         "warning_texts": [QUALITY[code][1] for code in value.warnings if code in QUALITY],
         "warning_texts_de": [QUALITY[code][0] for code in value.warnings if code in QUALITY],
         "link": value.link,

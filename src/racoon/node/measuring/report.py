@@ -95,9 +95,7 @@ def write_report(values: Sequence[StoredValue], archive: ObjectSource) -> bytes:
     return stream.getvalue()
 
 
-def report_of_series(
-    database: Database, archive: Archive, study_id: str, series_uid: str
-) -> bytes:
+def report_of_series(database: Database, archive: Archive, study_id: str, series_uid: str) -> bytes:
     """Write the report of everything that may be read of a series."""
     with database.connect() as connection:
         rows = list(
@@ -133,7 +131,14 @@ def store_report(
 def _identity(values: Sequence[StoredValue]) -> str:
     """Name these values and no others; the moment of their computation does not belong to it."""
     stated = [
-        [value.series_uid, value.measurement, value.parameters_hash, value.value, value.reason, value.software]
+        [
+            value.series_uid,
+            value.measurement,
+            value.parameters_hash,
+            value.value,
+            value.reason,
+            value.software,
+        ]
         for value in values
     ]
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:40]

@@ -17,7 +17,7 @@ from racoon.domain.identity import Pseudonym
 from racoon.domain.plan import MeasuringPlan
 from racoon.errors import Refused
 from racoon.node.measuring import _decisions, _store
-from racoon.node.measuring.checks import Check, check_values
+from racoon.node.measuring.checks import Check, NetworkReference, check_values
 from racoon.node.measuring.comparing import compare, judge, promote
 from racoon.node.measuring.export import csv_pieces, describe, parquet_pieces
 from racoon.node.measuring.model import Finding, RunSummary, StoredValue, Task, check_plan
@@ -28,8 +28,8 @@ from racoon.node.measuring.parallel import (
     measure_here,
     measure_in_processes,
 )
-from racoon.node.measuring.picture import draw
-from racoon.node.measuring.quality import checks, decide, decisions, sign_off
+from racoon.node.measuring.picture import draw, draw_check, draw_plane
+from racoon.node.measuring.quality import answer, ask, checks, decide, decisions, queries, sign_off
 from racoon.node.measuring.report import report_of_series, store_report, write_report
 from racoon.node.measuring.series import SOFTWARE, ImageSource
 from racoon.node.release.model import MeasuredAggregate, largest_share
@@ -123,7 +123,8 @@ def run_protocol(
                 progress(before + measured, len(manifest.series), f"{rate:.0f} / min")
     with database.begin() as connection:
         values = [value for _, value in _plan_values(connection, tasks, *keys)]
-        _decisions.save_checks(connection, *keys, check_values(values))
+        network = _decisions.load_network(connection, manifest.study_id)
+        _decisions.save_checks(connection, *keys, check_values(values, network))
     summary = RunSummary(len(manifest.series), measured, len(values), found, time.monotonic() - begun)
     if measured:
         _log.info(
@@ -165,6 +166,13 @@ def aggregates(
         if value.series_uid in subjects:
             values[task.identity].append(_reviewed(value, excluded))
     return tuple(_aggregate(task, values[task.identity], subjects) for task in tasks)
+
+
+def note_network(
+    connection: sa.Connection, study_id: str, references: Mapping[str, NetworkReference]
+) -> None:
+    """Keep the network's pooled figures of a study; newer ones replace those of the same measurement."""
+    _decisions.save_network(connection, study_id, references)
 
 
 def load_values(
@@ -327,6 +335,8 @@ __all__ = [
     "Progress",
     "ValueMissing",
     "aggregates",
+    "answer",
+    "ask",
     "checks",
     "compare",
     "csv_pieces",
@@ -334,13 +344,17 @@ __all__ = [
     "decisions",
     "describe",
     "draw",
+    "draw_check",
+    "draw_plane",
     "forget_subject",
     "judge",
     "load_findings",
     "load_value",
     "load_values",
+    "note_network",
     "parquet_pieces",
     "promote",
+    "queries",
     "report_of_series",
     "run_protocol",
     "sign_off",

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.plan import PromotionRule
 from racoon.node.approvals.model import StudyAtSite
+from racoon.node.archive.read_audit import record_image_read
 from racoon.node.archive.service import Archive
 from racoon.node.measuring import service as measuring
 from racoon.node.measuring.comparing import Verdict
@@ -23,6 +24,8 @@ router = APIRouter(include_in_schema=False)
 
 ValueReader = Annotated[User, Depends(require("measurement.read"))]
 Decider = Annotated[User, Depends(require("measurement.decide"))]
+Annotator = Annotated[User, Depends(require("derived.store"))]
+ImageReader = Annotated[User, Depends(require("image.read"))]
 Id = Annotated[str, Query(max_length=80)]
 FormId = Annotated[str, Form(max_length=80)]
 
@@ -37,6 +40,7 @@ def show_checks(request: Request, user: ValueReader, study: Id = "") -> Response
         checks = measuring.checks(connection, chosen) if chosen else []
         findings = measuring.load_findings(connection, study_id=chosen) if chosen else []
         decisions = measuring.decisions(connection, chosen) if chosen else []
+        queries = measuring.queries(connection, chosen) if chosen else []
     dataset = _dataset(studies, chosen)
     titles = {value.measurement: title_of_row(measuring.describe(value), language) for _, value in loaded}
     return render(
@@ -55,6 +59,7 @@ def show_checks(request: Request, user: ValueReader, study: Id = "") -> Response
             if archive.is_readable(check.pseudonym)
         ],
         findings=findings,
+        queries=[query for query in queries if archive.is_readable(query.pseudonym)],
         open_checks=sum(check.state == "open" for check in checks),
         sign_offs=[decision for decision in decisions if decision.kind == "sign_off"],
     )
@@ -72,6 +77,50 @@ def decide_check(
     """Keep or exclude what a check is about."""
     with request.app.state.database.begin() as connection:
         measuring.decide(connection, request.app.state.audit, user, number, state, note)
+    return _back("/values/checks", study)
+
+
+@router.get("/values/checks/{number:int}/picture.png")
+def draw_check(number: int, request: Request, user: ImageReader) -> Response:
+    """Draw the slice a check is about, with its mask."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        found = [check for check in measuring.checks(connection) if check.number == number]
+    if not found or not archive.is_readable(found[0].pseudonym):
+        raise measuring.ValueMissing("There is no such check; open the list again.")
+    record_image_read(request, user, found[0].series_uid, found[0].pseudonym)
+    return Response(
+        measuring.draw_check(found[0], archive),
+        media_type="image/png",
+        headers={"Cache-Control": "private, max-age=300"},
+    )
+
+
+@router.post("/values/checks/{number:int}/ask")
+def ask_annotator(
+    number: int,
+    request: Request,
+    user: Decider,
+    note: Annotated[str, Form(min_length=3, max_length=500)],
+    study: FormId = "",
+) -> Response:
+    """Ask who drew the mask of a check."""
+    with request.app.state.database.begin() as connection:
+        measuring.ask(connection, request.app.state.audit, user, number, note)
+    return _back("/values/checks", study)
+
+
+@router.post("/values/queries/{number:int}")
+def answer_query(
+    number: int,
+    request: Request,
+    user: Annotator,
+    answer: Annotated[str, Form(min_length=1, max_length=500)],
+    study: FormId = "",
+) -> Response:
+    """Answer a question about a mask."""
+    with request.app.state.database.begin() as connection:
+        measuring.answer(connection, request.app.state.audit, user, number, answer)
     return _back("/values/checks", study)
 
 

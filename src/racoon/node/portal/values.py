@@ -125,6 +125,20 @@ def draw_value(number: int, request: Request, user: ImageReader) -> Response:
     )
 
 
+@router.get("/values/{number:int}/plane.png")
+def draw_plane_of_value(number: int, request: Request, user: ImageReader) -> Response:
+    """Draw the plane in which a value was taken, such as the section of a vessel."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        value = _readable_value(connection, archive, number)
+    record_image_read(request, user, value.series_uid, value.pseudonym)
+    return Response(
+        measuring.draw_plane(value, archive),
+        media_type="image/png",
+        headers={"Cache-Control": "private, max-age=300"},
+    )
+
+
 @router.post("/values/{number:int}/report")
 def store_report(number: int, request: Request, user: ReportSender) -> Response:
     """Keep the values of this value's series as a DICOM report beside their images."""
@@ -132,7 +146,12 @@ def store_report(number: int, request: Request, user: ReportSender) -> Response:
     with request.app.state.database.connect() as connection:
         value = _readable_value(connection, archive, number)
     outcome = measuring.store_report(
-        request.app.state.database, archive, request.app.state.own_objects, user, value.study_id, value.series_uid
+        request.app.state.database,
+        archive,
+        request.app.state.own_objects,
+        user,
+        value.study_id,
+        value.series_uid,
     )
     return RedirectResponse(f"/values/{number}?report={outcome.sop_instance_uid}", status_code=303)
 

@@ -21,6 +21,7 @@ from racoon.science.biomarkers.definition import (
     whole_structure,
 )
 from racoon.science.biomarkers.densities import CT
+from racoon.science.biomarkers.evidence import section_of
 from racoon.science.biomarkers.vessels import ARCH_LIMB_MM, Cut, cuts_of
 from racoon.science.geometry import Centreline
 
@@ -171,7 +172,8 @@ def _diameter(levels: Levels) -> Formula:
         found = levels(cuts, course, context)
         if not found:
             return Measured(math.nan, "level_missing")
-        return Measured(found[0].section.equivalent_mm, "", found[0].slice_index)
+        seen = section_of(found[0].section, line.tangents[found[0].place])
+        return Measured(found[0].section.equivalent_mm, "", found[0].slice_index, seen)
 
     return compute
 

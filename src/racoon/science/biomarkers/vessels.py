@@ -19,6 +19,7 @@ from racoon.science.biomarkers.definition import (
     whole_structure,
 )
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD
+from racoon.science.biomarkers.evidence import section_of
 from racoon.science.biomarkers.region import mean_of
 from racoon.science.biomarkers.structures import AORTA, CORONARIES
 from racoon.science.geometry import Centreline, Section, Tube
@@ -112,7 +113,8 @@ def _largest(
     if not wanted:
         return Measured(math.nan, "level_missing")
     best = max(wanted, key=lambda cut: cut.section.equivalent_mm)
-    return Measured(best.section.equivalent_mm, "", best.slice_index)
+    seen = section_of(best.section, line.tangents[best.place])
+    return Measured(best.section.equivalent_mm, "", best.slice_index, seen)
 
 
 def _everywhere(region: Region, _context: Context, parameters: Parameters) -> Measured:
@@ -147,7 +149,8 @@ def _ratio(region: Region, context: Context, parameters: Parameters) -> Measured
     trunk = _everywhere(region, context, parameters)
     aorta = _limb("ascending")(context.structures["aorta"], context, parameters)
     reason = trunk.reason or aorta.reason
-    return Measured(trunk.value / aorta.value if not reason else math.nan, reason, trunk.key_slice)
+    value = trunk.value / aorta.value if not reason else math.nan
+    return Measured(value, reason, trunk.key_slice, trunk.evidence)
 
 
 def _fat(

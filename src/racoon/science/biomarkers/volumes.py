@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from racoon.science.biomarkers.definition import (
     Context,
     Definition,
@@ -11,7 +13,8 @@ from racoon.science.biomarkers.definition import (
     enough_voxels,
     whole_structure,
 )
-from racoon.science.geometry import Surface, max_diameter_mm, surface_of
+from racoon.science.biomarkers.evidence import line_in_plane
+from racoon.science.geometry import Surface, longest_line, surface_of
 
 
 def _volume(region: Region, _context: Context, _parameters: Parameters) -> Measured:
@@ -35,7 +38,10 @@ def _sphericity(region: Region, _context: Context, _parameters: Parameters) -> M
 
 
 def _diameter(region: Region, _context: Context, _parameters: Parameters) -> Measured:
-    return Measured(max_diameter_mm(region.mask, region.affine))
+    found = longest_line(region.mask, region.affine)
+    if found is None:
+        return Measured(math.nan, "empty_mask")
+    return Measured(found[0], evidence=line_in_plane(found[1]))
 
 
 VOLUME = Definition(

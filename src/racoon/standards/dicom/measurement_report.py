@@ -167,9 +167,7 @@ def build_measurement_report(
     return report
 
 
-def _group(
-    members: Sequence[ReportedValue], image: Dataset, software: tuple[str, str], tracking: str
-) -> Dataset:
+def _group(members: Sequence[ReportedValue], image: Dataset, software: tuple[str, str], tracking: str) -> Any:
     import highdicom as hd  # noqa: PLC0415 - a second that only writing needs
 
     head = members[0]
@@ -179,10 +177,9 @@ def _group(
         "measurements": [_number(item, software) for item in members if not item.reason],
         "qualitative_evaluations": [_not_valid(item) for item in members if item.reason],
     }
-    found: Dataset
     if len(head.masks) == 1:
         mask = head.masks[0]
-        found = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
             referenced_segment=hd.sr.ReferencedSegment(
                 sop_class_uid=SEGMENTATION,
                 sop_instance_uid=mask.instance_uid,
@@ -191,9 +188,8 @@ def _group(
             ),
             **shared,
         )
-        return found
     slices = {item.image_uid: item.frame for item in members if item.image_uid}
-    found = hd.sr.MeasurementsAndQualitativeEvaluations(
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
         source_images=[
             hd.sr.SourceImageForMeasurementGroup(
                 str(image.SOPClassUID), uid, [frame] if "NumberOfFrames" in image else None
@@ -202,37 +198,39 @@ def _group(
         ],
         **shared,
     )
-    return found
 
 
-def _number(value: ReportedValue, software: tuple[str, str]) -> Dataset:
+def _number(value: ReportedValue, software: tuple[str, str]) -> Any:
     import highdicom as hd  # noqa: PLC0415 - a second that only writing needs
     from highdicom.sr.coding import CodedConcept  # noqa: PLC0415 - as above
 
     if value.value is None:  # pragma: no cover - a value without a reason is a number
         raise ValueError("a valid value is a number")
     segments = [f"segment={mask.instance_uid}#{mask.number}" for mask in value.masks]
-    found: Dataset = hd.sr.Measurement(
+    return hd.sr.Measurement(
         name=_name(value),
         value=value.value,
         unit=CodedConcept(value.unit, "UCUM", value.unit),
         algorithm_id=hd.sr.AlgorithmIdentification(
             name=f"{software[0]} {value.definition}",
             version=software[1],
-            parameters=[f"definition={value.definition}", *value.parameters, *segments, f"use={RESEARCH_USE}"],
+            parameters=[
+                f"definition={value.definition}",
+                *value.parameters,
+                *segments,
+                f"use={RESEARCH_USE}",
+            ],
         ),
     )
-    return found
 
 
-def _not_valid(value: ReportedValue) -> Dataset:
+def _not_valid(value: ReportedValue) -> Any:
     import highdicom as hd  # noqa: PLC0415 - a second that only writing needs
     from highdicom.sr.coding import CodedConcept  # noqa: PLC0415 - as above
 
-    found: Dataset = hd.sr.QualitativeEvaluation(
+    return hd.sr.QualitativeEvaluation(
         name=_name(value), value=CodedConcept(value.reason_code, HOUSE, f"not valid: {value.reason}"[:64])
     )
-    return found
 
 
 def _name(value: ReportedValue) -> CodedConcept:
