@@ -36,6 +36,7 @@ def measure(  # noqa: PLR0913 - each is a flag of its own, and each fills one ga
     slice_thickness: float | None = None,
     kernel: str | None = None,
     settings: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    rods: str | None = None,
     json: JsonFlag = False,
 ) -> None:
     """Measure biomarkers of one image with its masks; a value outside its limits says why.
@@ -64,6 +65,9 @@ def measure(  # noqa: PLR0913 - each is a flag of its own, and each fills one ga
         Reconstruction kernel where the file does not say it.
     settings
         A parameter as name=value, such as height_m=1.75; may be given several times.
+    rods
+        Calibration of bone density: pairs of HU and mg/cm³ such as 5=0,185=150; the name of a mask stands for its
+        mean HU, as in rod_1=0,rod_2=150.
     json
         Print one JSON document.
     """
@@ -88,6 +92,9 @@ def measure(  # noqa: PLR0913 - each is a flag of its own, and each fills one ga
     for name, value in loaded.patient.items():
         parameters.setdefault(name, value)
     structures = with_wholes(loaded.image, open_structures(loaded, masks))
+    if rods is not None:
+        slope, intercept = _calibration(rods, structures)
+        parameters["slope_mg_per_cm3_per_hu"], parameters["intercept_mg_per_cm3"] = slope, intercept
     rows = measure_panel(structures, context, chosen, parameters, everything=everything, threads=2)
     documents = [_document(row, loaded, masks) for row in rows]
     if json:
@@ -107,6 +114,26 @@ def _settings(words: list[str]) -> dict[str, float | int | str]:
         except ValueError:
             found[name] = text
     return found
+
+
+def _calibration(text: str, structures: list[Structure]) -> tuple[float, float]:
+    """Slope and intercept from rods; their HU are numbers or means of masks."""
+    from racoon.science.biomarkers.bone import calibration_line
+
+    means = {structure.title: structure.region.mean for structure in structures}
+    pairs = []
+    for word in text.split(","):
+        place, _, density = word.strip().rpartition("=")
+        try:
+            pairs.append((means[place] if place in means else float(place), float(density)))
+        except ValueError as error:
+            raise BadSetting(
+                f"{word[:60]!r} is no rod; write HU=density, or the name of a mask in place of HU."
+            ) from error
+    try:
+        return calibration_line(tuple(pairs))
+    except ValueError as error:
+        raise BadSetting("A calibration needs two rods, such as 5=0,185=150.") from error
 
 
 def _yes(word: str | None) -> bool | None:

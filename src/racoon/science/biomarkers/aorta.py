@@ -22,7 +22,7 @@ from racoon.science.biomarkers.definition import (
 )
 from racoon.science.biomarkers.densities import CT
 from racoon.science.biomarkers.evidence import section_of
-from racoon.science.biomarkers.vessels import ARCH_LIMB_MM, Cut, cuts_of
+from racoon.science.biomarkers.vessels import ARCH_LIMB_MM, Cut, cuts_of, dilation, flag
 from racoon.science.geometry import Centreline
 
 _SOURCE = "Hiratzka 2010 (ACC/AHA), doi:10.1161/CIR.0b013e3181d4739e"
@@ -265,6 +265,18 @@ DEFINITIONS = (
         "at the middle of the twelfth thoracic vertebra",
         _at_vertebra("vertebra_t12"),
         needs=("vertebra_t12",),
+    ),
+    flag(
+        "abdominal_aneurysm",
+        ("Aneurysma der Bauchaorta", "Abdominal aortic aneurysm"),
+        (
+            "1 when the infrarenal diameter is above limit_mm, else 0",
+            "Wanhainen 2019 (ESVS), doi:10.1016/j.ejvs.2018.09.020",
+        ),
+        dilation(_diameter(_below_kidneys)),
+        ("aorta",),
+        {"limit_mm": 30.0},
+        needs=("kidney_left", "kidney_right"),
     ),
     _level(
         "infrarenal",

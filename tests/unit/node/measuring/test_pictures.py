@@ -78,7 +78,9 @@ def test_a_section_of_a_vessel_is_shown_perpendicular_to_it():
     found = get_definition("aorta_max_diameter", "1").compute_region(region, Context("CT"))
     plane = found.evidence["plane"]
     normal = np.cross(plane["across"], plane["up"])
-    assert abs(normal @ [math.sin(tilt), 0.0, math.cos(tilt)]) > 0.93  # the ends of a cut tube bend the line a little
+    assert (
+        abs(normal @ [math.sin(tilt), 0.0, math.cos(tilt)]) > 0.93
+    )  # the ends of a cut tube bend the line a little
     assert plane["circle_mm"] == pytest.approx(found.value)
     assert found.value == pytest.approx(20.0, abs=0.6)
     assert np.dot(plane["across"], plane["up"]) == pytest.approx(0.0, abs=1e-9)
