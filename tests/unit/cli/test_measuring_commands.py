@@ -275,3 +275,20 @@ def test_pet_without_what_suv_needs_is_not_valid_and_says_what_lacks(capsys, tmp
     )
     assert (found[0]["valid"], found[0]["reason"]) == (False, "uptake_unknown")
     assert sentence in found[0]["reason_text"]
+
+
+def test_agreement_for_each_site(capsys, tmp_path):
+    rows = [("A", 10 + n, 11 + n + 0.1 * (n % 2)) for n in range(6)]
+    rows += [("B", 10 + n, 8 + n - 0.1 * (n % 2)) for n in range(6)] + [("C", 1, 2)]
+    table = tmp_path / "t.csv"
+    table.write_text("site,manual,automatic\n" + "".join(f"{s},{a},{b}\n" for s, a, b in rows))
+    found = answer(capsys, "agreement", table, "--by", "site")
+    assert found["columns"] == ["manual", "automatic"]
+    assert found["by"]["A"]["bland_altman"]["bias"]["value"] == pytest.approx(-1.05)
+    assert found["by"]["B"]["bland_altman"]["bias"]["value"] == pytest.approx(2.05)
+    assert (
+        found["by"]["B"]["bland_altman"]["bias"]["low"]
+        < 2.05
+        < found["by"]["B"]["bland_altman"]["bias"]["high"]
+    )
+    assert found["by"]["C"] == {"subjects": 1, "reason": "fewer than three subjects"}

@@ -42,7 +42,7 @@ def network_references(
         summaries = []
         units = set()
         for site, payload in sorted(released.items()):
-            item = next(
+            item: Mapping[str, Any] = next(
                 (item for item in payload.get("measurements", ()) if item.get("key") == measurement.key), {}
             )
             try:
@@ -56,7 +56,7 @@ def network_references(
         if len(summaries) < FEWEST_SITES or len(units) != 1:
             continue
         moments = pool(summaries).moments
-        if moments is None or moments.n < FEWEST_VALUES or not math.isfinite(moments.sd):
+        if moments.n < FEWEST_VALUES or not math.isfinite(moments.sd):
             continue
         found[measurement.key] = {
             "sites": len(summaries),

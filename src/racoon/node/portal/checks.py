@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Form, Query, Request
+from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.plan import PromotionRule
@@ -14,11 +15,14 @@ from racoon.node.approvals.model import StudyAtSite
 from racoon.node.archive.read_audit import record_image_read
 from racoon.node.archive.service import Archive
 from racoon.node.measuring import service as measuring
-from racoon.node.measuring.comparing import Verdict
-from racoon.node.portal.values import choose_study, title_of_row
+from racoon.node.measuring.comparing import Comparison, Verdict
+from racoon.node.measuring.model import StoredValue
+from racoon.node.portal.values import choose_study, scanners_of, title_of_row
 from racoon.platform.auth import User, require
+from racoon.web.differences import differences_figure
 from racoon.web.pages import render
 from racoon.web.translation import language_of
+from racoon.web.words import unit_text
 
 router = APIRouter(include_in_schema=False)
 
@@ -140,6 +144,7 @@ def sign_off(request: Request, user: Decider, study: Annotated[str, Form(max_len
 def show_agreement(request: Request, user: ValueReader, study: Id = "") -> Response:  # noqa: ARG001
     """Show how far values from masks by hand and by a program agree, and which limits the protocol set."""
     language = language_of(request)
+    archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
         studies, chosen, verdicts, comparisons = _judged(request, connection, study)
         decisions = measuring.decisions(connection, chosen) if chosen else []
@@ -154,6 +159,8 @@ def show_agreement(request: Request, user: ValueReader, study: Id = "") -> Respo
                     measuring.describe(item.pairs[0].manual) | {"parameters": {}}, language
                 ),
                 "item": item,
+                "figure": Markup(_differences(item)),  # noqa: S704 - escaped there
+                "scanners": _by_scanner(item, archive),
                 "verdict": next((verdict for verdict in verdicts if verdict.comparison is item), None),
             }
             for item in comparisons
@@ -181,6 +188,26 @@ def promote(
         place = (chosen, _dataset(studies, chosen))
         measuring.promote(connection, request.app.state.audit, user, place, verdict)
     return _back("/values/agreement", study)
+
+
+def _differences(item: Comparison) -> str:
+    pairs = [(pair.automatic.value or 0.0, pair.manual.value or 0.0) for pair in item.pairs]
+    lines = (item.lower.value, item.bias.value, item.upper.value)
+    return differences_figure(item.key, pairs, lines, unit_text(item.unit))
+
+
+def _by_scanner(item: Comparison, archive: Archive) -> list[tuple[str, Comparison]]:
+    """The same comparison for each scanner with enough pairs: a bias of one of them hides in the whole."""
+    names = scanners_of(archive, {pair.manual.series_uid for pair in item.pairs})
+    groups: dict[str, list[StoredValue]] = {}
+    for pair in item.pairs:
+        members = groups.setdefault(names.get(pair.manual.series_uid, ""), [])
+        members += [pair.manual, pair.automatic]
+    if len(groups) < 2:
+        return []
+    return [
+        (name or "–", found) for name, values in sorted(groups.items()) for found in measuring.compare(values)
+    ]
 
 
 def _judged(

@@ -55,7 +55,7 @@ def show_values(
         studies, chosen, loaded = choose_study(request, connection, study)
         checks = measuring.checks(connection, chosen) if chosen else []
     readable = [(number, value) for number, value in loaded if archive.is_readable(value.pseudonym)]
-    scanners = _scanners(archive, {value.series_uid for _, value in readable})
+    scanners = scanners_of(archive, {value.series_uid for _, value in readable})
     rows = [
         measuring.describe(value) | {"number": number, "scanner": scanners.get(value.series_uid, "")}
         for number, value in readable
@@ -104,7 +104,7 @@ def show_value(
         row=row,
         title=title_of_row(row, language_of(request)),
         definition=CATALOGUE.get(f"{value.biomarker}@{value.version}"),
-        scanner=_scanners(archive, {value.series_uid}).get(value.series_uid, ""),
+        scanner=scanners_of(archive, {value.series_uid}).get(value.series_uid, ""),
         has_picture=value.key_slice is not None,
         checks=checks,
         stored_report=report,
@@ -187,7 +187,7 @@ def _readable_value(connection: sa.Connection, archive: Archive, number: int) ->
     return value
 
 
-def _scanners(archive: Archive, series_uids: set[str]) -> dict[str, str]:
+def scanners_of(archive: Archive, series_uids: set[str]) -> dict[str, str]:
     """Manufacturer and model of each series."""
     wanted = sorted(series_uids)
     found = {}
