@@ -379,6 +379,6 @@ DEFINITIONS = (
         "slope × liver_attenuation + intercept",
         _pdff,
         defaults={**_LIVER, "slope": -0.58, "intercept": 38.2},
-        source="Pickhardt 2018, doi:10.2214/AJR.18.19732",
+        source="Pickhardt 2018, in Starekova 2021, doi:10.1148/radiol.2021204288",
     ),
 )

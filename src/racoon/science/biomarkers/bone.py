@@ -169,7 +169,7 @@ DEFINITIONS = (
         title_en="Volumetric bone mineral density",
         unit="mg/cm3",
         formula="slope_mg_per_cm3_per_hu × trabecular_attenuation + intercept_mg_per_cm3",
-        source="ACR practice parameter for quantitative CT",
+        source="ACR practice parameter (a guideline without DOI); rods: Wang 2017, doi:10.1038/s41598-017-06608-y",
         compute_formula=_mineral,
         validity=Validity(frozenset({"CT"}), unenhanced=True),
         defaults={**_CORE, "slope_mg_per_cm3_per_hu": 0.0, "intercept_mg_per_cm3": 0.0},
@@ -186,7 +186,7 @@ DEFINITIONS = (
         unit="mg/cm3",
         formula="line through (mean HU of the aorta, blood_mg_per_cm3) and (of subcutaneous fat, fat_mg_per_cm3), at "
         "trabecular_attenuation",
-        source="Boden 1989, doi:10.1016/S8756-3282(89)80010-6 (internal references); densities are the site's own",
+        source="Kaesmacher 2017, doi:10.1097/RCT.0000000000000518 (internal references); densities are the site's own",
         compute_formula=_internal_mineral,
         validity=Validity(frozenset({"CT"}), unenhanced=True),
         defaults={**_CORE, "blood_mg_per_cm3": 0.0, "fat_mg_per_cm3": 0.0},

@@ -320,7 +320,7 @@ DEFINITIONS = (
         _share_of("intracranial_volume"),
         ("hippocampus", "hippocampus_left", "hippocampus_right"),
         ("intracranial_volume",),
-        "proportion method",
+        "no paper: the proportion method, a volume as a share of the intracranial one",
     ),
     Definition(
         id="cortical_thickness",
