@@ -38,8 +38,12 @@ def comorbidome(
         Columns of biomarkers, joined by commas.
     conditions
         Columns of conditions, 1 present and 0 absent, joined by commas; an empty cell is unknown.
-    age, sex, subject
-        Columns of age in years, of sex, and of the subject's name.
+    age
+        Column of the age in years.
+    sex
+        Column of the sex.
+    subject
+        Column of the subject's name.
     reference
         Column that is 1 for the reference group; without such a column everybody belongs to it.
     picture

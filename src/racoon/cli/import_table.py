@@ -14,7 +14,7 @@ def import_table(tables: list[Path], /, *, json: JsonFlag = False) -> None:
     Parameters
     ----------
     tables
-        `aseg.stats`, `lh.aparc.stats`, `rh.aparc.stats`; any number of them.
+        Files such as `aseg.stats`, `lh.aparc.stats`, `rh.aparc.stats`; any number of them.
     json
         Print one JSON document.
     """

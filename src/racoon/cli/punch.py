@@ -37,7 +37,7 @@ def punch(
     size
         Diameter of the sphere or cylinder, side of the cube, in mm.
     shape
-        `sphere`, `cylinder` or `cube`.
+        Form of the piece: `sphere`, `cylinder` or `cube`.
     length
         Length of the cylinder in mm; its diameter when omitted.
     config
