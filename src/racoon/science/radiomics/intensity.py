@@ -20,15 +20,17 @@ def _describe(values: Floats) -> dict[str, float]:
     """What statistics and histogram have in common."""
     mean = float(values.mean())
     centred = values - mean
-    variance = float((centred**2).mean())
+    # Products: general powers take ten times as long.
+    squared = centred * centred
+    variance = float(squared.mean())
     p10, p25, median, p75, p90 = (float(value) for value in np.percentile(values, (10, 25, 50, 75, 90)))
     middle = values[(values >= p10) & (values <= p90)]
     quartiles = p75 + p25
     return {
         "mean": mean,
         "var": variance,
-        "skew": float((centred**3).mean()) / variance**1.5 if variance else 0.0,
-        "kurt": float((centred**4).mean()) / variance**2 - 3.0 if variance else 0.0,
+        "skew": float((squared * centred).mean()) / variance**1.5 if variance else 0.0,
+        "kurt": float((squared * squared).mean()) / variance**2 - 3.0 if variance else 0.0,
         "median": median,
         "min": float(values.min()),
         "p10": p10,
