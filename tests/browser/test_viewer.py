@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 from playwright.sync_api import Page, sync_playwright
 
-from racoon.domain.identity import Role
+from racoon.domain.coding import Code
+from racoon.domain.dataset import DatasetManifest, DatasetSeries
+from racoon.domain.identity import Pseudonym, Role
+from racoon.domain.plan import Bins, Measurement, MeasuringPlan
 from racoon.node.archive.http import router as archive_router
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
+from racoon.node.measuring import service as measuring
+from racoon.node.portal.values import router as values_router
 from racoon.node.reading.http import router as reading_router
+from racoon.platform.audit import AuditLog
 from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
 from racoon.platform.http import Listener, create_app, serve_in_thread
@@ -21,6 +30,18 @@ from racoon.web.pages import NavigationItem, Site, install_pages
 from tests.dicom_objects import ct_series, deidentified, segmentation, uid
 
 pytestmark = [pytest.mark.external, pytest.mark.slow]
+
+REFERENCE = Path(__file__).parent / "reference"
+"""Pictures of values that a person looked at; RACOON_WRITE_REFERENCE=1 writes them anew."""
+
+LESION = Code("52988006", "SCT", "Lesion")
+PLAN = MeasuringPlan(
+    "cubes",
+    tuple(
+        Measurement(name, "1", LESION, Bins(0.0, 100.0, 10.0))
+        for name in ("lesion_long_axis", "max_diameter", "fat_volume")
+    ),
+)
 
 PASSWORD = "a long enough password"
 SERIES = f"/reading/series/{uid(1, 1)}"
@@ -45,11 +66,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     masks[3:9, 50:60, 5:40, 1] = True
     codes = [("52988006", "SCT", "Lesion"), ("55603005", "SCT", "Adipose tissue")]
     archive.store([deidentified(item) for item in [*slices, segmentation(slices, masks, codes)]])
+    series, drawn = uid(1, 1), uid(1, 50)
+    entry = DatasetSeries(series, Pseudonym("SUBJ-1"), 12, archive.content_hash([series, drawn]), (drawn,))
+    measuring.run_protocol(PLAN, DatasetManifest("study-1", "cubes", (entry,)), archive, database)
     app = create_app("node", "0", login_path="/login")
+    app.state.audit, app.state.database = AuditLog("node"), database
     install_accounts(app, "node", database).create(database, "reader", PASSWORD, [Role.READER])
     app.state.archive = archive
     app.include_router(archive_router)
     app.include_router(reading_router)
+    app.include_router(values_router)
     install_pages(
         app,
         site=Site("ALPHA", "Node ALPHA"),
@@ -149,3 +175,47 @@ def test_archive_leads_to_the_viewer(page: Page, address: str, tmp_path: Path) -
     page.screenshot(path=str(tmp_path / "viewer.png"))
     page.click("text=Deutsch")
     page.wait_for_selector("text=Schichtabstand")
+
+
+def looks_like(page: Page, selector: str, name: str) -> None:
+    """Compare a picture as Chromium shows it with the one kept: few pixels may differ, by scaling and decoding."""
+    seen = page.locator(selector).screenshot()
+    kept = REFERENCE / f"{name}.png"
+    if os.environ.get("RACOON_WRITE_REFERENCE"):
+        REFERENCE.mkdir(exist_ok=True)
+        kept.write_bytes(seen)
+    pair = [
+        np.asarray(Picture.open(io.BytesIO(content)).convert("RGB").resize((192, 192))).astype(int)
+        for content in (seen, kept.read_bytes())
+    ]
+    difference = np.abs(pair[0] - pair[1]).max(axis=-1)
+    assert float((difference > 40).mean()) < 0.03, f"{name} looks different; see {kept}"
+    assert float(difference.mean()) < 6.0
+
+
+def test_a_value_shows_slice_overlay_definition_parameters_and_provenance(
+    page: Page, address: str, tmp_path: Path
+) -> None:
+    page.goto(f"{address}/values/2")
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    words = page.inner_text("main")
+    for expected in (
+        "Largest 3D diameter",
+        "max_diameter@1",
+        "IBSI L0JK",
+        "slice_thickness_mm",
+        "SUBJ-1",
+        uid(1, 1),
+        uid(1, 50, 1),
+        "racoon ",
+        "The plane in which the value was taken",
+    ):
+        assert expected in words, expected
+    page.screenshot(path=str(tmp_path / "value.png"), full_page=True)
+    looks_like(page, "img.slice >> nth=0", "value-slice")
+    looks_like(page, "img.slice >> nth=1", "value-plane")
+    page.goto(f"{address}/values/1")
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    looks_like(page, "img.slice", "value-long-axis")
+    page.click("text=Open in the viewer")
+    page.wait_for_selector("#stage")

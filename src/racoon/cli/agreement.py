@@ -28,6 +28,7 @@ def agreement(
     columns: str | None = None,
     categorical: bool = False,
     categories: str | None = None,
+    by: str | None = None,
     json: JsonFlag = False,
 ) -> None:
     """Compute the agreement of readers or methods from a table with one row per subject.
@@ -44,11 +45,15 @@ def agreement(
         Treat numbers as categories, in their order.
     categories
         Words in their order, joined by commas; only with an order can kappa be weighted.
+    by
+        Column of the site (or scanner): numbers are compared for each of them too.
     json
         Print one JSON document.
     """
-    names, rows = _read(table, columns)
-    complete = [row for row in rows if all(cell != "" for cell in row)]
+    names, rows, groups = _read(table, columns, by)
+    is_complete = [all(cell != "" for cell in row) for row in rows]
+    complete = [row for row, whole in zip(rows, is_complete, strict=True) if whole]
+    groups = [group for group, whole in zip(groups, is_complete, strict=True) if whole]
     left_out = len(rows) - len(complete)
     if len(complete) < 3:
         raise BadTable("Agreement needs at least three subjects that every reader rated.")
@@ -61,6 +66,10 @@ def agreement(
     }
     if numbers is not None and not categorical:
         document |= _continuous(names, numbers)
+        if by is not None:
+            document["by"] = {
+                group: _of_group(names, numbers, groups, group) for group in sorted(set(groups))
+            }
     if categorical or numbers is None or _are_categories(numbers):
         order = [word.strip() for word in categories.split(",")] if categories else None
         document |= _categories(names, complete, order)
@@ -75,7 +84,17 @@ _IDENTIFIERS = frozenset(
 )
 
 
-def _read(table: Path, columns: str | None) -> tuple[list[str], list[list[str]]]:
+def _of_group(
+    names: list[str], numbers: list[list[float]], groups: Sequence[str], group: str
+) -> dict[str, Any]:
+    """The same figures for one site; too few subjects there are a reason, not a number."""
+    own = [row for row, name in zip(numbers, groups, strict=True) if name == group]
+    if len(own) < 3:
+        return {"subjects": len(own), "reason": "fewer than three subjects"}
+    return {"subjects": len(own), **_continuous(names, own)}
+
+
+def _read(table: Path, columns: str | None, by: str | None) -> tuple[list[str], list[list[str]], list[str]]:
     try:
         text = table.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -88,12 +107,15 @@ def _read(table: Path, columns: str | None) -> tuple[list[str], list[list[str]]]
     if len(records) < 2 or len({len(row) for row in records}) != 1:
         raise BadTable(f"{table.name} is no table with a header and rows of equal length.")
     header, body = records[0], records[1:]
+    if by is not None and by not in header:
+        raise BadTable(f"{table.name} has no column {by!r}; it has {', '.join(header)}.")
+    groups = [row[header.index(by)] if by is not None else "" for row in body]
     if columns is not None:
         names = [name.strip() for name in columns.split(",")]
         if missing := [name for name in names if name not in header]:
             raise BadTable(f"{table.name} has no column {missing[0]!r}; it has {', '.join(header)}.")
     else:
-        names = [name for name in header if name.lower() not in _IDENTIFIERS]
+        names = [name for name in header if name.lower() not in _IDENTIFIERS and name != by]
         if len(names) > 2:
             # A first column of words that are all different names the subjects.
             cells = [row[header.index(names[0])] for row in body]
@@ -102,7 +124,7 @@ def _read(table: Path, columns: str | None) -> tuple[list[str], list[list[str]]]
     if len(names) < 2:
         raise BadTable("Agreement needs at least two columns of ratings.")
     places = [header.index(name) for name in names]
-    return names, [[row[place] for place in places] for row in body]
+    return names, [[row[place] for place in places] for row in body], groups
 
 
 def _numbers(rows: Sequence[Sequence[str]]) -> list[list[float]] | None:

@@ -14,6 +14,7 @@ from racoon.cli import (
     analyse,
     audit,
     central,
+    comorbidome,
     compare,
     consent,
     demo,
@@ -21,10 +22,13 @@ from racoon.cli import (
     doctor,
     failures,
     fhir,
+    harmonise,
+    import_table,
     infer,
     measure,
     model,
     node,
+    punch,
     radiomics,
     train,
     version,
@@ -56,6 +60,10 @@ def build_app() -> App:
     app.command(radiomics.radiomics)
     app.command(compare.compare)
     app.command(agreement.agreement)
+    app.command(harmonise.harmonise)
+    app.command(punch.punch)
+    app.command(comorbidome.comorbidome)
+    app.command(import_table.import_table)
     app.command(train.train)
     app.command(model.app)
     app.command(infer.infer)

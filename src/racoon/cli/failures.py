@@ -42,6 +42,7 @@ EXTRA_OF = {
     "SimpleITK": "radiomics",
     "pywt": "radiomics",
     "pytesseract": "ocr",
+    "pyarrow": "parquet",
     "psycopg": "postgres",
     "obstore": "s3",
     "authlib": "oidc",

@@ -11,8 +11,8 @@ from racoon.cli.output import JsonFlag, print_json, print_table
 from racoon.errors import Refused
 
 if TYPE_CHECKING:
-    from racoon.science.biomarkers import Context
-    from racoon.science.biomarkers.panel import Row
+    from racoon.science.biomarkers import Context, Value
+    from racoon.science.biomarkers.panel import Row, Structure
     from racoon.standards.files import LabelledMask, LoadedImage
 
 
@@ -36,6 +36,7 @@ def measure(  # noqa: PLR0913 - each is a flag of its own, and each fills one ga
     slice_thickness: float | None = None,
     kernel: str | None = None,
     settings: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    rods: str | None = None,
     json: JsonFlag = False,
 ) -> None:
     """Measure biomarkers of one image with its masks; a value outside its limits says why.
@@ -64,6 +65,9 @@ def measure(  # noqa: PLR0913 - each is a flag of its own, and each fills one ga
         Reconstruction kernel where the file does not say it.
     settings
         A parameter as name=value, such as height_m=1.75; may be given several times.
+    rods
+        Calibration of bone density: pairs of HU and mg/cm³ such as 5=0,185=150; the name of a mask stands for its
+        mean HU, as in rod_1=0,rod_2=150.
     json
         Print one JSON document.
     """
@@ -87,8 +91,11 @@ def measure(  # noqa: PLR0913 - each is a flag of its own, and each fills one ga
     )
     for name, value in loaded.patient.items():
         parameters.setdefault(name, value)
-    structures = with_wholes(loaded.image, _structures(loaded, masks))
-    rows = measure_panel(structures, context, chosen, parameters, everything=everything)
+    structures = with_wholes(loaded.image, open_structures(loaded, masks))
+    if rods is not None:
+        slope, intercept = _calibration(rods, structures)
+        parameters["slope_mg_per_cm3_per_hu"], parameters["intercept_mg_per_cm3"] = slope, intercept
+    rows = measure_panel(structures, context, chosen, parameters, everything=everything, threads=2)
     documents = [_document(row, loaded, masks) for row in rows]
     if json:
         print_json(documents)
@@ -107,6 +114,26 @@ def _settings(words: list[str]) -> dict[str, float | int | str]:
         except ValueError:
             found[name] = text
     return found
+
+
+def _calibration(text: str, structures: list[Structure]) -> tuple[float, float]:
+    """Slope and intercept from rods; their HU are numbers or means of masks."""
+    from racoon.science.biomarkers.bone import calibration_line
+
+    means = {structure.title: structure.region.mean for structure in structures}
+    pairs = []
+    for word in text.split(","):
+        place, _, density = word.strip().rpartition("=")
+        try:
+            pairs.append((means[place] if place in means else float(place), float(density)))
+        except ValueError as error:
+            raise BadSetting(
+                f"{word[:60]!r} is no rod; write HU=density, or the name of a mask in place of HU."
+            ) from error
+    try:
+        return calibration_line(tuple(pairs))
+    except ValueError as error:
+        raise BadSetting("A calibration needs two rods, such as 5=0,185=150.") from error
 
 
 def _yes(word: str | None) -> bool | None:
@@ -128,10 +155,12 @@ def _context(loaded: LoadedImage, given: Context) -> Context:
         kernel=loaded.kernel or given.kernel,
         has_header=loaded.has_header,
         is_gated=loaded.is_gated if loaded.is_gated is not None else given.is_gated,
+        suv_factor=loaded.suv_factor,
     )
 
 
-def _structures(loaded: LoadedImage, masks: list[LabelledMask]) -> list[Any]:
+def open_structures(loaded: LoadedImage, masks: list[LabelledMask]) -> list[Structure]:
+    """Turn the masks of a file into named regions of the image."""
     from racoon.science.biomarkers import Region
     from racoon.science.biomarkers.panel import Structure, join
     from racoon.science.biomarkers.structures import structure_name
@@ -166,7 +195,7 @@ def _document(row: Row, loaded: LoadedImage, masks: list[LabelledMask]) -> dict[
         "unit": value.unit,
         "valid": value.valid,
         "reason": value.reason or None,
-        "reason_text": value.public_reason or None,
+        "reason_text": _reason_text(value, loaded) or None,
         "warnings": list(value.warnings),
         "parameters": dict(value.parameters),
         "provenance": {
@@ -180,6 +209,12 @@ def _document(row: Row, loaded: LoadedImage, masks: list[LabelledMask]) -> dict[
             "software": f"racoon {__version__}",
         },
     }
+
+
+def _reason_text(value: Value, loaded: LoadedImage) -> str:
+    if value.reason == "uptake_unknown":
+        return f"{value.public_reason} {loaded.suv_gap}".strip()
+    return value.public_reason
 
 
 def _instance(loaded: LoadedImage, place: int | None) -> str | None:

@@ -56,7 +56,7 @@ def radiomics(
     from racoon.science.radiomics import Configuration, extract
     from racoon.standards.files import load_image, load_masks
 
-    settings = Configuration.from_dict(_settings(config))
+    settings = Configuration.from_dict(read_settings(config))
     loaded = load_image(image)
     region = np.zeros(loaded.image.shape, bool)
     members = []
@@ -83,7 +83,8 @@ def radiomics(
         print_facts(f"{image.name}: {len(shown)} features", shown)
 
 
-def _settings(config: Path | None) -> dict[str, Any]:
+def read_settings(config: Path | None) -> dict[str, Any]:
+    """Read settings of features, JSON or TOML; none without a file."""
     import json
     import tomllib
 

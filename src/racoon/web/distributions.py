@@ -74,6 +74,18 @@ def distribution_figure(title: str, groups: Mapping[str, Sequence[float]], unit:
     return "".join([*parts, "</svg>"])
 
 
+def stack_figures(figures: Sequence[str]) -> str:
+    """Put figures below each other in one SVG; empty ones are left out."""
+    shown = [figure for figure in figures if figure]
+    heights = [int(figure.partition(f'viewBox="0 0 {WIDTH} ')[2].partition('"')[0]) for figure in shown]
+    parts, top = [], 0
+    for figure, height in zip(shown, heights, strict=True):
+        head = f'<svg x="0" y="{top}" width="{WIDTH}" height="{height}" '
+        parts.append(figure.replace("<svg ", head, 1))
+        top += height + 12
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}">{"".join(parts)}</svg>'
+
+
 def _counts(values: Sequence[float], low: float, width: float) -> list[int]:
     counts = [0] * BARS
     for value in values:

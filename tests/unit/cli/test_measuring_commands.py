@@ -9,8 +9,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from racoon.cli.app import main
+from tests.dicom_objects import ct_series, segmentation, to_bytes
 
 SPACING = (0.5, 0.5, 3.0)
 
@@ -208,3 +210,85 @@ def test_radiomics_keys_are_ibsi_tags_and_settings_are_checked(scan, capsys, tmp
 def test_people_get_tables(scan, capsys):
     assert main(["measure", *map(str, scan), "--biomarkers", "volume"]) == 0
     assert "volume" in capsys.readouterr().out
+
+
+PET = {
+    "Modality": "PT",
+    "Units": "BQML",
+    "DecayCorrection": "START",
+    "SeriesTime": "110000",
+    "AcquisitionTime": "110000",
+    "PatientWeight": "70",
+}
+HALF_LIFE_S = 6586.2
+
+
+def pet_series(folder: Path, injected: str, **attributes: object) -> tuple[Path, Path]:
+    """A PET of 3000 Bq/mL with a hot spot of 3070, its dose and clocks; images and their mask."""
+    voxels = np.full((4, 8, 8), 3000, np.int16)
+    voxels[1, 3, 3] = 3070
+    drug = Dataset()
+    drug.RadionuclideTotalDose, drug.RadionuclideHalfLife = "350000000", str(HALF_LIFE_S)
+    drug.RadiopharmaceuticalStartTime = injected
+    series = ct_series(voxels, RadiopharmaceuticalInformationSequence=[drug], **{**PET, **attributes})
+    mask = np.zeros((4, 8, 8, 1), bool)
+    mask[1, 3:5, 3:5] = True
+    drawn = segmentation(series, mask, [("108369006", "SCT", "Neoplasm")])
+    (folder / "pet").mkdir(parents=True)
+    for number, dataset in enumerate(series):
+        (folder / "pet" / f"{number}.dcm").write_bytes(to_bytes(dataset))
+    (folder / "seg.dcm").write_bytes(to_bytes(drawn))
+    return folder / "pet", folder / "seg.dcm"
+
+
+def test_pet_from_dicom_becomes_suv_by_body_weight(capsys, tmp_path):
+    words = ("--biomarkers", "suv_max,suv_mean,mtv,tlg")
+    found = answer(capsys, "measure", *pet_series(tmp_path / "a", "110000"), *words)
+    values = {row["id"]: row["value"] for row in found}
+    # 70 kg and 350 MBq: 1 Bq/mL is 0.0002 g/mL when nothing has decayed.
+    assert values["suv_max"] == pytest.approx(0.614, rel=1e-6)
+    assert values["suv_mean"] == pytest.approx((3 * 0.6 + 0.614) / 4, rel=1e-6)
+    assert values["mtv"] == pytest.approx(4 * 0.8 * 0.7 * 2.5 / 1000)
+    assert values["tlg"] == pytest.approx(values["mtv"] * values["suv_mean"], rel=1e-6)
+    assert found[0]["valid"]
+    assert found[0]["parameters"]["suv_factor"] == pytest.approx(0.0002)
+    # 6586 s later half of it has decayed, so the same activity stands for twice the uptake.
+    late = answer(capsys, "measure", *pet_series(tmp_path / "b", "091013.8"), *words)
+    assert late[0]["value"] == pytest.approx(2 * 0.614, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ({"PatientWeight": None}, "the body weight"),
+        ({"Units": "CNTS"}, "The values are in CNTS"),
+        ({"DecayCorrection": "NONE"}, "the time the decay is corrected to"),
+    ],
+)
+def test_pet_without_what_suv_needs_is_not_valid_and_says_what_lacks(capsys, tmp_path, attributes, sentence):
+    found = answer(
+        capsys,
+        "measure",
+        *pet_series(tmp_path / "a", "110000", **attributes),
+        "--biomarkers",
+        "suv_max",
+    )
+    assert (found[0]["valid"], found[0]["reason"]) == (False, "uptake_unknown")
+    assert sentence in found[0]["reason_text"]
+
+
+def test_agreement_for_each_site(capsys, tmp_path):
+    rows = [("A", 10 + n, 11 + n + 0.1 * (n % 2)) for n in range(6)]
+    rows += [("B", 10 + n, 8 + n - 0.1 * (n % 2)) for n in range(6)] + [("C", 1, 2)]
+    table = tmp_path / "t.csv"
+    table.write_text("site,manual,automatic\n" + "".join(f"{s},{a},{b}\n" for s, a, b in rows))
+    found = answer(capsys, "agreement", table, "--by", "site")
+    assert found["columns"] == ["manual", "automatic"]
+    assert found["by"]["A"]["bland_altman"]["bias"]["value"] == pytest.approx(-1.05)
+    assert found["by"]["B"]["bland_altman"]["bias"]["value"] == pytest.approx(2.05)
+    assert (
+        found["by"]["B"]["bland_altman"]["bias"]["low"]
+        < 2.05
+        < found["by"]["B"]["bland_altman"]["bias"]["high"]
+    )
+    assert found["by"]["C"] == {"subjects": 1, "reason": "fewer than three subjects"}

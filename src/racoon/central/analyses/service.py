@@ -27,6 +27,7 @@ from racoon.central.analyses.model import (
     measuring_sites,
     training_setup,
 )
+from racoon.central.analyses.network import network_references
 from racoon.central.orchestration.model import JobOrder, JobState, RunState
 from racoon.central.orchestration.service import Artifacts, Runs
 from racoon.central.sites.service import Sites
@@ -35,6 +36,7 @@ from racoon.central.studies.service import Studies
 from racoon.domain.canonical import content_hash
 from racoon.domain.governance.site_track import OPTED_IN_STATES, RELEASED_STATES
 from racoon.domain.governance.study import LIVE_STATES
+from racoon.domain.plan import MeasuringPlan
 from racoon.platform import clock
 
 AnalysisKind = Literal["freeze", "measure", "training"]
@@ -139,11 +141,20 @@ class Analyses:
         if not chosen:
             raise AnalysisRefused("No site has released a frozen dataset yet.")
         document, digest = plan.to_dict(), plan.hash
+        network = self._network(connection, study.study_id, plan)
         orders = [
-            JobOrder(site, {"plan": document, "dataset_hash": dataset}, digest)
+            JobOrder(site, {"plan": document, "dataset_hash": dataset, **network}, digest)
             for site, dataset in chosen.items()
         ]
         return self._start_run(connection, study, "measure", orders, actor, role)
+
+    def _network(self, connection: sa.Connection, study_id: str, plan: MeasuringPlan) -> dict[str, Any]:
+        """Pooled figures of the newest run that brought any; nodes look for outliers against them."""
+        for run in self._runs.runs(connection, study_id=study_id, kinds=("measure",)):
+            released = {job["site"]: job["result"]["payload"] for job in run["jobs"] if job["result"]}
+            if found := network_references(plan, released):
+                return {"network": found}
+        return {}
 
     def _start_training(self, connection: sa.Connection, study: Study, actor: str, role: str) -> str:
         plan = study.definition.training

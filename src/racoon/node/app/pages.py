@@ -6,9 +6,11 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from racoon import __version__
+from racoon.node.app.made_here import made_here
 from racoon.node.app.rooms import Rooms
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
+from racoon.node.archive.derived import DerivedObjects
 from racoon.node.clinical import http as clinical_http
 from racoon.node.consent import http as consent_http
 from racoon.node.intake import http as intake_http
@@ -69,6 +71,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.study_choices = rooms.study_choices
     app.state.deletions = rooms.deletions
     app.state.derived = rooms.derived_objects()
+    app.state.own_objects = DerivedObjects(rooms.archive, made_here, rooms.audit)
     app.state.intake = rooms.intake
     app.state.jobs = rooms.jobs
     app.state.pull = rooms.pull

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pydicom
-
 from racoon.domain.governance.approval import Purpose
-from racoon.domain.identity import Pseudonym
 from racoon.node.app.administration import prepare
+from racoon.node.app.made_here import made_here
 from racoon.node.app.operation import OPERATOR, person
 from racoon.node.app.rooms import open_archive, open_decisions
 from racoon.node.archive.derived import DerivedObjects
-from racoon.node.archive.model import DeidentifiedInstance
 from racoon.node.compute.segmenting import Segmenting
 from racoon.node.curation import service as curation
 from racoon.node.settings import NodeSettings, load_node_settings
@@ -53,23 +49,6 @@ def segment_dataset(
         return _segment(settings, database, package, study_id, progress)
     finally:
         database.dispose()
-
-
-def made_here(data: bytes) -> DeidentifiedInstance:
-    """Say of a mask that it needs no cleaning: this node made it of archived images and a signed card's words.
-
-    The gate for foreign objects would take the algorithm's name away, and with it what a reader must know.
-    """
-    dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
-    return DeidentifiedInstance(
-        bytes=data,
-        sop_class_uid=str(dataset.SOPClassUID),
-        sop_instance_uid=str(dataset.SOPInstanceUID),
-        series_uid=str(dataset.SeriesInstanceUID),
-        imaging_study_uid=str(dataset.StudyInstanceUID),
-        pseudonym=Pseudonym(str(dataset.PatientID)),
-        evidence={"source": "segmented here"},
-    )
 
 
 def _segment(

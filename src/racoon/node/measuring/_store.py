@@ -41,6 +41,7 @@ measurement = sa.Table(
     sa.Column("software", sa.String(80), nullable=False),
     sa.Column("computed_at", UtcDateTime, nullable=False),
     sa.Column("warnings", Json),
+    sa.Column("evidence", Json),
     sa.UniqueConstraint(
         "study_id",
         "dataset_hash",
@@ -205,6 +206,7 @@ def _row_of(value: StoredValue) -> dict[str, Any]:
         "software": value.software,
         "computed_at": value.computed_at,
         "warnings": list(value.warnings),
+        "evidence": dict(value.evidence),
     }
 
 
@@ -232,4 +234,5 @@ def _value_of(row: sa.Row[Any]) -> StoredValue:
         software=row.software,
         computed_at=row.computed_at,
         warnings=tuple(row.warnings or ()),
+        evidence=row.evidence or {},
     )

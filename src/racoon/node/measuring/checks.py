@@ -64,6 +64,16 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
         "{value:.4g} {unit} liegt {score:.1f} robuste Standardabweichungen vom Median {median:.4g} entfernt.",
         "{value:.4g} {unit} lies {score:.1f} robust standard deviations from the median {median:.4g}.",
     ),
+    "value.network_outlier": (
+        (
+            "{value:.4g} {unit} liegt {score:.1f} Standardabweichungen vom Mittel {mean:.4g} des Netzes "
+            "({sites:.0f} Standorte, {subjects:.0f} Werte) entfernt."
+        ),
+        (
+            "{value:.4g} {unit} lies {score:.1f} standard deviations from the network's mean {mean:.4g} "
+            "({sites:.0f} sites, {subjects:.0f} values)."
+        ),
+    ),
     "geometry.jitter": (
         "Die Schichtlagen weichen leicht von einem gleichmäßigen Gitter ab.",
         "The positions of the slices deviate a little from an even grid.",
@@ -167,16 +177,51 @@ def check_series(
     return tuple(known.values())
 
 
-def check_values(values: Iterable[StoredValue]) -> tuple[Check, ...]:
-    """Apply the rules that compare the values of a dataset with each other: outliers within the site."""
+@dataclass(frozen=True)
+class NetworkReference:
+    """Pooled figures of a measurement over the sites of the network, as CENTRAL sent them.
+
+    Parameters
+    ----------
+    sites, subjects
+        How many sites and values they rest on.
+    mean, sd
+        Of the pooled values.
+    """
+
+    sites: int
+    subjects: int
+    mean: float
+    sd: float
+
+    def score(self, value: float) -> float:
+        """Distance from the network's mean in its standard deviations; 0 where there is no spread."""
+        return abs(value - self.mean) / self.sd if self.sd > 0.0 else 0.0
+
+
+def check_values(
+    values: Iterable[StoredValue], network: Mapping[str, NetworkReference] | None = None
+) -> tuple[Check, ...]:
+    """Apply the rules that compare values with each other: outliers within the site and within the network.
+
+    Parameters
+    ----------
+    values
+        Of one dataset.
+    network
+        Measurement key to figures of the network, where it released any.
+    """
     groups: dict[str, list[StoredValue]] = defaultdict(list)
     for value in values:
         if value.valid and value.value is not None:
             groups[value.measurement].append(value)
-    found = []
+    found: list[Check | None] = []
     for measurement, members in groups.items():
         numbers = [member.value or 0.0 for member in members]
         median = sorted(numbers)[len(numbers) // 2]
+        reference = (network or {}).get(measurement)
+        if reference is not None:
+            found += [_far_from_network(member, reference) for member in members]
         for member, number, score in zip(members, numbers, outlier_scores(numbers), strict=True):
             if score > OUTLIER_SCORE:
                 details: dict[str, float | str] = {
@@ -197,7 +242,31 @@ def check_values(values: Iterable[StoredValue]) -> tuple[Check, ...]:
                         drawn,
                     )
                 )
-    return tuple(found)
+    return tuple(check for check in found if check is not None)
+
+
+def _far_from_network(value: StoredValue, reference: NetworkReference) -> Check | None:
+    score = reference.score(value.value or 0.0)
+    if score <= OUTLIER_SCORE:
+        return None
+    details: dict[str, float | str] = {
+        "value": value.value or 0.0,
+        "unit": value.unit,
+        "score": score,
+        "mean": reference.mean,
+        "sites": float(reference.sites),
+        "subjects": float(reference.subjects),
+    }
+    drawn = next((mask for mask in value.masks if mask.seg_instance_uid), None)
+    return Check(
+        "value.network_outlier",
+        value.measurement,
+        details,
+        value.series_uid,
+        value.pseudonym,
+        value.key_instance_uid,
+        drawn,
+    )
 
 
 def _missing_facts(values: Sequence[StoredValue], taken: Acquisition) -> list[Check]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.responses import StreamingResponse
 
 from racoon.node.measuring import service
 from racoon.node.measuring.model import StoredValue
@@ -13,6 +15,8 @@ from racoon.platform.auth import User, require
 router = APIRouter(prefix="/api/measurements", tags=["measuring"])
 
 Reader = Annotated[User, Depends(require("measurement.read"))]
+Sender = Annotated[User, Depends(require("derived.store"))]
+SeriesId = Annotated[str, Query(min_length=1, max_length=64)]
 Id = Annotated[str, Query(max_length=80)]
 
 
@@ -65,15 +69,51 @@ def list_findings(request: Request, user: Reader, study: Id = "", dataset: Id = 
 
 @router.get("/export.csv")
 def export_csv(request: Request, user: Reader, study: Id = "", dataset: Id = "") -> Response:  # noqa: ARG001
-    """Export all values of a study as CSV, for use inside the hospital."""
-    with request.app.state.database.connect() as connection:
-        rows = service.load_values(connection, study_id=study, dataset_hash=dataset, limit=None)
-    content = service.write_csv([value for _, value in rows if _is_readable(request, value)])
+    """Export all values of a study as CSV, for use inside the hospital; streamed."""
+    return _download(service.csv_pieces(_stream(request, study, dataset)), "text/csv; charset=utf-8", "csv")
+
+
+@router.get("/export.parquet")
+def export_parquet(request: Request, user: Reader, study: Id = "", dataset: Id = "") -> Response:  # noqa: ARG001
+    """Export all values of a study as Apache Parquet, for use inside the hospital; streamed."""
+    pieces = service.parquet_pieces(_stream(request, study, dataset))
+    return _download(pieces, "application/vnd.apache.parquet", "parquet")
+
+
+@router.get("/report.dcm")
+def download_report(request: Request, user: Reader, series: SeriesId, study: Id = "") -> Response:  # noqa: ARG001
+    """Give the values of one series as a DICOM structured report (TID 1500); nothing is stored."""
     return Response(
-        content,
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": 'attachment; filename="measurements.csv"'},
+        service.report_of_series(request.app.state.database, request.app.state.archive, study, series),
+        media_type="application/dicom",
+        headers={"Content-Disposition": 'attachment; filename="measurements.dcm"'},
     )
+
+
+@router.post("/reports", status_code=201)
+def store_report(request: Request, user: Sender, series: SeriesId, study: Id = "") -> dict[str, str]:
+    """Keep the values of one series as a DICOM structured report beside their images; audited."""
+    state = request.app.state
+    outcome = service.store_report(state.database, state.archive, state.own_objects, user, study, series)
+    return {
+        "sop_instance_uid": outcome.sop_instance_uid,
+        "series_uid": outcome.series_uid,
+        "imaging_study_uid": outcome.imaging_study_uid,
+    }
+
+
+def _stream(request: Request, study: str, dataset: str) -> Iterator[StoredValue]:
+    return service.stream_values(
+        request.app.state.database,
+        lambda value: _is_readable(request, value),
+        study_id=study,
+        dataset_hash=dataset,
+    )
+
+
+def _download(pieces: Iterator[str] | Iterator[bytes], media_type: str, ending: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="measurements.{ending}"'}
+    return StreamingResponse(pieces, media_type=media_type, headers=headers)
 
 
 def _is_readable(request: Request, value: StoredValue) -> bool:

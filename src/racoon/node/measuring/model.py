@@ -109,6 +109,8 @@ class StoredValue:
         When.
     warnings
         Codes of what a reader should know although the value is valid.
+    evidence
+        Lines and plane that show where it was taken (``science.biomarkers.definition.Measured``).
     """
 
     study_id: str
@@ -133,6 +135,7 @@ class StoredValue:
     software: str
     computed_at: datetime
     warnings: tuple[str, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def link(self) -> str:
@@ -185,6 +188,46 @@ class Decision:
     document: Mapping[str, Any]
     decided_by: str
     decided_at: datetime
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question about a check to who drew the mask.
+
+    Parameters
+    ----------
+    study_id, dataset_hash, series_uid, pseudonym
+        Where it belongs.
+    check_number
+        The check it is about.
+    asked_of
+        Who drew the mask, as its segmentation says; empty when it does not.
+    question, asked_by, asked_at
+        What was asked.
+    number
+        Row number once stored; 0 before.
+    answer, answered_by, answered_at
+        What was answered; empty while it is open.
+    """
+
+    study_id: str
+    dataset_hash: str
+    series_uid: str
+    pseudonym: Pseudonym
+    check_number: int
+    asked_of: str
+    question: str
+    asked_by: str
+    asked_at: datetime
+    number: int = 0
+    answer: str = ""
+    answered_by: str = ""
+    answered_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True while nobody has answered."""
+        return not self.answered_by
 
 
 @dataclass(frozen=True)

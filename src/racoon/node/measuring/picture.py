@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from racoon.errors import Refused
 from racoon.node.archive.model import InstanceRow
 from racoon.node.archive.service import SegmentationMask
+from racoon.node.measuring.checks import Check
 from racoon.node.measuring.model import StoredValue
 from racoon.science.biomarkers import CATALOGUE
 from racoon.science.biomarkers.counted import counted_voxels
@@ -24,6 +25,7 @@ from racoon.standards.dicom.rendering import (
     encode_picture,
     output_values,
 )
+from racoon.standards.dicom.uids import CT_IMAGE
 from racoon.standards.dicom.volume import Arrangement, Volume
 
 LUNG = Window(-600.0, 1500.0)
@@ -33,7 +35,13 @@ RIM = (76, 201, 240)
 COUNTED = (249, 65, 68)
 """Colours of the mask's rim and of the voxels that count: told apart on grey and by most colour-blind readers."""
 
+LINE = (255, 209, 60)
+"""Colour of measured lines and circles."""
+
 STRENGTH = 0.55
+
+PLANE_PIXELS = 320
+"""Side of the picture of a plane."""
 
 
 class NoPicture(Refused):
@@ -105,7 +113,115 @@ def draw(value: StoredValue, archive: PictureSource) -> bytes:
         if counted is not None:
             picture[counted[0]] = _mix(picture[counted[0]], COUNTED, STRENGTH)
     picture[rim] = _mix(picture[rim], RIM, 0.9)
+    if lines := value.evidence.get("lines_mm"):
+        inverse = np.linalg.inv(archive.load_volume(value.series_uid).image.affine)
+        ends = np.array(lines, dtype=np.float64)
+        places = ends @ inverse[:3, :3].T + inverse[:3, 3]
+        # A line in space is drawn where its slice is; a longer one is what the plane's picture is for.
+        flat = [pair[:, 1:] for pair in places if np.abs(pair[:, 0] - value.key_slice).max() < 0.6]
+        picture = _with_lines(picture, flat)
     return encode_picture(picture, "png")
+
+
+def draw_check(check: Check, archive: PictureSource) -> bytes:
+    """Draw the slice a check is about, with the rim of its mask, as PNG.
+
+    Raises
+    ------
+    NoPicture
+        If the check is about no slice.
+    """
+    if not check.key_instance_uid:
+        raise NoPicture("This check is about the whole series, not about a slice.")
+    volume = archive.load_volume(check.series_uid)
+    place = volume.instance_uids.index(check.key_instance_uid)
+    plane = volume.image.voxels[place]
+    is_ct = archive.instance(check.key_instance_uid).sop_class_uid == CT_IMAGE
+    grey = apply_window(plane, SOFT_TISSUE if is_ct else automatic_window(plane))
+    picture = np.repeat(grey[..., None], 3, axis=2)
+    for item in archive.iterate_masks(check.series_uid, volume):
+        mask = check.mask
+        if mask and (item.seg_instance_uid, item.segment_number) == (
+            mask.seg_instance_uid,
+            mask.segment_number,
+        ):
+            rim = _rim(item.mask.voxels[place])
+            picture[rim] = _mix(picture[rim], RIM, 0.9)
+    return encode_picture(picture, "png")
+
+
+def draw_plane(value: StoredValue, archive: PictureSource) -> bytes:
+    """Draw the plane in which a value was taken, resampled from the volume, with mask, line or circle, as PNG.
+
+    Raises
+    ------
+    NoPicture
+        If the value was not taken in a plane of its own.
+    """
+    plane = value.evidence.get("plane")
+    if not plane:
+        raise NoPicture("This value was not taken in a plane of its own.")
+    from scipy import ndimage  # noqa: PLC0415 - only this picture needs it
+
+    volume = archive.load_volume(value.series_uid)
+    inverse = np.linalg.inv(volume.image.affine)
+    centre, across, up = (np.array(plane[name], dtype=np.float64) for name in ("centre_mm", "across", "up"))
+    step_mm = 2.0 * float(plane["reach_mm"]) / PLANE_PIXELS
+    steps = (np.arange(PLANE_PIXELS) + 0.5) * step_mm - float(plane["reach_mm"])
+    # Rows run downwards on a screen.
+    world = centre + steps[None, :, None] * across - steps[:, None, None] * up
+    index = (world @ inverse[:3, :3].T + inverse[:3, 3]).transpose(2, 0, 1)
+    voxels = volume.image.voxels
+    cut = ndimage.map_coordinates(
+        voxels, index, output=np.float32, order=1, mode="constant", cval=float(voxels.min())
+    )
+    picture = np.repeat(apply_window(cut, _window(value, cut))[..., None], 3, axis=2)
+    mask = _mask_at(value, archive, volume, index)
+    if mask is not None:
+        picture[_rim(mask)] = _mix(picture[_rim(mask)], RIM, 0.9)
+    lines = []
+    for pair in value.evidence.get("lines_mm", ()):
+        away = np.array(pair, dtype=np.float64) - centre
+        lines.append(np.column_stack([-(away @ up), away @ across]) / step_mm + PLANE_PIXELS / 2.0 - 0.5)
+    if "circle_mm" in plane:
+        angle = np.linspace(0.0, 2.0 * np.pi, 65)
+        ring = np.column_stack([np.sin(angle), np.cos(angle)]) * float(plane["circle_mm"]) / 2.0 / step_mm
+        ring += PLANE_PIXELS / 2.0 - 0.5
+        lines += [ring[place : place + 2] for place in range(64)]
+    return encode_picture(_with_lines(picture, lines), "png")
+
+
+def _mask_at(
+    value: StoredValue, archive: PictureSource, volume: Volume, index: NDArray[np.float64]
+) -> NDArray[np.bool_] | None:
+    """The measured structure where a plane cuts it; all its segments together."""
+    from scipy import ndimage  # noqa: PLC0415 - only this picture needs it
+
+    definition = CATALOGUE.get(f"{value.biomarker}@{value.version}")
+    is_compared = definition is None or definition.needs_reference or bool(definition.further_structures())
+    wanted = {
+        (mask.seg_instance_uid, mask.segment_number) for mask in value.masks[: 1 if is_compared else None]
+    }
+    found: NDArray[np.bool_] | None = None
+    for item in archive.iterate_masks(value.series_uid, volume):
+        if (item.seg_instance_uid, item.segment_number) in wanted:
+            soft = ndimage.map_coordinates(
+                item.mask.voxels.astype(np.uint8), index, output=np.float32, order=1, mode="constant"
+            )
+            found = (soft >= 0.5) if found is None else found | (soft >= 0.5)
+    return found
+
+
+def _with_lines(picture: NDArray[np.uint8], lines: Sequence[NDArray[np.float64]]) -> NDArray[np.uint8]:
+    """Draw lines between (row, column) places."""
+    from PIL import Image as Picture  # noqa: PLC0415 - only these pictures need a pen
+    from PIL import ImageDraw  # noqa: PLC0415 - as above
+
+    canvas = Picture.fromarray(picture)
+    pen = ImageDraw.Draw(canvas)
+    for pair in lines:
+        pen.line([(float(column), float(row)) for row, column in pair], fill=LINE, width=1)
+    return np.asarray(canvas)
 
 
 def _masks(value: StoredValue, archive: PictureSource) -> Iterator[NDArray[np.bool_]]:

@@ -247,4 +247,5 @@ def _stored(
         software=SOFTWARE,
         computed_at=clock.now(),
         warnings=value.warnings,
+        evidence=value.evidence,
     )

@@ -17,9 +17,9 @@ from racoon.domain.identity import Pseudonym
 from racoon.domain.plan import MeasuringPlan
 from racoon.errors import Refused
 from racoon.node.measuring import _decisions, _store
-from racoon.node.measuring.checks import Check, check_values
+from racoon.node.measuring.checks import Check, NetworkReference, check_values
 from racoon.node.measuring.comparing import compare, judge, promote
-from racoon.node.measuring.export import describe, write_csv
+from racoon.node.measuring.export import csv_pieces, describe, parquet_pieces
 from racoon.node.measuring.model import Finding, RunSummary, StoredValue, Task, check_plan
 from racoon.node.measuring.parallel import (
     PROCESSES_FROM,
@@ -28,8 +28,9 @@ from racoon.node.measuring.parallel import (
     measure_here,
     measure_in_processes,
 )
-from racoon.node.measuring.picture import draw
-from racoon.node.measuring.quality import checks, decide, decisions, sign_off
+from racoon.node.measuring.picture import draw, draw_check, draw_plane
+from racoon.node.measuring.quality import answer, ask, checks, decide, decisions, queries, sign_off
+from racoon.node.measuring.report import report_of_series, store_report, write_report
 from racoon.node.measuring.series import SOFTWARE, ImageSource
 from racoon.node.release.model import MeasuredAggregate, largest_share
 from racoon.platform.database import Database
@@ -122,7 +123,8 @@ def run_protocol(
                 progress(before + measured, len(manifest.series), f"{rate:.0f} / min")
     with database.begin() as connection:
         values = [value for _, value in _plan_values(connection, tasks, *keys)]
-        _decisions.save_checks(connection, *keys, check_values(values))
+        network = _decisions.load_network(connection, manifest.study_id)
+        _decisions.save_checks(connection, *keys, check_values(values, network))
     summary = RunSummary(len(manifest.series), measured, len(values), found, time.monotonic() - begun)
     if measured:
         _log.info(
@@ -166,6 +168,13 @@ def aggregates(
     return tuple(_aggregate(task, values[task.identity], subjects) for task in tasks)
 
 
+def note_network(
+    connection: sa.Connection, study_id: str, references: Mapping[str, NetworkReference]
+) -> None:
+    """Keep the network's pooled figures of a study; newer ones replace those of the same measurement."""
+    _decisions.save_network(connection, study_id, references)
+
+
 def load_values(
     connection: sa.Connection,
     *,
@@ -188,6 +197,38 @@ def load_values(
             limit=limit,
         )
     )
+
+
+PAGE = 1000
+"""Values read at once when a whole table is wanted."""
+
+
+def stream_values(
+    database: Database,
+    is_wanted: Callable[[StoredValue], bool],
+    *,
+    study_id: str = "",
+    dataset_hash: str = "",
+) -> Iterator[StoredValue]:
+    """Yield all values of a study, page by page: a table of any length needs the memory of one page.
+
+    Parameters
+    ----------
+    database
+        The node's own; a connection is held for one page only, so that a slow reader blocks nobody.
+    is_wanted
+        Asked per value.
+    """
+    after = 0
+    while True:
+        with database.connect() as connection:
+            page = load_values(
+                connection, study_id=study_id, dataset_hash=dataset_hash, after=after, limit=PAGE
+            )
+        yield from (value for _, value in page if is_wanted(value))
+        if len(page) < PAGE:
+            return
+        after = page[-1][0]
 
 
 def load_value(connection: sa.Connection, number: int) -> StoredValue:
@@ -294,19 +335,30 @@ __all__ = [
     "Progress",
     "ValueMissing",
     "aggregates",
+    "answer",
+    "ask",
     "checks",
     "compare",
+    "csv_pieces",
     "decide",
     "decisions",
     "describe",
     "draw",
+    "draw_check",
+    "draw_plane",
     "forget_subject",
     "judge",
     "load_findings",
     "load_value",
     "load_values",
+    "note_network",
+    "parquet_pieces",
     "promote",
+    "queries",
+    "report_of_series",
     "run_protocol",
     "sign_off",
-    "write_csv",
+    "store_report",
+    "stream_values",
+    "write_report",
 ]

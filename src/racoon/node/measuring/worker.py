@@ -11,6 +11,7 @@ from racoon.errors import Defect
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.jobs.model import Handler, Outcome, Progress
 from racoon.node.measuring import service
+from racoon.node.measuring.checks import NetworkReference
 from racoon.platform.database import Database
 from racoon.protocol.messages import JobOffer
 
@@ -46,6 +47,9 @@ def measure_handler(
         if study is None or study.dataset_hash is None:
             raise BadMeasuringJob("This site has frozen no dataset for the study.")
         manifest = load_manifest(offer.study_id, study.dataset_hash)
+        network = _read_network(offer.parameters.get("network"))
+        with database.begin() as connection:
+            service.note_network(connection, offer.study_id, network)
         service.run_protocol(plan, manifest, archive, database, report, processes)
         with database.connect() as connection:
             aggregates = service.aggregates(connection, plan, manifest, archive.is_readable)
@@ -54,6 +58,21 @@ def measure_handler(
         )
 
     return handle
+
+
+def _read_network(document: Any) -> dict[str, NetworkReference]:
+    """Read the pooled figures that CENTRAL sends along; a run without any is the first one."""
+    if document is None:
+        return {}
+    try:
+        return {
+            str(key)[:300]: NetworkReference(
+                int(item["sites"]), int(item["subjects"]), float(item["mean"]), float(item["sd"])
+            )
+            for key, item in document.items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BadMeasuringJob("The job's figures of the network cannot be read.") from error
 
 
 def _read_plan(document: Any, plan_hash: str | None) -> MeasuringPlan:

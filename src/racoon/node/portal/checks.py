@@ -7,22 +7,29 @@ from urllib.parse import urlencode
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Form, Query, Request
+from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.plan import PromotionRule
 from racoon.node.approvals.model import StudyAtSite
+from racoon.node.archive.read_audit import record_image_read
 from racoon.node.archive.service import Archive
 from racoon.node.measuring import service as measuring
-from racoon.node.measuring.comparing import Verdict
-from racoon.node.portal.values import choose_study, title_of_row
+from racoon.node.measuring.comparing import Comparison, Verdict
+from racoon.node.measuring.model import StoredValue
+from racoon.node.portal.values import choose_study, scanners_of, title_of_row
 from racoon.platform.auth import User, require
+from racoon.web.differences import differences_figure
 from racoon.web.pages import render
 from racoon.web.translation import language_of
+from racoon.web.words import unit_text
 
 router = APIRouter(include_in_schema=False)
 
 ValueReader = Annotated[User, Depends(require("measurement.read"))]
 Decider = Annotated[User, Depends(require("measurement.decide"))]
+Annotator = Annotated[User, Depends(require("derived.store"))]
+ImageReader = Annotated[User, Depends(require("image.read"))]
 Id = Annotated[str, Query(max_length=80)]
 FormId = Annotated[str, Form(max_length=80)]
 
@@ -37,6 +44,7 @@ def show_checks(request: Request, user: ValueReader, study: Id = "") -> Response
         checks = measuring.checks(connection, chosen) if chosen else []
         findings = measuring.load_findings(connection, study_id=chosen) if chosen else []
         decisions = measuring.decisions(connection, chosen) if chosen else []
+        queries = measuring.queries(connection, chosen) if chosen else []
     dataset = _dataset(studies, chosen)
     titles = {value.measurement: title_of_row(measuring.describe(value), language) for _, value in loaded}
     return render(
@@ -55,6 +63,7 @@ def show_checks(request: Request, user: ValueReader, study: Id = "") -> Response
             if archive.is_readable(check.pseudonym)
         ],
         findings=findings,
+        queries=[query for query in queries if archive.is_readable(query.pseudonym)],
         open_checks=sum(check.state == "open" for check in checks),
         sign_offs=[decision for decision in decisions if decision.kind == "sign_off"],
     )
@@ -75,6 +84,50 @@ def decide_check(
     return _back("/values/checks", study)
 
 
+@router.get("/values/checks/{number:int}/picture.png")
+def draw_check(number: int, request: Request, user: ImageReader) -> Response:
+    """Draw the slice a check is about, with its mask."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        found = [check for check in measuring.checks(connection) if check.number == number]
+    if not found or not archive.is_readable(found[0].pseudonym):
+        raise measuring.ValueMissing("There is no such check; open the list again.")
+    record_image_read(request, user, found[0].series_uid, found[0].pseudonym)
+    return Response(
+        measuring.draw_check(found[0], archive),
+        media_type="image/png",
+        headers={"Cache-Control": "private, max-age=300"},
+    )
+
+
+@router.post("/values/checks/{number:int}/ask")
+def ask_annotator(
+    number: int,
+    request: Request,
+    user: Decider,
+    note: Annotated[str, Form(min_length=3, max_length=500)],
+    study: FormId = "",
+) -> Response:
+    """Ask who drew the mask of a check."""
+    with request.app.state.database.begin() as connection:
+        measuring.ask(connection, request.app.state.audit, user, number, note)
+    return _back("/values/checks", study)
+
+
+@router.post("/values/queries/{number:int}")
+def answer_query(
+    number: int,
+    request: Request,
+    user: Annotator,
+    answer: Annotated[str, Form(min_length=1, max_length=500)],
+    study: FormId = "",
+) -> Response:
+    """Answer a question about a mask."""
+    with request.app.state.database.begin() as connection:
+        measuring.answer(connection, request.app.state.audit, user, number, answer)
+    return _back("/values/checks", study)
+
+
 @router.post("/values/sign-off")
 def sign_off(request: Request, user: Decider, study: Annotated[str, Form(max_length=80)]) -> Response:
     """Sign the study's frozen dataset off."""
@@ -91,6 +144,7 @@ def sign_off(request: Request, user: Decider, study: Annotated[str, Form(max_len
 def show_agreement(request: Request, user: ValueReader, study: Id = "") -> Response:  # noqa: ARG001
     """Show how far values from masks by hand and by a program agree, and which limits the protocol set."""
     language = language_of(request)
+    archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
         studies, chosen, verdicts, comparisons = _judged(request, connection, study)
         decisions = measuring.decisions(connection, chosen) if chosen else []
@@ -105,6 +159,8 @@ def show_agreement(request: Request, user: ValueReader, study: Id = "") -> Respo
                     measuring.describe(item.pairs[0].manual) | {"parameters": {}}, language
                 ),
                 "item": item,
+                "figure": Markup(_differences(item)),  # noqa: S704 - escaped there
+                "scanners": _by_scanner(item, archive),
                 "verdict": next((verdict for verdict in verdicts if verdict.comparison is item), None),
             }
             for item in comparisons
@@ -132,6 +188,26 @@ def promote(
         place = (chosen, _dataset(studies, chosen))
         measuring.promote(connection, request.app.state.audit, user, place, verdict)
     return _back("/values/agreement", study)
+
+
+def _differences(item: Comparison) -> str:
+    pairs = [(pair.automatic.value or 0.0, pair.manual.value or 0.0) for pair in item.pairs]
+    lines = (item.lower.value, item.bias.value, item.upper.value)
+    return differences_figure(item.key, pairs, lines, unit_text(item.unit))
+
+
+def _by_scanner(item: Comparison, archive: Archive) -> list[tuple[str, Comparison]]:
+    """The same comparison for each scanner with enough pairs: a bias of one of them hides in the whole."""
+    names = scanners_of(archive, {pair.manual.series_uid for pair in item.pairs})
+    groups: dict[str, list[StoredValue]] = {}
+    for pair in item.pairs:
+        members = groups.setdefault(names.get(pair.manual.series_uid, ""), [])
+        members += [pair.manual, pair.automatic]
+    if len(groups) < 2:
+        return []
+    return [
+        (name or "–", found) for name, values in sorted(groups.items()) for found in measuring.compare(values)
+    ]
 
 
 def _judged(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Request
 from markupsafe import Markup
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.approvals.service import Approvals
@@ -29,6 +29,8 @@ router = APIRouter(include_in_schema=False)
 
 ValueReader = Annotated[User, Depends(require("measurement.read"))]
 ImageReader = Annotated[User, Depends(require("image.read"))]
+
+ReportSender = Annotated[User, Depends(require("derived.store"))]
 
 VALUES_SHOWN = 2000
 SERIES_AT_ONCE = 500
@@ -53,7 +55,7 @@ def show_values(
         studies, chosen, loaded = choose_study(request, connection, study)
         checks = measuring.checks(connection, chosen) if chosen else []
     readable = [(number, value) for number, value in loaded if archive.is_readable(value.pseudonym)]
-    scanners = _scanners(archive, {value.series_uid for _, value in readable})
+    scanners = scanners_of(archive, {value.series_uid for _, value in readable})
     rows = [
         measuring.describe(value) | {"number": number, "scanner": scanners.get(value.series_uid, "")}
         for number, value in readable
@@ -79,7 +81,12 @@ def show_values(
 
 
 @router.get("/values/{number:int}")
-def show_value(number: int, request: Request, user: ValueReader) -> Response:  # noqa: ARG001
+def show_value(
+    number: int,
+    request: Request,
+    user: ValueReader,  # noqa: ARG001
+    report: Annotated[str, Query(max_length=64, pattern=r"^[0-9.]*$")] = "",
+) -> Response:
     """Show one value: picture, definition, parameters, provenance, and what speaks against it."""
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
@@ -97,9 +104,10 @@ def show_value(number: int, request: Request, user: ValueReader) -> Response:  #
         row=row,
         title=title_of_row(row, language_of(request)),
         definition=CATALOGUE.get(f"{value.biomarker}@{value.version}"),
-        scanner=_scanners(archive, {value.series_uid}).get(value.series_uid, ""),
+        scanner=scanners_of(archive, {value.series_uid}).get(value.series_uid, ""),
         has_picture=value.key_slice is not None,
         checks=checks,
+        stored_report=report,
     )
 
 
@@ -115,6 +123,37 @@ def draw_value(number: int, request: Request, user: ImageReader) -> Response:
         media_type="image/png",
         headers={"Cache-Control": "private, max-age=300"},
     )
+
+
+@router.get("/values/{number:int}/plane.png")
+def draw_plane_of_value(number: int, request: Request, user: ImageReader) -> Response:
+    """Draw the plane in which a value was taken, such as the section of a vessel."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        value = _readable_value(connection, archive, number)
+    record_image_read(request, user, value.series_uid, value.pseudonym)
+    return Response(
+        measuring.draw_plane(value, archive),
+        media_type="image/png",
+        headers={"Cache-Control": "private, max-age=300"},
+    )
+
+
+@router.post("/values/{number:int}/report")
+def store_report(number: int, request: Request, user: ReportSender) -> Response:
+    """Keep the values of this value's series as a DICOM report beside their images."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        value = _readable_value(connection, archive, number)
+    outcome = measuring.store_report(
+        request.app.state.database,
+        archive,
+        request.app.state.own_objects,
+        user,
+        value.study_id,
+        value.series_uid,
+    )
+    return RedirectResponse(f"/values/{number}?report={outcome.sop_instance_uid}", status_code=303)
 
 
 def choose_study(
@@ -148,7 +187,7 @@ def _readable_value(connection: sa.Connection, archive: Archive, number: int) ->
     return value
 
 
-def _scanners(archive: Archive, series_uids: set[str]) -> dict[str, str]:
+def scanners_of(archive: Archive, series_uids: set[str]) -> dict[str, str]:
     """Manufacturer and model of each series."""
     wanted = sorted(series_uids)
     found = {}

@@ -16,6 +16,7 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "learning": ("torch", "monai", "nvflare", "safetensors"),
     "radiomics": ("pywt", "SimpleITK"),
     "ocr": ("pytesseract",),
+    "parquet": ("pyarrow",),
     "postgres": ("psycopg",),
     "s3": ("obstore",),
     "oidc": ("authlib",),

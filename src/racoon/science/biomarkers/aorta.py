@@ -21,7 +21,8 @@ from racoon.science.biomarkers.definition import (
     whole_structure,
 )
 from racoon.science.biomarkers.densities import CT
-from racoon.science.biomarkers.vessels import ARCH_LIMB_MM, Cut, cuts_of
+from racoon.science.biomarkers.evidence import section_of
+from racoon.science.biomarkers.vessels import ARCH_LIMB_MM, Cut, cuts_of, dilation, flag
 from racoon.science.geometry import Centreline
 
 _SOURCE = "Hiratzka 2010 (ACC/AHA), doi:10.1161/CIR.0b013e3181d4739e"
@@ -171,7 +172,8 @@ def _diameter(levels: Levels) -> Formula:
         found = levels(cuts, course, context)
         if not found:
             return Measured(math.nan, "level_missing")
-        return Measured(found[0].section.equivalent_mm, "", found[0].slice_index)
+        seen = section_of(found[0].section, line.tangents[found[0].place])
+        return Measured(found[0].section.equivalent_mm, "", found[0].slice_index, seen)
 
     return compute
 
@@ -263,6 +265,18 @@ DEFINITIONS = (
         "at the middle of the twelfth thoracic vertebra",
         _at_vertebra("vertebra_t12"),
         needs=("vertebra_t12",),
+    ),
+    flag(
+        "abdominal_aneurysm",
+        ("Aneurysma der Bauchaorta", "Abdominal aortic aneurysm"),
+        (
+            "1 when the infrarenal diameter is above limit_mm, else 0",
+            "Wanhainen 2019 (ESVS), doi:10.1016/j.ejvs.2018.09.020",
+        ),
+        dilation(_diameter(_below_kidneys)),
+        ("aorta",),
+        {"limit_mm": 30.0},
+        needs=("kidney_left", "kidney_right"),
     ),
     _level(
         "infrarenal",

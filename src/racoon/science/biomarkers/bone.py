@@ -83,6 +83,19 @@ def _mineral(region: Region, context: Context, parameters: Parameters) -> Measur
     return Measured(density, found.reason, found.key_slice)
 
 
+def _internal_mineral(region: Region, context: Context, parameters: Parameters) -> Measured:
+    found = _trabecular(region, context, parameters)
+    if found.reason:
+        return found
+    blood, fat = context.structures["aorta"].mean, context.structures["subcutaneous_fat"].mean
+    if blood == fat:
+        return Measured(math.nan, "nothing_in_range")
+    slope, intercept = calibration_line(
+        ((blood, float(parameters["blood_mg_per_cm3"])), (fat, float(parameters["fat_mg_per_cm3"])))
+    )
+    return Measured(slope * found.value + intercept, "", found.key_slice)
+
+
 def height_loss_percent(heights_mm: tuple[float, float, float]) -> float:
     """Loss of the lowest of anterior, middle and posterior height against the highest, in per cent."""
     return 100.0 * (1.0 - min(heights_mm) / max(heights_mm))
@@ -156,7 +169,7 @@ DEFINITIONS = (
         title_en="Volumetric bone mineral density",
         unit="mg/cm3",
         formula="slope_mg_per_cm3_per_hu × trabecular_attenuation + intercept_mg_per_cm3",
-        source="ACR practice parameter for quantitative CT",
+        source="ACR practice parameter (a guideline without DOI); rods: Wang 2017, doi:10.1038/s41598-017-06608-y",
         compute_formula=_mineral,
         validity=Validity(frozenset({"CT"}), unenhanced=True),
         defaults={**_CORE, "slope_mg_per_cm3_per_hu": 0.0, "intercept_mg_per_cm3": 0.0},
@@ -164,6 +177,24 @@ DEFINITIONS = (
         applies_to=("vertebra",),
         quality=(enough_voxels,),
         ranges="< 80 osteoporosis, 80–120 osteopenia",
+    ),
+    Definition(
+        id="bone_mineral_density_phantomless",
+        version="1",
+        title_de="Knochenmineraldichte ohne Phantom",
+        title_en="Volumetric bone mineral density without a phantom",
+        unit="mg/cm3",
+        formula="line through (mean HU of the aorta, blood_mg_per_cm3) and (of subcutaneous fat, fat_mg_per_cm3), at "
+        "trabecular_attenuation",
+        source="Kaesmacher 2017, doi:10.1097/RCT.0000000000000518 (internal references); densities are the site's own",
+        compute_formula=_internal_mineral,
+        validity=Validity(frozenset({"CT"}), unenhanced=True),
+        defaults={**_CORE, "blood_mg_per_cm3": 0.0, "fat_mg_per_cm3": 0.0},
+        required=("blood_mg_per_cm3", "fat_mg_per_cm3"),
+        needs=("aorta", "subcutaneous_fat"),
+        applies_to=("vertebra",),
+        quality=(enough_voxels,),
+        ranges="< 80 osteoporosis, 80–120 osteopenia; as good as the site's own densities of blood and fat",
     ),
     Definition(
         id="vertebral_height_loss",

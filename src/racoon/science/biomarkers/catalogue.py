@@ -54,6 +54,7 @@ _DEFINITIONS = (
     lung.RETICULAR_PERCENT,
     lesions.LONG_AXIS,
     lesions.SHORT_AXIS,
+    lesions.NODULE_MEAN_DIAMETER,
     lesions.MAX_DIAMETER,
     lesions.LESION_COUNT,
     *aeration.DEFINITIONS,

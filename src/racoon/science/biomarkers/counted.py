@@ -36,6 +36,9 @@ def counted_voxels(
     ndarray or None
         ``None`` when the value rests on the whole mask.
     """
+    if biomarker == "pcat_attenuation":
+        # The fat lies around the artery, outside its mask.
+        return None
     if "smallest_mm2" in parameters:
         return lesion_pixels(voxels, mask, pixel_mm2, parameters)
     if "lower_hu" in parameters and "upper_hu" in parameters:

@@ -17,6 +17,7 @@ from racoon.science.image import Image
 __all__ = [
     "Context",
     "Definition",
+    "Evidence",
     "Formula",
     "Measured",
     "Parameters",
@@ -27,6 +28,9 @@ __all__ = [
     "enough_voxels",
     "whole_structure",
 ]
+
+Evidence = Mapping[str, Any]
+"""Lines and a plane that show where a value was taken; empty where the mask and its slice say it all."""
 
 Parameters = Mapping[str, float | int | str]
 
@@ -168,6 +172,8 @@ class Value:
         Slice to show first: the one measured in, or the one with the largest area.
     warnings
         Keys of ``reasons.QUALITY``: what a reader should know although the value is valid.
+    evidence
+        Where it was taken, see :class:`Measured`.
     """
 
     value: float
@@ -177,6 +183,7 @@ class Value:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     key_slice: int | None = None
     warnings: tuple[str, ...] = ()
+    evidence: Evidence = field(default_factory=dict)
 
     @property
     def public_reason(self) -> str:
@@ -186,11 +193,20 @@ class Value:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a formula returns: a number, or NaN with the reason."""
+    """What a formula returns: a number, or NaN with the reason.
+
+    Parameters
+    ----------
+    evidence
+        What a picture of the value draws, plain JSON in LPS mm.  ``lines_mm``: pairs of ends of what was measured.
+        ``plane``: ``centre_mm``, unit vectors ``across`` and ``up``, ``reach_mm`` to each side, and where the value is
+        the diameter of a section, ``circle_mm``.
+    """
 
     value: float
     reason: str = ""
     key_slice: int | None = None
+    evidence: Evidence = field(default_factory=dict)
 
 
 Formula = Callable[[Region, Context, Parameters], Measured]
@@ -318,7 +334,7 @@ class Definition:
         reason = found.reason or self.validity.reason(context)
         key_slice = region.key_slice if found.key_slice is None else found.key_slice
         warnings = tuple(code for rule in self.quality if (code := rule(region, context)))
-        return Value(found.value, self.unit, not reason, reason, facts, key_slice, warnings)
+        return Value(found.value, self.unit, not reason, reason, facts, key_slice, warnings, found.evidence)
 
     def _lacking(self, context: Context, used: Parameters) -> str:
         """Name what a comparison lacks: a structure or a number from outside the image."""

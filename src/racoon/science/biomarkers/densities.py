@@ -14,14 +14,20 @@ HOUNSFIELD = "[hnsf'U]"
 CT = Validity(frozenset({"CT"}))
 
 
+_AT_ONCE = 1 << 20
+"""Values widened at once: a copy of a whole organ in eight bytes would be larger than its image."""
+
+
 def _mean(region: Region, _context: Context, _parameters: Parameters) -> Measured:
     return Measured(region.mean)
 
 
 def _sd(region: Region, _context: Context, _parameters: Parameters) -> Measured:
     if region.values.dtype.kind in "iu":
-        values = region.values.astype(np.int64)
-        total, squares, count = int(values.sum()), int(np.dot(values, values)), values.size
+        total, squares, count = 0, 0, region.values.size
+        for start in range(0, count, _AT_ONCE):
+            values = region.values[start : start + _AT_ONCE].astype(np.int64)
+            total, squares = total + int(values.sum()), squares + int(np.dot(values, values))
         return Measured(math.sqrt((count * squares - total * total) / (count * count)))
     return Measured(float(region.values.std(dtype=np.float64)))
 
@@ -69,7 +75,7 @@ EFFUSION_DENSITY = Definition(
     title_en="Effusion density",
     unit=HOUNSFIELD,
     formula="mean of the HU of all voxels of the effusion",
-    source="Abramowitz 2009, doi:10.4329/wjr.v1.i1.47",
+    source="Abramowitz 2009, doi:10.2214/AJR.08.1286",
     compute_formula=_mean,
     validity=CT,
     applies_to=("pleural_effusion", "pericardial_effusion"),

@@ -80,7 +80,7 @@ def _mass(region: Region, _context: Context, _parameters: Parameters) -> Measure
     # Air weighs nothing and water 1 g/ml; what is denser than water in a lung mask is no lung.
     clipped = np.clip(region.values, -1000, 0)
     if clipped.dtype.kind in "iu":
-        grams_per_voxel = int((clipped.astype(np.int64) + 1000).sum()) / 1000.0
+        grams_per_voxel = (int(clipped.sum(dtype=np.int64)) + 1000 * clipped.size) / 1000.0
     else:
         grams_per_voxel = float((clipped.astype(np.float64) + 1000.0).sum()) / 1000.0
     return Measured(grams_per_voxel * region.voxel_ml)
@@ -103,7 +103,7 @@ MEAN_LUNG_DENSITY = Definition(
     title_en="Mean lung density",
     unit=HOUNSFIELD,
     formula="mean of the HU of all voxels in the lung mask",
-    source="Parr 2004, Am J Respir Crit Care Med 170:883",
+    source="Parr 2004, doi:10.1164/rccm.200403-326OC",
     compute_formula=_mean_lung_density,
     validity=UNENHANCED_120,
     applies_to=LUNGS,
@@ -132,7 +132,7 @@ PERC_15 = Definition(
     title_en="15th percentile of lung density",
     unit=HOUNSFIELD,
     formula="smallest HU at or below which percent % of the lung voxels lie (inverted CDF)",
-    source="Parr 2004, Am J Respir Crit Care Med 170:883",
+    source="Parr 2004, doi:10.1164/rccm.200403-326OC",
     compute_formula=_percentile,
     validity=UNENHANCED_120,
     applies_to=LUNGS,
@@ -162,7 +162,7 @@ LUNG_MASS = Definition(
     title_en="Lung mass",
     unit="g",
     formula="Σ (HU + 1000) / 1000 × voxel volume in mL, HU clipped to −1000 … 0",
-    source="HU scale: water 0 at 1 g/mL, air −1000 at 0 g/mL",
+    source="no paper: the definition of the HU scale, water 0 at 1 g/mL and air −1000 at 0 g/mL",
     compute_formula=_mass,
     validity=Validity(frozenset({"CT"}), unenhanced=True),
     applies_to=LUNGS,
@@ -176,7 +176,7 @@ OPACITY_INVOLVEMENT = Definition(
     title_en="Share of the lungs taken by opacities",
     unit="%",
     formula="100 × voxels of the opacity / voxels of the opacity or the lungs",
-    source="QDAR, quotient of diseased area",
+    source="no paper: QDAR, the quotient of diseased area, is a ratio of two masks",
     compute_formula=_involvement,
     validity=Validity(frozenset({"CT"})),
     needs_reference=True,

@@ -124,7 +124,7 @@ DEFINITIONS = (
         "chest_calcium_weston",
         ("Koronarkalk im Thorax-CT nach Weston (0–12)", "Coronary calcium on chest CT after Weston (0–12)"),
         "sum over arteries: none 0; a single pixel ≥ threshold_hu 1; maximum ≥ blooming_hu 3; else 2",
-        "Kirsch 2012, doi:10.1007/s10554-011-9973-z",
+        "Kirsch 2012, doi:10.1007/s10554-011-9928-9",
         _sum_over_arteries(_weston),
         {**_CALCIUM, "blooming_hu": 600},
     ),

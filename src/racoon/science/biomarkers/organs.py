@@ -67,6 +67,10 @@ def _stroke(region: Region, context: Context, _parameters: Parameters) -> Measur
     return Measured(_ml(region) - _ml(context.structures["lv_end_systole"]))
 
 
+def _right_stroke(region: Region, context: Context, _parameters: Parameters) -> Measured:
+    return Measured(_ml(region) - _ml(context.structures["rv_end_systole"]))
+
+
 def _mass(region: Region, _context: Context, parameters: Parameters) -> Measured:
     return Measured(_ml(region) * float(parameters["density_g_per_ml"]))
 
@@ -75,6 +79,17 @@ def _enhanced_share(region: Region, context: Context, parameters: Parameters) ->
     remote = context.structures["remote_myocardium"]
     limit = remote.mean + float(parameters["sd"]) * float(np.std(remote.values, dtype=np.float64))
     return Measured(100.0 * int(np.count_nonzero(region.values > limit)) / region.voxel_count)
+
+
+def _enhanced_mass(region: Region, context: Context, parameters: Parameters) -> Measured:
+    share = _enhanced_share(region, context, parameters).value / 100.0
+    return Measured(share * _ml(region) * float(parameters["density_g_per_ml"]))
+
+
+def _half_maximum(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    # The maximum of enhanced myocardium; the mask holds no blood.
+    limit = float(parameters["share_of_maximum"]) * float(region.values.max())
+    return Measured(100.0 * int(np.count_nonzero(region.values >= limit)) / region.voxel_count)
 
 
 def _share_of(name: str) -> Formula:
@@ -223,6 +238,49 @@ DEFINITIONS = (
         quality=(whole_structure,),
     ),
     Definition(
+        id="rv_stroke_volume",
+        version="1",
+        title_de="Schlagvolumen des rechten Ventrikels",
+        title_en="Right ventricular stroke volume",
+        unit="mL",
+        formula="EDV − ESV",
+        source=_SCMR,
+        compute_formula=_right_stroke,
+        method="volumetric",
+        applies_to=("rv_end_diastole",),
+        needs=("rv_end_systole",),
+        quality=(whole_structure,),
+    ),
+    Definition(
+        id="lge_mass",
+        version="1",
+        title_de="Spätanreicherung des Myokards: Masse",
+        title_en="Late gadolinium enhancement: mass",
+        unit="g",
+        formula="density_g_per_ml × volume of voxels above mean + sd × SD of remote myocardium",
+        source=_SCMR,
+        compute_formula=_enhanced_mass,
+        validity=Validity(frozenset({"MR"}), enhanced=True),
+        defaults={"sd": 5.0, "density_g_per_ml": 1.05},
+        applies_to=("lv_myocardium",),
+        needs=("remote_myocardium",),
+        quality=(whole_structure,),
+    ),
+    Definition(
+        id="lge_half_maximum",
+        version="1",
+        title_de="Spätanreicherung des Myokards (halbes Maximum)",
+        title_en="Late gadolinium enhancement (half maximum)",
+        unit="%",
+        formula="100 × voxels at or above share_of_maximum × the maximum / voxels of the myocardium",
+        source="Amado 2004, doi:10.1016/j.jacc.2004.09.020",
+        compute_formula=_half_maximum,
+        validity=Validity(frozenset({"MR"}), enhanced=True),
+        defaults={"share_of_maximum": 0.5},
+        applies_to=("lv_myocardium",),
+        quality=(whole_structure,),
+    ),
+    Definition(
         id="lge_percent",
         version="1",
         title_de="Spätanreicherung des Myokards",
@@ -262,7 +320,7 @@ DEFINITIONS = (
         _share_of("intracranial_volume"),
         ("hippocampus", "hippocampus_left", "hippocampus_right"),
         ("intracranial_volume",),
-        "proportion method",
+        "no paper: the proportion method, a volume as a share of the intracranial one",
     ),
     Definition(
         id="cortical_thickness",

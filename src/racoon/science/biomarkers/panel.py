@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +120,7 @@ def measure_panel(
     parameters: Mapping[str, float | int | str],
     *,
     everything: bool = False,
+    threads: int = 1,
 ) -> list[Row]:
     """Measure what fits.
 
@@ -133,6 +136,8 @@ def measure_panel(
         Overrides; each definition takes those it has.
     everything
         Also list what cannot be measured here, with its reason.
+    threads
+        How many structures to measure at once.
 
     Notes
     -----
@@ -142,28 +147,78 @@ def measure_panel(
     """
     by_name = {structure.name: structure.region for structure in structures if structure.name}
     context = dataclasses.replace(context, structures=by_name)
-    rows: list[Row] = []
+    work: list[_Work] = []
     for definition in chosen if chosen is not None else newest_definitions():
         used = {name: value for name, value in parameters.items() if name in definition.defaults}
         own = context
         if definition.needs_reference:
             own = dataclasses.replace(context, reference=by_name.get(REFERENCES.get(definition.id, "")))
         targets = list(_targets(definition, structures, is_chosen=chosen is not None or everything))
-        for structure in targets:
-            is_guess = chosen is None and bool(definition.applies_to) and not structure.name
-            if is_guess and definition.method == "length":
-                # Centrelines take seconds, and of an unknown structure they mean nothing.
-                rows.append(Row(definition, structure, definition.missing("structure_unknown", own, used)))
-                continue
-            value = definition.compute_region(structure.region, own, used)
-            if value.reason == "wrong_modality" and chosen is None and not everything:
-                continue
-            if is_guess and value.valid:
-                value = dataclasses.replace(value, valid=False, reason="structure_unknown")
-            rows.append(Row(definition, structure, value))
+        work += [
+            _Work(definition, structure, own, used, is_asked=chosen is not None) for structure in targets
+        ]
         if not targets and (chosen is not None or everything):
-            rows.append(Row(definition, None, definition.missing("mask_missing", own, used)))
-    return rows
+            work.append(_Work(definition, None, own, used, is_asked=True))
+    rows = _measure_all(work, threads)
+    return [
+        row
+        for row in rows
+        if row.value.reason != "wrong_modality" or chosen is not None or everything or row.structure is None
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One definition on one structure; ``is_asked`` when a person chose the definition."""
+
+    definition: Definition
+    structure: Structure | None
+    context: Context
+    parameters: Mapping[str, float | int | str]
+    is_asked: bool
+
+    def measure(self) -> Row:
+        definition, structure = self.definition, self.structure
+        if structure is None:
+            return Row(definition, None, definition.missing("mask_missing", self.context, self.parameters))
+        is_guess = not self.is_asked and bool(definition.applies_to) and not structure.name
+        if is_guess and definition.method == "length":
+            # Centrelines take seconds, and of an unknown structure they mean nothing.
+            missing = definition.missing("structure_unknown", self.context, self.parameters)
+            return Row(definition, structure, missing)
+        value = definition.compute_region(structure.region, self.context, self.parameters)
+        if is_guess and value.valid:
+            value = dataclasses.replace(value, valid=False, reason="structure_unknown")
+        return Row(definition, structure, value)
+
+
+def _measure_all(work: Sequence[_Work], threads: int) -> list[Row]:
+    """Measure in the order asked for; each structure stays in one thread, which keeps what its definitions share."""
+    if threads <= 1:
+        return [item.measure() for item in work]
+    groups: dict[int, list[int]] = defaultdict(list)
+    for place, item in enumerate(work):
+        groups[id(item.structure)].append(place)
+    # Large structures first: the last one to end decides.
+    order = sorted(groups.values(), key=lambda places: -_size(work[places[0]]))
+    rows: dict[int, Row] = {}
+
+    def measure(places: Sequence[int]) -> list[Row]:
+        found = [work[place].measure() for place in places]
+        structure = work[places[0]].structure
+        if structure is not None:
+            # The values of all structures together would be another copy of the image.
+            structure.region.forget()
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        for places, found in zip(order, pool.map(measure, order), strict=True):
+            rows.update(zip(places, found, strict=True))
+    return [rows[place] for place in range(len(work))]
+
+
+def _size(item: _Work) -> int:
+    return item.structure.region.mask.size if item.structure else 0
 
 
 def _targets(

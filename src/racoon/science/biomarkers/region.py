@@ -67,6 +67,11 @@ class Region:
         """True when the mask reaches the first or last slice: part of the structure may be missing."""
         return self.box is not None and (self.box.start[0] == 0 or self.box.stop[0] == self.full_shape[0])
 
+    def forget(self) -> None:
+        """Let go of what was kept for further definitions; it is found again when one needs it."""
+        self.__dict__.pop("values", None)
+        self.memo.clear()
+
     def with_rim(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """The mask with two voxels of rim where the image goes on, and the affine of that array.
 

@@ -19,6 +19,7 @@ from racoon.science.biomarkers.definition import (
     whole_structure,
 )
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD
+from racoon.science.biomarkers.evidence import section_of
 from racoon.science.biomarkers.region import mean_of
 from racoon.science.biomarkers.structures import AORTA, CORONARIES
 from racoon.science.geometry import Centreline, Section, Tube
@@ -112,7 +113,8 @@ def _largest(
     if not wanted:
         return Measured(math.nan, "level_missing")
     best = max(wanted, key=lambda cut: cut.section.equivalent_mm)
-    return Measured(best.section.equivalent_mm, "", best.slice_index)
+    seen = section_of(best.section, line.tangents[best.place])
+    return Measured(best.section.equivalent_mm, "", best.slice_index, seen)
 
 
 def _everywhere(region: Region, _context: Context, parameters: Parameters) -> Measured:
@@ -147,7 +149,8 @@ def _ratio(region: Region, context: Context, parameters: Parameters) -> Measured
     trunk = _everywhere(region, context, parameters)
     aorta = _limb("ascending")(context.structures["aorta"], context, parameters)
     reason = trunk.reason or aorta.reason
-    return Measured(trunk.value / aorta.value if not reason else math.nan, reason, trunk.key_slice)
+    value = trunk.value / aorta.value if not reason else math.nan
+    return Measured(value, reason, trunk.key_slice, trunk.evidence)
 
 
 def _fat(
@@ -191,7 +194,85 @@ def _vessel(
     )
 
 
+def dilation(formula: Formula) -> Formula:
+    """Turn a diameter into a flag: 1 above the limit, else 0; the picture stays that of the diameter."""
+
+    def compute(region: Region, context: Context, parameters: Parameters) -> Measured:
+        found = formula(region, context, parameters)
+        if found.reason:
+            return found
+        return Measured(
+            float(found.value > float(parameters["limit_mm"])), "", found.key_slice, found.evidence
+        )
+
+    return compute
+
+
+def _trunk_dilated(region: Region, context: Context, parameters: Parameters) -> Measured:
+    limits = {"M": 29.0, "F": 27.0}
+    limit = float(parameters["limit_mm"]) or limits.get(str(parameters["sex"]).upper(), 0.0)
+    if not limit:
+        return Measured(math.nan, "parameter_missing")
+    return dilation(_everywhere)(region, context, {**parameters, "limit_mm": limit})
+
+
+def flag(
+    name: str,
+    titles: tuple[str, str],
+    rule: tuple[str, str],
+    compute: Formula,
+    where: tuple[str, ...],
+    defaults: Parameters,
+    needs: tuple[str, ...] = (),
+) -> Definition:
+    """A definition that says whether a vessel is dilated: 1 or 0.
+
+    Parameters
+    ----------
+    rule
+        In one line, and its source.
+    """
+    return Definition(
+        id=name,
+        version="1",
+        title_de=titles[0],
+        title_en=titles[1],
+        unit="1",
+        formula=rule[0],
+        source=rule[1],
+        compute_formula=compute,
+        validity=CT,
+        defaults={"reach_mm": 60.0, **defaults},
+        method="length",
+        applies_to=where,
+        needs=needs,
+        quality=(whole_structure,),
+    )
+
+
 DEFINITIONS = (
+    flag(
+        "aorta_ascending_dilated",
+        ("Aorta ascendens erweitert", "Ascending aorta dilated"),
+        (
+            "1 when the largest perpendicular diameter is above limit_mm, else 0",
+            "Erbel 2014 (ESC), doi:10.1093/eurheartj/ehu281",
+        ),
+        dilation(_limb("ascending")),
+        ("aorta",),
+        {"limit_mm": 40.0},
+    ),
+    flag(
+        "pulmonary_trunk_dilated",
+        ("Truncus pulmonalis erweitert", "Pulmonary trunk dilated"),
+        (
+            "1 when the largest perpendicular diameter is above 29 mm in men, 27 mm in women, or limit_mm, else 0",
+            "Truong 2012 (Framingham), doi:10.1161/CIRCIMAGING.111.968610",
+        ),
+        _trunk_dilated,
+        ("pulmonary_trunk",),
+        {"limit_mm": 0.0, "sex": ""},
+    ),
     _fat(
         "eat_volume",
         ("Epikardiales Fett: Volumen", "Epicardial fat: volume"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from racoon.science.biomarkers.definition import (
     Context,
     Definition,
@@ -11,23 +13,35 @@ from racoon.science.biomarkers.definition import (
     enough_voxels,
     whole_structure,
 )
-from racoon.science.geometry import max_diameter_mm, surface_of
+from racoon.science.biomarkers.evidence import line_in_plane
+from racoon.science.geometry import Surface, longest_line, surface_of
 
 
 def _volume(region: Region, _context: Context, _parameters: Parameters) -> Measured:
     return Measured(region.voxel_count * region.voxel_ml)
 
 
+def _mesh(region: Region) -> Surface:
+    """The mesh's figures, computed once for all definitions that need them."""
+    if "surface" not in region.memo:
+        region.memo["surface"] = surface_of(region.mask, region.affine)
+    found: Surface = region.memo["surface"]
+    return found
+
+
 def _surface(region: Region, _context: Context, _parameters: Parameters) -> Measured:
-    return Measured(surface_of(region.mask, region.affine).area_mm2 / 100.0)
+    return Measured(_mesh(region).area_mm2 / 100.0)
 
 
 def _sphericity(region: Region, _context: Context, _parameters: Parameters) -> Measured:
-    return Measured(surface_of(region.mask, region.affine).sphericity)
+    return Measured(_mesh(region).sphericity)
 
 
 def _diameter(region: Region, _context: Context, _parameters: Parameters) -> Measured:
-    return Measured(max_diameter_mm(region.mask, region.affine))
+    found = longest_line(region.mask, region.affine)
+    if found is None:
+        return Measured(math.nan, "empty_mask")
+    return Measured(found[0], evidence=line_in_plane(found[1]))
 
 
 VOLUME = Definition(
@@ -76,7 +90,7 @@ STRUCTURE_DIAMETER = Definition(
     title_en="Largest 3D diameter",
     unit="mm",
     formula="largest distance between voxel corners of the mask, all its parts together",
-    source="IBSI L0JK, on voxel corners",
+    source="IBSI L0JK, doi:10.1148/radiol.2020191145; on voxel corners",
     compute_formula=_diameter,
     method="length",
     quality=(whole_structure,),

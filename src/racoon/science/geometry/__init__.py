@@ -10,6 +10,7 @@ from racoon.science.geometry.diameters import (
     AxialDiameters,
     axial_diameters,
     equivalent_diameter_mm,
+    longest_line,
     max_diameter_mm,
 )
 from racoon.science.geometry.distances import SurfaceDistances, dice, jaccard, surface_distances
@@ -26,7 +27,7 @@ from racoon.science.geometry.drawn import (
 from racoon.science.geometry.parts import Parts, find_parts
 from racoon.science.geometry.surface import Surface, mesh_vertices, surface_of
 from racoon.science.geometry.thickness import Thickness, thickness_between
-from racoon.science.geometry.tube import Centreline, Section, Tube
+from racoon.science.geometry.tube import Centreline, Section, Tube, plane_axes
 from racoon.science.geometry.volume import axial_area_mm2, largest_slice, volume_ml, voxel_volume_ml
 
 __all__ = [
@@ -53,9 +54,11 @@ __all__ = [
     "jaccard",
     "largest_slice",
     "length_mm",
+    "longest_line",
     "max_diameter_mm",
     "mesh_vertices",
     "pixel_statistics",
+    "plane_axes",
     "surface_distances",
     "surface_of",
     "thickness_between",

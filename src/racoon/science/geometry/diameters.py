@@ -18,6 +18,9 @@ from racoon.science.geometry.box import bounding_box, shifted_affine
 
 Floats = NDArray[np.float64]
 
+Ends = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""The two ends of a measured line, LPS in mm."""
+
 
 @dataclass(frozen=True)
 class AxialDiameters:
@@ -29,14 +32,15 @@ class AxialDiameters:
         Lengths in mm; NaN for an empty mask.
     slice_index
         Slice in which they were taken; -1 for an empty mask.
-    long_ends_mm
-        The two ends of the long axis, LPS in mm, shape (2, 3).
+    long_ends_mm, short_ends_mm
+        The two ends of each axis, LPS in mm, shape (2, 3).
     """
 
     long_mm: float
     short_mm: float
     slice_index: int
-    long_ends_mm: tuple[tuple[float, float, float], tuple[float, float, float]] | None
+    long_ends_mm: Ends | None
+    short_ends_mm: Ends | None = None
 
 
 def equivalent_diameter_mm(area_mm2: float) -> float:
@@ -59,16 +63,35 @@ def max_diameter_mm(mask: NDArray[np.bool_], affine: NDArray[Any]) -> float:
     float
         mm; NaN for an empty mask.
     """
+    found = longest_line(mask, affine)
+    return math.nan if found is None else found[0]
+
+
+def longest_line(mask: NDArray[np.bool_], affine: NDArray[Any]) -> tuple[float, Ends] | None:
+    """Find the largest distance between two voxel corners, and where they are.
+
+    Returns
+    -------
+    tuple or None
+        Length in mm and its two ends; ``None`` for an empty mask.
+    """
     from scipy.spatial import ConvexHull  # noqa: PLC0415 - a tenth of a second that only measuring needs
 
     box = bounding_box(mask)
     if box is None:
-        return math.nan
+        return None
     corners = _volume_corners(mask[box.slices])
     # Hull corners do not depend on the affine: find them on exact integers, then place them in the world.
     extreme = corners[ConvexHull(corners).vertices]
-    world = extreme @ np.asarray(affine, dtype=np.float64)[:3, :3].T
-    return _largest_distance(world)[0]
+    matrix = np.asarray(affine, dtype=np.float64)
+    length, *far = _largest_distance(extreme @ matrix[:3, :3].T)
+    place = (extreme[far] + np.array(box.start)) @ matrix[:3, :3].T + matrix[:3, 3]
+    return length, _ends(place)
+
+
+def _ends(place: Floats) -> Ends:
+    first, second = ((float(x), float(y), float(z)) for x, y, z in place)
+    return first, second
 
 
 def axial_diameters(mask: NDArray[np.bool_], affine: NDArray[Any]) -> AxialDiameters:
@@ -114,10 +137,11 @@ def axial_diameters(mask: NDArray[np.bool_], affine: NDArray[Any]) -> AxialDiame
     if best is None:  # pragma: no cover - a box is never empty
         return AxialDiameters(math.nan, math.nan, -1, None)
     length, index, hull, far = best
-    short = _perpendicular_chord(hull @ to_plane, int(far[0]), int(far[1]))
-    place = matrix[:3, :3] @ np.column_stack([np.full(2, index), hull[far]]).T + matrix[:3, 3:]
-    first, second = ((float(x), float(y), float(z)) for x, y, z in place.T)
-    return AxialDiameters(length, short, index + box.start[0], (first, second))
+    short, chord = _perpendicular_chord(hull @ to_plane, int(far[0]), int(far[1]))
+    place = (matrix[:3, :3] @ np.column_stack([np.full(2, index), hull[far]]).T + matrix[:3, 3:]).T
+    middle = matrix[:3, :3] @ np.array([float(index), 0.0, 0.0]) + matrix[:3, 3]
+    across = middle + chord @ plane.T
+    return AxialDiameters(length, short, index + box.start[0], _ends(place), _ends(across))
 
 
 def _row_spans(mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -188,14 +212,14 @@ def _largest_distance(points: Floats) -> tuple[float, int, int]:
     return best, first, second
 
 
-def _perpendicular_chord(hull: Floats, first: int, second: int) -> float:
-    """Longest chord of a convex polygon (corners in order) perpendicular to the line between two corners."""
+def _perpendicular_chord(hull: Floats, first: int, second: int) -> tuple[float, Floats]:
+    """Longest chord of a convex polygon (corners in order) perpendicular to the line between two corners; its ends."""
     along = hull[second] - hull[first]
     along = along / np.linalg.norm(along)
     across = np.array([-along[1], along[0]])
     position, offset = hull @ along, hull @ across
     following, next_offset = np.roll(position, -1), np.roll(offset, -1)
-    longest = 0.0
+    longest, ends_at = 0.0, hull[[first, first]]
     # The chord length is concave and piecewise linear in the position, so its maximum lies at a corner.
     for place in position:
         low, high = np.minimum(position, following), np.maximum(position, following)
@@ -204,5 +228,8 @@ def _perpendicular_chord(hull: Floats, first: int, second: int) -> float:
         step = np.where(span == 0.0, 0.0, (place - position[hit]) / np.where(span == 0.0, 1.0, span))
         crossings = offset[hit] + step * (next_offset - offset)[hit]
         ends = np.concatenate([crossings, offset[hit][span == 0.0], next_offset[hit][span == 0.0]])
-        longest = max(longest, float(ends.max() - ends.min()))
-    return longest
+        span_mm = float(ends.max() - ends.min())
+        if span_mm > longest:
+            longest = span_mm
+            ends_at = place * along + np.array([[ends.min()], [ends.max()]]) * across
+    return longest, ends_at

@@ -169,12 +169,12 @@ def _histogram(crop: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Floats]:
     counts = np.zeros(256, np.int64)
     places = np.zeros((256, 3), np.float64)
     shape = tuple(size - 1 for size in padded.shape)
+    below = _squares(padded[0])
     for index in range(shape[0]):
         # One layer of cubes at a time: memory follows two slices and not the volume.
-        codes = np.zeros(shape[1:], np.uint8)
-        for bit, (down, row, column) in enumerate(_CORNERS):
-            plane = padded[index + down, row : row + shape[1], column : column + shape[2]]
-            codes |= plane << bit
+        above = _squares(padded[index + 1])
+        codes = below | (above << 4)
+        below = above
         rows, columns = np.nonzero((codes != 0) & (codes != 255))
         found = codes[rows, columns]
         layer = np.bincount(found, minlength=256)
@@ -183,6 +183,14 @@ def _histogram(crop: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Floats]:
         places[:, 1] += np.bincount(found, weights=rows, minlength=256)
         places[:, 2] += np.bincount(found, weights=columns, minlength=256)
     return counts, places
+
+
+def _squares(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Number the squares of one slice by which of their four corners lie inside: the lower half of a cube's pattern."""
+    codes = plane[:-1, :-1].copy()
+    for bit, (_, row, column) in enumerate(_CORNERS[1:4], start=1):
+        codes |= plane[row : row + codes.shape[0], column : column + codes.shape[1]] << bit
+    return codes
 
 
 def mesh_vertices(mask: NDArray[np.bool_], affine: NDArray[Any]) -> Floats:

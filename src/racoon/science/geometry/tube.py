@@ -165,7 +165,7 @@ class Tube:
         """
         from scipy import ndimage  # noqa: PLC0415 - a tenth of a second that only measuring needs
 
-        across, up = _plane_axes(tangent)
+        across, up = plane_axes(tangent)
         half, step = samples, reach_mm / samples
         steps = np.arange(-half, half + 1) * step
         world = point_mm + steps[:, None, None] * across + steps[None, :, None] * up
@@ -289,7 +289,8 @@ def _tangents(points: Floats) -> Floats:
     return tangents
 
 
-def _plane_axes(normal: Floats) -> tuple[Floats, Floats]:
+def plane_axes(normal: Floats) -> tuple[Floats, Floats]:
+    """Two unit vectors that span the plane perpendicular to a direction."""
     direction = normal / np.linalg.norm(normal)
     helper = np.eye(3)[int(np.abs(direction).argmin())]
     across = np.cross(direction, helper)

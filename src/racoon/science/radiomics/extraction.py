@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,9 @@ from racoon.science.radiomics.matrices import (
 from racoon.science.radiomics.morphology import morphology
 from racoon.science.radiomics.preparation import Prepared, prepare
 from racoon.science.radiomics.texture import average, cooccurrence_features, size_features, tone_features
+
+_Pairs = dict[int, NDArray[np.float64]]
+"""Co-occurrence counts by slice, as ``cooccurrence`` gives them."""
 
 
 def extract(image: Image, mask: NDArray[np.bool_], settings: Configuration) -> dict[str, float]:
@@ -67,12 +72,20 @@ def extract(image: Image, mask: NDArray[np.bool_], settings: Configuration) -> d
 def _textures(region: Prepared, settings: Configuration) -> dict[str, float]:
     grid = Grid.of(region.levels, region.level_count)
     found: dict[str, float] = {}
+    matrices: dict[Direction, _Pairs] = {}
+    lines: dict[Direction, Entries] = {}
     for aggregation in settings.aggregation:
         if "cm" in settings.families:
-            features = _cooccurrence(grid, aggregation)
+            for direction in _directions(aggregation):
+                if direction not in matrices:
+                    matrices[direction] = cooccurrence(grid, direction)
+            features = _cooccurrence(matrices, aggregation)
             found |= {f"cm_{name}_{aggregation}": value for name, value in features.items()}
         if "rlm" in settings.families:
-            features = _runs(grid, aggregation)
+            if aggregation.startswith("3D") and not lines:
+                # Slices do not matter here: a table of each direction is all that is kept.
+                lines = {direction: runs(grid, direction).counted() for direction in DIRECTIONS_3D}
+            features = _runs(grid, aggregation, lines)
             found |= {f"rlm_{name}_{aggregation}": value for name, value in features.items()}
     for dimension in dict.fromkeys(item.rpartition("_")[0] for item in settings.aggregation):
         found |= _around(region, grid, dimension, settings)
@@ -83,9 +96,9 @@ def _directions(aggregation: Aggregation) -> tuple[Direction, ...]:
     return DIRECTIONS_3D if aggregation.startswith("3D") else DIRECTIONS_2D
 
 
-def _cooccurrence(grid: Grid, aggregation: Aggregation) -> dict[str, float]:
-    matrices = [cooccurrence(grid, direction) for direction in _directions(aggregation)]
-    size = (grid.count, grid.count)
+def _cooccurrence(known: Mapping[Direction, _Pairs], aggregation: Aggregation) -> dict[str, float]:
+    matrices = [known[direction] for direction in _directions(aggregation)]
+    size = next((counts.shape for item in matrices for counts in item.values()), (1, 1))
     if aggregation == "2D_avg":
         groups = [counts for by_slice in matrices for counts in by_slice.values()]
     elif aggregation == "2D_comb":
@@ -100,9 +113,10 @@ def _cooccurrence(grid: Grid, aggregation: Aggregation) -> dict[str, float]:
     return average([cooccurrence_features(counts) for counts in groups if counts.any()])
 
 
-def _runs(grid: Grid, aggregation: Aggregation) -> dict[str, float]:
+def _runs(grid: Grid, aggregation: Aggregation, lines: Mapping[Direction, Entries]) -> dict[str, float]:
     directions = _directions(aggregation)
-    parts = [runs(grid, direction) for direction in directions]
+    is_solid = aggregation.startswith("3D")
+    parts = [lines[direction] if is_solid else runs(grid, direction) for direction in directions]
     voxels = grid.inside.size
     by_slice = np.bincount(grid.slices_of(grid.inside), minlength=grid.slice_count)
     filled = [int(index) for index in np.flatnonzero(by_slice)]

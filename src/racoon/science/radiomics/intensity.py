@@ -20,16 +20,17 @@ def _describe(values: Floats) -> dict[str, float]:
     """What statistics and histogram have in common."""
     mean = float(values.mean())
     centred = values - mean
-    variance = float((centred**2).mean())
-    p10, p25, p75, p90 = (float(np.percentile(values, share)) for share in (10, 25, 75, 90))
-    median = float(np.median(values))
+    # Products: general powers take ten times as long.
+    squared = centred * centred
+    variance = float(squared.mean())
+    p10, p25, median, p75, p90 = (float(value) for value in np.percentile(values, (10, 25, 50, 75, 90)))
     middle = values[(values >= p10) & (values <= p90)]
     quartiles = p75 + p25
     return {
         "mean": mean,
         "var": variance,
-        "skew": float((centred**3).mean()) / variance**1.5 if variance else 0.0,
-        "kurt": float((centred**4).mean()) / variance**2 - 3.0 if variance else 0.0,
+        "skew": float((squared * centred).mean()) / variance**1.5 if variance else 0.0,
+        "kurt": float((squared * squared).mean()) / variance**2 - 3.0 if variance else 0.0,
         "median": median,
         "min": float(values.min()),
         "p10": p10,
@@ -125,8 +126,6 @@ def _ivh_levels(values: Floats, settings: Configuration) -> tuple[Floats, float,
 
 def local_peaks(region: Prepared) -> dict[str, float]:
     """Local and global intensity peak (IBSI VJGA, 0F91)."""
-    from scipy import ndimage  # noqa: PLC0415 - only peaks need it
-
     radius = (3.0 / (4.0 * math.pi) * _PEAK_ML * 1000.0) ** (1.0 / 3.0)
     steps = np.array(region.spacing_mm)
     reach = np.floor(radius / steps).astype(int)
@@ -135,9 +134,52 @@ def local_peaks(region: Prepared) -> dict[str, float]:
     )
     ball = (sum(axis**2 for axis in grid) <= radius**2 + 1e-9).astype(np.float64)
     voxels = np.where(np.isfinite(region.voxels), region.voxels, 0.0)
-    sums = ndimage.convolve(voxels, ball, mode="constant")
-    counts = ndimage.convolve(np.ones(voxels.shape), ball, mode="constant")
-    means = sums / counts
     inside = region.intensity
     highest = inside & (region.voxels == region.voxels[inside].max())
-    return {"loc_peak_loc": float(means[highest].max()), "loc_peak_glob": float(means[inside].max())}
+    offsets = np.argwhere(ball) - reach
+    # Transforms find where the mean is highest up to their rounding; those places are then added up exactly.
+    means = _sphere_means(voxels, ball, inside)
+    limit = float(means[inside].max()) - _ROUNDING * max(1.0, float(np.abs(voxels).max()))
+    best = _exact_mean(voxels, np.argwhere(inside & (means >= limit)), offsets)
+    return {
+        "loc_peak_loc": _exact_mean(voxels, np.argwhere(highest), offsets),
+        "loc_peak_glob": best,
+    }
+
+
+_ROUNDING = 1e-9
+"""Largest error of a mean by transforms, as a share of the largest value; ten times what was ever seen."""
+
+_PLACES = 512
+"""Places that are added up; more of them only occur where a wide plateau has equal means."""
+
+
+def _sphere_means(voxels: Floats, ball: Floats, inside: NDArray[np.bool_]) -> Floats:
+    from scipy import fft  # noqa: PLC0415 - only peaks need it
+
+    shape = [
+        fft.next_fast_len(size + side - 1, real=True)
+        for size, side in zip(voxels.shape, ball.shape, strict=True)
+    ]
+    kernel = fft.rfftn(ball, shape)
+    start = [side // 2 for side in ball.shape]
+    place = tuple(slice(first, first + size) for first, size in zip(start, voxels.shape, strict=True))
+    sums = fft.irfftn(fft.rfftn(voxels, shape) * kernel, shape)[place]
+    core = tuple(slice(first, -first or None) for first in start)
+    if np.count_nonzero(inside[core]) == np.count_nonzero(inside):
+        # No sphere around the region leaves the image, so all of them hold the same number of voxels.
+        whole: Floats = sums / ball.sum()
+        return whole
+    counts = np.rint(fft.irfftn(fft.rfftn(np.ones(voxels.shape), shape) * kernel, shape)[place])
+    found: Floats = sums / counts
+    return found
+
+
+def _exact_mean(voxels: Floats, places: NDArray[np.intp], offsets: NDArray[np.intp]) -> float:
+    """Largest mean over the sphere around any of some places."""
+    best = -math.inf
+    for place in places[:_PLACES]:
+        around = place + offsets
+        around = around[((around >= 0) & (around < voxels.shape)).all(axis=1)]
+        best = max(best, float(voxels[tuple(around.T)].mean()))
+    return best

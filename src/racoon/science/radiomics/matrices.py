@@ -29,7 +29,7 @@ class Grid:
     Parameters
     ----------
     flat
-        Levels, one-dimensional.
+        Levels, one-dimensional, in the smallest unsigned type that holds them.
     shape
         Shape with the rim.
     inside
@@ -38,7 +38,7 @@ class Grid:
         Number of grey levels.
     """
 
-    flat: Ints
+    flat: NDArray[Any]
     shape: tuple[int, int, int]
     inside: Ints
     count: int
@@ -46,7 +46,8 @@ class Grid:
     @classmethod
     def of(cls, levels: Ints, count: int) -> Grid:
         """Pad levels (slice, row, column)."""
-        padded = np.pad(levels, 1)
+        # Small numbers stay in the processor's cache: neighbours are looked up a hundred times.
+        padded = np.pad(levels.astype(np.min_scalar_type(count)), 1)
         flat = padded.ravel()
         slices, rows, columns = padded.shape
         return cls(flat, (slices, rows, columns), np.flatnonzero(flat), count)
@@ -73,36 +74,68 @@ def cooccurrence(grid: Grid, direction: Direction) -> dict[int, NDArray[np.float
     dict
         Slice to array (levels, levels); slices without pairs are left out.
     """
-    other = grid.flat[grid.inside + grid.step(direction)]
-    paired = other > 0
-    places = grid.inside[paired]
-    size = grid.count
-    codes = (grid.flat[places] - 1) * size + other[paired] - 1
+    size = grid.count + 1
+    cube = grid.flat.reshape(grid.shape)
+    own = cube[1:-1, 1:-1, 1:-1]
+    other = cube[tuple(slice(1 + step, cube.shape[axis] - 1 + step) for axis, step in enumerate(direction))]
+    wide = np.min_scalar_type(size * size)
+    # Pairs with the outside are counted too, in the row and column of level 0, which is then left out.
     if direction[0] != 0:
-        counts = np.bincount(codes, minlength=size * size).reshape(size, size).astype(np.float64)
-        return {0: counts + counts.T} if places.size else {}
-    slices = grid.slices_of(places)
+        counts = _pairs(own, other, size, wide)
+        return {0: counts + counts.T} if counts.any() else {}
     found = {}
-    for index in np.unique(slices):
-        part = (
-            np.bincount(codes[slices == index], minlength=size * size).reshape(size, size).astype(np.float64)
-        )
-        found[int(index)] = part + part.T
+    for index in range(own.shape[0]):
+        counts = _pairs(own[index], other[index], size, wide)
+        if counts.any():
+            found[index] = counts + counts.T
     return found
+
+
+def _pairs(own: NDArray[Any], other: NDArray[Any], size: int, wide: np.dtype[Any]) -> NDArray[np.float64]:
+    codes = own.astype(wide) * wide.type(size) + other
+    counts = np.bincount(codes.ravel(), minlength=size * size).reshape(size, size)
+    return counts[1:, 1:].astype(np.float64)
+
+
+_LARGEST_TABLE = 1 << 24
+"""Combinations of level and size up to which a table is faster than sorting."""
 
 
 @dataclass(frozen=True, eq=False)
 class Entries:
-    """Runs, zones or neighbourhoods: a level, a size and a slice each."""
+    """Runs, zones or neighbourhoods: a level, a size and a slice each.
+
+    Parameters
+    ----------
+    counts
+        How often each occurs; without it, once.
+    """
 
     levels: Ints
     sizes: Ints
     slices: Ints
+    counts: Ints | None = None
 
     def of_slice(self, index: int) -> Entries:
         """Those of one slice."""
         kept = self.slices == index
-        return Entries(self.levels[kept], self.sizes[kept], self.slices[kept])
+        counts = None if self.counts is None else self.counts[kept]
+        return Entries(self.levels[kept], self.sizes[kept], self.slices[kept], counts)
+
+    def counted(self) -> Entries:
+        """Put equal ones together; slices are forgotten."""
+        if self.levels.size == 0:
+            return self
+        width = int(self.sizes.max()) + 1
+        codes = self.levels * width + self.sizes
+        if (int(self.levels.max()) + 1) * width <= _LARGEST_TABLE:
+            table = np.bincount(codes, weights=self.counts)
+            present = np.flatnonzero(table)
+            counts = table[present].astype(np.int64)
+        else:
+            present, place = np.unique(codes, return_inverse=True)
+            counts = np.bincount(place, weights=self.counts).astype(np.int64)
+        return Entries(present // width, present % width, np.zeros(present.size, np.int64), counts)
 
 
 def join(parts: list[Entries]) -> Entries:
@@ -111,6 +144,9 @@ def join(parts: list[Entries]) -> Entries:
         np.concatenate([part.levels for part in parts]),
         np.concatenate([part.sizes for part in parts]),
         np.concatenate([part.slices for part in parts]),
+        None
+        if any(part.counts is None for part in parts)
+        else np.concatenate([part.counts for part in parts if part.counts is not None]),
     )
 
 
@@ -126,7 +162,7 @@ def runs(grid: Grid, direction: Direction) -> Entries:
         same = grid.flat[ahead] == grid.flat[place]
         going, place = going[same], ahead[same]
         lengths[going] += 1
-    return Entries(grid.flat[starts], lengths, grid.slices_of(starts))
+    return Entries(grid.flat[starts].astype(np.int64), lengths, grid.slices_of(starts))
 
 
 def zones(levels: Ints, distances: Ints, *, by_slice: bool) -> tuple[Entries, Entries]:
@@ -202,9 +238,9 @@ class Neighbourhoods:
 def neighbourhoods(grid: Grid, *, by_slice: bool) -> Neighbourhoods:
     """Look at the 26 neighbours of each voxel, or the 8 within its slice."""
     own = grid.flat[grid.inside]
-    total = np.zeros(own.size, np.int64)
-    count = np.zeros(own.size, np.int64)
-    same = np.ones(own.size, np.int64)
+    total = np.zeros(own.size, np.int32)
+    count = np.zeros(own.size, np.uint8)
+    same = np.ones(own.size, np.uint8)
     for direction in DIRECTIONS_2D if by_slice else DIRECTIONS_3D:
         for step in (grid.step(direction), -grid.step(direction)):
             other = grid.flat[grid.inside + step]
@@ -213,4 +249,10 @@ def neighbourhoods(grid: Grid, *, by_slice: bool) -> Neighbourhoods:
             same += other == own
     mean = total / np.maximum(count, 1)
     difference = np.where(count > 0, np.abs(own - mean), 0.0)
-    return Neighbourhoods(own, grid.slices_of(grid.inside), count, difference, same)
+    return Neighbourhoods(
+        own.astype(np.int64),
+        grid.slices_of(grid.inside),
+        count.astype(np.int64),
+        difference,
+        same.astype(np.int64),
+    )

@@ -88,12 +88,14 @@ def size_features(family: str, entries: Entries, voxels: int) -> dict[str, float
     voxels
         Voxels behind them, as often as they were looked at.
     """
-    total = float(entries.levels.size)
-    codes, counts = np.unique(entries.levels * (1 << 40) + entries.sizes, return_counts=True)
-    i, j = (codes >> 40).astype(np.float64), (codes & ((1 << 40) - 1)).astype(np.float64)
+    table = entries.counted()
+    counts = np.ones(table.levels.size) if table.counts is None else table.counts.astype(np.float64)
+    total = float(counts.sum())
+    i, j = table.levels.astype(np.float64), table.sizes.astype(np.float64)
     share = counts / total
-    level_sums = np.bincount(entries.levels).astype(np.float64)
-    size_sums = np.unique(entries.sizes, return_counts=True)[1].astype(np.float64)
+    level_sums = np.bincount(table.levels, weights=counts)
+    _, place = np.unique(table.sizes, return_inverse=True)
+    size_sums = np.bincount(place, weights=counts)
     level_mean, size_mean = float(share @ i), float(share @ j)
     values = (
         float(share @ j**-2.0),

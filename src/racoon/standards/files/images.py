@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from racoon.science.image import Image
+from racoon.standards.acquisition import Acquisition, read_acquisition
 from racoon.standards.dicom.pixels import decode_frame
 from racoon.standards.dicom.volume import (
     Arrangement,
@@ -44,6 +45,8 @@ class LoadedImage:
         True for DICOM: a fact that is missing there is missing in the acquisition too.
     kvp, has_contrast, slice_thickness_mm, kernel, is_gated
         Facts of the acquisition; None when not said.
+    suv_factor, suv_gap
+        For PET: by what stored values were multiplied to give SUV by body weight, or what the header lacks for it.
     patient
         ``height_m``, ``weight_kg``, ``age_years``, ``sex`` where the header has them.
     source
@@ -60,6 +63,8 @@ class LoadedImage:
     slice_thickness_mm: float | None = None
     kernel: str = ""
     is_gated: bool | None = None
+    suv_factor: float | None = None
+    suv_gap: str = ""
     patient: dict[str, float | str] = field(default_factory=dict)
     source: dict[str, Any] = field(default_factory=dict)
     volume: Volume | None = None
@@ -107,17 +112,23 @@ def _load_dicom(path: Path) -> LoadedImage:
         raise UnreadableImage(f"{path.name} holds {len(series)} series; give a folder with one of them.")
     (uid, datasets), *_ = series.items()
     volume = volume_of(datasets)
-    first = datasets[0]
+    taken = _acquisition(datasets[0])
+    image = volume.image
+    if taken.suv_factor not in (None, 1.0):
+        image = Image(image.voxels.astype(np.float32) * np.float32(taken.suv_factor), image.affine)
+        volume = replace(volume, image=image)
     return LoadedImage(
-        image=volume.image,
-        modality=str(first.get("Modality") or ""),
+        image=image,
+        modality=taken.modality,
         has_header=True,
-        kvp=_number(first, "KVP"),
-        has_contrast=has_contrast(first),
-        slice_thickness_mm=_number(first, "SliceThickness"),
-        kernel=_text(first, "ConvolutionKernel"),
-        is_gated=_is_gated(first),
-        patient=_patient(first),
+        kvp=taken.kvp,
+        has_contrast=taken.has_contrast,
+        slice_thickness_mm=taken.slice_thickness_mm,
+        kernel=taken.kernel,
+        is_gated=taken.is_gated,
+        suv_factor=taken.suv_factor,
+        suv_gap=taken.suv_gap,
+        patient=dict(taken.subject),
         source={
             "file": path.name,
             "format": "DICOM",
@@ -127,6 +138,16 @@ def _load_dicom(path: Path) -> LoadedImage:
         },
         volume=volume,
     )
+
+
+def _acquisition(dataset: Dataset) -> Acquisition:
+    """Facts of one object's header; all images of a series share them (PS3.3 A.1.4)."""
+    header = Dataset()
+    for element in dataset:
+        # Pixels and other bulk say nothing about how the image was taken.
+        if element.VR not in {"OB", "OW", "OD", "OF", "OL", "OV", "UN"}:
+            header.add(element)
+    return read_acquisition(header.to_json_dict(suppress_invalid_tags=True))
 
 
 def volume_of(datasets: list[Dataset]) -> Volume:
@@ -157,55 +178,3 @@ def volume_of(datasets: list[Dataset]) -> Volume:
         return decode_frame(by_uid[frame.sop_instance_uid], frame.number - 1)
 
     return build_volume(arrangement, stored, load_pixels)
-
-
-def has_contrast(dataset: Dataset) -> bool | None:
-    """Tell whether contrast medium is recorded (PS3.3 C.7.6.4); None when nothing is said."""
-    agent = _text(dataset, "ContrastBolusAgent")
-    if agent:
-        return agent.strip().lower() not in {"no", "none", "n", "ohne", "native", "nativ"}
-    for keyword in ("ContrastBolusRoute", "ContrastBolusVolume", "ContrastBolusTotalDose"):
-        if _text(dataset, keyword) not in {"", "0", "0.0", "NONE"}:
-            return True
-    return bool(dataset.ContrastBolusAgentSequence) if "ContrastBolusAgentSequence" in dataset else None
-
-
-def _is_gated(dataset: Dataset) -> bool | None:
-    technique = _text(dataset, "CardiacSynchronizationTechnique").upper()
-    if technique:
-        return technique in {"PROSPECTIVE", "RETROSPECTIVE", "REALTIME", "PACED"}
-    return True if "HeartRate" in dataset or "TriggerTime" in dataset else None
-
-
-def _patient(dataset: Dataset) -> dict[str, float | str]:
-    facts: dict[str, float | str] = {}
-    for name, keyword in (("height_m", "PatientSize"), ("weight_kg", "PatientWeight")):
-        value = _number(dataset, keyword)
-        if value:
-            facts[name] = value
-    age = _text(dataset, "PatientAge")
-    if age.endswith("Y") and age[:-1].isdigit():
-        facts["age_years"] = float(age[:-1])
-    sex = _text(dataset, "PatientSex").upper()
-    if sex in {"M", "F"}:
-        facts["sex"] = sex
-    return facts
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    value = dataset.get(keyword)
-    if value is None:
-        return ""
-    return (
-        "\\".join(str(item) for item in value)
-        if isinstance(value, (list, tuple)) or hasattr(value, "append")
-        else str(value).strip()
-    )
-
-
-def _number(dataset: Dataset, keyword: str) -> float | None:
-    try:
-        value = float(dataset.get(keyword))
-    except (TypeError, ValueError):
-        return None
-    return value if np.isfinite(value) and value > 0 else None

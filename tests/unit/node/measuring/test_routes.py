@@ -71,7 +71,25 @@ def test_export_holds_every_value_exactly(client):
     ]
 
 
-@pytest.mark.parametrize("path", ["", "/findings", "/export.csv"])
+def test_parquet_keeps_types_and_streams_in_row_groups(client, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(service, "PAGE", 7)
+    monkeypatch.setattr("racoon.node.measuring.export.ROWS_AT_ONCE", 16)
+    sign_in(client, "rita")
+    answer = client.get("/api/measurements/export.parquet", params={"study": "study-1"})
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    found = parquet.ParquetFile(io.BytesIO(answer.content))
+    assert found.num_row_groups == 3  # forty values, sixteen at once
+    rows = found.read().to_pylist()
+    listed = client.get("/api/measurements", params={"study": "study-1"}).json()["measurements"]
+    for name in ("value", "valid", "reason", "pseudonym", "biomarker"):
+        assert [row[name] for row in rows] == [item[name] for item in listed], name
+    assert all(row["computed_at"].tzinfo is not None for row in rows)
+    text = client.get("/api/measurements/export.csv", params={"study": "study-1"}).text
+    assert len(list(csv.DictReader(io.StringIO(text)))) == len(rows)
+
+
+@pytest.mark.parametrize("path", ["", "/findings", "/export.csv", "/export.parquet"])
 def test_nobody_else_may_read_single_values(client, path):
     assert client.get(f"/api/measurements{path}").status_code == 401
     sign_in(client, "vera")

@@ -228,7 +228,7 @@ def test_a_withdrawn_subject_leaves_the_sums_at_once(plan, manifest, archive, da
 
 def test_the_csv_is_exact_and_starts_no_formula(plan, manifest, archive, database):
     service.run_protocol(plan, manifest, archive, database)
-    text = service.write_csv(values_of(database))
+    text = "".join(service.csv_pieces(values_of(database)))
     lines = text.split("\r\n")
     assert len(lines) == 1 + SUBJECTS * len(plan.measurements) + 1
     header = lines[0].split(",")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
-from racoon.science.biomarkers import Context, Region, get_definition
+from racoon.science.biomarkers import CATALOGUE, Context, Region, get_definition
 from racoon.science.biomarkers.heart_segments import aha_segments
 from racoon.science.biomarkers.ordinal_calcium import ordinal_points, weston_points
 from racoon.science.biomarkers.structures import structure_name
@@ -231,3 +233,78 @@ def test_effusion_density_and_reticulation():
     assert value("reticular_percent", image, reticulation, context).value == pytest.approx(25.0)
     assert structure_name("Lung reticulation") == "reticulation"
     assert structure_name("Right ventricle") == "right_ventricle"
+
+
+@pytest.mark.parametrize("key", sorted(CATALOGUE))
+def test_every_definition_names_its_paper_or_says_why_there_is_none(key):
+    source = CATALOGUE[key].source
+    assert re.search(r"doi:10\.\d{4,}/\S+", source) or source.startswith(
+        ("no paper: ", "no standard ", "DICOM PS3")
+    )
+
+
+def test_vessels_are_flagged_above_their_limit():
+    _, y, x = np.mgrid[-50:51, -25:26, -25:26]
+    mask = np.hypot(y, x) <= 14.2
+    region = Region(Image(np.zeros(mask.shape, np.int16), STANDING), mask)
+
+    def flag(**parameters):
+        return get_definition("pulmonary_trunk_dilated", "1").compute_region(
+            region, Context("CT"), parameters
+        )
+
+    # About 28.4 mm: above the limit of women, below that of men.
+    assert (flag(sex="F").value, flag(sex="M").value) == (1.0, 0.0)
+    assert flag(limit_mm=28.0).value == 1.0
+    assert flag().reason == "parameter_missing"
+    assert flag(sex="F").evidence["plane"]["circle_mm"] == pytest.approx(28.4, abs=0.5)
+
+
+def test_late_enhancement_in_grams_and_by_half_maximum():
+    voxels = np.zeros((10, 10, 20), np.int16)
+    voxels[:, :, :10], voxels[:, :, 15:] = 10, 100
+    voxels[0, 0, 0] = 12
+    image = Image(voxels, STANDING)
+    myocardium = np.ones(voxels.shape, bool)
+    remote = np.zeros(voxels.shape, bool)
+    remote[:, :, :10] = True
+    context = Context("MR", has_contrast=True, structures={"remote_myocardium": Region(image, remote)})
+    assert value("lge_half_maximum", image, myocardium, context).value == pytest.approx(25.0)
+    mass = value("lge_mass", image, myocardium, context).value
+    percent = value("lge_percent", image, myocardium, context).value
+    assert mass == pytest.approx(percent / 100 * 2.0 * 1.05)
+    assert mass > 0.5
+
+
+def test_bone_density_from_blood_and_fat_of_the_same_scan():
+    voxels = np.full((30, 30, 60), -100, np.int16)
+    voxels[5:25, 5:25, 5:25] = 140
+    voxels[:, :, 40:45] = 40
+    image = Image(voxels, STANDING)
+    vertebra, aorta, fat = (np.zeros(voxels.shape, bool) for _ in range(3))
+    vertebra[5:25, 5:25, 5:25] = aorta[:, :, 40:45] = fat[:, :, 50:] = True
+    context = Context(
+        "CT", structures={"aorta": Region(image, aorta), "subcutaneous_fat": Region(image, fat)}
+    )
+    found = value(
+        "bone_mineral_density_phantomless",
+        image,
+        vertebra,
+        context,
+        blood_mg_per_cm3=30.0,
+        fat_mg_per_cm3=-75.0,
+    )
+    # 0.75 mg/cm³ per HU, zero at 0 HU.
+    assert found.value == pytest.approx(105.0)
+    assert value("bone_mineral_density_phantomless", image, vertebra, context).reason == "parameter_missing"
+
+
+def test_the_mean_diameter_of_a_nodule_shows_both_axes():
+    y, x = np.mgrid[-20:21, -20:21]
+    mask = ((x / 12) ** 2 + (y / 6) ** 2 <= 1)[None].repeat(3, axis=0)
+    image = Image(np.zeros(mask.shape, np.int16), STANDING)
+    found = value("nodule_mean_diameter", image, mask, Context("CT"))
+    long_axis = value("lesion_long_axis", image, mask, Context("CT")).value
+    short_axis = value("lesion_short_axis", image, mask, Context("CT")).value
+    assert found.value == pytest.approx((long_axis + short_axis) / 2)
+    assert len(found.evidence["lines_mm"]) == 2

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from racoon.science.biomarkers import CATALOGUE, Context, Region, get_definition
 from racoon.science.image import Image
 
-DIRECTED = {"lesion_short_axis", "vertebral_height_loss", "genant_grade"}
+DIRECTED = {"lesion_short_axis", "nodule_mean_diameter", "vertebral_height_loss", "genant_grade"}
 """Equal long axes may lie in several directions; vertebrae have a front."""
 
 TUBES = {definition.id for definition in CATALOGUE.values() if "reach_mm" in definition.defaults} | {

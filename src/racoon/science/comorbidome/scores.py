@@ -1,7 +1,4 @@
-"""A subject's biomarkers and conditions together: z-scores, missingness, frailty index, age gap.
-
-Not a diagnosis and no standard formula: every number carries how many values it rests on.
-"""
+"""Z-scores against age and sex, the frailty index, and the bias correction of predicted ages."""
 
 from __future__ import annotations
 
@@ -34,6 +31,25 @@ class ReferenceLine:
     residual_sd: float
     subjects: int
     source: str
+
+    @classmethod
+    def fit(cls, values: Sequence[float], ages: Sequence[float], source: str) -> ReferenceLine:
+        """Learn the line from a reference group of one sex by least squares.
+
+        Raises
+        ------
+        ValueError
+            With fewer than five subjects, or without variation.
+        """
+        age: NDArray[np.float64] = np.asarray(ages, dtype=np.float64)
+        own: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
+        if own.size < 5 or np.ptp(age) == 0.0:
+            raise ValueError("a reference line needs five subjects of different age")
+        slope, intercept = np.polyfit(age, own, 1)
+        spread = math.sqrt(float(((own - intercept - slope * age) ** 2).sum()) / (own.size - 2))
+        if not spread > 0.0:
+            raise ValueError("a reference line needs values that vary")
+        return cls(float(intercept), float(slope), spread, int(own.size), source)
 
     def z_score(self, value: float, age_years: float) -> float:
         """Distance from what is expected, in standard deviations; NaN for a missing value."""
