@@ -8,7 +8,7 @@ from alembic import op
 from racoon.platform.database import Json, UtcDateTime
 
 revision = "0130"
-down_revision = "0111"
+down_revision = "0121"
 branch_labels = None
 depends_on = None
 
