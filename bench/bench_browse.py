@@ -158,7 +158,7 @@ def _dose(n: int) -> dict[str, Any]:
 
 def serve(url: str, folder: str, port: int) -> None:
     """Be the server: the archive's pages with accounts and rights, as a node has them."""
-    import uvicorn  # noqa: PLC0415 - only the child needs it
+    import uvicorn
 
     database = Database(url)
     app = create_app("node", "0")
