@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from racoon.node.release.policy import DisclosurePolicy
 from racoon.science.analysis import Analysis, OpenGate, ResultTable, SiteTable, run_plan
 from racoon.science.statistics.derivation import derive
 from racoon.web.figures import Ratio, Steps, ratio_figure, survival_figure
+from racoon.web.plots import plot_figure
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,10 @@ def write_results(rehearsal: Rehearsal, folder: Path) -> list[Path]:
         if figure := _figure(rehearsal.plan, federated):
             path = folder / f"{stem}.svg"
             path.write_text(figure, encoding="utf-8")
+            written.append(path)
+        for plot in federated.plots:
+            path = folder / f"{stem}-{plot.kind}.svg"
+            path.write_text(plot_figure(f"{federated.title}: {plot.kind}", asdict(plot)), encoding="utf-8")
             written.append(path)
     return written
 

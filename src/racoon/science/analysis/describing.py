@@ -13,7 +13,14 @@ from racoon.science.analysis.columns import groups_of
 from racoon.science.analysis.questions import Answer
 from racoon.science.analysis.results import Cell, ResultTable, Shape, SiteLine
 from racoon.science.statistics import Histogram, Moments, Pooled, SiteSummary, pool
-from racoon.science.statistics.comparisons import chi_square, fisher_exact, mann_whitney, t_test
+from racoon.science.statistics.comparisons import (
+    chi_square,
+    fisher_exact,
+    mann_whitney,
+    mcnemar,
+    paired_t_test,
+    t_test,
+)
 from racoon.science.statistics.description import (
     Baseline,
     CountTable,
@@ -181,12 +188,12 @@ def compare(inquiry: Inquiry, item: Comparison) -> ResultTable:
     notes: tuple[str, ...] = ()
     lines: list[SiteLine] = []
     try:
-        if item.test in {"chi-square", "fisher"}:
+        if item.test in {"chi-square", "fisher", "mcnemar"}:
             tables = _count_tables(parts, inquiry)
             lines = _level_lines(item.variable, tables)
             outcome = _table_outcome(item, tables)
         else:
-            labels = groups_of(inquiry.plan, item.by)
+            labels = groups_of(inquiry.plan, None if item.test == "paired-t" else item.by)
             groups = _number_groups(parts, len(labels), inquiry)
             lines = _number_lines(item.variable, labels, groups)
             outcome = _number_outcome(item, groups, inquiry)
@@ -219,10 +226,14 @@ def _table_outcome(item: Comparison, tables: Mapping[str, CountTable]) -> Outcom
     table = merge_tables(tables.values())
     if item.test == "chi-square":
         return chi_square(table.counts)
+    if item.test == "mcnemar":
+        return mcnemar(int(table.counts[1, 0]), int(table.counts[0, 1]))
     return fisher_exact([[int(cell) for cell in row] for row in table.counts])
 
 
 def _number_outcome(item: Comparison, groups: Sequence[GroupParts], inquiry: Inquiry) -> Outcome:
+    if item.test == "paired-t":
+        return paired_t_test(groups[0].moments)
     first, second = groups
     shared = first.parts.keys() & second.parts.keys()
     if item.test != "mann-whitney":

@@ -100,3 +100,21 @@ def test_what_cannot_be_harmonised_is_refused():
         fit_combat(
             {**parts, "tiny": CrossProducts.of(COVARIATES + FEATURES, np.hstack([x, y])[:2])}, FEATURES
         )
+
+
+def test_the_report_of_changes_is_what_the_harmonised_rows_say():
+    batch, x, y = cohort()
+    parts = answers(batch, x, y)
+    fitted = fit_combat(parts, FEATURES)
+    changes = fitted.changes(parts)
+    for change in changes:
+        here = batch == int(change.site[-1])
+        place = FEATURES.index(change.feature)
+        after = fitted.apply(change.site, x[here], y[here])[:, place]
+        assert (change.mean_before, change.sd_before) == pytest.approx(
+            (y[here, place].mean(), y[here, place].std(ddof=1)), rel=1e-9
+        )
+        assert (change.mean_after, change.sd_after) == pytest.approx(
+            (after.mean(), after.std(ddof=1)), rel=1e-8
+        )
+    assert all(after < 0.5 * before for _, before, after in fitted.spread_of_means(changes))
