@@ -64,6 +64,18 @@ def test_sums_give_what_all_rows_give():
         np.testing.assert_allclose(fitted.apply(f"site{site}", x[here], y[here]), oracle[here], rtol=1e-9)
 
 
+def test_the_reference_implementation_gives_the_same_values():
+    # neuroCombat 0.2.12 (Fortin and others 2018, doi:10.1016/j.neuroimage.2017.11.024) of this cohort: features in
+    # rows, batch and the two continuous covariates, default settings.
+    published = {(0, 0): 99.6410730954625, (0, 5): 94.90602354182082, (100, 3): 105.03807240679781,
+                 (150, 11): 100.50644523342133, (299, 7): 99.33412573791551}  # fmt: skip
+    batch, x, y = cohort()
+    fitted = fit_combat(answers(batch, x, y), FEATURES)
+    for (row, feature), value in published.items():
+        found = fitted.apply(f"site{batch[row]}", x[[row]], y[[row]])[0, feature]
+        assert found == pytest.approx(value, rel=2e-9)
+
+
 def test_site_effects_go_and_covariates_stay():
     batch, x, y = cohort()
     fitted = fit_combat(answers(batch, x, y), FEATURES)
