@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,14 @@ class SiteWork:
         By subgroup: which rows it has, shape (rows,); all rows under the empty name.  In the plan's order.
     computed
         One per question.
+    sorted
+        By question: the cells into which its coefficients sort rows, by a name; shape (rows,) each.
     """
 
     plan: AnalysisPlan
     chosen: Mapping[str, Rows]
     computed: tuple[tuple[Question, Computed], ...]
+    sorted: Mapping[Question, Mapping[str, Rows]] = field(default_factory=dict)
 
 
 def compute_answers(plan: AnalysisPlan, questions: Sequence[Question], columns: Columns) -> SiteWork:
@@ -59,6 +62,7 @@ def compute_answers(plan: AnalysisPlan, questions: Sequence[Question], columns: 
     chosen = choose_rows(plan, columns)
     parts: dict[str, Columns] = {}
     found: list[tuple[Question, Computed]] = []
+    cells: dict[Question, dict[str, Rows]] = {}
     for question in questions:
         if question.place >= len(plan.estimators) or question.subgroup not in chosen:
             raise ValueError("the plan has no such estimator or subgroup")
@@ -67,7 +71,8 @@ def compute_answers(plan: AnalysisPlan, questions: Sequence[Question], columns: 
             parts[question.subgroup] = {name: values[rows] for name, values in columns.items()}
         item = plan.estimators[question.place]
         found.append((question, _compute(plan, item, question, parts[question.subgroup])))
-    return SiteWork(plan, chosen, tuple(found))
+        cells[question] = _sort(plan, item, question, parts[question.subgroup], chosen[question.subgroup])
+    return SiteWork(plan, chosen, tuple(found), cells)
 
 
 def choose_rows(plan: AnalysisPlan, columns: Columns) -> dict[str, Rows]:
@@ -90,7 +95,8 @@ def judge(work: SiteWork, gate: Gate, held: Mapping[str, Reasons] | None = None)
     gate
         The site's own.
     held
-        Subgroups that something else than the plan itself holds back, with the reason.
+        Subgroups, and cells into which coefficients sort rows, that something else than the plan holds back, with the
+        reason.
 
     Returns
     -------
@@ -107,7 +113,8 @@ def judge(work: SiteWork, gate: Gate, held: Mapping[str, Reasons] | None = None)
     least = gate.least_sites(work.plan.minimum_sites)
     answers = []
     for question, computed in work.computed:
-        if reasons := refused.get(question.subgroup, ()):
+        cells = [refused[name] for name in work.sorted.get(question, {}) if name in refused]
+        if reasons := refused.get(question.subgroup) or (cells[0] if cells else ()):
             answers.append(Answer(None, reasons, least))
         else:
             value, reasons = computed.pass_through(gate)
@@ -120,6 +127,24 @@ def _compute(plan: AnalysisPlan, item: Estimator, question: Question, columns: C
         return KINDS[type(item)].compute(plan, item, question, columns)
     except ValueError as error:
         return Impossible(f"Not computed: {error}.")
+
+
+def _sort(
+    plan: AnalysisPlan, item: Estimator, question: Question, columns: Columns, chosen: Rows
+) -> dict[str, Rows]:
+    """Name the cells into which a question's coefficients sort all rows of the site."""
+    sort = KINDS[type(item)].sort
+    if sort is None:
+        return {}
+    try:
+        cells = sort(plan, item, question, columns)
+    except ValueError:  # then nothing was computed either
+        return {}
+    found = {}
+    for name, rows in cells.items():
+        found[f"{question.subgroup} {question.place} {name}"] = whole = np.zeros(chosen.size, np.bool_)
+        whole[chosen] = rows
+    return found
 
 
 def check_answer(plan: AnalysisPlan, question: Question, answer: Answer) -> None:

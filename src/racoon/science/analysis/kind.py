@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from racoon.domain.analysis import AnalysisPlan
 from racoon.science.analysis.asking import Inquiry
 from racoon.science.analysis.columns import Columns
@@ -26,11 +29,15 @@ class Kind:
         Raises ValueError for a value that can't answer the question: plan, estimator, question, value.
     conclude
         CENTRAL's part; it may ask on and then waits.
+    sort
+        Where coefficients decide who is counted where: by cell, which rows.  Two nearly equal cells tell about the few
+        subjects that differ, so the site's ledger has to know them.
     """
 
     compute: Callable[[AnalysisPlan, Any, Question, Columns], Computed]
     check: Callable[[AnalysisPlan, Any, Question, Mapping[str, Any]], None]
     conclude: Callable[[Inquiry, Any], ResultTable]
+    sort: Callable[[AnalysisPlan, Any, Question, Columns], Mapping[str, NDArray[np.bool_]]] | None = None
 
 
 def refused(inquiry: Inquiry, title: str, columns: tuple[str, ...], reasons: tuple[str, ...]) -> ResultTable:

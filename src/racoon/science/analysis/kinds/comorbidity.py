@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from racoon.domain.analysis import AnalysisPlan
 from racoon.domain.analysis.estimators import Comorbidome
@@ -253,4 +254,21 @@ class _Parts:
         return tuple(found)
 
 
-COMORBIDITIES = Kind(_compute, _check, _conclude)
+def _sort(
+    _plan: AnalysisPlan, item: Comorbidome, question: Question, columns: Columns
+) -> dict[str, NDArray[np.bool_]]:
+    if question.part == "sums":
+        return {}
+    matrix = np.column_stack([columns[name] for name in item.biomarkers])
+    scores, _ = Expectation.apply(question.coefficients, matrix, columns[item.age])
+    found = {}
+    for name, own in zip(item.biomarkers, scores.T, strict=True):
+        known = np.isfinite(own)
+        cells = np.full(own.size, -1, np.intp)
+        cells[known] = _Z_BINS.cells(own[known])
+        found[f"abnormal {name}"] = known & (np.abs(np.where(known, own, 0.0)) > item.limit)
+        found |= {f"{name} bin {cell}": cells == cell for cell in range(_Z_BINS.count + 2)}
+    return found
+
+
+COMORBIDITIES = Kind(_compute, _check, _conclude, _sort)

@@ -266,4 +266,21 @@ def _reclassify(
     rows.append(("second against first", "net reclassification, p", found.p, None, None, found.total.n))
 
 
-PREDICTIONS = Kind(_compute, _check, _conclude)
+def _sort(
+    plan: AnalysisPlan, item: Prediction, question: Question, columns: Columns
+) -> dict[str, NDArray[np.bool_]]:
+    found = {}
+    outcome = columns[item.outcome]
+    scores = _scores(plan, item, question.coefficients, columns)
+    for (name, model), score in zip(_sources(plan, item), scores, strict=True):
+        if model is None:  # the plan alone says who is counted where
+            continue
+        for kind, cuts in (("edge", item.edges), ("class", item.classes)):
+            cells = np.where(np.isnan(score), -1, np.searchsorted(cuts, score, side="right"))
+            for cell in range(len(cuts) + 1 if cuts else 0):
+                for wanted in (0, 1):
+                    found[f"{name} {kind} {cell} {wanted}"] = (cells == cell) & (outcome == wanted)
+    return found
+
+
+PREDICTIONS = Kind(_compute, _check, _conclude, _sort)

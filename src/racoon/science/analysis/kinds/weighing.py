@@ -67,12 +67,14 @@ def _compute(plan: AnalysisPlan, item: Propensity, question: Question, columns: 
     return _second(plan, item, (matrix, treated, outcome, predictor))
 
 
-def _second(plan: AnalysisPlan, item: Propensity, rows: tuple[NDArray[np.float64], ...]) -> Computed:
+def _order(rows: tuple[NDArray[np.float64], ...]) -> NDArray[np.intp]:
+    """Among equal propensities chance decides who is whose partner; it lies in the rows, not in their order."""
     given = np.column_stack([rows[0], *rows[1:]])
-    # Among equal propensities chance decides who is whose partner; it lies in the rows, not in their order.
-    order = np.array(
-        sorted(range(len(given)), key=lambda place: sha256(given[place].tobytes()).digest()), np.intp
-    )
+    return np.array(sorted(range(len(given)), key=lambda row: sha256(given[row].tobytes()).digest()), np.intp)
+
+
+def _second(plan: AnalysisPlan, item: Propensity, rows: tuple[NDArray[np.float64], ...]) -> Computed:
+    order = _order(rows)
     matrix, treated, outcome, predictor = (part[order] for part in rows)
     if item.method == "iptw":
         weights = treatment_weights(special.expit(predictor), treated, item.estimand, item.trim)
@@ -243,4 +245,25 @@ def _balance(
     ]
 
 
-PROPENSITIES = Kind(_compute, _check, _conclude)
+def _sort(
+    plan: AnalysisPlan, item: Propensity, question: Question, columns: Columns
+) -> dict[str, NDArray[np.bool_]]:
+    if question.part != "second" or item.method != "matching":
+        return {}
+    names, matrix, treated, outcome = _rows(plan, item, columns)
+    predictor = Design.of(names, matrix, treated).predictor(question.coefficients)
+    order = _order((matrix, treated, outcome, predictor))
+    pairs = order[match_pairs(predictor[order], treated[order], item.caliper)]
+    known = np.flatnonzero(
+        complete(
+            [*model_columns(plan, item.terms, columns)[1].T, columns[item.treatment], columns[item.outcome]]
+        )
+    )
+    found = {}
+    for place, name in enumerate(("paired treated", "paired others")):
+        found[name] = np.zeros(columns[item.treatment].size, np.bool_)
+        found[name][known[pairs[:, place]]] = True
+    return found
+
+
+PROPENSITIES = Kind(_compute, _check, _conclude, _sort)
