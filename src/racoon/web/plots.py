@@ -49,7 +49,8 @@ def plot_figure(title: str, plot: Mapping[str, Any], say: Say = str) -> str:
     for tick in _ticks(y_low, y_high):
         parts.append(_line(LEFT, y(tick), right, y(tick), "#8883"))
         parts.append(_text(LEFT - 8, y(tick) + 4, f"{tick:.4g}", "end"))
-    parts += [_text(x(tick), bottom + 18, f"{tick:.4g}", "middle") for tick in _ticks(x_low, x_high)]
+    if plot["kind"] != "prevalence":  # there each point has its name beside it
+        parts += [_text(x(tick), bottom + 18, f"{tick:.4g}", "middle") for tick in _ticks(x_low, x_high)]
     parts.append(_text((LEFT + right) / 2, bottom + 40, say(plot["x"]), "middle"))
     parts.append(
         f'<text x="18" y="{(TOP + bottom) / 2:.1f}" text-anchor="middle" fill="currentColor" '
@@ -87,7 +88,7 @@ def _range(values: Sequence[float], kind: str) -> tuple[float, float]:
     if kind in {"roc", "calibration"}:
         return 0.0, 1.0
     low, high = min(values), max(values)
-    if kind == "incidence":
+    if kind in {"incidence", "prevalence"} and low >= 0 and high <= 1:
         low, high = 0.0, max(high, 0.01)
     elif kind == "funnel" and low >= 0:
         low = 0.0

@@ -84,6 +84,7 @@ def describe(inquiry: Inquiry, item: Description) -> ResultTable:
     rows: list[tuple[Cell, ...]] = []
     shapes: list[Shape] = []
     lines: list[SiteLine] = []
+    notes: list[str] = []
     for place, name in enumerate(item.variables):
         labels = groups_of(plan, item.by)
         if plan.variable(name).kind == "number":
@@ -91,6 +92,7 @@ def describe(inquiry: Inquiry, item: Description) -> ResultTable:
             rows += _number_rows(name, labels, groups)
             shapes += _shapes(plan, name, labels, groups)
             lines += _number_lines(name, labels, groups)
+            notes += _quantile_notes(name, labels, groups)
         else:
             tables = _count_tables(_parts(answers, place), inquiry)
             rows += _level_rows(name, item.by, tables)
@@ -101,7 +103,7 @@ def describe(inquiry: Inquiry, item: Description) -> ResultTable:
         inquiry.subgroup,
         TABLE_ONE,
         () if reasons else tuple(rows),
-        reasons,
+        reasons or tuple(notes),
         inquiry.withheld,
         inquiry.sites,
         shapes=() if reasons else tuple(shapes),
@@ -120,6 +122,25 @@ def _number_rows(name: str, labels: Sequence[str], groups: Sequence[GroupParts])
         mean, sd = _known(moments.mean), _known(moments.sd)
         rows.append((name, "", label, moments.n, missing, mean, sd, median, None, _known(baseline.smd)))
     return rows
+
+
+def _quantile_notes(name: str, labels: Sequence[str], groups: Sequence[GroupParts]) -> list[str]:
+    """Say quartiles with the largest error the bins leave; nothing where one of them is open."""
+    notes = []
+    for label, group in zip(labels, groups, strict=True):
+        found = []
+        for probability in (0.5, 0.25, 0.75):
+            quantile = group.pooled.quantiles.get(probability)
+            if quantile is None or quantile.low is None or quantile.high is None:
+                break
+            middle, error = (quantile.low + quantile.high) / 2, (quantile.high - quantile.low) / 2
+            found.append(f"{middle:.4g} ± {error:.3g}")
+        if len(found) == 3:
+            title = name if len(labels) == 1 else f"{name} ({label})"
+            notes.append(
+                f"{title}: median {found[0]}, quartiles {found[1]} and {found[2]}; the bins cost these errors."
+            )
+    return notes
 
 
 def _shapes(

@@ -50,7 +50,8 @@ class Plot:
     Parameters
     ----------
     kind
-        ``roc``, ``calibration``, ``decision``, ``forest``, ``funnel``, ``time-series``, ``incidence``, ``network``.
+        ``roc``, ``calibration``, ``decision``, ``forest``, ``funnel``, ``time-series``, ``incidence``,
+        ``prevalence``, ``network``.
     x, y
         What the axes show.
     series

@@ -12,6 +12,7 @@ import pytest
 import statsmodels.api as sm
 from statsmodels.stats.inter_rater import cohens_kappa
 
+from racoon.central.analysing.report import sentence
 from racoon.domain.analysis import parse_plan
 from racoon.node.analysing.rehearsal import rehearse, write_results
 from racoon.node.analysing.tables import read_plan, read_sites
@@ -225,10 +226,16 @@ def test_the_comorbidome_stands_on_the_reference_subjects(rehearsal):
     assert abs(found["age gap, years", "all"]["value"]) < 2
 
 
+def test_every_note_and_reason_is_said_in_german_too(rehearsal):
+    for table in rehearsal.federated.tables:
+        for text in (*table.notes, *(reason for _, reason in table.withheld)):
+            assert sentence(text, "de") != text, text
+
+
 def test_figures_are_drawings(rehearsal, tmp_path):
     files = write_results(rehearsal, tmp_path)
     drawings = [path for path in files if path.suffix == ".svg"]
-    kinds = ("roc", "calibration", "decision", "incidence", "funnel", "time-series", "network")
+    kinds = ("roc", "calibration", "decision", "incidence", "funnel", "time-series", "prevalence", "network")
     for kind in kinds:
         assert any(path.stem.endswith(kind) for path in drawings), kind
     for path in drawings:

@@ -136,7 +136,7 @@ def _conclude(inquiry: Inquiry, item: Comorbidome) -> ResultTable:
         tuple(notes),
         found.lines(),
         shapes=found.shapes(),
-        plots=(plot,) if plot else (),
+        plots=found.plots(plot),
     )
 
 
@@ -145,6 +145,7 @@ class _Parts:
 
     def __init__(self, item: Comorbidome, values: Mapping[str, Mapping[str, Any]], least: int) -> None:
         self._item, self._values, self._least = item, values, least
+        self._shares: list[Series] = []
         self.hidden = 0
 
     def _numbers(self, place: int) -> dict[str, NumberSummary]:
@@ -194,7 +195,22 @@ class _Parts:
                 counts = merge_tables(own.values()).counts
                 share = wilson(int(counts[1, 0]), int(counts.sum()))
                 rows.append(("prevalence", name, share.value, share.low, share.high, share.n))
+                self._shares.append(
+                    Series(
+                        name,
+                        (float(len(self._shares) + 1),),
+                        (share.value,),
+                        (share.low,),
+                        (share.high,),
+                        is_line=False,
+                    )
+                )
         return rows
+
+    def plots(self, network: Plot | None) -> tuple[Plot, ...]:
+        """Prevalences with their intervals, and the network."""
+        shares = (Plot("prevalence", "", "share", tuple(self._shares)),) if self._shares else ()
+        return (*shares, *((network,) if network else ()))
 
     def network(self) -> tuple[list[tuple[Cell, ...]], Plot | None]:
         """Odds ratio and correlation of each pair, and what to draw."""

@@ -46,7 +46,10 @@ def _conclude_mixed(inquiry: Inquiry, item: MixedModel) -> ResultTable:
     try:
         fitted = fit_mixed(own, likelihood=item.likelihood)
     except ValueError as error:
-        return table(inquiry, item.title, MIXED, [], (f"Not computed: {error}.",))
+        text = str(error)
+        is_dependent = text.startswith("linearly dependent")
+        note = f"L{text[1:]}." if is_dependent else f"Not computed: {text}."
+        return table(inquiry, item.title, MIXED, [], (note,))
     rows: list[tuple[Cell, ...]] = []
     for place, name in enumerate(fitted.names):
         found = fitted.estimate(name)
