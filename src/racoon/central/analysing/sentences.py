@@ -26,8 +26,10 @@ ESTIMATOR_PATTERNS = tuple(
             "%(number)s p values corrected by the method %(method)s.",
         ),
         (
-            r"(?P<name>.+): spread of the site means (?P<before>[^ ]+) before and (?P<after>[^ ]+) after "
-            r"harmonisation\.",
+            (
+                r"(?P<name>.+): spread of the site means (?P<before>[^ ]+) before and (?P<after>[^ ]+) after "
+                r"harmonisation\."
+            ),
             "%(name)s: spread of the site means %(before)s before and %(after)s after harmonisation.",
         ),
         (
@@ -35,8 +37,10 @@ ESTIMATOR_PATTERNS = tuple(
             "%(number)s parts stand on too few sites and are left out.",
         ),
         (
-            r"(?P<name>.+): median (?P<m>[^ ]+) ± (?P<me>[^ ]+), quartiles (?P<q>[^ ]+) ± (?P<qe>[^ ]+) and "
-            r"(?P<t>[^ ]+) ± (?P<te>[^ ]+); the bins cost these errors\.",
+            (
+                r"(?P<name>.+): median (?P<m>[^ ]+) ± (?P<me>[^ ]+), quartiles (?P<q>[^ ]+) ± (?P<qe>[^ ]+) and "
+                r"(?P<t>[^ ]+) ± (?P<te>[^ ]+); the bins cost these errors\."
+            ),
             "%(name)s: median %(m)s ± %(me)s, quartiles %(q)s ± %(qe)s and %(t)s ± %(te)s; the bins cost these errors.",
         ),
         (r"Reclassification not computed: (?P<reason>.*)", "Reclassification not computed: %(reason)s"),

@@ -60,7 +60,7 @@ def columns(seed=5):
         "days": np.round(np.minimum(time, 45) + 0.5),
         "ended": np.array(["censored", "death", "discharge"])[ended],
         "ventilated_day": ventilated,
-        "month": np.where(keep, month, np.minimum(month, 11)),
+        "month": np.where(keep, month, random.integers(0, 12, n)),
         "visits": random.negative_binomial(
             2, 2 / (2 + np.exp(0.3 * smoker) * (np.minimum(time, 45) + 1.5) / 20)
         ),
