@@ -26,11 +26,11 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     ),
     "mixed": (
         (
-            "a linear model of {outcome} on {terms} with a random intercept per site was fitted by "
+            "a model of {outcome} ({family}) on {terms} with a random intercept per site was fitted by "
             "{likelihood}."
         ),
         (
-            "Ein lineares Modell von {outcome} auf {terms} mit zufälligem Achsenabschnitt je Standort"
+            "Ein Modell von {outcome} ({family}) auf {terms} mit zufälligem Achsenabschnitt je Standort"
             " wurde mit {likelihood} angepasst."
         ),
     ),

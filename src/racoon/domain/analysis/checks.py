@@ -217,7 +217,8 @@ def _agreement(item: known.Agreement, check: Check) -> None:
 
 def _mixed(item: known.MixedModel, check: Check) -> None:
     check.terms(item.terms)
-    check.need(item.outcome, "number")
+    check.choose(item.family, known.MixedFamilyName, "the family")
+    check.need(item.outcome, "truth" if item.family == "binomial" else "number")
     check.choose(item.likelihood, known.LikelihoodName, "the likelihood")
 
 

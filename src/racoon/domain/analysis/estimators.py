@@ -15,6 +15,7 @@ WeightsName = Literal["none", "linear", "quadratic"]
 BalanceName = Literal["iptw", "matching"]
 EstimandName = Literal["ate", "att"]
 PoolingName = Literal["fixed", "dersimonian-laird", "reml"]
+MixedFamilyName = Literal["gaussian", "binomial", "poisson"]
 LikelihoodName = Literal["reml", "ml"]
 CorrectionName = Literal["bonferroni", "holm", "hochberg", "benjamini-hochberg", "benjamini-yekutieli"]
 SeriesName = Literal["count", "share"]
@@ -160,12 +161,23 @@ class Incidence:
 
 @dataclass(frozen=True)
 class MixedModel:
-    """A linear model with a random intercept per site."""
+    """A linear, logistic or Poisson model with a random intercept per site.
+
+    Parameters
+    ----------
+    title
+        Of the table.
+    outcome, terms, family
+        As in a model.
+    likelihood
+        Of the linear model; the others have the full likelihood only.
+    """
 
     title: str
     outcome: str
     terms: tuple[str, ...]
     likelihood: LikelihoodName = "reml"
+    family: MixedFamilyName = "gaussian"
 
 
 @dataclass(frozen=True)

@@ -172,6 +172,7 @@ def test_every_estimator_survives_the_wire():
         ({"title": "i", "cause": "died"}, "must be a category"),
         ({"title": "i", "edges": []}, "published time grid"),
         ({"title": "m", "outcome": "sex"}, "must be a number"),
+        ({"title": "m", "family": "binomial"}, "age must be a truth"),
         ({"title": "m", "likelihood": "max"}, "likelihood is one of reml, ml"),
         ({"title": "risk", "terms": ["spline(age, 40, 30, 80)"]}, "ascending knots"),
         ({"title": "risk", "terms": ["spline(age, old, 30)"]}, "knots of a spline are numbers"),

@@ -188,6 +188,9 @@ def test_site_effects_harmonisation_and_imputation(rehearsal, rows):
     assert mixed["age"]["low"] < -10 < mixed["age"]["high"]
     assert mixed["variance between sites"]["estimate"] > 0
     assert len(table_of(rehearsal, "Volume, site effect").per_site) == SITES
+    death = cells(rehearsal, "Death, site effect", "term")
+    assert death["smoker"]["ratio low"] < math.exp(0.7) < death["smoker"]["ratio high"]
+    assert death["SD of the sites"]["estimate"] < 0.5
     combat = table_of(rehearsal, "ComBat")
     assert len(combat.rows) == SITES * 3
     assert all("after harmonisation" in note for note in combat.notes)
