@@ -8,7 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from racoon.science.statistics.regression import Design, SitesInProcess, fit_model
+from racoon.science.statistics.comorbidity import learn
+from racoon.science.statistics.mixed import fit_mixed
+from racoon.science.statistics.regression import INTERCEPT, Design, SitesInProcess, fit_lasso, fit_model
+from racoon.science.statistics.sums import CrossProducts
+from racoon.science.statistics.time_series import interrupted_time_series
 from tools.acceptance import Figures, Step
 
 TITLE = "statistics across sites: federated, exact, protected"
@@ -33,6 +37,63 @@ def million_rows(_folder: Path) -> Figures:
     return {"rows": rows, "sites": sites, "seconds": round(seconds, 1), "rounds": found.rounds}
 
 
+def random_splits(_folder: Path) -> Figures:
+    """Estimators from sums on random splits into 1 to 38 sites against the pooled rows."""
+    random = np.random.default_rng(17)
+    rows = 4000
+    x = random.normal(size=(rows, 4))
+    y = (random.random(rows) < 1 / (1 + np.exp(-(x @ [0.8, -0.5, 0.0, 0.0])))).astype(float)
+    names = ("a", "b", "c", "d")
+    whole = fit_lasso(SitesInProcess([Design.of(names, x, y)]), "binomial", (INTERCEPT, *names), 40.0)
+    ages = 60 + 10 * x[:, 0]
+    table = np.column_stack([ages, 100 - ages + 9 * x[:, 1], 50 + 7 * x[:, 2]])
+    learnt = learn(CrossProducts.of(("age", "one", "two"), table), ("one", "two"), "all")
+    largest = 0.0
+    for sites in range(1, 39):
+        place = random.integers(0, sites, rows)
+        chosen = [place == site for site in range(sites)]
+        designs = [Design.of(names, x[own], y[own]) for own in chosen]
+        found = fit_lasso(SitesInProcess(designs), "binomial", (INTERCEPT, *names), 40.0)
+        assert found.coefficients.tobytes() == whole.coefficients.tobytes(), sites
+        parts = {
+            f"s{site:02d}": CrossProducts.of(("age", "one", "two"), table[own])
+            for site, own in enumerate(chosen)
+        }
+        assert learn(CrossProducts.merge(parts.values()), ("one", "two"), "all") == learnt, sites
+        if sites > 1:
+            fitted = fit_mixed(parts)
+            design = np.column_stack([np.ones(rows), table[:, :2]])
+            v = {
+                site: fitted.between / (fitted.within + fitted.between * own.sum())
+                for site, own in enumerate(chosen)
+            }
+            gram, right = design.T @ design, design.T @ table[:, 2]
+            for site, own in enumerate(chosen):
+                gram -= v[site] * np.outer(design[own].sum(axis=0), design[own].sum(axis=0))
+                right -= v[site] * design[own].sum(axis=0) * table[own, 2].sum()
+            direct = np.linalg.solve(gram, right)
+            largest = max(largest, float(np.max(np.abs(fitted.coefficients / direct - 1))))
+    assert largest < 1e-6, largest
+    return {"splits": 38, "largest relative distance of the mixed model": largest}
+
+
+def planted_drops(_folder: Path) -> Figures:
+    """How many intervals of a thousand simulated series hold the planted drop."""
+    hits = 0
+    for seed in range(1000):
+        random = np.random.default_rng(seed)
+        noise = np.zeros(84)
+        for period in range(1, 84):
+            noise[period] = 0.4 * noise[period - 1] + random.normal(0, 0.08)
+        time = np.arange(84)
+        values = np.exp(6 + 0.003 * time - 0.35 * (time >= 48) + 0.1 * np.sin(2 * np.pi * time / 12) + noise)
+        found = interrupted_time_series(values, 48, log_scale=True, season=12).level_change
+        hits += found.low <= -0.35 <= found.high
+    # 950 expected; the binomial's three standard errors are 21.
+    assert 929 <= hits <= 971, hits
+    return {"simulations": 1000, "intervals that hold the drop": hits}
+
+
 STEPS = [
     Step(
         "oracles",
@@ -48,6 +109,21 @@ STEPS = [
         "paper",
         "a paper's tables and figures with planted effects in one command, and what the gate withholds",
         tests=("tests/unit/node/analysing", "tests/unit/node/release/test_estimates.py"),
+    ),
+    Step(
+        "estimators",
+        "one plan with every estimator behind the gates of four sites: the pooled numbers, figures, and refusals",
+        tests=("tests/unit/node/analysing/test_estimators.py",),
+    ),
+    Step(
+        "splits",
+        "random splits into 1 to 38 sites: mixed model, lasso, ComBat and comorbidome against the pooled rows",
+        action=random_splits,
+    ),
+    Step(
+        "interrupted",
+        "a planted drop lies in its interval in 95 of 100 simulated series",
+        action=planted_drops,
     ),
     Step(
         "across-hospitals",

@@ -59,6 +59,8 @@ def analyse(
             print_table(title, rows)
         for note in federated.notes:
             print_line(f"[dim]{title}: {note}[/]")
+        if federated.title in found.grid and not federated.subgroup:
+            print_line(f"[dim]{title}: {found.grid[federated.title]}[/]")
         for site, reason in federated.withheld:
             print_line(f"[yellow]{site}: {reason}[/]")
     print_line(f"{len(files)} files in {output}")

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from racoon.central.analysing.estimator_methods import (
+    describes,
+    estimator_text,
+    model_text,
+    references_of,
+)
+
 FAMILIES = {
     "gaussian": ("linear", "lineares"),
     "binomial": ("logistic", "logistisches"),
@@ -18,7 +25,12 @@ TESTS = {
     "mann-whitney": ("the Mann–Whitney test on fixed bins", "dem Mann-Whitney-Test über festen Klassen"),
     "chi-square": ("the chi-square test", "dem Chi-Quadrat-Test"),
     "fisher": ("Fisher's exact test", "Fishers exaktem Test"),
+    "mcnemar": ("McNemar's test of the pairs", "McNemars Test der Paare"),
+    "paired-t": ("the paired t test", "dem t-Test für Paare"),
 }
+
+PAIRED = ("mcnemar", "paired-t")
+"""Tests of two variables of the same subjects."""
 
 
 def methods_text(result: Mapping[str, Any], language: str) -> str:
@@ -43,7 +55,10 @@ def methods_text(result: Mapping[str, Any], language: str) -> str:
         lines.append(
             f"Vor dem Ende schieden aus: {left}." if german else f"Sites that left before the end: {left}."
         )
-    cited = sorted(reference for key, reference in REFERENCES.items() if key in _used(plan))
+    cited = sorted(
+        {reference for key, reference in REFERENCES.items() if key in _used(plan)}
+        | set(references_of(plan["estimators"]))
+    )
     title = "Literatur" if german else "References"
     return "\n\n".join([*lines, f"{title}:\n" + "\n".join(f"- {item}" for item in cited)]) + "\n"
 
@@ -69,17 +84,23 @@ def _frame_de(result: Mapping[str, Any]) -> str:
 
 def _english(item: Mapping[str, Any]) -> str:
     kind, title = item["estimator"], item["title"]
+    if describes(kind):
+        return estimator_text(item, german=False)
     if kind == "description":
         by = f" by {item['by']}, with standardised differences" if item["by"] else ""
         return f"{title}: {', '.join(item['variables'])} were described{by}."
     if kind == "comparison":
+        if item["test"] in PAIRED:
+            return (
+                f"{title}: {item['variable']} and {item['by']} were compared with {TESTS[item['test']][0]}."
+            )
         return f"{title}: {item['variable']} was compared between levels of {item['by']} with {TESTS[item['test']][0]}."
     if kind == "model":
         variance = " with robust (sandwich) standard errors" if item["variance"] == "robust" else ""
         ridge = f" and a ridge penalty of {item['ridge']:g}" if item["ridge"] else ""
         return (
             f"{title}: a {FAMILIES[item['family']][0]} model of {item['outcome']} on {', '.join(item['terms'])} was "
-            f"fitted by federated Fisher scoring{variance}{ridge}."
+            f"fitted by federated Fisher scoring{variance}{ridge}{model_text(item, german=False)}."
         )
     if kind == "survival":
         by = f" by {item['by']}, compared with the log-rank test" if item["by"] else ""
@@ -96,10 +117,14 @@ def _english(item: Mapping[str, Any]) -> str:
 
 def _german(item: Mapping[str, Any]) -> str:
     kind, title = item["estimator"], item["title"]
+    if describes(kind):
+        return estimator_text(item, german=True)
     if kind == "description":
         by = f" nach {item['by']} mit standardisierten Differenzen" if item["by"] else ""
         return f"{title}: {', '.join(item['variables'])} wurden{by} beschrieben."
     if kind == "comparison":
+        if item["test"] in PAIRED:
+            return f"{title}: {item['variable']} und {item['by']} wurden mit {TESTS[item['test']][1]} verglichen."
         return (
             f"{title}: {item['variable']} wurde zwischen den Stufen von {item['by']} mit {TESTS[item['test']][1]} "
             "verglichen."
@@ -109,7 +134,7 @@ def _german(item: Mapping[str, Any]) -> str:
         ridge = f" und einer Ridge-Strafe von {item['ridge']:g}" if item["ridge"] else ""
         return (
             f"{title}: Ein {FAMILIES[item['family']][1]} Modell von {item['outcome']} auf {', '.join(item['terms'])} "
-            f"wurde durch föderiertes Fisher-Scoring{variance}{ridge} angepasst."
+            f"wurde durch föderiertes Fisher-Scoring{variance}{ridge}{model_text(item, german=True)} angepasst."
         )
     if kind == "survival":
         by = f" nach {item['by']}, verglichen mit dem Log-Rank-Test" if item["by"] else ""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from racoon.central.analysing.sentences import ESTIMATOR_PATTERNS
 from racoon.central.results.plots import forest, histogram
 from racoon.central.words import number_text
 from racoon.web.figures import Ratio, Steps, ratio_figure, survival_figure
@@ -51,7 +52,7 @@ _PATTERNS = (
 def sentence(text: str, language: str) -> str:
     """Say a sentence of an estimator or a site in a language."""
     translate, words = translations(language).gettext, words_of(language)
-    for pattern, known in _PATTERNS:
+    for pattern, known in (*_PATTERNS, *ESTIMATOR_PATTERNS):
         if found := pattern.fullmatch(text):
             values = {name: words(part) or part for name, part in found.groupdict().items()}
             if language == "de":

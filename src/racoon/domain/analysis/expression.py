@@ -40,6 +40,7 @@ FUNCTIONS: Mapping[str, tuple[tuple[Kind, ...], Kind]] = {
     "sqrt": (("number",), "number"),
     "log": (("number",), "number"),
     "exp": (("number",), "number"),
+    "floor": (("number",), "number"),
     "min": (("number", "number"), "number"),
     "max": (("number", "number"), "number"),
     "if": (("truth", "number", "number"), "number"),

@@ -6,35 +6,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
-from racoon.domain.analysis.estimators import (
-    ESTIMATORS,
-    Comparison,
-    CoxModel,
-    Description,
-    Estimator,
-    FamilyName,
-    Model,
-    SurvivalCurves,
-    TestName,
-    TiesName,
-    VarianceName,
-)
+from racoon.domain.analysis.checks import Check, PlanDefect, check_estimators
+from racoon.domain.analysis.estimators import ESTIMATORS, Estimator, document_of
 from racoon.domain.analysis.expression import Kind, parse_expression
 from racoon.domain.canonical import content_hash
 from racoon.domain.plan import Bins
-from racoon.errors import Defect
 
 DropoutName = Literal["continue", "stop"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-
-
-class PlanDefect(Defect):
-    """An analysis plan that makes no sense; nothing is ever ignored."""
-
-    code: ClassVar[str] = "analysis.plan"
 
 
 @dataclass(frozen=True)
@@ -122,12 +104,11 @@ class AnalysisPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        names = {kind: name for name, kind in ESTIMATORS.items()}
         return {
             "kind": "analysis",
             "name": self.name,
             "variables": [asdict(item) for item in self.variables],
-            "estimators": [{"estimator": names[type(item)], **asdict(item)} for item in self.estimators],
+            "estimators": [document_of(item) for item in self.estimators],
             "subgroups": [asdict(item) for item in self.subgroups],
             "minimum_sites": self.minimum_sites,
             "on_dropout": self.on_dropout,
@@ -156,8 +137,8 @@ def parse_plan(document: Mapping[str, Any]) -> AnalysisPlan:
     estimators = tuple(_estimator(item) for item in _list(document, "estimators"))
     if not estimators:
         raise PlanDefect("The plan computes nothing; add an estimator.")
-    for estimator in estimators:
-        _check_estimator(estimator, kinds, levels, {item.name: item for item in variables})
+    binned = frozenset(item.name for item in variables if item.bins is not None)
+    check_estimators(estimators, Check(kinds, levels, binned))
     subgroups = []
     for item in document.get("subgroups") or []:
         _only(item, {"name", "condition"}, "A subgroup")
@@ -272,84 +253,10 @@ def _fits(value: Any, annotation: str) -> bool:
         return isinstance(value, tuple) and all(_is_number(part) for part in value)
     if annotation == "float":
         return _is_number(value)
+    if annotation in {"int", "bool"}:
+        return type(value).__name__ == annotation
     return isinstance(value, str) or (value is None and annotation.endswith("None"))
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-@dataclass(frozen=True)
-class _Check:
-    """What an estimator may refer to."""
-
-    title: str
-    kinds: Mapping[str, Kind]
-
-    def need(self, name: str, *wanted: Kind) -> None:
-        if name not in self.kinds:
-            raise PlanDefect(f"{self.title}: the plan has no variable {name!r}.")
-        if wanted and self.kinds[name] not in wanted:
-            raise PlanDefect(f"{self.title}: {name} must be a {' or '.join(wanted)}.")
-
-    def choose(self, value: str, known: Any, what: str) -> None:
-        if value not in get_args(known):
-            raise PlanDefect(f"{self.title}: {what} is one of {', '.join(get_args(known))}, not {value!r}.")
-
-
-def _check_estimator(
-    item: Estimator,
-    kinds: Mapping[str, Kind],
-    levels: Mapping[str, tuple[str, ...]],
-    variables: Mapping[str, Variable],
-) -> None:
-    check = _Check(item.title, kinds)
-    if isinstance(item, (Description, Comparison, SurvivalCurves)) and item.by is not None:
-        check.need(item.by, "category", "truth")
-    if isinstance(item, (Model, CoxModel)):
-        for term in item.terms:
-            for part in term.split(":"):
-                check.need(part)
-    if isinstance(item, Description):
-        for name in item.variables:
-            check.need(name)
-    elif isinstance(item, Comparison):
-        _check_comparison(item, check, levels, variables)
-    elif isinstance(item, Model):
-        check.choose(item.family, FamilyName, "the family")
-        check.choose(item.variance, VarianceName, "the variance")
-        check.need(item.outcome, *(("truth",) if item.family == "binomial" else ("number",)))
-        if item.ridge < 0:
-            raise PlanDefect(f"{item.title}: a ridge penalty can't be negative.")
-    else:
-        _check_survival(item, check)
-
-
-def _check_comparison(
-    item: Comparison,
-    check: _Check,
-    levels: Mapping[str, tuple[str, ...]],
-    variables: Mapping[str, Variable],
-) -> None:
-    check.choose(item.test, TestName, "the test")
-    if item.test in {"chi-square", "fisher"}:
-        check.need(item.variable, "category", "truth")
-    else:
-        check.need(item.variable, "number")
-    if item.test != "chi-square" and len(levels.get(item.by, ("0", "1"))) != 2:
-        raise PlanDefect(f"{item.title}: {item.test} compares exactly two groups.")
-    if item.test == "fisher" and len(levels.get(item.variable, ("0", "1"))) != 2:
-        raise PlanDefect(f"{item.title}: Fisher's test takes a table of two by two.")
-    if item.test == "mann-whitney" and variables[item.variable].bins is None:
-        raise PlanDefect(f"{item.title}: a rank test across sites needs bins for {item.variable}.")
-
-
-def _check_survival(item: SurvivalCurves | CoxModel, check: _Check) -> None:
-    check.need(item.time, "number")
-    check.need(item.event, "truth")
-    if isinstance(item, CoxModel):
-        check.choose(item.ties, TiesName, "ties")
-    if any(b <= a for a, b in zip((0.0, *item.edges), item.edges, strict=False)):
-        raise PlanDefect(f"{item.title}: edges of the time grid must be positive and ascending.")
-    if isinstance(item, SurvivalCurves) and not item.edges:
-        raise PlanDefect(f"{item.title}: curves across sites need the edges of a published time grid.")

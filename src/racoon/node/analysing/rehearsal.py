@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from numpy.typing import ArrayLike
 
 from racoon import __version__
 from racoon.domain.analysis import AnalysisPlan
+from racoon.node.analysing.gridding import grid_costs
 from racoon.node.analysing.tables import TableDefect
 from racoon.node.release.estimates import EstimateGate
 from racoon.node.release.policy import DisclosurePolicy
 from racoon.science.analysis import Analysis, OpenGate, ResultTable, SiteTable, run_plan
 from racoon.science.statistics.derivation import derive
 from racoon.web.figures import Ratio, Steps, ratio_figure, survival_figure
+from racoon.web.plots import plot_figure
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,15 @@ class Rehearsal:
         Behind the gates of the sites, and on all rows in one table.
     policy
         The sites' policy.
+    grid
+        By title: what a published time grid costs.
     """
 
     plan: AnalysisPlan
     federated: Analysis
     pooled: Analysis
     policy: DisclosurePolicy
+    grid: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; the same input gives the same document."""
@@ -51,6 +56,7 @@ class Rehearsal:
             "policy_hash": self.policy.hash,
             "federated": self.federated.to_dict()["tables"],
             "pooled": self.pooled.to_dict()["tables"],
+            "grid": dict(self.grid),
         }
 
 
@@ -83,8 +89,9 @@ def rehearse(
     together: dict[str, ArrayLike] = {
         name: [text for site in sorted(tables) for text in tables[site][name]] for name in names
     }
-    pooled = SiteTable("all sites", derive(plan, together), OpenGate())
-    return Rehearsal(plan, run_plan(plan, sites), run_plan(plan, [pooled]), policy)
+    columns = derive(plan, together)
+    pooled = run_plan(plan, [SiteTable("all sites", columns, OpenGate())])
+    return Rehearsal(plan, run_plan(plan, sites), pooled, policy, grid_costs(plan, columns, pooled))
 
 
 def _derive(plan: AnalysisPlan, site: str, table: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
@@ -117,11 +124,15 @@ def write_results(rehearsal: Rehearsal, folder: Path) -> list[Path]:
     for number, (federated, pooled) in enumerate(pairs, start=1):
         stem = f"{number:02d}-{_file_name(federated)}"
         path = folder / f"{stem}.csv"
-        _write_table(path, federated, pooled)
+        _write_table(path, federated, pooled, rehearsal.grid if not federated.subgroup else {})
         written.append(path)
         if figure := _figure(rehearsal.plan, federated):
             path = folder / f"{stem}.svg"
             path.write_text(figure, encoding="utf-8")
+            written.append(path)
+        for plot in federated.plots:
+            path = folder / f"{stem}-{plot.kind}.svg"
+            path.write_text(plot_figure(f"{federated.title}: {plot.kind}", asdict(plot)), encoding="utf-8")
             written.append(path)
     return written
 
@@ -130,7 +141,7 @@ def _file_name(table: ResultTable) -> str:
     return re.sub(r"[^a-z0-9]+", "-", f"{table.title} {table.subgroup}".lower()).strip("-")[:60] or "result"
 
 
-def _write_table(path: Path, federated: ResultTable, pooled: ResultTable) -> None:
+def _write_table(path: Path, federated: ResultTable, pooled: ResultTable, grid: Mapping[str, str]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["run", *federated.columns])
@@ -138,6 +149,8 @@ def _write_table(path: Path, federated: ResultTable, pooled: ResultTable) -> Non
             writer.writerows([name, *("" if cell is None else cell for cell in row)] for row in table.rows)
         for name, table in (("federated", federated), ("pooled", pooled)):
             writer.writerows([f"note ({name})", note] for note in table.notes)
+        if federated.title in grid:
+            writer.writerow(["note (grid)", grid[federated.title]])
         writer.writerows([f"withheld ({site})", reason] for site, reason in federated.withheld)
 
 

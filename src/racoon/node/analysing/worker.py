@@ -73,8 +73,12 @@ def compute_round(plan: AnalysisPlan, table: SubjectTable, parameters: Mapping[s
         work = compute_answers(plan, questions, derive(plan, table.columns))
     except (KeyError, TypeError, ValueError) as error:
         raise BadAnalysisJob(f"This round can't be computed here: {error}.") from error
-    populations = {
-        name: frozenset(subject for subject, is_in in zip(table.subjects, rows, strict=True) if is_in)
-        for name, rows in work.chosen.items()
-    }
-    return {"work": work, "populations": populations, "sites": sites}
+
+    def members(chosen: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+        return {
+            name: frozenset(subject for subject, is_in in zip(table.subjects, rows, strict=True) if is_in)
+            for name, rows in chosen.items()
+        }
+
+    cells = [(question, members(rows)) for question, rows in work.sorted.items() if rows]
+    return {"work": work, "populations": members(work.chosen), "cells": cells, "sites": sites}

@@ -247,6 +247,45 @@ def check_scores(item: str, table: ScoreTable, policy: DisclosurePolicy) -> tupl
     return ()
 
 
+def check_sums(
+    item: str, columns: ArrayLike, *, parameters: int, cells: Sequence[int], policy: DisclosurePolicy
+) -> tuple[Suppression, ...]:
+    """Refuse sums of products with too few rows, a small cell, or too many columns for the rows.
+
+    Parameters
+    ----------
+    item
+        Name of the estimator.
+    columns
+        What is summed, shape (columns, rows).
+    parameters
+        Numbers of a model that could be fitted to the sums.
+    cells
+        Counts that stand in the sums or follow from them.
+    policy
+        Limits of this site.
+
+    Notes
+    -----
+    The product of two columns of 0 and 1 is the count of a cell, so such pairs are cells too.
+    """
+    matrix = np.asarray(columns, dtype=np.float64)
+    rows = matrix.shape[1]
+    if rows < policy.group_minimum:
+        return (Suppression.because("release.minimum_cell", item, "all"),)
+    if parameters > policy.parameters_per_observation * rows:
+        return (Suppression.because("release.parameters", item, "all"),)
+    flags = matrix[np.isin(matrix, (0.0, 1.0)).all(axis=1)]
+    both = flags @ flags.T
+    ones = flags.sum(axis=1)
+    pairs = np.concatenate(
+        [part.ravel() for part in (both, ones[:, None] - both, rows - ones[:, None] - ones + both)]
+    )
+    if _has_small([*cells, *(int(count) for count in pairs)], policy):
+        return (Suppression.because("release.few_events", item, "all"),)
+    return ()
+
+
 def _has_small(counts: Sequence[int], policy: DisclosurePolicy) -> bool:
     return any(0 < count < policy.minimum_cell for count in counts)
 
@@ -319,6 +358,16 @@ class EstimateGate:
         is_small = 0 < sums.left_out < self._policy.minimum_cell
         shown = None if reasons else replace(sums, left_out=0) if is_small else sums
         return shown, self._words(reasons)
+
+    def sums(
+        self, item: str, columns: ArrayLike, weights: ArrayLike, *, parameters: int, cells: Sequence[int] = ()
+    ) -> tuple[str, ...]:
+        """Decide whether sums of columns and of their products may leave."""
+        return self._words(
+            check_sums(item, columns, parameters=parameters, cells=cells, policy=self._policy)
+            or check_columns(item, columns, self._policy)
+            or check_weights(item, weights, self._policy)
+        )
 
     def _words(self, reasons: Sequence[Suppression]) -> tuple[str, ...]:
         self.held |= dict.fromkeys(reasons)

@@ -15,12 +15,13 @@ def protect_round(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Rel
     """Decide what of the answers to one round of an analysis may leave.
 
     Keys: ``work`` (``science.analysis.SiteWork``, unprotected), ``plan_hash``, ``dataset_hash``, ``sites`` (how many
-    sites are asked), and ``held``: the subgroups that the ledger of populations holds back, with the rule's code.
+    sites are asked), and ``held``: the subgroups, and cells into which coefficients sort subjects, that the ledger of
+    populations holds back, with the rule's code.
     """
     work = aggregate["work"]
     gate = EstimateGate(policy)
     held = {
-        name: Suppression.because(code, name or work.plan.name, "all")
+        name: Suppression.because(code, name if name in work.chosen and name else work.plan.name, "all")
         for name, code in aggregate.get("held", {}).items()
     }
     if aggregate["sites"] < gate.least_sites(work.plan.minimum_sites):
@@ -38,5 +39,6 @@ def protect_round(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Rel
         ],
     }
     concerned = {question["subgroup"] for question in asked}
+    concerned |= {name for cells in work.sorted.values() for name in cells}
     reasons = [reason for name, reason in held.items() if name in concerned]
     return Released(payload, tuple(dict.fromkeys([*reasons, *gate.held])))

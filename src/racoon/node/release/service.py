@@ -194,21 +194,33 @@ class ReleaseGate:
         """Protect a round of an analysis, and remember about whom sums leave with it."""
         populations: Mapping[str, frozenset[str]] = aggregate["populations"]
         earlier = _store.load_populations(connection)
+        cells = aggregate.get("cells", ())
         held = near_duplicates(populations, earlier, self.policy)
+        for _, members in cells:
+            # A cell too small to be shown tells nothing, and is like every other small one.
+            large = {name: own for name, own in members.items() if len(own) >= self.policy.minimum_cell}
+            held |= near_duplicates(large, earlier, self.policy)
         released = PROTECT["analyse"]({**aggregate, "held": held}, self.policy)
         shown = {
             answer["question"]["subgroup"]
             for answer in released.payload["answers"]
             if answer["value"] is not None
         }
-        for name in sorted(shown):
-            digest = population_hash(populations[name])
+        left = {name: populations[name] for name in sorted(shown)}
+        answered = [
+            answer["question"] for answer in released.payload["answers"] if answer["value"] is not None
+        ]
+        for question, members in cells:
+            if question.to_dict() in answered:
+                left |= {name: own for name, own in members.items() if len(own) >= self.policy.minimum_cell}
+        for name, chosen in left.items():
+            digest = population_hash(chosen)
             if digest not in earlier:
-                earlier[digest] = populations[name]
+                earlier[digest] = chosen
                 _store.save_population(
                     connection,
                     digest,
-                    sorted(populations[name]),
+                    sorted(chosen),
                     study_id=offer.study_id,
                     plan_hash=aggregate["plan_hash"],
                     subgroup=name[:200],

@@ -6,11 +6,11 @@ to be kept, and a run goes on after any interruption without asking for a releas
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from racoon.domain.analysis import AnalysisPlan
-from racoon.science.analysis.questions import Answer, Question
+from racoon.science.analysis.questions import Answer, Part, Question
 
 TOO_FEW_SITES = "Too few sites take part in this analysis."
 NO_SITE = "No site may take part."
@@ -43,9 +43,17 @@ class Book:
 class Waiting(Exception):
     """An estimator can't go on before sites have answered."""
 
-    def __init__(self, question: Question, sites: Sequence[str]) -> None:
-        super().__init__(question)
-        self.question, self.sites = question, tuple(sites)
+    def __init__(self, questions: Mapping[Question, Sequence[str]]) -> None:
+        super().__init__(*questions)
+        self.questions = {question: tuple(sites) for question, sites in questions.items()}
+
+    @classmethod
+    def all_of(cls, waits: Iterable[Waiting]) -> Waiting:
+        """Make one of several: their questions are asked in one round."""
+        questions: dict[Question, Sequence[str]] = {}
+        for wait in waits:
+            questions |= wait.questions
+        return cls(questions)
 
 
 class SiteLeft(Exception):
@@ -100,15 +108,26 @@ class Inquiry:
         """Sites whose numbers count."""
         return tuple(sorted(self.counted))
 
-    def first(self, coefficients: Sequence[float] = ()) -> dict[str, Answer]:
+    def about(self, place: int) -> Inquiry:
+        """Look at another estimator of the plan, for the same rows; who counts there is not who counts here."""
+        return Inquiry(self.plan, place, self.subgroup, self.book, self.without, asked=self.asked)
+
+    def place_of(self, title: str) -> int:
+        """Find an earlier estimator by its title."""
+        places = [place for place, item in enumerate(self.plan.estimators) if item.title == title]
+        return max(place for place in places if place < self.place)
+
+    def first(self, coefficients: Sequence[float] = (), part: Part = "sums") -> dict[str, Answer]:
         """Ask everybody the first question; whoever's gate lets nothing out is noted and left out.
 
         Parameters
         ----------
         coefficients
             Where the fit starts; empty for what is not fitted.
+        part
+            What is asked for.
         """
-        question = Question(self.place, self.subgroup, coefficients=tuple(coefficients))
+        question = Question(self.place, self.subgroup, part, tuple(coefficients))
         sites = [site for site in self.book.sites if site not in self.without]
         found = self._known(question, sites)
         for site, answer in found.items():
@@ -143,6 +162,6 @@ class Inquiry:
         if gone := {site: self.book.left[site] for site in missing if site in self.book.left}:
             raise SiteLeft(gone)
         if missing:
-            raise Waiting(question, missing)
+            raise Waiting({question: missing})
         self.asked.add(question)
         return {site: answers[site] for site in sites}

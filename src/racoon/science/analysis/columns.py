@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from racoon.domain.analysis import AnalysisPlan
+from racoon.domain.analysis.terms import Factor, parse_term
 from racoon.science.analysis.gate import Gate
+from racoon.science.statistics.regression import restricted_cubic_spline
 
 Columns = Mapping[str, NDArray[np.float64]]
 
@@ -48,7 +50,7 @@ def model_columns(
     plan
         Names levels.
     terms
-        Variables, or interactions ``a:b``.
+        Variables, splines, or interactions ``a:b``.
     columns
         Of the site, shape (rows,) each.
 
@@ -60,7 +62,8 @@ def model_columns(
     names: list[str] = []
     found: list[NDArray[np.float64]] = []
     for term in terms:
-        parts = [_expand(plan, name, columns[name]) for name in term.split(":")]
+        factors = parse_term(term)
+        parts = [_expand(plan, factor, columns[factor.name]) for factor in factors]
         product = parts[0]
         for part in parts[1:]:
             product = [(f"{a}:{b}", x * y) for a, x in product for b, y in part]
@@ -75,9 +78,27 @@ def model_names(plan: AnalysisPlan, terms: Sequence[str]) -> tuple[str, ...]:
     return model_columns(plan, terms, {item.name: np.zeros(0) for item in plan.variables})[0]
 
 
+def split_terms(terms: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part terms into those that are fixed in time, and the variables after whose time a covariate is 1."""
+    factors = {term: parse_term(term)[0] for term in terms}
+    switching = [term for term in terms if factors[term].kind == "after"]
+    return tuple(term for term in terms if term not in switching), tuple(
+        factors[term].name for term in switching
+    )
+
+
+def complete(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:
+    """Rows in which all of these are known."""
+    return np.asarray(np.isfinite(np.vstack(columns)).all(axis=0))
+
+
 def _expand(
-    plan: AnalysisPlan, name: str, column: NDArray[np.float64]
+    plan: AnalysisPlan, factor: Factor, column: NDArray[np.float64]
 ) -> list[tuple[str, NDArray[np.float64]]]:
+    name = factor.name
+    if factor.kind == "spline":
+        parts = restricted_cubic_spline(column, factor.knots).T
+        return [(name if not place else f"{name}~{place}", part) for place, part in enumerate(parts)]
     levels = plan.variable(name).levels
     if not levels:
         return [(name, column)]

@@ -13,7 +13,14 @@ from racoon.science.analysis.columns import groups_of
 from racoon.science.analysis.questions import Answer
 from racoon.science.analysis.results import Cell, ResultTable, Shape, SiteLine
 from racoon.science.statistics import Histogram, Moments, Pooled, SiteSummary, pool
-from racoon.science.statistics.comparisons import chi_square, fisher_exact, mann_whitney, t_test
+from racoon.science.statistics.comparisons import (
+    chi_square,
+    fisher_exact,
+    mann_whitney,
+    mcnemar,
+    paired_t_test,
+    t_test,
+)
 from racoon.science.statistics.description import (
     Baseline,
     CountTable,
@@ -77,6 +84,7 @@ def describe(inquiry: Inquiry, item: Description) -> ResultTable:
     rows: list[tuple[Cell, ...]] = []
     shapes: list[Shape] = []
     lines: list[SiteLine] = []
+    notes: list[str] = []
     for place, name in enumerate(item.variables):
         labels = groups_of(plan, item.by)
         if plan.variable(name).kind == "number":
@@ -84,6 +92,7 @@ def describe(inquiry: Inquiry, item: Description) -> ResultTable:
             rows += _number_rows(name, labels, groups)
             shapes += _shapes(plan, name, labels, groups)
             lines += _number_lines(name, labels, groups)
+            notes += _quantile_notes(name, labels, groups)
         else:
             tables = _count_tables(_parts(answers, place), inquiry)
             rows += _level_rows(name, item.by, tables)
@@ -94,7 +103,7 @@ def describe(inquiry: Inquiry, item: Description) -> ResultTable:
         inquiry.subgroup,
         TABLE_ONE,
         () if reasons else tuple(rows),
-        reasons,
+        reasons or tuple(notes),
         inquiry.withheld,
         inquiry.sites,
         shapes=() if reasons else tuple(shapes),
@@ -113,6 +122,25 @@ def _number_rows(name: str, labels: Sequence[str], groups: Sequence[GroupParts])
         mean, sd = _known(moments.mean), _known(moments.sd)
         rows.append((name, "", label, moments.n, missing, mean, sd, median, None, _known(baseline.smd)))
     return rows
+
+
+def _quantile_notes(name: str, labels: Sequence[str], groups: Sequence[GroupParts]) -> list[str]:
+    """Say quartiles with the largest error the bins leave; nothing where one of them is open."""
+    notes = []
+    for label, group in zip(labels, groups, strict=True):
+        found = []
+        for probability in (0.5, 0.25, 0.75):
+            quantile = group.pooled.quantiles.get(probability)
+            if quantile is None or quantile.low is None or quantile.high is None:
+                break
+            middle, error = (quantile.low + quantile.high) / 2, (quantile.high - quantile.low) / 2
+            found.append(f"{middle:.4g} ± {error:.3g}")
+        if len(found) == 3:
+            title = name if len(labels) == 1 else f"{name} ({label})"
+            notes.append(
+                f"{title}: median {found[0]}, quartiles {found[1]} and {found[2]}; the bins cost these errors."
+            )
+    return notes
 
 
 def _shapes(
@@ -181,12 +209,12 @@ def compare(inquiry: Inquiry, item: Comparison) -> ResultTable:
     notes: tuple[str, ...] = ()
     lines: list[SiteLine] = []
     try:
-        if item.test in {"chi-square", "fisher"}:
+        if item.test in {"chi-square", "fisher", "mcnemar"}:
             tables = _count_tables(parts, inquiry)
             lines = _level_lines(item.variable, tables)
             outcome = _table_outcome(item, tables)
         else:
-            labels = groups_of(inquiry.plan, item.by)
+            labels = groups_of(inquiry.plan, None if item.test == "paired-t" else item.by)
             groups = _number_groups(parts, len(labels), inquiry)
             lines = _number_lines(item.variable, labels, groups)
             outcome = _number_outcome(item, groups, inquiry)
@@ -219,10 +247,14 @@ def _table_outcome(item: Comparison, tables: Mapping[str, CountTable]) -> Outcom
     table = merge_tables(tables.values())
     if item.test == "chi-square":
         return chi_square(table.counts)
+    if item.test == "mcnemar":
+        return mcnemar(int(table.counts[1, 0]), int(table.counts[0, 1]))
     return fisher_exact([[int(cell) for cell in row] for row in table.counts])
 
 
 def _number_outcome(item: Comparison, groups: Sequence[GroupParts], inquiry: Inquiry) -> Outcome:
+    if item.test == "paired-t":
+        return paired_t_test(groups[0].moments)
     first, second = groups
     shared = first.parts.keys() & second.parts.keys()
     if item.test != "mann-whitney":

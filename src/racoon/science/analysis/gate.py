@@ -48,6 +48,11 @@ class Gate(Protocol):
     ) -> tuple[RiskSums | None, Reasons]:
         """Protect risk-set sums."""
 
+    def sums(
+        self, item: str, columns: ArrayLike, weights: ArrayLike, *, parameters: int, cells: Sequence[int] = ()
+    ) -> Reasons:
+        """Decide whether sums of columns, and of products of columns, may leave."""
+
 
 class OpenGate:
     """Lets everything through: for the pooled twin, where all rows lie in one place already."""
@@ -85,3 +90,9 @@ class OpenGate:
     ) -> tuple[RiskSums | None, Reasons]:
         """Let through."""
         return sums, ()
+
+    def sums(
+        self, item: str, columns: ArrayLike, weights: ArrayLike, *, parameters: int, cells: Sequence[int] = ()
+    ) -> Reasons:
+        """Let through."""
+        return ()

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from racoon.domain.analysis import CoxModel, Model, SurvivalCurves
-from racoon.science.analysis.asking import Inquiry
-from racoon.science.analysis.columns import groups_of, model_names
+from racoon.domain.analysis import AnalysisPlan, CoxModel, Model, SurvivalCurves
+from racoon.science.analysis.asking import Inquiry, Waiting
+from racoon.science.analysis.columns import groups_of, model_names, split_terms
+from racoon.science.analysis.kind import refused, table
 from racoon.science.analysis.questions import Answer, Question
 from racoon.science.analysis.results import Cell, PlottedCurve, ResultTable, SiteLine
 from racoon.science.statistics.estimate import z_of
+from racoon.science.statistics.imputation import combine
 from racoon.science.statistics.meta_analysis import Effect, synthesise
 from racoon.science.statistics.regression import (
     INTERCEPT,
@@ -22,6 +24,7 @@ from racoon.science.statistics.regression import (
     ModelQuestion,
     ModelStep,
     Options,
+    fit_lasso,
     fit_model,
 )
 from racoon.science.statistics.sums import unfold
@@ -37,11 +40,11 @@ from racoon.science.statistics.survival import (
 MODEL = ("term", "estimate", "low", "high", "ratio", "ratio low", "ratio high", "standard error", "p")
 
 
-class _AskedSites:
+class AskedSites:
     """The sites of one fit; every answer comes from the book of the inquiry."""
 
-    def __init__(self, inquiry: Inquiry, sites: Sequence[str]) -> None:
-        self._inquiry, self._sites = inquiry, sites
+    def __init__(self, inquiry: Inquiry, sites: Sequence[str], imputation: int = 0) -> None:
+        self._inquiry, self._sites, self._imputation = inquiry, sites, imputation
         self._steps: dict[tuple[float, ...], dict[str, ModelStep]] = {}
 
     def ask_step(self, question: ModelQuestion) -> ModelStep:
@@ -50,10 +53,8 @@ class _AskedSites:
         self._steps[question.coefficients] = steps
         return ModelStep.merge(steps.values())
 
-    def ask_meat(self, question: ModelQuestion, *, by_cluster: bool) -> Meat:
-        """Ask for the squared scores per row, and add what came."""
-        if by_cluster:
-            raise ValueError("a plan has one row per subject; there are no clusters")
+    def ask_meat(self, question: ModelQuestion, *, by_cluster: bool) -> Meat:  # noqa: ARG002 - the plan says it
+        """Ask for the squared scores per row or cluster, and add what came."""
         return Meat.merge(Meat.from_dict(value) for value in self._ask(question, "meat").values())
 
     def steps_at(self, coefficients: NDArray[np.float64]) -> dict[str, ModelStep]:
@@ -68,12 +69,13 @@ class _AskedSites:
             "meat" if part == "meat" else "sums",
             asked.coefficients,
             asked.size,
+            self._imputation,
         )
         answers = inquiry.again(question, self._sites)
         return {site: answer.value for site, answer in answers.items() if answer.value is not None}
 
 
-class _GriddedSites(_AskedSites):
+class GriddedSites(AskedSites):
     """The sites of a Cox model over a published grid: risk-set sums are added before they become a step."""
 
     def __init__(self, inquiry: Inquiry, sites: Sequence[str], item: CoxModel) -> None:
@@ -91,62 +93,112 @@ class _GriddedSites(_AskedSites):
 
 def fit_glm(inquiry: Inquiry, item: Model) -> ResultTable:
     """Fit a generalised linear model."""
+    if item.imputations:
+        return _fit_imputed(inquiry, item)
+    fitted, sites, reasons = fit_for(inquiry, item)
+    if fitted is None or sites is None:
+        return refused(inquiry, item.title, MODEL, reasons)
+    return _model_table(inquiry, item.title, fitted, sites)
+
+
+def fit_for(inquiry: Inquiry, item: Model) -> tuple[FittedModel | None, AskedSites | None, tuple[str, ...]]:
+    """Fit a model for its own table, or for an estimator that builds on it; or say why there is none."""
     names = (INTERCEPT, *model_names(inquiry.plan, item.terms))
     asked = inquiry.first((0.0,) * len(names))
     inquiry.counted |= set(asked)
     if reasons := inquiry.too_few():
-        return _refused(inquiry, item.title, MODEL, reasons)
-    sites = _AskedSites(inquiry, sorted(asked))
-    fitted = fit_model(sites, item.family, names, Options(variance=item.variance, ridge=item.ridge))
-    return _model_table(inquiry, item.title, fitted, sites)
+        return None, None, reasons
+    sites = AskedSites(inquiry, sorted(asked))
+    if item.lasso:
+        return fit_lasso(sites, item.family, names, item.lasso, ridge=item.ridge), sites, ()
+    return fit_model(sites, item.family, names, Options(variance=item.variance, ridge=item.ridge)), sites, ()
+
+
+def _fit_imputed(inquiry: Inquiry, item: Model) -> ResultTable:
+    """Fit a model to each imputed data set, all in the same rounds, and combine the fits."""
+    names = (INTERCEPT, *model_names(inquiry.plan, item.terms))
+    asked = inquiry.first((0.0,) * len(names))
+    inquiry.counted |= set(asked)
+    if reasons := inquiry.too_few():
+        return refused(inquiry, item.title, MODEL, reasons)
+    waits: list[Waiting] = []
+    fits: list[FittedModel] = []
+    for number in range(1, item.imputations + 1):
+        sites = AskedSites(inquiry, sorted(asked), number)
+        try:
+            fits.append(fit_model(sites, item.family, names, Options(ridge=item.ridge)))
+        except Waiting as wait:
+            waits.append(wait)
+    if waits:
+        raise Waiting.all_of(waits)
+    failed = [note for fit in fits if not fit.has_converged for note in fit.notes]
+    rows: list[tuple[Cell, ...]] = []
+    for place, name in enumerate(names if not failed else ()):
+        found = combine(
+            [float(fit.coefficients[place]) for fit in fits],
+            [float(fit.standard_errors[place]) for fit in fits],
+            fits[0].n,
+        )
+        limits = (found.estimate.value, found.estimate.low, found.estimate.high)
+        ratios = (None,) * 3 if item.family == "gaussian" else tuple(math.exp(value) for value in limits)
+        rows.append((name, *limits, *ratios, found.standard_error, found.p))
+    notes = (
+        f"{item.imputations} imputations at the sites, seed {item.seed}, combined by Rubin's rules.",
+        f"{fits[0].n} rows, {inquiry.rounds} rounds.",
+    )
+    return table(inquiry, item.title, MODEL, rows, (*dict.fromkeys(failed), *notes))
+
+
+def cox_names(plan: AnalysisPlan, item: CoxModel) -> tuple[str, ...]:
+    """Name the covariates of a Cox model: the fixed ones, then those that switch on in time."""
+    fixed, switching = split_terms(item.terms)
+    return (*model_names(plan, fixed), *(f"after({name})" for name in switching))
 
 
 def fit_cox(inquiry: Inquiry, item: CoxModel) -> ResultTable:
     """Fit a Cox model, over a published grid or stratified by site."""
-    names = model_names(inquiry.plan, item.terms)
+    names = cox_names(inquiry.plan, item)
     asked = inquiry.first((0.0,) * len(names))
     inquiry.counted |= set(asked)
     if reasons := inquiry.too_few():
-        return _refused(inquiry, item.title, MODEL, reasons)
+        return refused(inquiry, item.title, MODEL, reasons)
     order = sorted(asked)
-    sites = _GriddedSites(inquiry, order, item) if item.edges else _AskedSites(inquiry, order)
+    sites = GriddedSites(inquiry, order, item) if item.edges else AskedSites(inquiry, order)
     return _model_table(inquiry, item.title, fit_model(sites, "cox", names), sites)
 
 
-def _model_table(inquiry: Inquiry, title: str, fitted: FittedModel, sites: _AskedSites) -> ResultTable:
+def _model_table(inquiry: Inquiry, title: str, fitted: FittedModel, sites: AskedSites) -> ResultTable:
     rows: list[tuple[Cell, ...]] = []
     lines: list[SiteLine] = []
     notes: list[str] = []
     if fitted.has_converged:
-        lines, notes = _site_lines(fitted, sites.steps_at(fitted.coefficients))
-        for place, name in enumerate(fitted.names):
-            found, ratio = fitted.estimate(name), None
-            if fitted.family != "gaussian":
-                ratio = fitted.ratio(name)
-            rows.append(
-                (
-                    name,
-                    found.value,
-                    found.low,
-                    found.high,
-                    ratio.value if ratio else None,
-                    ratio.low if ratio else None,
-                    ratio.high if ratio else None,
-                    float(fitted.standard_errors[place]),
-                    float(fitted.p_values[place]),
-                )
-            )
+        has_errors = bool(np.isfinite(fitted.covariance).all())
+        if has_errors:
+            lines, notes = _site_lines(fitted, sites.steps_at(fitted.coefficients))
+        rows = [_model_row(fitted, name, has_errors=has_errors) for name in fitted.names]
+        if fitted.family == "negative-binomial":
+            notes.append(f"Dispersion (alpha): {fitted.dispersion:.4g}.")
     size = f"{fitted.n} rows, {fitted.rounds} rounds."
-    return ResultTable(
-        title,
-        inquiry.subgroup,
-        MODEL,
-        tuple(rows),
-        (*fitted.notes, *notes, size),
-        inquiry.withheld,
-        inquiry.sites,
-        per_site=tuple(lines),
-        rounds=inquiry.rounds,
+    return table(inquiry, title, MODEL, rows, (*fitted.notes, *notes, size), tuple(lines))
+
+
+def _model_row(fitted: FittedModel, name: str, *, has_errors: bool) -> tuple[Cell, ...]:
+    place, is_ratio = fitted.names.index(name), fitted.family != "gaussian"
+    if not has_errors:
+        value = float(fitted.coefficients[place])
+        return (name, value, None, None, math.exp(value) if is_ratio else None, None, None, None, None)
+    found = fitted.estimate(name)
+    ratio = fitted.ratio(name) if is_ratio else None
+    return (
+        name,
+        found.value,
+        found.low,
+        found.high,
+        ratio.value if ratio else None,
+        ratio.low if ratio else None,
+        ratio.high if ratio else None,
+        float(fitted.standard_errors[place]),
+        float(fitted.p_values[place]),
     )
 
 
@@ -210,11 +262,11 @@ SURVIVAL = ("group", "subjects", "events", "median", "p (log-rank)")
 def draw_survival(inquiry: Inquiry, item: SurvivalCurves) -> ResultTable:
     """Estimate survival by group, and test the groups against each other."""
     groups = groups_of(inquiry.plan, item.by)
-    own = _own_tables(inquiry.first(), len(groups), TimeGrid(item.edges))
+    own = own_tables(inquiry.first(), len(groups), TimeGrid(item.edges))
     inquiry.counted |= set(own)
     if reasons := inquiry.too_few():
-        return _refused(inquiry, item.title, SURVIVAL, reasons)
-    merged = [SurvivalTable.merge(tables[place] for tables in own.values()) for place in range(len(groups))]
+        return refused(inquiry, item.title, SURVIVAL, reasons)
+    merged = [SurvivalTable.merge(found[place] for found in own.values()) for place in range(len(groups))]
     p: float | None = None
     notes: tuple[str, ...] = ()
     if len(merged) > 1:
@@ -225,11 +277,11 @@ def draw_survival(inquiry: Inquiry, item: SurvivalCurves) -> ResultTable:
             notes = (f"No log-rank test: {error}.",)
     rows: list[tuple[Cell, ...]] = []
     curves = []
-    for name, table in zip(groups, merged, strict=True):
-        curve = kaplan_meier(table)
+    for name, counts in zip(groups, merged, strict=True):
+        curve = kaplan_meier(counts)
         median = curve.median()
-        events = sum(sum(row) for row in table.events)
-        rows.append((name, table.n, events, None if math.isinf(median) else median, p))
+        events = sum(sum(row) for row in counts.events)
+        rows.append((name, counts.n, events, None if math.isinf(median) else median, p))
         curves.append(
             PlottedCurve(
                 name,
@@ -241,25 +293,15 @@ def draw_survival(inquiry: Inquiry, item: SurvivalCurves) -> ResultTable:
             )
         )
     lines = [
-        SiteLine(site, name, table.n, *_at_end(table))
-        for site, tables in sorted(own.items())
-        for name, table in zip(groups, tables, strict=True)
+        SiteLine(site, name, counts.n, *_at_end(counts))
+        for site, found in sorted(own.items())
+        for name, counts in zip(groups, found, strict=True)
     ]
-    return ResultTable(
-        item.title,
-        inquiry.subgroup,
-        SURVIVAL,
-        tuple(rows),
-        notes,
-        inquiry.withheld,
-        inquiry.sites,
-        tuple(curves),
-        per_site=tuple(lines),
-        rounds=inquiry.rounds,
-    )
+    return table(inquiry, item.title, SURVIVAL, rows, notes, tuple(lines), curves=tuple(curves))
 
 
-def _own_tables(answers: Mapping[str, Answer], groups: int, grid: TimeGrid) -> dict[str, list[SurvivalTable]]:
+def own_tables(answers: Mapping[str, Answer], groups: int, grid: TimeGrid) -> dict[str, list[SurvivalTable]]:
+    """Read the sites' tables, one per group."""
     found = {}
     for site, answer in answers.items():
         assert answer.value is not None, "only answers with a value come here"
@@ -270,20 +312,7 @@ def _own_tables(answers: Mapping[str, Answer], groups: int, grid: TimeGrid) -> d
     return found
 
 
-def _at_end(table: SurvivalTable) -> tuple[float, float, float]:
+def _at_end(counts: SurvivalTable) -> tuple[float, float, float]:
     """Survival at the end of the grid with its limits."""
-    curve = kaplan_meier(table)
+    curve = kaplan_meier(counts)
     return float(curve.value[-1]), float(curve.low[-1]), float(curve.high[-1])
-
-
-def _refused(inquiry: Inquiry, title: str, columns: tuple[str, ...], reasons: tuple[str, ...]) -> ResultTable:
-    return ResultTable(
-        title,
-        inquiry.subgroup,
-        columns,
-        (),
-        reasons,
-        inquiry.withheld,
-        (),
-        rounds=inquiry.rounds,
-    )

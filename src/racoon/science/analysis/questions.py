@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Part = Literal["sums", "meat"]
+Part = Literal["sums", "meat", "second", "own"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,14 @@ class Question:
     subgroup
         Name of the subgroup; empty for all rows.
     part
-        ``sums``: what the estimator adds; ``meat``: the squared scores of a robust variance.
+        ``sums``: what the estimator adds; ``meat``: the squared scores of a robust variance; ``second``: what is
+        computed with the coefficients of a first stage; ``own``: the estimate of the site alone.
     coefficients
         Where a model's sums are wanted; empty where nothing is fitted.
     size
         Size of the negative binomial; 1 otherwise.
+    imputation
+        Number of the imputed data set; 0 for the rows as they are.
     """
 
     place: int
@@ -32,16 +35,18 @@ class Question:
     part: Part = "sums"
     coefficients: tuple[float, ...] = ()
     size: float = 1.0
+    imputation: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
+        document = {
             "place": self.place,
             "subgroup": self.subgroup,
             "part": self.part,
             "coefficients": list(self.coefficients),
             "size": self.size,
         }
+        return {**document, "imputation": self.imputation} if self.imputation else document
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Question:
@@ -54,14 +59,18 @@ class Question:
         """
         try:
             part, place = document["part"], document["place"]
-            if part not in ("sums", "meat") or not isinstance(place, int) or place < 0:
+            imputation = document.get("imputation", 0)
+            if part not in get_args(Part) or not isinstance(place, int) or place < 0:
                 raise ValueError("a question names a part and the place of an estimator")
+            if not isinstance(imputation, int) or imputation < 0:
+                raise ValueError("imputations are numbered from 1")
             return cls(
                 place,
                 str(document["subgroup"]),
                 part,
                 tuple(float(value) for value in document["coefficients"]),
                 float(document["size"]),
+                imputation,
             )
         except (KeyError, TypeError) as error:
             raise ValueError("this is no question of an analysis") from error

@@ -32,6 +32,39 @@ class PlottedCurve:
 
 
 @dataclass(frozen=True)
+class Series:
+    """Points of a plot, joined by a line where ``is_line``; limits may be empty."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    is_line: bool = True
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Something to draw: values of one kind over another.
+
+    Parameters
+    ----------
+    kind
+        ``roc``, ``calibration``, ``decision``, ``forest``, ``funnel``, ``time-series``, ``incidence``,
+        ``prevalence``, ``network``.
+    x, y
+        What the axes show.
+    series
+        What is drawn; a network's edges are series of two nodes, named by places on a circle.
+    """
+
+    kind: str
+    x: str
+    y: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True)
 class SiteLine:
     """What one site alone says, beside the others: differences between sites are always in sight.
 
@@ -86,6 +119,8 @@ class ResultTable:
         The same, site by site.
     rounds
         Rounds in which sites were asked for it.
+    plots
+        Everything else to draw.
     """
 
     title: str
@@ -99,10 +134,11 @@ class ResultTable:
     shapes: tuple[Shape, ...] = ()
     per_site: tuple[SiteLine, ...] = ()
     rounds: int = 1
+    plots: tuple[Plot, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
+        document = {
             "title": self.title,
             "subgroup": self.subgroup,
             "columns": list(self.columns),
@@ -115,6 +151,7 @@ class ResultTable:
             "per_site": [asdict(line) for line in self.per_site],
             "rounds": self.rounds,
         }
+        return {**document, "plots": [asdict(plot) for plot in self.plots]} if self.plots else document
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from racoon.domain.analysis import AnalysisPlan, Comparison, CoxModel, Description, Model, SurvivalCurves
+from racoon.domain.analysis import AnalysisPlan
 from racoon.science.analysis.answering import compute_answers, judge
 from racoon.science.analysis.asking import Book, Inquiry, SiteLeft, Waiting
 from racoon.science.analysis.columns import SiteTable
-from racoon.science.analysis.describing import compare, describe
-from racoon.science.analysis.modelling import draw_survival, fit_cox, fit_glm
+from racoon.science.analysis.kinds import KINDS
 from racoon.science.analysis.questions import Question
 from racoon.science.analysis.results import Analysis, ResultTable
 
@@ -44,8 +43,9 @@ def advance(plan: AnalysisPlan, book: Book) -> Analysis | Open:
             try:
                 tables.append(_estimate(plan, place, subgroup, book))
             except Waiting as wait:
-                for site in wait.sites:
-                    waiting.setdefault(site, {})[wait.question] = None
+                for question, sites in wait.questions.items():
+                    for site in sites:
+                        waiting.setdefault(site, {})[question] = None
     if waiting:
         return {site: tuple(questions) for site, questions in sorted(waiting.items())}
     return Analysis(plan.hash, tuple(tables))
@@ -89,13 +89,4 @@ def _estimate(plan: AnalysisPlan, place: int, subgroup: str, book: Book) -> Resu
 
 def _compute(inquiry: Inquiry) -> ResultTable:
     item = inquiry.plan.estimators[inquiry.place]
-    if isinstance(item, Description):
-        return describe(inquiry, item)
-    if isinstance(item, Comparison):
-        return compare(inquiry, item)
-    if isinstance(item, Model):
-        return fit_glm(inquiry, item)
-    if isinstance(item, SurvivalCurves):
-        return draw_survival(inquiry, item)
-    assert isinstance(item, CoxModel), "every estimator of the plan has a way to be computed"
-    return fit_cox(inquiry, item)
+    return KINDS[type(item)].conclude(inquiry, item)

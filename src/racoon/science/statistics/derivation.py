@@ -163,7 +163,14 @@ def _call(operator: str, arguments: list[NDArray[np.float64]]) -> NDArray[np.flo
 
 
 _ORDER = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
-_UNARY = {"abs": np.abs, "sqrt": np.sqrt, "log": np.log, "exp": np.exp, "negative": np.negative}
+_UNARY = {
+    "abs": np.abs,
+    "sqrt": np.sqrt,
+    "log": np.log,
+    "exp": np.exp,
+    "floor": np.floor,
+    "negative": np.negative,
+}
 _BINARY = {
     "+": np.add,
     "-": np.subtract,

@@ -35,6 +35,30 @@ class SiteCorrection:
 
 
 @dataclass(frozen=True)
+class Change:
+    """What harmonisation does to one feature at one site, in the feature's unit.
+
+    Parameters
+    ----------
+    site, feature
+        Which.
+    mean_before, mean_after, sd_before, sd_after
+        Of the site's rows.
+    shift, sd_factor
+        What is added, and the factor of the deviations that covariates do not explain.
+    """
+
+    site: str
+    feature: str
+    mean_before: float
+    mean_after: float
+    sd_before: float
+    sd_after: float
+    shift: float
+    sd_factor: float
+
+
+@dataclass(frozen=True)
 class Harmonisation:
     """Fitted ComBat model.
 
@@ -92,6 +116,54 @@ class Harmonisation:
             for site, known in sorted(self.corrections.items())
             for place, feature in enumerate(self.features)
         )
+
+    def changes(self, sites: Mapping[str, CrossProducts]) -> tuple[Change, ...]:
+        """Say what harmonisation does to each site's mean and SD; the sums of the fit tell it all."""
+        found = []
+        for site, known in sorted(self.corrections.items()):
+            products = sites[site]
+            names = list(products.names)
+            others = [names.index(name) for name in self.covariates]
+            wanted = [names.index(name) for name in self.features]
+            means = products.means
+            inner, cross = (
+                _scatter(products)[np.ix_(others, others)],
+                _scatter(products)[np.ix_(others, wanted)],
+            )
+            own = np.diag(_scatter(products))[wanted]
+            explained = (self.slopes * (inner @ self.slopes)).sum(axis=0)
+            shared = (self.slopes * cross).sum(axis=0)
+            kept = self.level + means[others] @ self.slopes
+            factor = 1 / np.sqrt(known.scale)
+            after = (means[wanted] - kept - known.shift * self.spread) * factor + kept
+            # A harmonised value is its factor times the own residual plus what the covariates explain.
+            rest = own - 2 * shared + explained
+            squares = factor**2 * rest + 2 * factor * (shared - explained) + explained
+            for place, feature in enumerate(self.features):
+                found.append(
+                    Change(
+                        site,
+                        feature,
+                        float(means[wanted[place]]),
+                        float(after[place]),
+                        math.sqrt(float(own[place]) / (products.n - 1)),
+                        math.sqrt(max(float(squares[place]), 0.0) / (products.n - 1)),
+                        float(-known.shift[place] * self.spread[place]),
+                        float(factor[place]),
+                    )
+                )
+        return tuple(found)
+
+    def spread_of_means(self, changes: Sequence[Change]) -> tuple[tuple[str, float, float], ...]:
+        """SD of the sites' means before and after, per feature."""
+        found = []
+        for feature in self.features:
+            own = [change for change in changes if change.feature == feature]
+            before, after = (
+                [getattr(change, key) for change in own] for key in ("mean_before", "mean_after")
+            )
+            found.append((feature, float(np.std(before, ddof=1)), float(np.std(after, ddof=1))))
+        return tuple(found)
 
 
 def fit_combat(

@@ -17,6 +17,7 @@ from racoon.science.statistics.description import CountTable
 from racoon.science.statistics.estimate import Estimate, p_of_z, z_of
 from racoon.science.statistics.exact import ZERO, Dyadic
 from racoon.science.statistics.histogram import FixedBins, Histogram
+from racoon.science.statistics.risk_table import RiskTable
 from racoon.science.statistics.sums import add_all, exact_column_sums
 
 RISK_BINS = FixedBins(0.0, 1.0, 0.01)
@@ -97,6 +98,11 @@ class ScoreTable:
             raise ValueError("nothing to merge")
         return merged
 
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Edges of the bins: the risk at which each cell but the first begins."""
+        return tuple(float(edge) for edge in self.positive.bins.edges)
+
     def counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Counts per cell with and without the event.
 
@@ -154,7 +160,7 @@ class Roc:
     auc_high: float
 
 
-def roc(table: ScoreTable, *, level: float = 0.95) -> Roc:
+def roc(table: ScoreTable | RiskTable, *, level: float = 0.95) -> Roc:
     """Compute the curve and its area.
 
     Notes
@@ -204,7 +210,9 @@ class CalibrationGroup:
     observed: Estimate
 
 
-def calibration(table: ScoreTable, *, groups: int = 10, level: float = 0.95) -> tuple[CalibrationGroup, ...]:
+def calibration(
+    table: ScoreTable | RiskTable, *, groups: int = 10, level: float = 0.95
+) -> tuple[CalibrationGroup, ...]:
     """Compare mean prediction and share of events in groups of neighbouring bins of about equal size.
 
     Parameters
@@ -244,7 +252,7 @@ def wilson(events: int, n: int, *, level: float = 0.95) -> Estimate:
     return Estimate(share, max(0.0, centre - reach), min(1.0, centre + reach), n)
 
 
-def brier_score(table: ScoreTable) -> float:
+def brier_score(table: ScoreTable | RiskTable) -> float:
     """Mean squared difference between prediction and outcome, exact."""
     events, others = table.counts()
     return float(table.squared_error) / int(events.sum() + others.sum())
@@ -267,7 +275,7 @@ class NetBenefit:
     treat_all: float
 
 
-def decision_curve(table: ScoreTable) -> tuple[NetBenefit, ...]:
+def decision_curve(table: ScoreTable | RiskTable) -> tuple[NetBenefit, ...]:
     """Compute net benefit at every inner bin edge, where it is exact.
 
     Notes
@@ -277,7 +285,7 @@ def decision_curve(table: ScoreTable) -> tuple[NetBenefit, ...]:
     events, others = table.counts()
     total = int(events.sum() + others.sum())
     found = []
-    for place, threshold in enumerate(table.positive.bins.edges[:-1]):
+    for place, threshold in enumerate(table.thresholds):
         if not 0 < threshold < 1:
             continue
         odds = float(threshold) / (1 - float(threshold))

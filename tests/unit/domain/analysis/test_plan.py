@@ -124,3 +124,85 @@ def test_a_bad_table_is_refused_without_its_values(column, values, message):
 def test_a_missing_column_is_named():
     with pytest.raises(ValueError, match="no column days"):
         derive(parse_plan(PLAN), {name: values for name, values in TABLE.items() if name != "days"})
+
+
+EXTRA = [
+    {"estimator": "correlation", "title": "c", "variables": ["age", "days"]},
+    {"estimator": "agreement", "title": "a", "variables": ["age", "days"], "measure": "ccc"},
+    {"estimator": "incidence", "title": "i", "time": "days", "cause": "sex", "edges": [30, 60]},
+    {"estimator": "mixed", "title": "m", "outcome": "age", "terms": ["sex"]},
+    {"estimator": "model", "title": "risk", "outcome": "died", "family": "binomial",
+     "terms": ["spline(age, 40, 60, 80)"]},
+    {"estimator": "prediction", "title": "p", "outcome": "died", "score": "risk"},
+    {"estimator": "propensity", "title": "w", "treatment": "effusion", "outcome": "died", "terms": ["age"]},
+    {"estimator": "meta", "title": "x", "of": "risk", "term": "age"},
+    {"estimator": "multiplicity", "title": "h", "of": ["risk"]},
+    {"estimator": "time-series", "title": "t", "period": "days", "periods": 40, "interruption": 20},
+    {"estimator": "harmonisation", "title": "b", "features": ["age", "effusion_ml"], "covariates": ["sex"]},
+    {"estimator": "comorbidome", "title": "z", "biomarkers": ["effusion_ml"], "age": "age", "reference": "died"},
+    {"estimator": "cox", "title": "s", "time": "days", "event": "died", "terms": ["age", "after(days)"]},
+    {"estimator": "comparison", "title": "n", "variable": "died", "by": "effusion", "test": "mcnemar"},
+]  # fmt: skip
+
+
+def extended(**changes):
+    items = copy.deepcopy(EXTRA)
+    for item in items:
+        if item["title"] == changes.get("title"):
+            item.update({key: value for key, value in changes.items() if key != "title"})
+    return {**PLAN, "estimators": items}
+
+
+def test_every_estimator_survives_the_wire():
+    plan = parse_plan(extended())
+    assert parse_plan(json.loads(json.dumps(plan.to_dict()))).hash == plan.hash
+    assert "lasso" not in plan.to_dict()["estimators"][4]
+    changed = parse_plan(extended(title="risk", offset="days"))
+    assert changed.to_dict()["estimators"][4]["offset"] == "days"
+    assert changed.hash != plan.hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"title": "c", "variables": ["age", "age"]}, "two or more|2 or more different"),
+        ({"title": "c", "variables": ["age", "sex"]}, "sex must be a number or truth"),
+        ({"title": "a", "measure": "kappa"}, "age must be a category or truth"),
+        ({"title": "a", "variables": ["age", "days", "effusion_ml"]}, "exactly two"),
+        ({"title": "i", "cause": "died"}, "must be a category"),
+        ({"title": "i", "edges": []}, "published time grid"),
+        ({"title": "m", "outcome": "sex"}, "must be a number"),
+        ({"title": "m", "family": "binomial"}, "age must be a truth"),
+        ({"title": "m", "likelihood": "max"}, "likelihood is one of reml, ml"),
+        ({"title": "risk", "terms": ["spline(age, 40, 30, 80)"]}, "ascending knots"),
+        ({"title": "risk", "terms": ["spline(age, old, 30)"]}, "knots of a spline are numbers"),
+        ({"title": "risk", "terms": ["age age"]}, "is not understood"),
+        ({"title": "risk", "terms": ["spline(sex, 1, 2, 3)"]}, "sex must be a number"),
+        ({"title": "risk", "terms": ["after(days)"]}, "Cox model without a grid"),
+        ({"title": "risk", "lasso": 1.0, "variance": "robust"}, "no standard errors"),
+        ({"title": "risk", "lasso": -1.0}, "lasso penalty can't be negative"),
+        ({"title": "risk", "variance": "clustered"}, "names the variable of the clusters"),
+        ({"title": "risk", "imputations": 1}, "2 to 50"),
+        ({"title": "risk", "imputations": True}, "wrong type"),
+        ({"title": "p", "score": "m"}, "no such estimator with the title 'm'"),
+        ({"title": "p", "edges": [0.5, 0.2]}, "ascending risks"),
+        ({"title": "p", "classes": [0.5]}, "both a second score and the classes"),
+        ({"title": "w", "treatment": "age"}, "must be a truth"),
+        ({"title": "w", "method": "matching"}, "estimand = 'att'"),
+        ({"title": "w", "trim": [0.5]}, "two ascending propensities"),
+        ({"title": "w", "caliper": 0}, "caliper is positive"),
+        ({"title": "x", "of": "m"}, "no such estimator"),
+        ({"title": "h", "of": []}, "needs the titles"),
+        ({"title": "h", "method": "magic"}, "not 'magic'"),
+        ({"title": "t", "interruption": 90}, "lies within the periods"),
+        ({"title": "t", "measure": "share"}, "names the outcome"),
+        ({"title": "b", "features": ["age"]}, "two features"),
+        ({"title": "z", "limit": 0}, "positive number of SD"),
+        ({"title": "s", "edges": [30, 60]}, "Cox model without a grid"),
+        ({"title": "s", "terms": ["age:after(days)"]}, "stands alone"),
+        ({"title": "n", "variable": "age"}, "must be a truth"),
+    ],
+)
+def test_what_an_estimator_cannot_do_is_said_in_a_sentence(changes, message):
+    with pytest.raises(PlanDefect, match=message):
+        parse_plan(extended(**changes))

@@ -219,3 +219,26 @@ def test_coefficients_that_single_out_a_subject_get_no_answer(site: Site) -> Non
 def test_too_few_sites_get_no_answer(site: Site) -> None:
     alone = site.run(plan_of(), sites=2)
     assert (alone["answers"][0]["value"], alone["codes"]) == (None, {"release.analysis_sites"})
+
+
+def test_coefficients_that_move_a_few_subjects_between_cells_get_no_answer(site: Site) -> None:
+    document = plan_of().to_dict()
+    document["variables"].append({"name": "male", "kind": "truth", "derivation": "sex = 'male'"})
+    document["estimators"].append(
+        {"estimator": "prediction", "title": "Risk", "outcome": "male", "score": "Large", "edges": [0.5]}
+    )
+    plan = parse_plan(document)
+
+    def ask(age: float) -> dict[str, Any]:
+        # Risks are at least one half from this age on.
+        return site.run(plan, Question(2, coefficients=(-age, 1.0)))
+
+    def counts(found: dict[str, Any]) -> list[int] | None:
+        value = found["answers"][0]["value"]
+        return None if value is None else value["variables"][0]["positive"]
+
+    assert counts(ask(50.0)) == [10, 20]
+    assert counts(ask(50.0)) == [10, 20]
+    near = ask(51.0)
+    assert (counts(near), near["codes"]) == (None, {"release.earlier_population"})
+    assert counts(ask(60.0)) == [20, 10]

@@ -99,6 +99,14 @@ def test_federated_is_pooled_without_the_refused_site(rehearsal, study):
         assert federated.sites == tuple(sorted(sites))
 
 
+def test_the_cost_of_the_grid_is_told(rehearsal):
+    assert set(rehearsal.grid) == {"Survival", "Hazard, grid"}
+    cox = re.search(r"largest difference (\S+) standard errors", rehearsal.grid["Hazard, grid"])
+    curves = re.search(r"largest difference (\S+) at its edges", rehearsal.grid["Survival"])
+    assert 0 < float(cox[1]) < 0.5
+    assert 0 < float(curves[1]) < 0.1
+
+
 def test_table_one_says_what_the_pooled_rows_say(rehearsal, study):
     sites = read_sites(study / "cohort.csv", "site")
     del sites["tiny"]
@@ -109,6 +117,16 @@ def test_table_one_says_what_the_pooled_rows_say(rehearsal, study):
         assert (mine["n"], mine["mean"], mine["sd"], mine["smd"]) == (
             other["n"], other["mean"], other["sd"], other["smd"]
         )  # fmt: skip
+
+
+def test_quantiles_come_with_the_error_of_their_bins(rehearsal, study):
+    note = next(note for note in table_of(rehearsal.federated, "Table 1").notes if "(not effusion)" in note)
+    median, error = re.search(r"median (\S+) ± (\S+),", note).groups()
+    table = [row for site, rows in read_sites(study / "cohort.csv", "site").items() if site != "tiny"
+             for row in zip(rows["age"], rows["effusion_ml"], strict=True)]  # fmt: skip
+    ages = [float(age) for age, effusion in table if age and float(effusion) < 100]
+    assert float(error) <= 5
+    assert abs(float(np.median(ages)) - float(median)) <= float(error)
 
 
 def test_no_number_of_the_tiny_site_stands_anywhere(rehearsal):

@@ -12,6 +12,7 @@ from racoon.node.release.estimates import (
     check_risk_sums,
     check_scores,
     check_subgroup,
+    check_sums,
     check_survival,
     protect_numbers,
     protect_table,
@@ -164,3 +165,22 @@ def test_subtracting_two_subgroups_gives_nobody_away():
     assert codes(check_subgroup("s", np.arange(100) < 54, [everybody, half], POLICY)) == [
         "release.differencing"
     ]
+
+
+def test_sums_of_products_need_rows_few_columns_and_no_small_cell():
+    random = np.random.default_rng(2)
+    columns = np.vstack([random.normal(50, 9, 60), np.arange(60) % 2, np.arange(60) < 30]).astype(float)
+
+    def found(matrix, policy=POLICY, **extra):
+        given = {"parameters": 3, "cells": (), **extra}
+        return codes(check_sums("m", matrix, policy=policy, **given))
+
+    assert found(columns) == []
+    assert found(columns[:, :9]) == ["release.minimum_cell"]
+    assert found(columns, parameters=20) == ["release.parameters"]
+    assert found(columns, cells=(30, 3)) == ["release.few_events"]
+    assert found(columns, cells=(30, 0)) == []
+    # Two rare flags that meet in three subjects: their product is that count.
+    columns[1] = np.arange(60) < 20
+    columns[2] = np.arange(60) >= 17
+    assert found(columns) == ["release.few_events"]

@@ -64,6 +64,18 @@ def test_sums_give_what_all_rows_give():
         np.testing.assert_allclose(fitted.apply(f"site{site}", x[here], y[here]), oracle[here], rtol=1e-9)
 
 
+def test_the_reference_implementation_gives_the_same_values():
+    # neuroCombat 0.2.12 (Fortin and others 2018, doi:10.1016/j.neuroimage.2017.11.024) of this cohort: features in
+    # rows, batch and the two continuous covariates, default settings.
+    published = {(0, 0): 99.6410730954625, (0, 5): 94.90602354182082, (100, 3): 105.03807240679781,
+                 (150, 11): 100.50644523342133, (299, 7): 99.33412573791551}  # fmt: skip
+    batch, x, y = cohort()
+    fitted = fit_combat(answers(batch, x, y), FEATURES)
+    for (row, feature), value in published.items():
+        found = fitted.apply(f"site{batch[row]}", x[[row]], y[[row]])[0, feature]
+        assert found == pytest.approx(value, rel=2e-9)
+
+
 def test_site_effects_go_and_covariates_stay():
     batch, x, y = cohort()
     fitted = fit_combat(answers(batch, x, y), FEATURES)
@@ -100,3 +112,21 @@ def test_what_cannot_be_harmonised_is_refused():
         fit_combat(
             {**parts, "tiny": CrossProducts.of(COVARIATES + FEATURES, np.hstack([x, y])[:2])}, FEATURES
         )
+
+
+def test_the_report_of_changes_is_what_the_harmonised_rows_say():
+    batch, x, y = cohort()
+    parts = answers(batch, x, y)
+    fitted = fit_combat(parts, FEATURES)
+    changes = fitted.changes(parts)
+    for change in changes:
+        here = batch == int(change.site[-1])
+        place = FEATURES.index(change.feature)
+        after = fitted.apply(change.site, x[here], y[here])[:, place]
+        assert (change.mean_before, change.sd_before) == pytest.approx(
+            (y[here, place].mean(), y[here, place].std(ddof=1)), rel=1e-9
+        )
+        assert (change.mean_after, change.sd_after) == pytest.approx(
+            (after.mean(), after.std(ddof=1)), rel=1e-8
+        )
+    assert all(after < 0.5 * before for _, before, after in fitted.spread_of_means(changes))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import mannwhitneyu
 
 from racoon.science.statistics import FixedBins
 from racoon.science.statistics.description import CountTable
@@ -18,6 +19,7 @@ from racoon.science.statistics.prediction import (
     roc,
     wilson,
 )
+from racoon.science.statistics.risk_table import RiskTable
 
 
 def cohort(n=800, seed=1):
@@ -116,3 +118,28 @@ def test_score_tables_add_up(order, cut):
 def test_one_outcome_alone_has_no_curve():
     with pytest.raises(ValueError, match="both outcomes"):
         roc(ScoreTable.of([0.1, 0.2], [0, 0]))
+
+
+def test_published_cuts_give_what_the_binned_scores_give():
+    random = np.random.default_rng(3)
+    score = random.random(400)
+    outcome = (random.random(400) < score).astype(float)
+    cuts = (0.2, 0.4, 0.6, 0.8)
+    parts = [RiskTable.of(score[s::7], outcome[s::7], cuts) for s in range(7)]
+    merged = RiskTable.merge(parts[::-1])
+    assert merged == RiskTable.of(score, outcome, cuts)
+    assert RiskTable.from_dict(merged.to_dict()) == merged
+    cells = np.searchsorted(cuts, score, side="right")
+    u = mannwhitneyu(cells[outcome == 1], cells[outcome == 0]).statistic
+    events, others = int(outcome.sum()), int((1 - outcome).sum())
+    found = roc(merged)
+    assert found.auc.value == pytest.approx(u / (events * others))
+    exact = mannwhitneyu(score[outcome == 1], score[outcome == 0]).statistic / (events * others)
+    assert found.auc_low <= exact <= found.auc_high
+    assert brier_score(merged) == pytest.approx(((score - outcome) ** 2).mean())
+    first = decision_curve(merged)[0]
+    above = score >= 0.2
+    benefit = outcome[above].sum() / 400 - (1 - outcome[above]).sum() / 400 * 0.25
+    assert (first.threshold, first.model) == pytest.approx((0.2, benefit))
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        RiskTable.of([1.2], [1], cuts)

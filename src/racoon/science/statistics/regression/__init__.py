@@ -14,6 +14,7 @@ from racoon.science.statistics.regression.fitting import (
     SitesInProcess,
     fit_model,
 )
+from racoon.science.statistics.regression.penalised import fit_lasso
 from racoon.science.statistics.regression.steps import (
     Meat,
     ModelQuestion,
@@ -35,6 +36,7 @@ __all__ = [
     "SitesInProcess",
     "compute_meat",
     "compute_step",
+    "fit_lasso",
     "fit_model",
     "restricted_cubic_spline",
 ]

@@ -14,6 +14,7 @@ from racoon.science.statistics.survival.cox import (
     compute_risk_sums,
     step_of,
 )
+from racoon.science.statistics.survival.episodes import Episodes, EpisodeSites, compute_episode_step
 from racoon.science.statistics.survival.grid import TimeGrid, common_edges, supported_edges
 from racoon.science.statistics.survival.tables import (
     Curve,
@@ -25,6 +26,8 @@ from racoon.science.statistics.survival.tables import (
 
 __all__ = [
     "Curve",
+    "EpisodeSites",
+    "Episodes",
     "GriddedSites",
     "RiskSums",
     "StratifiedSites",
@@ -32,6 +35,7 @@ __all__ = [
     "SurvivalTable",
     "TimeGrid",
     "common_edges",
+    "compute_episode_step",
     "compute_own_step",
     "compute_risk_sums",
     "cumulative_incidence",
