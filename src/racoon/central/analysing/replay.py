@@ -43,6 +43,7 @@ def book_of(plan: AnalysisPlan, datasets: Mapping[str, str], rounds: Sequence[Ma
     """
     book = Book(tuple(sorted(datasets)))
     left: dict[str, str] = {}
+    plan_hash = plan.hash
     for run in sorted(rounds, key=lambda row: round_number(row["run_id"])):
         number = round_number(run["run_id"])
         for job in run["jobs"]:
@@ -54,7 +55,7 @@ def book_of(plan: AnalysisPlan, datasets: Mapping[str, str], rounds: Sequence[Ma
                 left.setdefault(site, f"Left in round {number}: {reason}")
                 continue
             try:
-                answers = _answers(plan, datasets[site], job)
+                answers = _answers(plan, plan_hash, datasets[site], job)
             except ValueError:
                 left.setdefault(site, f"Left in round {number}: {UNUSABLE}")
                 continue
@@ -63,9 +64,11 @@ def book_of(plan: AnalysisPlan, datasets: Mapping[str, str], rounds: Sequence[Ma
     return Book(book.sites, book.answers, left)
 
 
-def _answers(plan: AnalysisPlan, dataset_hash: str, job: Mapping[str, Any]) -> dict[Question, Answer]:
+def _answers(
+    plan: AnalysisPlan, plan_hash: str, dataset_hash: str, job: Mapping[str, Any]
+) -> dict[Question, Answer]:
     payload = (job["result"] or {}).get("payload", {})
-    if payload.get("plan_hash") != plan.hash or payload.get("dataset_hash") != dataset_hash:
+    if payload.get("plan_hash") != plan_hash or payload.get("dataset_hash") != dataset_hash:
         raise ValueError("an answer about another plan or dataset")
     asked = {Question.from_dict(document) for document in job["parameters"]["questions"]}
     answers: dict[Question, Answer] = {}

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from racoon.domain.analysis import AnalysisPlan
 from racoon.domain.analysis.plan import MEASURED
 from racoon.domain.dataset import DatasetManifest
@@ -61,6 +64,22 @@ class SubjectTable:
 
     subjects: tuple[Pseudonym, ...]
     columns: Mapping[str, tuple[float | str | None, ...]]
+
+
+@dataclass(frozen=True)
+class DerivedTable:
+    """The rows with all variables of the plan, ready to be reduced.
+
+    Parameters
+    ----------
+    subjects
+        One per row.
+    columns
+        By variable, shape (rows,); a category as the index of its level, NaN where it is unknown.
+    """
+
+    subjects: tuple[Pseudonym, ...]
+    columns: Mapping[str, NDArray[np.float64]]
 
 
 def subject_table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from importlib.util import find_spec
 
@@ -27,6 +28,7 @@ from racoon.node.link.service import Line
 from racoon.node.measuring.service import Processes
 from racoon.node.measuring.worker import measure_handler
 from racoon.node.settings import NodeSettings
+from racoon.platform import clock
 from racoon.protocol.messages import JobOffer
 
 _log = logging.getLogger(__name__)
@@ -63,7 +65,11 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
         with rooms.database.connect() as connection:
             return load_subjects(connection, plan, manifest, rooms.archive.is_readable)
 
-    register("analyse", analyse_handler(load_manifest, load_table))
+    def standing() -> tuple[int, date]:
+        with rooms.database.connect() as connection:
+            return consent.newest(connection), clock.now().date()
+
+    register("analyse", analyse_handler(load_manifest, load_table, standing))
     if find_spec("torch") is None or find_spec("nvflare") is None:
         _log.info("training is not installed", extra={"extra": "learning"})
         return
