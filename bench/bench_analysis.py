@@ -45,7 +45,10 @@ def plan_document(covariates: int) -> dict[str, Any]:
         "kind": "analysis",
         "name": "Twenty covariates",
         "variables": [
-            *({"name": name, "kind": "number", "source": f"measured volume@1 99TEST:{name}"} for name in names),
+            *(
+                {"name": name, "kind": "number", "source": f"measured volume@1 99TEST:{name}"}
+                for name in names
+            ),
             {"name": "y", "kind": "number", "source": "measured volume@1 99TEST:y"},
             {"name": "died", "kind": "truth", "derivation": "y >= 1"},
         ],
@@ -68,11 +71,13 @@ def write_rows(path: Path, rows: int, covariates: int, seed: int) -> None:
         marks = ", ".join("?" * (covariates + 2))
         table = np.column_stack([x, y]).tolist()
         records = ([f"P{seed:02d}-{number:06d}", *row] for number, row in enumerate(table))
-        connection.executemany(f"INSERT INTO subject VALUES ({marks})", records)
+        connection.executemany(f"INSERT INTO subject VALUES ({marks})", records)  # noqa: S608 - column names are ours
     connection.close()
 
 
-def answer(path: Path, document: Mapping[str, Any], parameters: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+def answer(
+    path: Path, document: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> tuple[dict[str, Any], int]:
     """Do one round at one node; returns what its gate lets out, and how many rows stand behind it."""
     plan = parse_plan(document)
     if str(path) not in _TABLES:
@@ -86,13 +91,17 @@ def answer(path: Path, document: Mapping[str, Any], parameters: Mapping[str, Any
 def _read(path: Path, plan: AnalysisPlan) -> SubjectTable:
     names = [item.name for item in plan.variables if item.derivation is None]
     connection = sqlite3.connect(path)
-    found = connection.execute(f"SELECT pseudonym, {', '.join(names)} FROM subject ORDER BY pseudonym").fetchall()
+    found = connection.execute(
+        f"SELECT pseudonym, {', '.join(names)} FROM subject ORDER BY pseudonym"  # noqa: S608 - column names are ours
+    ).fetchall()
     connection.close()
     subjects, *columns = zip(*found, strict=True)
     return SubjectTable(tuple(map(Pseudonym, subjects)), dict(zip(names, columns, strict=True)))
 
 
-def open_study(network: Network, sites: int, document: Mapping[str, Any]) -> tuple[str, dict[str, SimulatedNode]]:
+def open_study(
+    network: Network, sites: int, document: Mapping[str, Any]
+) -> tuple[str, dict[str, SimulatedNode]]:
     """Bring a study to released datasets at all sites."""
     label = {"scheme": "99TEST", "meaning": "value"}
     values = sorted({item["source"].rsplit(":", 1)[-1] for item in document["variables"] if "source" in item})
@@ -159,7 +168,9 @@ def measure(rows: int, sites: int, covariates: int, folder: Path) -> dict[str, A
             for place, (code, node) in enumerate(nodes.items()):
                 for offer in node.offers():
                     pool = pools[place % PROCESSES]
-                    work.append((node, offer, pool.submit(answer, paths[code], document, offer["parameters"])))
+                    work.append(
+                        (node, offer, pool.submit(answer, paths[code], document, offer["parameters"]))
+                    )
             counted = 0
             for node, offer, future in work:
                 payload, own = future.result()

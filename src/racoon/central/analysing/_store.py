@@ -17,6 +17,8 @@ analysis = sa.Table(
     sa.Column("plan", Json, nullable=False),
     sa.Column("plan_hash", sa.String(64), nullable=False),
     sa.Column("datasets", Json, nullable=False),
+    sa.Column("mode", sa.String(20), nullable=False, server_default="federated"),
+    sa.Column("subjects", Json),
     sa.Column("state", sa.String(20), nullable=False, index=True),
     sa.Column("reason", sa.String(500)),
     sa.Column("created_by", sa.String(200), nullable=False),

@@ -11,8 +11,15 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
+from racoon.central.analysing import crate
+from racoon.central.analysing.checklists import checklist
+from racoon.central.analysing.flow import flow_figure
 from racoon.central.analysing.methods import methods_text
 from racoon.central.analysing.report import figures
+from racoon.standards.parquet import write_parquet
+from racoon.web.raster import svg_to_png
 
 RUN_FACTS = ("run_id", "study_id", "study_hash", "sites", "held_back", "rounds", "bytes")
 """What differs from one run of the same analysis to the next; it stands apart in ``provenance.json``."""
@@ -40,23 +47,52 @@ def bundle_files(result: Mapping[str, Any]) -> dict[str, bytes]:
         "result.json": _json(core),
         "methods-en.md": methods_text(result, "en").encode(),
         "methods-de.md": methods_text(result, "de").encode(),
+        "plan.yaml": plan_yaml(result["plan"]).encode(),
+        "study.json": _json(result.get("study", {})),
     }
+    for language in ("en", "de"):
+        for kind in ("STROBE", "CLAIM"):
+            text = checklist(kind, result, language)
+            files[f"checklists/{kind.lower()}-{language}.md"] = text.encode()
+        files |= _drawn(f"figures/00-flow-{language}", flow_figure(result, language))
     for number, table in enumerate(result["tables"], start=1):
         stem = f"{number:02d}-{_file_name(table)}"
         files[f"tables/{stem}.csv"] = _csv(table)
+        files[f"tables/{stem}.parquet"] = write_parquet(_columns(table))
+        if table["per_site"]:
+            files[f"tables/{stem}-sites.parquet"] = write_parquet(_site_columns(table))
         title = f"{table['title']} ({table['subgroup']})" if table["subgroup"] else str(table["title"])
         for name, drawing in figures(result["plan"], table, title, "en"):
-            files[f"figures/{stem}-{name}.svg"] = _standing_alone(drawing).encode()
+            files |= _drawn(f"figures/{stem}-{name}", drawing)
     return dict(sorted(files.items()))
 
 
-def make_bundle(result: Mapping[str, Any]) -> bytes:
+def plan_yaml(plan: Mapping[str, Any]) -> str:
+    """Write a plan as people read it: YAML without what has its default."""
+    short = {
+        key: [{name: own for name, own in item.items() if own not in (None, "", [], {})} for item in value]
+        if key in {"variables", "estimators"}
+        else value
+        for key, value in plan.items()
+    }
+    return str(yaml.safe_dump(short, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _drawn(stem: str, drawing: str) -> dict[str, bytes]:
+    """Give a figure as vectors and as pixels."""
+    alone = _standing_alone(drawing)
+    return {f"{stem}.svg": alone.encode(), f"{stem}.png": svg_to_png(alone)}
+
+
+def make_bundle(result: Mapping[str, Any], published: str) -> bytes:
     """Pack the bundle.
 
     Parameters
     ----------
     result
         The kept document.
+    published
+        Day of the result, as ISO 8601.
 
     Returns
     -------
@@ -72,6 +108,7 @@ def make_bundle(result: Mapping[str, Any]) -> bytes:
         "manifest.json": _json(manifest),
         "provenance.json": _json({key: result[key] for key in RUN_FACTS}),
     }
+    packed[crate.NAME] = _json(crate.describe_crate(result, packed, published))
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in sorted(packed.items()):
@@ -104,6 +141,16 @@ def _csv(table: Mapping[str, Any]) -> bytes:
             [f"site {line['site']}", line["name"], line["n"], line["value"], line["low"], line["high"]]
         )
     return stream.getvalue().encode()
+
+
+def _columns(table: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Turn rows into columns."""
+    return {name: [row[place] for row in table["rows"]] for place, name in enumerate(table["columns"])}
+
+
+def _site_columns(table: Mapping[str, Any]) -> dict[str, list[Any]]:
+    keys = ("site", "name", "n", "value", "low", "high")
+    return {key: [line[key] for line in table["per_site"]] for key in keys}
 
 
 def _safe(cell: Any) -> Any:

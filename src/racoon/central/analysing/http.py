@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from racoon.central.access import actor_role
 from racoon.central.analysing.bundle import make_bundle
-from racoon.central.analysing.model import UnknownAnalysis
+from racoon.central.analysing.model import Mode, UnknownAnalysis
 from racoon.central.analysing.report import sentence, view
 from racoon.central.analysing.service import AnalysisRuns
 from racoon.platform import clock
@@ -26,11 +26,12 @@ Reader = Annotated[User, Depends(require("result.read"))]
 
 
 class NewAnalysis(BaseModel):
-    """Which of the study's approved plans to run: its hash or name; empty where there is only one."""
+    """Which of the study's approved plans to run (its hash or name; empty where there is only one), and how."""
 
     model_config = ConfigDict(extra="forbid")
 
     plan: Annotated[str, Field(max_length=200)] = ""
+    mode: Mode = Mode.FEDERATED
 
 
 def routes(database: Database, analyses: AnalysisRuns) -> APIRouter:
@@ -42,7 +43,7 @@ def routes(database: Database, analyses: AnalysisRuns) -> APIRouter:
         """Start an analysis that the study's sites have approved."""
         with database.begin() as connection:
             role = actor_role(user, "run.start")
-            run_id = analyses.start(connection, study_id, body.plan, user.name, role)
+            run_id = analyses.start(connection, study_id, body.plan, user.name, role, body.mode)
         return {"run_id": run_id}
 
     @routes.get("/api/studies/{study_id}/analyses")
@@ -65,7 +66,7 @@ def routes(database: Database, analyses: AnalysisRuns) -> APIRouter:
         if not row["result"]:
             raise UnknownAnalysis("This analysis has no result yet.")
         return Response(
-            make_bundle(row["result"]),
+            make_bundle(row["result"], row["ended_at"].date().isoformat()),
             media_type="application/zip",
             headers={"content-disposition": f'attachment; filename="{run_id}.zip"'},
         )
@@ -102,6 +103,7 @@ def describe(row: Mapping[str, Any], *, with_result: bool = True) -> dict[str, A
         "study_id": row["study_id"],
         "name": row["plan"]["name"],
         "plan_hash": row["plan_hash"],
+        "mode": row["mode"],
         "state": row["state"],
         "reason": row["reason"],
         "created_by": row["created_by"],

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from racoon import __version__
+from racoon.central.analysing.code import code_hash
 from racoon.central.orchestration.model import OPEN_STATES, JobState
 from racoon.domain.analysis import AnalysisPlan
 from racoon.domain.canonical import canonical_json, content_hash
@@ -109,6 +110,10 @@ def result_document(
         "plan": row["plan"],
         "plan_hash": row["plan_hash"],
         "software": f"racoon {__version__}",
+        "code_hash": code_hash(),
+        "mode": row["mode"],
+        "seeds": {item["title"]: item["seed"] for item in row["plan"]["estimators"] if "seed" in item},
+        "subjects": dict(sorted((row["subjects"] or {}).items())),
         "datasets": dict(sorted(row["datasets"].items())),
         "policies": {entry["site"]: entry["policy_versions"] for entry in sites},
         "left": dict(sorted(book.left.items())),

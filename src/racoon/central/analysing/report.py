@@ -10,6 +10,7 @@ from typing import Any
 from racoon.central.analysing.sentences import ESTIMATOR_PATTERNS
 from racoon.central.results.plots import forest, histogram
 from racoon.central.words import number_text
+from racoon.web.charts import Violin, plot_figure, violin_figure
 from racoon.web.figures import Ratio, Steps, ratio_figure, survival_figure
 from racoon.web.translation import translations
 from racoon.web.words import unit_text, words_of
@@ -144,11 +145,35 @@ def figures(
         found.append(("survival", survival_figure(title, curves, unit, say("time"), say("at risk"))))
     if "ratio" in table["columns"] and (ratios := _ratios(table)):
         found.append(("ratios", ratio_figure(title, ratios, say("ratio"))))
-    for place, shape in enumerate(table["shapes"], start=1):
+    common = [shape for shape in table["shapes"] if not shape.get("site")]
+    for place, shape in enumerate(common, start=1):
         name = f"{title}: {shape['name']}"
         found.append((f"histogram-{place}", histogram(name, shape["histogram"], unit_text(shape["unit"]))))
+    found += _violins(table, title)
+    for place, plot in enumerate(table.get("plots", ()), start=1):
+        axes = {
+            text: say(text) for text in (plot["x"], plot["y"], *(item["name"] for item in plot["series"]))
+        }
+        found.append((f"{plot['kind']}-{place}", plot_figure(f"{title}: {say(plot['kind'])}", plot, axes)))
     found += _forests(table, title, say)
     return [(name, drawing) for name, drawing in found if drawing]
+
+
+def _violins(table: Mapping[str, Any], title: str) -> list[tuple[str, str]]:
+    """Draw each site's distribution beside the others."""
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for shape in table["shapes"]:
+        if shape.get("site"):
+            by_name.setdefault(shape["name"], []).append(shape)
+    found = []
+    for place, (name, shapes) in enumerate(by_name.items(), start=1):
+        violins = []
+        for shape in shapes:
+            bins, cells = shape["histogram"]["bins"], shape["histogram"]["cells"]
+            violins.append(Violin(shape["site"], bins["lower"], bins["width"], cells[1:-1]))
+        drawing = violin_figure(f"{title}: {name}", violins, unit_text(shapes[0]["unit"]))
+        found.append((f"violins-{place}", drawing))
+    return found
 
 
 def _unit_of_time(plan: Mapping[str, Any], title: str) -> str:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from racoon.central.analyses.model import AnalysisRefused, measuring_sites
 from racoon.central.analyses.service import Analyses
 from racoon.central.analysing import _store
-from racoon.central.analysing.model import KIND, MOST_ROUNDS, UnknownAnalysis
+from racoon.central.analysing.model import KIND, MOST_ROUNDS, Mode, UnknownAnalysis
 from racoon.central.orchestration.model import JobOrder, RunState
 from racoon.central.orchestration.service import Runs
 from racoon.central.studies.service import Studies
@@ -37,7 +37,15 @@ class AnalysisRuns:
         self._analyses = analyses
         self._time = time
 
-    def start(self, connection: sa.Connection, study_id: str, plan: str, actor: str, role: str) -> str:
+    def start(
+        self,
+        connection: sa.Connection,
+        study_id: str,
+        plan: str,
+        actor: str,
+        role: str,
+        mode: Mode = Mode.FEDERATED,
+    ) -> str:
         """Start an analysis that the study's sites have approved.
 
         Parameters
@@ -48,6 +56,8 @@ class AnalysisRuns:
             Hash or name of one of its analysis plans; may be empty where there is only one.
         actor, role
             Who asks.
+        mode
+            How the answers come together.
 
         Returns
         -------
@@ -66,9 +76,15 @@ class AnalysisRuns:
             )
         chosen = _choose(study.definition.analyses, plan)
         frozen = self._analyses.released_datasets(connection, study_id)
-        datasets = measuring_sites(study.definition, frozen)
+        hospitals = measuring_sites(study.definition, frozen)
+        pool = study.definition.pool_site or ""
+        if mode is Mode.POOL and pool not in frozen:
+            raise AnalysisRefused("The study has no pool with a released dataset.", code="analysis.no_pool")
+        datasets = {pool: frozen[pool]} if mode is Mode.POOL else hospitals
         if not datasets:
             raise AnalysisRefused("No site has released a frozen dataset yet.")
+        said = self._analyses.frozen(connection, study_id)
+        subjects = {site: said.get(site, {}).get("subjects") for site in sorted({*hospitals, *datasets})}
         count = len(self._runs.runs(connection, study_id=study_id, kinds=(KIND,)))
         run_id = f"{study_id}.{KIND}-{count + 1}"
         now = clock.now()
@@ -90,6 +106,8 @@ class AnalysisRuns:
             plan=chosen.to_dict(),
             plan_hash=chosen.hash,
             datasets=datasets,
+            mode=mode,
+            subjects=subjects,
             state=RunState.RUNNING,
             created_by=actor,
             created_at=now,
@@ -124,8 +142,9 @@ class AnalysisRuns:
             self._drive(connection, row["run_id"])
 
     def _drive(self, connection: sa.Connection, run_id: str) -> None:
-        from racoon.central.analysing.replay import book_of, result_document  # noqa: PLC0415 - scipy, only
-        from racoon.science.analysis import Analysis, advance  # noqa: PLC0415 - where an analysis runs
+        from racoon.central.analysing.modes import carry_on  # noqa: PLC0415 - scipy, only
+        from racoon.central.analysing.replay import book_of, result_document  # noqa: PLC0415 - where an
+        from racoon.science.analysis import Analysis  # noqa: PLC0415 - analysis runs
 
         row = _store.load(connection, run_id, to_change=True)
         assert row is not None, "only stored analyses are driven"
@@ -141,9 +160,11 @@ class AnalysisRuns:
             named = "; ".join(f"{site}: {reason}" for site, reason in sorted(book.left.items()))
             self._finish(connection, run_id, RunState.FAILED, reason=named[:500])
             return
-        found = advance(plan, book)
+        found = carry_on(plan, book, Mode(row["mode"]), self._hospitals(row))
         if isinstance(found, Analysis):
-            result = result_document(row, found, book, rounds)
+            study = self._studies.study(connection, row["study_id"]).definition
+            known = {"title": study.title, "application": dict(study.application)}
+            result = {**result_document(row, found, book, rounds), "study": known}
             self._finish(connection, run_id, RunState.COMPLETED, result=result)
         elif len(rounds) >= MOST_ROUNDS:
             self._finish(connection, run_id, RunState.FAILED, reason="It did not end within its rounds.")
@@ -159,6 +180,9 @@ class AnalysisRuns:
         number: int,
         questions: Mapping[str, list[dict[str, Any]]],
     ) -> None:
+        # Sites that are fitted alone end in different rounds, and the pool holds the rows of several: what counts is
+        # among how many hospitals a number will stand.
+        is_alone = row["mode"] != Mode.FEDERATED
         orders = [
             JobOrder(
                 site,
@@ -166,7 +190,7 @@ class AnalysisRuns:
                     "plan": row["plan"],
                     "dataset_hash": row["datasets"][site],
                     "round": number,
-                    "sites": len(questions),
+                    "sites": max(len(questions), self._hospitals(row)) if is_alone else len(questions),
                     "questions": asked,
                 },
                 row["plan_hash"],
@@ -186,6 +210,11 @@ class AnalysisRuns:
             role="central",
             parent=row["run_id"],
         )
+
+    def _hospitals(self, row: Mapping[str, Any]) -> int:
+        """Count the hospitals whose subjects take part."""
+        own = set(row["subjects"] or row["datasets"])
+        return len(own - set(row["datasets"])) if row["mode"] == Mode.POOL else len(row["datasets"])
 
     def _finish(
         self,

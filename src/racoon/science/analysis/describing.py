@@ -151,7 +151,13 @@ def _shapes(
         histogram = group.pooled.histogram
         if histogram is not None:
             title = name if len(labels) == 1 else f"{name}: {label}"
-            found.append(Shape(title, plan.variable(name).unit, histogram.to_dict()))
+            unit = plan.variable(name).unit
+            found.append(Shape(title, unit, histogram.to_dict()))
+            found += [
+                Shape(title, unit, part.histogram.to_dict(), site)
+                for site, part in sorted(group.parts.items())
+                if part.histogram is not None
+            ]
     return found
 
 

@@ -88,11 +88,12 @@ class SiteLine:
 
 @dataclass(frozen=True)
 class Shape:
-    """A histogram to draw: its name, and the JSON form of the added cells."""
+    """A histogram to draw: its name, the JSON form of its cells, and the site; all sites added where it is empty."""
 
     name: str
     unit: str
     histogram: Mapping[str, Any]
+    site: str = ""
 
 
 @dataclass(frozen=True)
