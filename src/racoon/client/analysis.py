@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 from racoon.client.results import AnalysisRun, StudyServer
 from racoon.domain.analysis import AnalysisPlan, parse_expression, parse_plan
-from racoon.domain.analysis.plan import MEASURED
+from racoon.domain.analysis.columns import columns_of
+from racoon.domain.analysis.sources import CLINICAL, HELP, source_kind
 from racoon.domain.plan import MeasuringPlan
 from racoon.errors import Defect
 
@@ -54,31 +55,6 @@ class ResearchStudy:
         return Table(self, columns_of(MeasuringPlan.from_dict(measuring) if measuring else None))
 
 
-def columns_of(measuring: MeasuringPlan | None) -> tuple[dict[str, Any], ...]:
-    """Describe the columns of a study's table.
-
-    Parameters
-    ----------
-    measuring
-        The study's measurements; ``Volume`` of ``Liver`` becomes ``liver_volume``.
-    """
-    columns: list[dict[str, Any]] = [
-        {"name": "age", "kind": "number", "unit": "a", "source": "subject.age_years",
-         "bins": {"lower": 0.0, "upper": 120.0, "width": 10.0}},
-        {"name": "sex", "kind": "category", "levels": ["female", "male"], "source": "subject.gender"},
-    ]  # fmt: skip
-    for item in measuring.measurements if measuring else ():
-        words = [item.label.meaning or item.label.value if item.label else "", item.biomarker]
-        name = "_".join(_WORD.findall(" ".join(words).lower().replace("_", " "))) or "value"
-        taken = {column["name"] for column in columns}
-        unique = next(
-            f"{name}{end}" for end in ("", *(f"_{n}" for n in range(2, 999))) if f"{name}{end}" not in taken
-        )
-        bins = {"lower": item.bins.lower, "upper": item.bins.upper, "width": item.bins.width}
-        columns.append({"name": unique[:64], "kind": "number", "source": MEASURED + item.key, "bins": bins})
-    return tuple(columns)
-
-
 @dataclass(frozen=True)
 class Table:
     """Rows at the sites, seen from outside: every method returns a new table that asks for more.
@@ -111,6 +87,30 @@ class Table:
         back = {old: new for new, old in names.items()}
         renamed = [{**column, "name": back.get(column["name"], column["name"])} for column in self.columns]
         return replace(self, columns=tuple(renamed))
+
+    def clinical(self, name: str, source: str, *, unit: str = "", bins: Sequence[float] = ()) -> Table:
+        """Add a column from the clinical course at the sites.
+
+        Parameters
+        ----------
+        name
+            Of the column.
+        source
+            ``died``, ``died_within 30``, ``days_observed``, ``condition SYSTEM CODE``, ``observation SYSTEM
+            CODE last``; see :mod:`racoon.domain.analysis.sources`.
+        unit
+            UCUM unit of a value; values in another unit are missing.
+        bins
+            Lower edge, upper edge and width of a histogram of a number.
+        """
+        full = source if source.startswith(CLINICAL) else CLINICAL + source
+        kind = source_kind(full)
+        if kind is None:
+            raise FormulaDefect(f"{source!r} is no source of the clinical course. There are: {HELP}.")
+        column: dict[str, Any] = {"name": name, "kind": kind, "unit": unit, "source": full}
+        if bins:
+            column["bins"] = dict(zip(("lower", "upper", "width"), map(float, bins), strict=True))
+        return replace(self, columns=(*self.columns, column))
 
     def derive(self, name: str, expression: str) -> Table:
         """Add a column computed at the sites, in the plan's expression language."""

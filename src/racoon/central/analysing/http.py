@@ -6,15 +6,18 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from racoon.central.access import actor_role
 from racoon.central.analysing.bundle import make_bundle
+from racoon.central.analysing.comparison import side_by_side
+from racoon.central.analysing.flow import flow_figure
 from racoon.central.analysing.model import Mode, UnknownAnalysis
 from racoon.central.analysing.report import sentence, view
 from racoon.central.analysing.service import AnalysisRuns
+from racoon.domain.permission import is_permitted
 from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.platform.database import Database
@@ -90,8 +93,45 @@ def pages(database: Database, analyses: AnalysisRuns) -> APIRouter:
             analysis=row,
             reason="; ".join(sentence(part, language) for part in (row["reason"] or "").split("; ")),
             view=view(row["result"], language) if row["result"] else None,
+            flow=flow_figure(row["result"], language) if row["result"] else "",
             plan=json.dumps(row["plan"], indent=2, ensure_ascii=False),
         )
+
+    @routes.get("/studies/{study_id}/plans/{plan_hash}")
+    def compare_modes(study_id: str, plan_hash: str, request: Request, user: Reader) -> Response:
+        """Show the same plan in its three ways: sums of all sites, rows of the pool, sites alone."""
+        language = language_of(request)
+        with database.connect() as connection:
+            rows = [row for row in analyses.analyses(connection, study_id) if row["plan_hash"] == plan_hash]
+            plan = analyses.plan(connection, study_id, plan_hash)
+        newest = {mode: next((row for row in rows if row["mode"] == mode), None) for mode in Mode}
+        done = {
+            mode: found
+            for mode in Mode
+            if (found := next((row for row in rows if row["mode"] == mode and row["result"]), None))
+        }
+        return render(
+            request,
+            "central/modes.html",
+            study_id=study_id,
+            plan_hash=plan_hash,
+            plan=plan.to_dict(),
+            modes=[mode.value for mode in Mode],
+            newest={mode.value: row for mode, row in newest.items()},
+            is_running=any(row and row["state"] == "running" for row in newest.values()),
+            may_start=is_permitted("central", user.roles, "run.start"),
+            tables=side_by_side({mode: row["result"] for mode, row in done.items()}, language),
+            done={mode.value: row["run_id"] for mode, row in done.items()},
+            say=lambda text: sentence(text, language),
+        )
+
+    @routes.post("/studies/{study_id}/plans/{plan_hash}")
+    def start_mode(study_id: str, plan_hash: str, user: Starter, mode: Annotated[Mode, Form()]) -> Response:
+        """Start the plan in one of its ways and go back to the page."""
+        with database.begin() as connection:
+            role = actor_role(user, "run.start")
+            analyses.start(connection, study_id, plan_hash, user.name, role, mode)
+        return RedirectResponse(f"/studies/{study_id}/plans/{plan_hash}", status_code=303)
 
     return routes
 

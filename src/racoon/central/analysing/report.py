@@ -46,6 +46,16 @@ _PATTERNS = (
         "No convergence within %(rounds)s rounds; do not read these numbers.",
     ),
     (re.compile(r"Not computed: (?P<reason>.*)"), "Not computed: %(reason)s"),
+    (
+        re.compile(
+            r"(?P<name>.+): the sites differ much \(I² (?P<share>\d+) %\); a common number hides that\."
+        ),
+        "%(name)s: the sites differ much (I² %(share)s per cent); a common number hides that.",
+    ),
+    (
+        re.compile(r"(?P<name>.+): the interval is so wide that the ratio says little\."),
+        "%(name)s: the interval is so wide that the ratio says little.",
+    ),
 )
 """Sentences of the estimators that carry numbers or names, and what the catalogue knows them as."""
 
@@ -101,7 +111,11 @@ def _table(plan: Mapping[str, Any], table: Mapping[str, Any], number: int, langu
             [_cell(column, cell, language) for column, cell in zip(table["columns"], row, strict=True)]
             for row in table["rows"]
         ],
-        "notes": [sentence(note, language) for note in table["notes"]],
+        "notes": [sentence(note, language) for note in table["notes"] if not note.startswith(_DOUBTS)],
+        "warnings": [
+            *(sentence(note, language) for note in table["notes"] if note.startswith(_DOUBTS)),
+            *(sentence(text, language) for text in doubts(table)),
+        ],
         "withheld": [(site, sentence(reason, language)) for site, reason in table["withheld"]],
         "sites": table["sites"],
         "rounds": table["rounds"],
@@ -157,6 +171,51 @@ def figures(
         found.append((f"{plot['kind']}-{place}", plot_figure(f"{title}: {say(plot['kind'])}", plot, axes)))
     found += _forests(table, title, say)
     return [(name, drawing) for name, drawing in found if drawing]
+
+
+_DOUBTS = ("Separation", "Linearly dependent", "No convergence", "Not computed")
+"""Beginnings of what an estimator says against its own numbers."""
+
+MUCH_HETEROGENEITY = 75.0
+"""I² from which sites differ considerably (Cochrane Handbook, section 10.10.2)."""
+
+WIDE_RATIO = 10.0
+"""Upper over lower limit of a ratio from which it says hardly anything."""
+
+
+def doubts(table: Mapping[str, Any]) -> list[str]:
+    """Say where a table's numbers should not be trusted, beyond what the estimators say themselves.
+
+    Parameters
+    ----------
+    table
+        JSON form of a result table.
+    """
+    found = []
+    for name, share in _heterogeneity(table):
+        if share >= MUCH_HETEROGENEITY:
+            found.append(f"{name}: the sites differ much (I² {share:.0f} %); a common number hides that.")
+    for row in table["rows"]:
+        cells = dict(zip(table["columns"], row, strict=False))
+        low, high = cells.get("ratio low"), cells.get("ratio high")
+        if low and high and cells.get("term") != "(intercept)" and high / low > WIDE_RATIO:
+            found.append(f"{cells['term']}: the interval is so wide that the ratio says little.")
+    silent = {site for site, _ in table["withheld"]} - set(table["sites"])
+    if table["rows"] and len(silent) > len(table["sites"]):
+        found.append("More sites are missing from this part than count in it.")
+    return found
+
+
+def _heterogeneity(table: Mapping[str, Any]) -> list[tuple[str, float]]:
+    if "I² %" in table["columns"]:
+        place = table["columns"].index("I² %")
+        return [(str(row[0]), float(row[place])) for row in table["rows"] if row[place] is not None]
+    pattern = next(pattern for pattern, known in _PATTERNS if "meta-analysis" in known)
+    return [
+        (match["name"], float(match["share"]))
+        for note in table["notes"]
+        if (match := pattern.fullmatch(note))
+    ]
 
 
 def _violins(table: Mapping[str, Any], title: str) -> list[tuple[str, str]]:

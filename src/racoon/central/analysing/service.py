@@ -115,6 +115,15 @@ class AnalysisRuns:
         self._drive(connection, run_id)
         return run_id
 
+    def plan(self, connection: sa.Connection, study_id: str, plan: str) -> AnalysisPlan:
+        """Return one of a study's approved plans, by hash or name.
+
+        Raises
+        ------
+        AnalysisRefused
+        """
+        return _choose(self._studies.study(connection, study_id).definition.analyses, plan)
+
     def analyses(self, connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
         """Return a study's analyses, newest first."""
         return _store.load_all(connection, study_id=study_id)

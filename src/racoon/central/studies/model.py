@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, ClassVar
 
-from racoon.domain.analysis.plan import MEASURED
+from racoon.domain.analysis.sources import MEASURED
 from racoon.domain.application import FIELDS, LONGEST_TEXT, check_application, read_answer
 from racoon.domain.cohort import CohortDefect, parse_cohort
 from racoon.domain.governance.machine import Transition

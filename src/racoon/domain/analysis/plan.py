@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from racoon.domain.analysis.checks import Check, PlanDefect, check_estimators
 from racoon.domain.analysis.estimators import ESTIMATORS, Estimator, document_of
 from racoon.domain.analysis.expression import Kind, parse_expression
+from racoon.domain.analysis.sources import HELP, source_kind
 from racoon.domain.canonical import content_hash
 from racoon.domain.plan import Bins
 
@@ -38,8 +39,7 @@ class Variable:
     derivation
         Expression over earlier variables; ``None`` for a column of the sites' tables.
     source
-        Where a site takes it from: ``subject.age_years``, ``subject.gender`` or ``measured KEY`` with the key of a
-        measurement of the study; empty for a column of the variable's own name.
+        Where a site takes it from, see ``sources``; empty for a column of the variable's own name.
     """
 
     name: str
@@ -49,13 +49,6 @@ class Variable:
     bins: Bins | None = None
     derivation: str | None = None
     source: str = ""
-
-
-SUBJECT_SOURCES: Mapping[str, Kind] = {"subject.age_years": "number", "subject.gender": "category"}
-"""What every site knows of the subjects of a dataset, and of which kind it is."""
-
-MEASURED = "measured "
-"""Begins the source of a measured value; the measurement's key follows."""
 
 
 @dataclass(frozen=True)
@@ -192,9 +185,8 @@ def _variable(item: Any) -> Variable:
     derivation, source = item.get("derivation"), str(item.get("source") or "")
     if source and derivation is not None:
         raise PlanDefect(f"{name}: a derived variable has no source of its own.")
-    if source and SUBJECT_SOURCES.get(source, "number" if source.startswith(MEASURED) else None) != kind:
-        sources = ", ".join(f"{key} ({value})" for key, value in SUBJECT_SOURCES.items())
-        raise PlanDefect(f"{name}: a source is {sources}, or 'measured KEY' (number).")
+    if source and source_kind(source) != kind:
+        raise PlanDefect(f"{name}: a source is {HELP}.")
     return Variable(
         name,
         kind,

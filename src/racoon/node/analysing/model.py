@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from racoon.domain.analysis import AnalysisPlan
-from racoon.domain.analysis.plan import MEASURED
+from racoon.domain.analysis.sources import (
+    CLINICAL,
+    MEASURED,
+    ClinicalEvent,
+    ClinicalValue,
+    Death,
+    parse_clinical,
+)
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Refused
@@ -51,6 +58,83 @@ class MeasuredValue:
 
 
 @dataclass(frozen=True)
+class CodedFact:
+    """One clinical fact; ``day`` is shifted, counted from 0001-01-01."""
+
+    kind: str
+    system: str
+    code: str
+    day: int | None = None
+    value: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Course:
+    """What the clinical systems said about a subject.
+
+    Parameters
+    ----------
+    examined
+        Shifted day of the first examination of the dataset.
+    facts
+        Diagnoses, values, procedures, medications.
+    is_dead
+        ``None`` when nobody said.
+    died, seen
+        Shifted days of death and of the last visit.
+    """
+
+    examined: int | None = None
+    facts: tuple[CodedFact, ...] = ()
+    is_dead: bool | None = None
+    died: int | None = None
+    seen: int | None = None
+
+    def read(self, source: str, unit: str) -> float | None:
+        """Read one variable; ``None`` where it is unknown."""
+        wanted = parse_clinical(source)
+        if isinstance(wanted, ClinicalEvent):
+            return float(any(wanted.matches(fact.kind, fact.system, fact.code) for fact in self.facts))
+        if isinstance(wanted, ClinicalValue):
+            return self._value(wanted, unit)
+        if isinstance(wanted, Death):
+            return self._death(wanted.days)
+        last = self.died if self.died is not None else self._last_day()
+        if self.examined is None or last is None or (self.is_dead and self.died is None):
+            return None
+        return float(last - self.examined) if last >= self.examined else None
+
+    def _value(self, wanted: ClinicalValue, unit: str) -> float | None:
+        found = [
+            (fact.day or 0, fact.value)
+            for fact in self.facts
+            if (fact.kind, fact.system, fact.code) == ("observation", wanted.system, wanted.code)
+            and fact.value is not None
+            and (not unit or fact.unit == unit)
+        ]
+        if not found:
+            return None
+        values = [value for _, value in sorted(found)]
+        if wanted.choice == "mean":
+            return sum(values) / len(values)
+        if wanted.choice in {"first", "last"}:
+            return values[0 if wanted.choice == "first" else -1]
+        return min(values) if wanted.choice == "min" else max(values)
+
+    def _death(self, days: int | None) -> float | None:
+        if days is None or self.is_dead is not True:
+            return None if self.is_dead is None else float(self.is_dead)
+        if self.died is None or self.examined is None:
+            return None
+        return float(0 <= self.died - self.examined <= days)
+
+    def _last_day(self) -> int | None:
+        known = [day for day in (self.seen, *(fact.day for fact in self.facts)) if day is not None]
+        return max(known, default=None)
+
+
+@dataclass(frozen=True)
 class SubjectTable:
     """Rows of a site; they never leave it.
 
@@ -88,6 +172,7 @@ def subject_table(
     facts: Iterable[SubjectFacts],
     values: Iterable[MeasuredValue],
     is_readable: Callable[[Pseudonym], bool] = lambda _: True,
+    courses: Mapping[Pseudonym, Course] | None = None,
 ) -> SubjectTable:
     """Reduce series to subjects.
 
@@ -101,6 +186,8 @@ def subject_table(
         Of its series; others are left out.
     is_readable
         Asked per subject: a consent withdrawn after freezing takes the subject out.
+    courses
+        Clinical courses; who has none is missing in every clinical variable.
 
     Returns
     -------
@@ -140,6 +227,13 @@ def subject_table(
             if key not in measured:
                 raise NotMeasured(f"This site has not measured {key} on the frozen dataset; measure first.")
             found = {subject: sum(own) / len(own) for subject, own in measured[key].items()}
+        elif variable.source.startswith(CLINICAL):
+            if not courses:
+                raise NotMeasured(f"This site has no clinical course of these subjects for {variable.name}.")
+            read = {
+                subject: course.read(variable.source, variable.unit) for subject, course in courses.items()
+            }
+            found = {subject: value for subject, value in read.items() if value is not None}
         else:
             raise NotMeasured(f"This site has no column {variable.name}; the plan names no source for it.")
         columns[variable.name] = tuple(found.get(subject) for subject in subjects)

@@ -195,6 +195,33 @@ def load_consents(
         yield row.key, Pseudonym(row.pseudonym), years.get(row.pseudonym), row.content
 
 
+def load_deaths(
+    connection: sa.Connection, subjects: Sequence[Pseudonym]
+) -> dict[Pseudonym, tuple[bool | None, str]]:
+    """Return whether subjects died and the shifted day; who is not there has no clinical record of the person."""
+    found = {}
+    for start in range(0, len(subjects), 500):
+        query = sa.select(subject.c.pseudonym, subject.c.is_deceased, subject.c.died).where(
+            subject.c.pseudonym.in_(list(subjects[start : start + 500]))
+        )
+        for row in connection.execute(query.order_by(subject.c.key)):
+            found[Pseudonym(row.pseudonym)] = (row.is_deceased, row.died)
+    return found
+
+
+def load_last_days(connection: sa.Connection, subjects: Sequence[Pseudonym]) -> dict[Pseudonym, str]:
+    """Return the last shifted day of an encounter of each subject."""
+    found: dict[Pseudonym, str] = {}
+    for start in range(0, len(subjects), 500):
+        query = sa.select(encounter.c.pseudonym, encounter.c.start, encounter.c.end).where(
+            encounter.c.pseudonym.in_(list(subjects[start : start + 500]))
+        )
+        for row in connection.execute(query):
+            name = Pseudonym(row.pseudonym)
+            found[name] = max(found.get(name, ""), row.end[:10], row.start[:10])
+    return found
+
+
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove everything of a subject but the Consents, which say why; returns how many rows."""
     removed = sum(

@@ -7,7 +7,7 @@ rule table, and forgotten: nothing is kept twice, and memory does not grow with 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -324,6 +324,18 @@ class Facade:
 def consents(connection: sa.Connection) -> Iterator[tuple[str, Pseudonym, int | None, Resource]]:
     """Yield key, subject, the subject's year of birth and content of every imported Consent, dates not shifted."""
     yield from _store.load_consents(connection)
+
+
+def deaths(
+    connection: sa.Connection, subjects: Collection[Pseudonym]
+) -> dict[Pseudonym, tuple[bool | None, str]]:
+    """Return of each subject with a clinical record whether it died, and the shifted day where it is known."""
+    return _store.load_deaths(connection, sorted(subjects))
+
+
+def last_days(connection: sa.Connection, subjects: Collection[Pseudonym]) -> dict[Pseudonym, str]:
+    """Return the last shifted day on which a subject was at the hospital, where one is known."""
+    return _store.load_last_days(connection, sorted(subjects))
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:

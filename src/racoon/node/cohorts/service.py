@@ -42,6 +42,31 @@ class SeriesOfSubject:
     gender: str
 
 
+@dataclass(frozen=True)
+class ClinicalFact:
+    """One code of a diagnosis, value, procedure or medication of a subject.
+
+    Parameters
+    ----------
+    pseudonym
+        Subject.
+    kind, system, code
+        What it is.
+    day_number
+        Shifted day, counted from 0001-01-01; ``None`` when unknown.
+    value_number, value_unit
+        Of an observation.
+    """
+
+    pseudonym: Pseudonym
+    kind: str
+    system: str
+    code: str
+    day_number: int | None
+    value_number: float | None
+    value_unit: str
+
+
 def record(connection: sa.Connection, facts: Iterable[SeriesFacts]) -> None:
     """Keep the fact tables current; the archive calls this in the transaction in which it stores.
 
@@ -189,6 +214,25 @@ def facts_of_series(connection: sa.Connection, series_uids: Collection[str]) -> 
     wanted = set(series_uids)
     statement = sa.select(columns.series_uid, columns.age_years, columns.gender)
     return [SeriesOfSubject(*row) for row in connection.execute(statement) if row.series_uid in wanted]
+
+
+def clinical_facts(connection: sa.Connection, subjects: Collection[Pseudonym]) -> list[ClinicalFact]:
+    """Return the clinical facts of some subjects, days shifted as in their images."""
+    columns = clinical_fact.c
+    wanted = sorted(subjects)
+    found = []
+    for start in range(0, len(wanted), 500):
+        statement = sa.select(
+            columns.pseudonym,
+            columns.kind,
+            columns.system,
+            columns.code,
+            columns.day_number,
+            columns.value_number,
+            columns.value_unit,
+        ).where(columns.pseudonym.in_(wanted[start : start + 500]))
+        found += [ClinicalFact(Pseudonym(row[0]), *row[1:]) for row in connection.execute(statement)]
+    return found
 
 
 def days_of_series(connection: sa.Connection, series_uids: Collection[str]) -> dict[str, str]:
