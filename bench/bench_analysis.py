@@ -24,7 +24,8 @@ import psutil
 from racoon.domain.analysis import AnalysisPlan, parse_plan
 from racoon.domain.identity import Pseudonym
 from racoon.node.analysing.model import DerivedTable, SubjectTable
-from racoon.node.analysing.worker import compute_round, derive_table
+from racoon.node.analysing.service import derive_table
+from racoon.node.analysing.worker import compute_round
 from racoon.node.release.policy import DisclosurePolicy
 from racoon.node.release.rounds import protect_round
 from tests.analysing_sites import carry_on

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from typing import Any
+from urllib.parse import quote
 
 from racoon.client.connection import Connection
 
@@ -48,6 +51,24 @@ class NodeClient(Connection):
         """End the use of a subject's data, for everything or for one study."""
         body = {"pseudonym": pseudonym, "reason": reason, "study_id": study_id}
         return dict(self.post("/api/consent/withdrawals", body))
+
+    def analysis_table(self, study_id: str, plan: str) -> list[dict[str, str]]:
+        """Get the rows of this site's frozen dataset with the variables of a plan, for a notebook at the site.
+
+        Parameters
+        ----------
+        study_id
+            The study.
+        plan
+            Name or hash of one of its analysis plans.
+
+        Returns
+        -------
+        list of dict
+            One per subject, texts; empty where something is unknown.  Ready for ``pandas.DataFrame``.
+        """
+        path = f"/api/studies/{study_id}/analyses/{quote(plan, safe='')}/table.csv"
+        return list(csv.DictReader(io.StringIO(self.get_bytes(path).decode())))
 
     def jobs(self) -> list[dict[str, Any]]:
         """List the newest jobs of the site."""

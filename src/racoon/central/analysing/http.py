@@ -7,17 +7,33 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from racoon.central.access import actor_role
-from racoon.central.analysing.bundle import make_bundle
+from racoon.central.analysing.bundle import make_bundle, plan_yaml
 from racoon.central.analysing.comparison import side_by_side
 from racoon.central.analysing.flow import flow_figure
 from racoon.central.analysing.model import Mode, UnknownAnalysis
 from racoon.central.analysing.report import sentence, view
 from racoon.central.analysing.service import AnalysisRuns
+from racoon.central.analysing.writing import (
+    EXAMPLES,
+    PARTS,
+    change,
+    document_of_form,
+    fields_of,
+    form_of_plan,
+    preview_of,
+    rows_of,
+)
+from racoon.central.studies.model import DEFINITION_STATES
+from racoon.domain.analysis import parse_plan
+from racoon.domain.analysis.columns import columns_of
+from racoon.domain.analysis.estimators import ESTIMATORS
 from racoon.domain.permission import is_permitted
+from racoon.errors import RacoonError
 from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.platform.database import Database
@@ -26,6 +42,7 @@ from racoon.web.translation import language_of
 
 Starter = Annotated[User, Depends(require("run.start"))]
 Reader = Annotated[User, Depends(require("result.read"))]
+Planner = Annotated[User, Depends(require("study.create"))]
 
 
 class NewAnalysis(BaseModel):
@@ -133,7 +150,102 @@ def pages(database: Database, analyses: AnalysisRuns) -> APIRouter:
             analyses.start(connection, study_id, plan_hash, user.name, role, mode)
         return RedirectResponse(f"/studies/{study_id}/plans/{plan_hash}", status_code=303)
 
+    routes.include_router(_writing(database, analyses))
     return routes
+
+
+def _writing(database: Database, analyses: AnalysisRuns) -> APIRouter:
+    routes = APIRouter(include_in_schema=False)
+
+    async def form_of(request: Request) -> dict[str, str]:
+        return {key: str(value) for key, value in (await request.form()).items()}
+
+    def draw(
+        request: Request, study_id: str, form: Mapping[str, str], *, focus: str = "", failure: str = ""
+    ) -> Response:
+        with database.connect() as connection:
+            study = analyses.study(connection, study_id)
+        offered = columns_of(study.definition.measuring)
+        preview = preview_of(form, offered)
+        return render(
+            request,
+            "central/plan.html",
+            study_id=study_id,
+            version=study.version,
+            may_save=study.state in DEFINITION_STATES,
+            plans=[plan.name for plan in study.definition.analyses],
+            offered=offered,
+            form=form,
+            rows={part: rows_of(form, part) for part in PARTS},
+            estimators=[
+                {"kind": row["kind"], "fields": fields_of(row["kind"], row)}
+                for row in rows_of(form, "estimator")
+                if row.get("kind") in ESTIMATORS
+            ],
+            kinds=list(ESTIMATORS),
+            examples=EXAMPLES,
+            names=[item["name"] for item in preview.plan["variables"]] if preview.plan else _names(form),
+            focus=focus,
+            failure=failure,
+            preview=preview,
+            yaml=plan_yaml(preview.plan) if preview.plan else "",
+        )
+
+    @routes.get("/studies/{study_id}/plan")
+    def show_form(study_id: str, request: Request, _user: Planner, plan: str = "") -> Response:
+        """Show the form of an analysis plan, empty or with one of the study's plans."""
+        with database.connect() as connection:
+            study = analyses.study(connection, study_id)
+        known = next((item for item in study.definition.analyses if item.name == plan), None)
+        offered = columns_of(study.definition.measuring)
+        return draw(request, study_id, form_of_plan(known.to_dict(), offered) if known else {})
+
+    @routes.post("/studies/{study_id}/plan/check")
+    async def check_form(study_id: str, request: Request, _user: Planner) -> Response:
+        """Say what the form makes so far: part of a page, asked for while somebody types."""
+        form = await form_of(request)
+
+        def check() -> Response:
+            with database.connect() as connection:
+                study = analyses.study(connection, study_id)
+            preview = preview_of(form, columns_of(study.definition.measuring))
+            written = plan_yaml(preview.plan) if preview.plan else ""
+            return render(request, "central/_plan_preview.html", preview=preview, yaml=written)
+
+        return await run_in_threadpool(check)
+
+    @routes.post("/studies/{study_id}/plan")
+    async def use_form(study_id: str, request: Request, user: Planner) -> Response:
+        """Add or remove a part, check, or put the plan into the study."""
+        form = await form_of(request)
+        action, version = form.pop("action", "check"), form.pop("version", "")
+
+        def use() -> Response:
+            if action != "save":
+                changed = change(form, action)
+                added = action.split(".")[1] if action.startswith("add.") else ""
+                focus = f"{added}.{len(rows_of(changed, added)) - 1}" if added in PARTS else ""
+                return draw(request, study_id, changed, focus=focus)
+            try:
+                with database.begin() as connection:
+                    study = analyses.study(connection, study_id)
+                    document = document_of_form(form, columns_of(study.definition.measuring))
+                    role = actor_role(user, "study.create")
+                    number = int(version) if version.isdigit() else 0
+                    analyses.propose(connection, study_id, parse_plan(document), number, user.name, role)
+            except RacoonError as error:
+                return draw(request, study_id, form, failure=error.public_message)
+            return RedirectResponse(f"/studies/{study_id}", status_code=303)
+
+        return await run_in_threadpool(use)
+
+    return routes
+
+
+def _names(form: Mapping[str, str]) -> list[str]:
+    used = [key.partition(".")[2] for key in form if key.startswith("use.")]
+    rows = [row.get("name", "") for part in ("clinical", "derived") for row in rows_of(form, part)]
+    return [name for name in (*used, *rows) if name]
 
 
 def describe(row: Mapping[str, Any], *, with_result: bool = True) -> dict[str, Any]:

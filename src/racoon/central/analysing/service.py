@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from racoon.central.analysing import _store
 from racoon.central.analysing.model import KIND, MOST_ROUNDS, Mode, UnknownAnalysis
 from racoon.central.orchestration.model import JobOrder, RunState
 from racoon.central.orchestration.service import Runs
+from racoon.central.studies.model import Study
 from racoon.central.studies.service import Studies
 from racoon.domain.analysis import AnalysisPlan, parse_plan
 from racoon.domain.governance.study import LIVE_STATES
@@ -114,6 +116,25 @@ class AnalysisRuns:
         )
         self._drive(connection, run_id)
         return run_id
+
+    def study(self, connection: sa.Connection, study_id: str) -> Study:
+        """Return the study that a plan is written for."""
+        return self._studies.study(connection, study_id)
+
+    def propose(
+        self,
+        connection: sa.Connection,
+        study_id: str,
+        plan: AnalysisPlan,
+        version: int,
+        actor: str,
+        role: str,
+    ) -> None:
+        """Put a plan into a study whose definition may still change; one of the same name is replaced."""
+        definition = self._studies.study(connection, study_id).definition
+        others = [item for item in definition.analyses if item.name != plan.name]
+        document = replace(definition, analyses=(*others, plan)).to_dict()
+        self._studies.revise(connection, study_id, document, version, actor, role)
 
     def plan(self, connection: sa.Connection, study_id: str, plan: str) -> AnalysisPlan:
         """Return one of a study's approved plans, by hash or name.

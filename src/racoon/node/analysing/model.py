@@ -20,13 +20,19 @@ from racoon.domain.analysis.sources import (
 )
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym
-from racoon.errors import Refused
+from racoon.errors import Defect, Refused
 
 
 class NotMeasured(Refused):
     """The plan needs values that this site has not measured on the dataset."""
 
     code: ClassVar[str] = "analysing.not_measured"
+
+
+class BadAnalysisJob(Defect):
+    """A job's parameters do not have the form of its kind."""
+
+    code: ClassVar[str] = "analysing.bad_job"
 
 
 @dataclass(frozen=True)
@@ -164,6 +170,20 @@ class DerivedTable:
 
     subjects: tuple[Pseudonym, ...]
     columns: Mapping[str, NDArray[np.float64]]
+
+
+def table_columns(plan: AnalysisPlan, table: DerivedTable) -> dict[str, list[float | str | None]]:
+    """Write the columns as people read them: categories by name, truths as 0 or 1, ``None`` where it is unknown."""
+    found: dict[str, list[float | str | None]] = {}
+    for variable in plan.variables:
+        values = [None if np.isnan(value) else float(value) for value in table.columns[variable.name]]
+        if variable.levels:
+            found[variable.name] = [
+                None if value is None else variable.levels[int(value)] for value in values
+            ]
+        else:
+            found[variable.name] = list(values)
+    return found
 
 
 def subject_table(

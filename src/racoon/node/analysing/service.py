@@ -12,8 +12,10 @@ from racoon.domain.analysis.sources import CLINICAL
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym
 from racoon.node.analysing.model import (
+    BadAnalysisJob,
     CodedFact,
     Course,
+    DerivedTable,
     MeasuredValue,
     SubjectFacts,
     SubjectTable,
@@ -58,6 +60,22 @@ def load_subjects(
     if any(item.source.startswith(CLINICAL) for item in plan.variables):
         courses = load_courses(connection, manifest)
     return subject_table(plan, manifest, facts, values, is_readable, courses)
+
+
+def derive_table(plan: AnalysisPlan, table: SubjectTable) -> DerivedTable:
+    """Compute all variables of a plan over the site's rows.
+
+    Raises
+    ------
+    BadAnalysisJob
+        When a column can't be what the plan says.
+    """
+    from racoon.science.statistics.derivation import derive  # noqa: PLC0415 - scipy, only to analyse
+
+    try:
+        return DerivedTable(table.subjects, derive(plan, table.columns))
+    except ValueError as error:
+        raise BadAnalysisJob(f"This round can't be computed here: {error}.") from error
 
 
 def load_courses(connection: sa.Connection, manifest: DatasetManifest) -> dict[Pseudonym, Course]:

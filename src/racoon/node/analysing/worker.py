@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from racoon.domain.analysis import AnalysisPlan, parse_plan
 from racoon.domain.dataset import DatasetManifest
-from racoon.errors import Defect
-from racoon.node.analysing.model import DerivedTable, SubjectTable
+from racoon.node.analysing.model import BadAnalysisJob, DerivedTable, SubjectTable
+from racoon.node.analysing.service import derive_table
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.jobs.model import Handler, Outcome, Progress
 from racoon.protocol.messages import JobOffer
 
 LoadTable = Callable[[AnalysisPlan, DatasetManifest], SubjectTable]
 """The rows of a frozen dataset with the columns of a plan."""
-
-
-class BadAnalysisJob(Defect):
-    """A job's parameters do not have the form of its kind."""
-
-    code: ClassVar[str] = "analysing.bad_job"
 
 
 def analyse_handler(
@@ -61,22 +55,6 @@ def analyse_handler(
         return Outcome({**aggregate, "plan_hash": plan.hash, "dataset_hash": manifest.hash})
 
     return handle
-
-
-def derive_table(plan: AnalysisPlan, table: SubjectTable) -> DerivedTable:
-    """Compute all variables of a plan over the site's rows.
-
-    Raises
-    ------
-    BadAnalysisJob
-        When a column can't be what the plan says.
-    """
-    from racoon.science.statistics.derivation import derive  # noqa: PLC0415 - scipy, only to analyse
-
-    try:
-        return DerivedTable(table.subjects, derive(plan, table.columns))
-    except ValueError as error:
-        raise BadAnalysisJob(f"This round can't be computed here: {error}.") from error
 
 
 def compute_round(

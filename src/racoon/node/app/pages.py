@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 
 from racoon import __version__
+from racoon.node.analysing import http as analysing_http
 from racoon.node.app.made_here import made_here
 from racoon.node.app.rooms import Rooms
 from racoon.node.approvals import http as approvals_http
@@ -84,6 +85,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     )
     install_pages(app, site=Site(rooms.settings.site, rooms.settings.display_name), navigation=NAVIGATION)
     for module in (
+        analysing_http,
         approvals_http,
         archive_http,
         clinical_http,

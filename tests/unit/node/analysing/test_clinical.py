@@ -93,8 +93,10 @@ def test_a_table_joins_images_and_course(database: Database) -> None:
             person = {"key": f"k{n}", "resource_key": f"k{n}", "pseudonym": f"P{n}", "gender": "female",
                       "birth_year": "1950", "is_deceased": dead, "died": "2020-03-11" if dead else ""}  # fmt: skip
             connection.execute(tables["clinical_subject"].insert(), person)
-        fact = {"key": "f", "number": 0, "resource_key": "f", "pseudonym": "P1", "kind": "condition", "system": ICD,
-                "code": "J90", "category": "J90", "day_number": DAY, "value_number": None, "value_unit": ""}  # fmt: skip
+        fact = {
+            "key": "f", "number": 0, "resource_key": "f", "pseudonym": "P1", "kind": "condition", "system": ICD,
+            "code": "J90", "category": "J90", "day_number": DAY, "value_number": None, "value_unit": "",
+        }  # fmt: skip
         connection.execute(tables["clinical_fact"].insert(), fact)
     plan = parse_plan(
         {

@@ -12,9 +12,9 @@ import pytest
 from racoon.domain.analysis import parse_plan
 from racoon.domain.dataset import DatasetManifest, DatasetSeries
 from racoon.domain.identity import Pseudonym
-from racoon.node.analysing.model import NotMeasured
+from racoon.node.analysing.model import BadAnalysisJob, NotMeasured
 from racoon.node.analysing.service import load_subjects
-from racoon.node.analysing.worker import BadAnalysisJob, analyse_handler
+from racoon.node.analysing.worker import analyse_handler
 from racoon.node.approvals.model import StudyAtSite, job_content_hash
 from racoon.node.release.policy import DisclosurePolicy
 from racoon.node.release.service import ReleaseGate
