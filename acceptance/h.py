@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from bench.bench_analysis import COVARIATES, SITES, measure
 
 from racoon.science.statistics.comorbidity import learn
 from racoon.science.statistics.mixed import fit_mixed
@@ -94,6 +95,19 @@ def planted_drops(_folder: Path) -> Figures:
     return {"simulations": 1000, "intervals that hold the drop": hits}
 
 
+def network_of_38(folder: Path) -> Figures:
+    """The same over the real protocol; CENTRAL's memory does not follow the rows."""
+    (folder / "small").mkdir()
+    small = measure(100_000, SITES, COVARIATES, folder / "small")
+    (folder / "large").mkdir()
+    large = measure(1_000_000, SITES, COVARIATES, folder / "large")
+    assert large["seconds"] <= 60, f"{large['seconds']} s"
+    assert large["sites"] == SITES
+    assert large["bytes"] < 1.2 * small["bytes"], "what travels does not follow the rows"
+    assert large["central_grows_mb"] < small["central_grows_mb"] + 20
+    return large
+
+
 STEPS = [
     Step(
         "oracles",
@@ -128,12 +142,31 @@ STEPS = [
     Step(
         "across-hospitals",
         "a plan over the real protocol is the pooled fit; kills, dropouts, strict sites; no small cell on the wire",
-        tests=("tests/contract/central/test_analysing.py", "tests/contract/central/test_analysis_client.py"),
+        tests=(
+            "tests/contract/central/test_analysing.py",
+            "tests/contract/central/test_analysis_client.py",
+            "tests/contract/central/test_analysis_pages.py",
+        ),
     ),
     Step(
         "site",
         "a round at a node: its own rows and gate, the ledger over two plans, coefficients that single out",
-        tests=("tests/unit/node/analysing/test_job.py",),
+        tests=("tests/unit/node/analysing/test_job.py", "tests/unit/node/analysing/test_kills.py"),
     ),
+    Step(
+        "figures",
+        "figures, their pixels and Parquet tables, read by others; the pages of points and of clinical outcomes",
+        tests=(
+            "tests/unit/web/test_charts.py",
+            "tests/unit/node/analysing/test_pages.py",
+            "tests/unit/node/analysing/test_clinical.py",
+        ),
+    ),
+    Step(
+        "examples",
+        "notebook, workflows and plans of the examples run as they stand",
+        tests=("tests/unit/node/analysing/test_examples.py",),
+    ),
+    Step("network-of-38", "38 nodes over the protocol, a million rows, 60 seconds", action=network_of_38),
     Step("million-rows", "38 sites, a million rows, 20 covariates in 60 seconds", action=million_rows),
 ]

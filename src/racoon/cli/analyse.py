@@ -23,7 +23,7 @@ def analyse(
     Parameters
     ----------
     plan
-        Analysis plan, TOML or JSON.
+        Analysis plan: YAML, TOML or JSON.
     table
         CSV with one row per subject and a header.
     site_column

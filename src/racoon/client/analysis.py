@@ -220,11 +220,21 @@ class Table:
         central.revise_study(study_id, definition, found["version"])
         return plan
 
-    def run(self, name: str, **options: Any) -> AnalysisRun:
-        """Run the plan, if the study's sites have approved exactly this one."""
+    def run(self, name: str, *, mode: str = "federated", **options: Any) -> AnalysisRun:
+        """Run the plan, if the study's sites have approved exactly this one.
+
+        Parameters
+        ----------
+        name
+            Of the plan.
+        mode
+            ``federated``, ``pool``, or ``sites`` for each site alone with a meta-analysis.
+        options
+            As in :meth:`plan`.
+        """
         plan = self.plan(name, **options)
         central = self.study.central
-        return AnalysisRun(central, central.start_analysis(self.study.study_id, plan.hash))
+        return AnalysisRun(central, central.start_analysis(self.study.study_id, plan.hash, mode))
 
     def _column(self, name: str) -> Mapping[str, Any]:
         for column in self.columns:

@@ -56,9 +56,10 @@ class CentralClient(Connection):
             self.put(f"/api/studies/{study_id}/definition", {"definition": definition, "version": version})
         )
 
-    def start_analysis(self, study_id: str, plan: str = "") -> str:
-        """Start an approved analysis plan, by hash or name; returns the run's id."""
-        return str(self.post(f"/api/studies/{study_id}/analyses", {"plan": plan})["run_id"])
+    def start_analysis(self, study_id: str, plan: str = "", mode: str = "federated") -> str:
+        """Start an approved analysis plan, by hash or name, in one of its ways; returns the run's id."""
+        body = {"plan": plan, "mode": mode}
+        return str(self.post(f"/api/studies/{study_id}/analyses", body)["run_id"])
 
     def analysis(self, run_id: str) -> dict[str, Any]:
         """Get an analysis: plan, state and, at the end, its result with everything it came from."""

@@ -23,7 +23,7 @@ class StudyServer(Protocol):
     def revise_study(self, study_id: str, definition: dict[str, Any], version: int) -> dict[str, Any]:
         """Replace the definition of a study."""
 
-    def start_analysis(self, study_id: str, plan: str = "") -> str:
+    def start_analysis(self, study_id: str, plan: str = "", mode: str = "federated") -> str:
         """Start an approved plan."""
 
     def analysis(self, run_id: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_the_examples_of_the_guide_run(
     monkeypatch.chdir(tmp_path)
     central = Person(network)
     study_id = central.create_study(definition({}))["study_id"]
-    propose, run = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    propose, run = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)[:2]
     names: dict[str, Any] = {"central": central, "study_id": study_id}
     exec(compile(propose, PAGE.name, "exec"), names)
     plan = names["plan"]

@@ -1,4 +1,4 @@
-"""Plans and tables as people write them: TOML or JSON, and CSV with one row per subject."""
+"""Plans and tables as people write them: YAML, TOML or JSON, and CSV with one row per subject."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
+
+import yaml
 
 from racoon.domain.analysis import AnalysisPlan, PlanDefect, parse_plan
 from racoon.errors import Defect
@@ -25,7 +27,7 @@ def read_plan(path: Path) -> AnalysisPlan:
     Parameters
     ----------
     path
-        ``.toml`` or ``.json``.
+        ``.yaml``, ``.toml`` or ``.json``.
 
     Raises
     ------
@@ -34,12 +36,18 @@ def read_plan(path: Path) -> AnalysisPlan:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise PlanDefect(f"{path.name} can't be read as TOML or JSON: {error}.") from error
+        document = _read_as(path.suffix, text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise PlanDefect(f"{path.name} can't be read as YAML, TOML or JSON: {error}.") from error
     if not isinstance(document, Mapping):
         raise PlanDefect(f"{path.name} must be a mapping of keys to values.")
     return parse_plan(document)
+
+
+def _read_as(suffix: str, text: str) -> object:
+    if suffix == ".toml":
+        return tomllib.loads(text)
+    return yaml.safe_load(text) if suffix in {".yaml", ".yml"} else json.loads(text)
 
 
 def read_sites(path: Path, site_column: str) -> dict[str, dict[str, list[str]]]:

@@ -61,6 +61,7 @@ FILLED: dict[str, str] = {
     "deletion_id": "none",
     "quarantine_id": "none",
     "token": "none",
+    "plan": "none",
 }
 """What stands for each parameter of a path; a new one makes the test fail until it is said here."""
 
@@ -232,6 +233,7 @@ COHORTS: dict[str, Probe | str] = {
     ),
     "facts_of_series": lambda node: _with(node, lambda c: cohorts.facts_of_series(c, [uid(1, 1)])),
     "days_of_series": lambda node: _with(node, lambda c: cohorts.days_of_series(c, [uid(1, 1)])),
+    "clinical_facts": "of subjects that the analysing room has asked consent for",
     "record": "writes",
     "record_clinical": "writes",
     "forget": "writes",
