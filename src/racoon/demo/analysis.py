@@ -8,6 +8,8 @@ from typing import Any
 from racoon.demo.country import Country
 from racoon.demo.hospitals import HOLDOUT, POOL
 from racoon.demo.labels import LABELS
+from racoon.domain.analysis import AnalysisPlan, parse_plan
+from racoon.domain.analysis.columns import columns_of
 from racoon.domain.coding import Code
 from racoon.domain.cohort import CohortDefinition, ImagingCriterion
 from racoon.domain.plan import Bins, Measurement, MeasuringPlan, TrainingPlan
@@ -65,6 +67,7 @@ def study_definition(country: Country, *, with_training: bool) -> dict[str, Any]
         JSON form of :class:`StudyDefinition`.
     """
     codes = {site.code for site in country.sites}
+    measuring = _measuring(country)
     return StudyDefinition(
         title=f"Demonstration: {country.title}",
         lay_summary=(
@@ -80,11 +83,37 @@ def study_definition(country: Country, *, with_training: bool) -> dict[str, Any]
             "data_statement": country.statement,
             "licence": country.licence,
         },
-        measuring=_measuring(country),
+        measuring=measuring,
+        analyses=(_plan(measuring),),
         training=_training(country) if with_training else None,
         evaluation_sites=(HOLDOUT,) if HOLDOUT in codes and with_training else (),
         pool_site=POOL if POOL in codes and with_training else None,
     ).to_dict()
+
+
+SHOWN = 4
+"""Measured variables of the demo's plan: a page one reads at a glance, and one round of sums."""
+
+
+def _plan(measuring: MeasuringPlan) -> AnalysisPlan:
+    """Write the study's analysis: Table 1, and a model that small hospitals rightly refuse."""
+    age, sex, *measured = columns_of(measuring)
+    volumes = [column for column in measured if "volume" in column["name"]][:SHOWN] or measured[:SHOWN]
+    names = [str(column["name"]) for column in volumes]
+    return parse_plan(
+        {
+            "name": "Organs of the cohort",
+            "variables": [age, sex, *volumes],
+            "estimators": [
+                {"estimator": "description", "title": "Table 1", "variables": ["age", "sex", *names]},
+                {
+                    "estimator": "model", "title": f"{names[0]} by age and sex", "outcome": names[0],
+                    "terms": ["age", "sex"], "family": "gaussian",
+                },
+            ],
+            "minimum_sites": 2,
+        }
+    )  # fmt: skip
 
 
 def _cohort(country: Country) -> CohortDefinition:

@@ -186,6 +186,7 @@ class _Network:
         self._walk.run(study_id, "freeze")
         self._walk.release(study_id, sites)
         self._walk.run(study_id, "measure")
+        self._walk.run(study_id, "analysis")
         if definition.get("training"):
             self._walk.run(study_id, "training", timeout_s=1800)
         self._walk.finish(study_id, "all datasets frozen")

@@ -170,7 +170,7 @@ class Walk:
             runs = self.central(login).get(f"/api/studies/{study_id}/runs")
         run_id = next((str(run["run_id"]) for run in runs if run["kind"] == kind), None)
         if run_id is None:
-            run_id = str(self._call(lambda: self.central(login).start_run(study_id, kind))["run_id"])
+            run_id = self._call(lambda: self._start(study_id, kind, login))
         last: list[str] = []
 
         def ended() -> dict[str, Any] | None:
@@ -183,6 +183,11 @@ class Walk:
 
         finished: dict[str, Any] = wait_for(ended, f"the run '{kind}' ends", timeout_s)
         return finished
+
+    def _start(self, study_id: str, kind: str, login: str) -> str:
+        if kind == "analysis":
+            return self.central(login).start_analysis(study_id)
+        return str(self.central(login).start_run(study_id, kind)["run_id"])
 
     def _tracks(self, study_id: str, sites: list[str]) -> set[str]:
         study = self.central("office").study(study_id)
