@@ -70,7 +70,9 @@ def bundle_files(result: Mapping[str, Any]) -> dict[str, bytes]:
 def plan_yaml(plan: Mapping[str, Any]) -> str:
     """Write a plan as people read it: YAML without what has its default."""
     short = {
-        key: [{name: own for name, own in item.items() if own not in (None, "", [], {})} for item in value]
+        key: [
+            {name: own for name, own in item.items() if own not in (None, "", [], (), {})} for item in value
+        ]
         if key in {"variables", "estimators"}
         else value
         for key, value in plan.items()

@@ -65,7 +65,11 @@ def sentence(text: str, language: str) -> str:
     translate, words = translations(language).gettext, words_of(language)
     for pattern, known in (*_PATTERNS, *ESTIMATOR_PATTERNS):
         if found := pattern.fullmatch(text):
-            values = {name: words(part) or part for name, part in found.groupdict().items()}
+            # Names of variables are the plan's own; only reasons are sentences of the catalogue.
+            values = {
+                name: (words(part) or part) if name == "reason" else part
+                for name, part in found.groupdict().items()
+            }
             if language == "de":
                 values = {name: _german(part) for name, part in values.items()}
             return translate(known) % values
