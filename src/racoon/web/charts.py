@@ -6,7 +6,7 @@ Numbers come from released sums only: a violin is drawn from a site's released h
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
@@ -125,7 +125,7 @@ def violin_figure(title: str, violins: Sequence[Violin], unit: str) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def plot_figure(title: str, plot: Mapping[str, Any], words: Mapping[str, str] | None = None) -> str:
+def plot_figure(title: str, plot: Mapping[str, Any], say: Callable[[str], str] = str) -> str:
     """Draw a plot of a result table.
 
     Parameters
@@ -135,8 +135,8 @@ def plot_figure(title: str, plot: Mapping[str, Any], words: Mapping[str, str] | 
     plot
         ``kind``, ``x``, ``y`` (what the axes show) and ``series``: ``name``, ``x``, ``y``, ``low``, ``high``,
         ``is_line``.
-    words
-        What the axes are called in the reader's language; their own names where it knows none.
+    say
+        Translates the words on the axes.
 
     Returns
     -------
@@ -146,7 +146,6 @@ def plot_figure(title: str, plot: Mapping[str, Any], words: Mapping[str, str] | 
     series = [item for item in plot["series"] if _finite(item["x"]) and _finite(item["y"])]
     if not series:
         return ""
-    said = words or {}
     if plot["kind"] == "network":
         return _network(title, series)
     xs = [float(value) for item in series for value in item["x"]]
@@ -161,11 +160,11 @@ def plot_figure(title: str, plot: Mapping[str, Any], words: Mapping[str, str] | 
     across = _Axis(0, 1, LEFT, WIDTH - RIGHT) if is_share else _Axis(min(xs), max(xs), LEFT, WIDTH - RIGHT)
     up = _Axis(0, 1, HEIGHT, TOP) if is_share else _Axis(min(ys), max(ys), HEIGHT, TOP)
     total = HEIGHT + 60 + 20 * len(series)
-    parts = [_open(title, total), *_ticks_below(across, TOP, HEIGHT, said.get(plot["x"], plot["x"]))]
+    parts = [_open(title, total), *_ticks_below(across, TOP, HEIGHT, say(plot["x"]))]
     for tick in up.ticks:
         parts.append(_line(LEFT, up(tick), WIDTH - RIGHT, up(tick), _GRID))
         parts.append(_text(LEFT - 8, up(tick) + 4, _number(tick), "end"))
-    parts.append(_text(LEFT, TOP - 4, said.get(plot["y"], plot["y"]), "start"))
+    parts.append(_text(LEFT, TOP - 4, say(plot["y"]), "start"))
     if is_share:
         parts.append(_dashed(across(0), up(0), across(1), up(1)))
     for number, item in enumerate(series):
@@ -181,7 +180,7 @@ def plot_figure(title: str, plot: Mapping[str, Any], words: Mapping[str, str] | 
                 parts.append(_line(x, up(float(low)), x, up(float(high)), colour, 1))
         row = HEIGHT + 60 + 20 * number
         parts.append(f'<rect x="{LEFT}" y="{row - 10}" width="12" height="12" fill="{colour}"/>')
-        parts.append(_text(LEFT + 18, row, said.get(item["name"], item["name"]), "start"))
+        parts.append(_text(LEFT + 18, row, say(item["name"]), "start"))
     return "".join([*parts, "</svg>"])
 
 

@@ -40,7 +40,7 @@ def test_a_violin_shows_each_site_and_no_withheld_cell() -> None:
 
 
 def test_a_plot_has_its_axes_and_the_diagonal_of_chance() -> None:
-    drawing = plot_figure("ROC", ROC, {"sensitivity": "Sensitivität"})
+    drawing = plot_figure("ROC", ROC, lambda text: text.replace("sensitivity", "Sensitivität"))
     assert "Sensitivität" in drawing
     assert 'stroke-dasharray="5"' in drawing
     assert plot_figure("ROC", {**ROC, "series": []}) == ""
@@ -62,6 +62,10 @@ def test_pixels_show_what_the_vectors_say() -> None:
     assert blue > 3000
     assert (image == 255).all(axis=2).mean() > 0.8
     assert svg_to_png(violin_figure("Age", VIOLINS, "a"))
+    text = '<text x="30" y="30" text-anchor="middle" transform="rotate(-90 30 30)">IIIIIIIIII</text>'
+    turned = f'<svg viewBox="0 0 60 60">{text}</svg>'
+    upright = np.asarray(Image.open(io.BytesIO(svg_to_png(turned))).convert("L")) < 128
+    assert np.ptp(np.nonzero(upright)[0]) > np.ptp(np.nonzero(upright)[1])
     with pytest.raises(ValueError, match="don't use the element"):
         svg_to_png('<svg viewBox="0 0 1 1"><script/></svg>')
 

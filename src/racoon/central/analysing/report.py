@@ -169,10 +169,7 @@ def figures(
         found.append((f"histogram-{place}", histogram(name, shape["histogram"], unit_text(shape["unit"]))))
     found += _violins(table, title)
     for place, plot in enumerate(table.get("plots", ()), start=1):
-        axes = {
-            text: say(text) for text in (plot["x"], plot["y"], *(item["name"] for item in plot["series"]))
-        }
-        found.append((f"{plot['kind']}-{place}", plot_figure(f"{title}: {say(plot['kind'])}", plot, axes)))
+        found.append((f"{plot['kind']}-{place}", plot_figure(f"{title}: {say(plot['kind'])}", plot, say)))
     found += _forests(table, title, say)
     return [(name, drawing) for name, drawing in found if drawing]
 

@@ -74,7 +74,7 @@ def test_the_steps_of_both_workflows_run(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_every_plan_is_a_plan() -> None:
     plans = [read_plan(path) for path in sorted(EXAMPLES.glob("*")) if path.suffix in {".toml", ".yaml"}]
-    assert len(plans) == 2
+    assert len(plans) >= 2
     assert {item.source for plan in plans for item in plan.variables} >= {
         "clinical died_within 30",
         "clinical days_observed",
