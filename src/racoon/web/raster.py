@@ -87,6 +87,9 @@ class _Pen:
             self.canvas.ellipse(box, fill=_colour(own, "fill", "currentColor"))
         elif kind == "path":
             self._path(own)
+        elif kind == "polyline":
+            numbers = [float(part) for part in re.split(r"[\s,]+", own["points"].strip())]
+            self._stroke([_at(x, y) for x, y in zip(numbers[::2], numbers[1::2], strict=True)], own)
         elif kind == "text":
             self._text(own, "".join(element.itertext()))
         elif kind not in {"title", "defs"}:
@@ -155,7 +158,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _at(x: str, y: str) -> Point:
+def _at(x: str | float, y: str | float) -> Point:
     return (float(x) + MARGIN) * _FACTOR, (float(y) + MARGIN) * _FACTOR
 
 

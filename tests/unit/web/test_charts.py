@@ -66,6 +66,11 @@ def test_pixels_show_what_the_vectors_say() -> None:
     turned = f'<svg viewBox="0 0 60 60">{text}</svg>'
     upright = np.asarray(Image.open(io.BytesIO(svg_to_png(turned))).convert("L")) < 128
     assert np.ptp(np.nonzero(upright)[0]) > np.ptp(np.nonzero(upright)[1])
+    line = '<polyline points="0,0 20,0 20,20" fill="none" stroke="#000000" stroke-dasharray="4 4"/>'
+    drawn = np.asarray(
+        Image.open(io.BytesIO(svg_to_png(f'<svg viewBox="0 0 20 20">{line}</svg>'))).convert("L")
+    )
+    assert 20 < (drawn < 128).sum() < 120
     with pytest.raises(ValueError, match="don't use the element"):
         svg_to_png('<svg viewBox="0 0 1 1"><script/></svg>')
 
