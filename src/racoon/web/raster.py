@@ -149,7 +149,8 @@ class _Pen:
         left, top, right, bottom = self.canvas.textbbox((0, 0), plain, font=font, anchor=anchor)
         mask = Image.new("L", (round(right - left) + 2, round(bottom - top) + 2), 0)
         ImageDraw.Draw(mask).text((-left, -top), plain, fill=255, font=font, anchor=anchor)
-        self.canvas.bitmap((x + top, y - right), mask.transpose(Image.Transpose.ROTATE_90), fill=colour)
+        place = (round(x + top), round(y - right))
+        self.canvas.bitmap(place, mask.transpose(Image.Transpose.ROTATE_90), fill=colour)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from racoon.standards.parquet import write_parquet
-from racoon.web.charts import Violin, plot_figure, violin_figure
+from racoon.web.charts import Violin, violin_figure
 from racoon.web.figures import Steps, survival_figure
 from racoon.web.points import Point, points_figure
 from racoon.web.raster import svg_to_png
@@ -21,10 +21,6 @@ VIOLINS = [
     Violin("BRAVO", 0, 20, [None, 30]),
     Violin("EMPTY", 0, 1, [0]),
 ]
-ROC = {
-    "kind": "roc", "x": "1 − specificity", "y": "sensitivity",
-    "series": [{"name": "score", "x": [0, 0.2, 1], "y": [0, 0.7, 1], "low": [], "high": [], "is_line": True}],
-}  # fmt: skip
 
 
 def test_a_violin_shows_each_site_and_no_withheld_cell() -> None:
@@ -37,19 +33,6 @@ def test_a_violin_shows_each_site_and_no_withheld_cell() -> None:
     assert VIOLINS[0].median == pytest.approx(20 + 10 * (32.5 - 5) / 40)
     assert VIOLINS[1].median is None
     assert violin_figure("Age", [VIOLINS[2]], "a") == ""
-
-
-def test_a_plot_has_its_axes_and_the_diagonal_of_chance() -> None:
-    drawing = plot_figure("ROC", ROC, lambda text: text.replace("sensitivity", "Sensitivität"))
-    assert "Sensitivität" in drawing
-    assert 'stroke-dasharray="5"' in drawing
-    assert plot_figure("ROC", {**ROC, "series": []}) == ""
-    network = {"kind": "network", "x": "", "y": "", "series": [
-        {"name": "a", "x": [0.0], "y": [1.0], "low": [], "high": [], "is_line": False},
-        {"name": "b", "x": [1.0], "y": [0.0], "low": [], "high": [], "is_line": False},
-        {"name": "a – b", "x": [0.0, 1.0], "y": [1.0, 0.0], "low": [0.5], "high": [], "is_line": True},
-    ]}  # fmt: skip
-    assert plot_figure("Comorbidome", network).count("<circle") == 2
 
 
 def test_pixels_show_what_the_vectors_say() -> None:

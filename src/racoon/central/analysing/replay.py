@@ -112,7 +112,7 @@ def result_document(
         "software": f"racoon {__version__}",
         "code_hash": code_hash(),
         "mode": row["mode"],
-        "seeds": {item["title"]: item["seed"] for item in row["plan"]["estimators"] if "seed" in item},
+        "seeds": _seeds(row["plan"]),
         "subjects": dict(sorted((row["subjects"] or {}).items())),
         "datasets": dict(sorted(row["datasets"].items())),
         "policies": {entry["site"]: entry["policy_versions"] for entry in sites},
@@ -129,6 +129,15 @@ def result_document(
         "held_back": _held_back(rounds),
         "rounds": len(rounds),
         "bytes": sum(_size(job) for run in rounds for job in run["jobs"]),
+    }
+
+
+def _seeds(plan: Mapping[str, Any]) -> dict[str, int]:
+    """Return the seed of each estimator that draws at random; plans leave the usual one out."""
+    return {
+        item["title"]: int(item.get("seed", 1))
+        for item in plan["estimators"]
+        if item.get("imputations") or "seed" in item
     }
 
 

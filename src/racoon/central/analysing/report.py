@@ -10,8 +10,9 @@ from typing import Any
 from racoon.central.analysing.sentences import ESTIMATOR_PATTERNS
 from racoon.central.results.plots import forest, histogram
 from racoon.central.words import number_text
-from racoon.web.charts import Violin, plot_figure, violin_figure
+from racoon.web.charts import Violin, violin_figure
 from racoon.web.figures import Ratio, Steps, ratio_figure, survival_figure
+from racoon.web.plots import plot_figure
 from racoon.web.translation import translations
 from racoon.web.words import unit_text, words_of
 

@@ -11,8 +11,8 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from racoon.domain.analysis import parse_expression, parse_plan
+from racoon.domain.analysis.checks import PlanDefect
 from racoon.domain.analysis.estimators import ESTIMATORS
-from racoon.domain.analysis.plan import PlanDefect
 from racoon.domain.analysis.sources import source_kind
 from racoon.errors import Defect
 
