@@ -8,7 +8,6 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from PIL import Image
-from pyarrow import parquet
 
 from racoon.standards.parquet import write_parquet
 from racoon.web.charts import Violin, violin_figure
@@ -69,6 +68,7 @@ def test_points_are_links_with_names() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 7, 300])
 def test_parquet_is_read_by_others_as_it_was_written(rows: int) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet", reason="the reader of others is the extra 'parquet'")
     columns = {
         "whole": [None if place % 3 == 0 else place - 2**40 for place in range(rows)],
         "number": [None if place % 4 == 1 else place / 7 for place in range(rows)],
