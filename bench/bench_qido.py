@@ -32,7 +32,8 @@ import zstandard
 from bench import orthanc_qido
 from racoon.domain.identity import Role
 from racoon.node.archive import _store
-from racoon.node.archive._search import Level, Scope, search
+from racoon.node.archive._documents import Level
+from racoon.node.archive._search import Scope, search
 from racoon.node.archive.access import ImageAccess
 from racoon.node.archive.http import router
 from racoon.node.archive.objects import LocalFolder

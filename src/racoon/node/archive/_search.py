@@ -1,4 +1,4 @@
-"""Compiles QIDO-RS queries to SQL and rows to DICOM JSON (PS3.18 section 10.6).
+"""Compiles QIDO-RS queries to SQL (PS3.18 section 10.6).
 
 Attributes that can be matched are columns; the others of a series come from its metadata blob when a client
 asks for them.  A page never has more than :data:`MAXIMUM_RESULTS` results, whatever the client asks for.
@@ -7,19 +7,17 @@ asks for them.  A page never has more than :data:`MAXIMUM_RESULTS` results, what
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from pydicom.datadict import dictionary_VR
 from sqlalchemy.dialects import postgresql
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _store
-from racoon.standards.dicomweb.dicom_json import JsonDataset, element, tag_key
+from racoon.node.archive._documents import Level, add_from_blobs, document_of, layout_of
+from racoon.standards.dicomweb.dicom_json import JsonDataset
 from racoon.standards.dicomweb.query import (
     BadQuery,
     Match,
@@ -33,17 +31,7 @@ from racoon.standards.dicomweb.query import (
 MAXIMUM_RESULTS = 1000
 DEFAULT_RESULTS = 200
 
-SEGMENT_SEPARATOR = "\\"
-
 _STUDY, _SERIES, _INSTANCE = _store.imaging_studies.c, _store.series.c, _store.instances.c
-
-
-class Level(StrEnum):
-    """What a query returns."""
-
-    STUDY = "study"
-    SERIES = "series"
-    INSTANCE = "instance"
 
 
 _COLUMNS: Mapping[Level, Mapping[str, sa.Column[Any]]] = {
@@ -177,10 +165,10 @@ def search(
     more = _count_more(connection, level, statement, query.offset + limit) if len(rows) > limit else 0
     asked = functools.cache(is_readable)
     found = [row for row in rows[:limit] if asked(Pseudonym(row.scope_pseudonym))]
-    layout = _layout(returned)
-    documents = [_document(row, level, layout, base_url) for row in found]
+    parts = layout_of(returned)
+    documents = [document_of(row, level, parts, base_url) for row in found]
     if query.include_all or query.include - frozenset(returned):
-        _add_from_blobs(connection, found, documents, level, query)
+        add_from_blobs(connection, found, documents, level, query)
     return Page(documents, more)
 
 
@@ -230,8 +218,6 @@ def _returned_columns(level: Level, scope: Scope, query: Query) -> dict[str, sa.
                 wanted[keyword] = column
     return wanted
 
-
-_LEFT_OUT = object()
 
 _BLANKED = frozenset(
     {
@@ -318,110 +304,3 @@ def _compare(column: sa.ColumnElement[Any], match: Match, dialect: str) -> sa.Co
 def _is_integer(text: str) -> bool:
     digits = text.removeprefix("-").removeprefix("+")
     return digits.isascii() and digits.isdigit() and len(digits) <= 12
-
-
-@functools.cache
-def _key_and_vr(keyword: str) -> tuple[str, str]:
-    """Look an attribute up once: the data dictionary would cost more than the whole statement."""
-    return tag_key(keyword), dictionary_VR(keyword)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """What each result of a page is made of, worked out once for the page.
-
-    Parameters
-    ----------
-    elements
-        Key, value representation and place of each element in key order; places behind the row's columns are those
-        of the modalities, the address and the availability.
-    columns
-        Columns of the row that are attributes.
-    frames
-        Place of NumberOfFrames, -1 without it: a single frame is not mentioned.
-    """
-
-    elements: tuple[tuple[str, str, int], ...]
-    columns: int
-    frames: int
-
-
-def _layout(returned: Iterable[str]) -> _Layout:
-    keywords = list(returned)
-    extra = ["ModalitiesInStudy"] if "StudyInstanceUID" in keywords else [""]
-    named = [*keywords, *extra, "RetrieveURL", "InstanceAvailability"]
-    elements = sorted((*_key_and_vr(keyword), place) for place, keyword in enumerate(named) if keyword)
-    frames = keywords.index("NumberOfFrames") if "NumberOfFrames" in keywords else -1
-    return _Layout(tuple(elements), len(keywords), frames)
-
-
-def _document(row: sa.Row[Any], level: Level, layout: _Layout, base_url: str) -> JsonDataset:
-    address = f"{base_url}/studies/{row.scope_study_uid}"
-    if level is not Level.STUDY:
-        address += f"/series/{row.scope_series_uid}"
-    if level is Level.INSTANCE:
-        address += f"/instances/{row.scope_instance_uid}"
-    values = [*row[: layout.columns], row.scope_modalities, address, "ONLINE"]
-    if layout.frames >= 0 and values[layout.frames] == 1:
-        values[layout.frames] = _LEFT_OUT
-    document: JsonDataset = {}
-    for key, vr, place in layout.elements:
-        value = values[place]
-        if value is _LEFT_OUT:
-            continue
-        if value is None or value == "":
-            document[key] = {"vr": vr}
-        elif place == layout.columns:
-            document[key] = element(vr, *value.split(SEGMENT_SEPARATOR))
-        elif vr == "PN":
-            document[key] = element(vr, value)
-        else:
-            document[key] = {"vr": vr, "Value": [value]}
-    return document
-
-
-def _add_from_blobs(
-    connection: sa.Connection,
-    rows: list[sa.Row[Any]],
-    documents: list[JsonDataset],
-    level: Level,
-    query: Query,
-) -> None:
-    """Add attributes that are no columns from the stored metadata: of the instance, or of the first one of a
-    series or imaging study.
-    """
-    wanted = {tag_key(keyword) for keyword in query.include}
-    if level is Level.STUDY:
-        _add_to_studies(connection, rows, documents, wanted)
-        return
-    stored: dict[int, dict[str, JsonDataset]] = {}
-    for row, document in zip(rows, documents, strict=True):
-        if row.scope_series_id not in stored:
-            lines = _store.load_metadata_lines(connection, row.scope_series_uid)
-            entries = (json.loads(line) for line in lines)
-            stored = {row.scope_series_id: {entry["uid"]: entry["metadata"] for entry in entries}}
-        instances = stored[row.scope_series_id]
-        uid = row.scope_instance_uid if level is Level.INSTANCE else next(iter(instances), "")
-        for key, value in instances.get(uid, {}).items():
-            if (query.include_all and level is Level.INSTANCE) or key in wanted:
-                document.setdefault(key, value)
-
-
-def _add_to_studies(
-    connection: sa.Connection, rows: list[sa.Row[Any]], documents: list[JsonDataset], wanted: set[str]
-) -> None:
-    table = _store.series.c
-    for row, document in zip(rows, documents, strict=True):
-        if wanted <= document.keys():
-            continue
-        query = (
-            sa.select(table.series_uid)
-            .where(table.imaging_study_uid == row.scope_study_uid)
-            .order_by(table.id)
-            .limit(1)
-        )
-        first = connection.execute(query).scalar()
-        line = next(_store.load_metadata_lines(connection, first), None) if first else None
-        for key, value in json.loads(line)["metadata"].items() if line else ():
-            if key in wanted:
-                document.setdefault(key, value)

@@ -26,6 +26,7 @@ from racoon.node.archive import (
     _pictures,
     _retrieve,
 )
+from racoon.node.archive._documents import Level
 from racoon.node.archive._ranges import partial_content
 from racoon.node.archive._requests import (
     ROOT,
@@ -40,7 +41,7 @@ from racoon.node.archive._requests import (
     require_json,
     rows_of,
 )
-from racoon.node.archive._search import COUNTED_RESULTS, Level, Scope, search
+from racoon.node.archive._search import COUNTED_RESULTS, Scope, search
 from racoon.node.archive.model import InstanceRow
 from racoon.platform.auth import User
 from racoon.platform.http.direct import PiecesResponse

@@ -328,6 +328,7 @@ def test_nothing_builds_an_archive_without_consent() -> None:
 INDEX_READERS = {
     "_browse.py": "lists for Archive.browse, which asks",
     "_deletion_routes.py": "routes, listed above",
+    "_documents.py": "writes rows of _search, which asks for every row",
     "_ingest.py": "writes",
     "_rebuild.py": "compares objects and index",
     "_removal.py": "removes",

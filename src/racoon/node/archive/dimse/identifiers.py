@@ -13,7 +13,7 @@ from pydicom.datadict import dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from racoon.node.archive._search import Level
+from racoon.node.archive._documents import Level
 from racoon.standards.dicomweb.dicom_json import JsonDataset
 from racoon.standards.dicomweb.query import BadQuery, Query, parse_query
 
