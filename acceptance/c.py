@@ -23,6 +23,12 @@ STEPS = [
         tests=("tests/unit/node/reading", "tests/unit/science/geometry/test_drawn.py"),
     ),
     Step(
+        "drawing",
+        "a drawn SEG read by highdicom voxel for voxel, oblique and anisotropic too; locks, revisions, pre-labels; "
+        "growing, filling, margins against shapes known by hand",
+        tests=("tests/unit/node/reading/test_drawings.py", "tests/unit/science/segmentation/test_editing.py"),
+    ),
+    Step(
         "templates",
         "conditions, sums, limits and repeats of a Questionnaire; what the subset lacks is refused",
         tests=("tests/unit/domain/questionnaire",),

@@ -19,6 +19,7 @@ from racoon.node.intake import forgetting
 from racoon.node.jobs.service import ended_jobs
 from racoon.node.measuring import service as measuring
 from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.node.reading.drawing import service as drawings
 from racoon.node.reading.findings import service as findings
 from racoon.node.reading.reports import service as reports
 
@@ -85,6 +86,7 @@ def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.Subjects
         rows = {
             "cohorts": cohorts.forget_subject(connection, pseudonym),
             "measuring": measuring.forget_subject(connection, pseudonym, series_uids),
+            "drawings": drawings.forget_subject(connection, pseudonym),
             "findings": findings.forget_subject(connection, pseudonym),
             "reports": reports.forget_subject(connection, pseudonym),
             "clinical": clinical.forget_subject(connection, pseudonym),

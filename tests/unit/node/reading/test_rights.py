@@ -59,6 +59,7 @@ ROUTES = {
     "/reading/series/{series}",
     "/api/reading/series/{series}",
     "/reading/series/{series}/overlays/{index}",
+    "/api/reading/series/{series}/drawing",
     "/api/reading/imaging-studies/{study}/findings",
     "/api/reading/imaging-studies/{study}/report",
     "/api/reading/imaging-studies/{study}/report/questionnaire-response",
@@ -103,3 +104,26 @@ def test_a_report_is_not_written_on_what_was_not_granted(app: FastAPI, way: str,
     place = f"/api/reading/imaging-studies/{uid(2)}/report{way}?based_on=0"
     answer = rita.request(method, place, json=[] if not way else None)
     assert answer.status_code == 404
+
+
+DRAWING_WAYS: list[tuple[str, str, Any]] = [
+    ("", "patch", []),
+    ("/segments", "post", None),
+    ("/segments/1", "put", None),
+    ("/segments/1", "delete", None),
+    ("/adopt", "post", None),
+    ("/work", "post", {"operation": "clear", "segment": 1}),
+    ("/finish", "post", None),
+]
+
+
+def test_nothing_is_drawn_on_what_was_not_granted(app: FastAPI) -> None:
+    rita: TestClient = signed_in(app, "rita")
+    query = "based_on=0&label=SCT:27925004&locked=true&segmentation=1.2"
+    for way, method, body in DRAWING_WAYS:
+        own, other = (
+            rita.request(method, f"/api/reading/series/{uid(study, 1)}/drawing{way}?{query}", json=body)
+            for study in (1, 2)
+        )
+        assert other.json().get("code") == "archive.not_found", way
+        assert own.json().get("detail") != other.json()["detail"], way

@@ -7,8 +7,10 @@ from typing import Annotated
 from fastapi import Path, Request
 
 from racoon.node.archive.access import ImageAccess
+from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.node.reading.drawing.service import Drawings, superseded
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.reports.service import Reports
 from racoon.node.reading.service import Reading
@@ -23,7 +25,7 @@ def reading_of(request: Request) -> Reading:
     archive: Archive = state.archive
     found: Reading | None = getattr(state, "reading", None)
     if found is None:
-        found = state.reading = Reading(archive)
+        found = state.reading = Reading(archive, lambda series: superseded(state.database, series))
     return found
 
 
@@ -31,6 +33,13 @@ def findings_of(request: Request) -> Findings:
     """Return the findings; the application needs ``database``, ``audit`` and ``archive``."""
     state = request.app.state
     return Findings(state.database, state.audit, state.archive)
+
+
+def drawings_of(request: Request) -> Drawings:
+    """Return the drawings; what is finished needs no cleaning, because this node made it of archived images."""
+    state = request.app.state
+    objects = DerivedObjects(state.archive, lambda data: made_here(data, "drawn here"), state.audit)
+    return Drawings(state.database, state.audit, state.archive, reading_of(request), objects)
 
 
 def reports_of(request: Request) -> Reports:

@@ -1,6 +1,7 @@
 // The reading room: puts stage, findings, report and keys together.  Where there is no WebGL the plain viewer opens.
 // @ts-check
 
+import { Drawing } from "./drawing.js";
 import { Findings } from "./findings.js";
 import { bindKeys } from "./keys.js";
 import { Report } from "./report.js";
@@ -40,6 +41,8 @@ const begin = async () => {
   stage.open();
   const findings = new Findings(stage, data, say);
   findings.open();
+  const drawing = new Drawing(stage, data, say);
+  if (data.mayWrite) drawing.open();
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
 
   /** @param {any} series @param {number} start */
@@ -48,6 +51,28 @@ const begin = async () => {
     await stage.show(series, start);
     describe(series);
     say("");
+    if (data.mayWrite) await drawing.load(series);
+  };
+
+  /** Give the left mouse button to a tool, which puts the pen down. @param {string} tool */
+  const use = (tool) => {
+    drawing.use("");
+    findings.use(tool);
+  };
+
+  /** Take a pen, or put it down when it is in the hand already. @param {string} pen */
+  const take = (pen) => {
+    findings.use("WindowLevel");
+    drawing.use(drawing.pen === pen ? "" : pen);
+  };
+  drawing.onPen = (pen) => {
+    if (pen) document.querySelector("#tools button[data-tool='WindowLevel']")?.setAttribute("aria-pressed", "false");
+  };
+  drawing.onFinished = async () => {
+    const series = await ask("GET", `/api/reading/series/${stage.series?.series}`);
+    if (series.series !== stage.series?.series) return;
+    stage.update(series);
+    describe(series);
   };
 
   /** @param {any} series */
@@ -109,6 +134,15 @@ const begin = async () => {
     quiet.className = "quiet mono";
     quiet.textContent = code;
     item.append(label, quiet);
+    if (data.mayWrite && stage.series?.hasOverlays) {
+      const correct = document.createElement("button");
+      correct.type = "button";
+      correct.className = "plain correct";
+      correct.textContent = words["Correct"];
+      correct.setAttribute("aria-label", `${words["Correct"]}: ${name}`);
+      correct.addEventListener("click", () => drawing.adopt(key.split(":")[0]));
+      item.append(correct);
+    }
     return item;
   };
 
@@ -171,17 +205,29 @@ const begin = async () => {
     larger: () => stage.enlarge(1.25),
     smaller: () => stage.enlarge(0.8),
     fit: () => stage.enlarge(0),
-    "tool-window": () => findings.use("WindowLevel"),
-    "tool-pan": () => findings.use("Pan"),
-    "tool-length": () => findings.use("Length"),
-    "tool-bidirectional": () => findings.use("Bidirectional"),
-    "tool-ellipse": () => findings.use("EllipticalROI"),
-    "tool-probe": () => findings.use("Probe"),
+    "tool-window": () => use("WindowLevel"),
+    "tool-pan": () => use("Pan"),
+    "tool-length": () => use("Length"),
+    "tool-bidirectional": () => use("Bidirectional"),
+    "tool-ellipse": () => use("EllipticalROI"),
+    "tool-probe": () => use("Probe"),
     "next-finding": () => findings.next(1),
     "previous-finding": () => findings.next(-1),
     "remove-finding": () => findings.remove(),
-    undo: () => findings.undo(),
-    redo: () => findings.redo(),
+    undo: () => (drawing.pen ? drawing : findings).undo(),
+    redo: () => (drawing.pen ? drawing : findings).redo(),
+    "pen-brush": () => take("brush"),
+    "pen-eraser": () => take("eraser"),
+    "pen-threshold": () => take("threshold"),
+    "pen-scissors": () => take("scissors"),
+    "pen-grow": () => take("grow"),
+    "pen-smaller": () => drawing.resize(0.8),
+    "pen-larger": () => drawing.resize(1.25),
+    "fill-between": () => drawing.work("fill-between"),
+    "copy-on": () => drawing.copy(1),
+    "copy-back": () => drawing.copy(-1),
+    "next-segment": () => drawing.next(),
+    "finish-drawing": () => drawing.finish(),
     masks: () => {
       stage.masks.hidden = !stage.masks.hidden;
       stage.repaint();
@@ -191,7 +237,7 @@ const begin = async () => {
     "previous-series": () => neighbour(-1),
     report: () => report?.focus(),
     image: () => {
-      findings.use("WindowLevel");
+      use("WindowLevel");
       byId("stage").focus();
     },
     normal: () => report?.normal(),
@@ -200,10 +246,13 @@ const begin = async () => {
   });
 
   for (const button of document.querySelectorAll("#tools button[data-tool]")) {
-    button.addEventListener("click", () => findings.use(/** @type {any} */ (button).dataset.tool));
+    button.addEventListener("click", () => use(/** @type {any} */ (button).dataset.tool));
   }
-  byId("undo").addEventListener("click", () => findings.undo());
-  byId("redo").addEventListener("click", () => findings.redo());
+  for (const button of document.querySelectorAll("#tools button[data-pen]")) {
+    button.addEventListener("click", () => take(/** @type {any} */ (button).dataset.pen));
+  }
+  byId("undo").addEventListener("click", () => (drawing.pen ? drawing : findings).undo());
+  byId("redo").addEventListener("click", () => (drawing.pen ? drawing : findings).redo());
   byId("help").addEventListener("click", () => byId("help-dialog").showModal());
   byId("normal")?.addEventListener("click", () => report?.normal());
   byId("sign")?.addEventListener("click", () => report?.sign());

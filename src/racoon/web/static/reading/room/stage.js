@@ -39,15 +39,19 @@ export class Stage {
     this.numbers = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
     this.element = byId("viewport");
     this.overlay = byId("overlay");
-    this.masks = { hidden: false, opacity: 0.4, shown: new Set(), cache: new Map(), turn: 0, picture: null };
+    this.masks = { hidden: false, opacity: 0.4, shown: new Set(), cache: new Map(), turn: 0, picture: null, index: -1, found: {} };
     this.index = 0;
     this.window = /** @type {[number, number] | null} */ (null);
     /** @type {Series | null} */
     this.series = null;
     /** @type {string[]} */
     this.ids = [];
+    this.pixelsPerMm = 1;
     /** @type {(index: number) => void} */
     this.onSlice = () => {};
+    /** Colours and runs that a reader draws on a slice, painted above the stored masks.
+     * @type {(index: number) => [string, number[]][]} */
+    this.drawn = () => [];
   }
 
   /** Start the engine; throws where there is no WebGL. */
@@ -181,8 +185,47 @@ export class Stage {
     return this.viewport.worldToCanvas(point);
   }
 
+  get #plane() {
+    return this.core.metaData.get("imagePlaneModule", this.viewport.getCurrentImageId());
+  }
+
+  /** Row and column, counted from 0 at the centre of the first pixel, of a place on the screen; null beyond the image.
+   * @param {number} x @param {number} y @returns {[number, number] | null} */
+  pixelAt(x, y) {
+    const plane = this.#plane;
+    if (!this.series || !plane?.rowCosines) return null;
+    const box = this.element.getBoundingClientRect();
+    const world = this.viewport.canvasToWorld([x - box.left, y - box.top]);
+    const off = [0, 1, 2].map((axis) => world[axis] - plane.imagePositionPatient[axis]);
+    const along = (/** @type {number[]} */ direction) => off.reduce((sum, value, axis) => sum + value * direction[axis], 0);
+    const row = along(plane.columnCosines) / plane.rowPixelSpacing;
+    const column = along(plane.rowCosines) / plane.columnPixelSpacing;
+    const isInside = row > -0.5 && column > -0.5 && row < this.series.rows - 0.5 && column < this.series.columns - 0.5;
+    return isInside ? [row, column] : null;
+  }
+
+  /** Where a pixel of the shown image lies on the canvas. @param {number} row @param {number} column */
+  canvasAt(row, column) {
+    return this.canvasOf(this.#plane, column, row);
+  }
+
+  /** A function from pixel to value in output units (HU for CT); null while the image is not here.
+   * @param {number} index @returns {((at: number) => number) | null} */
+  valuesOf(index) {
+    const image = this.core.cache.getImage(this.ids[index]);
+    if (!image) return null;
+    const pixels = image.getPixelData();
+    if (image.preScale?.scaled) return (at) => pixels[at];
+    return (at) => pixels[at] * (image.slope ?? 1) + (image.intercept ?? 0);
+  }
+
+  /** Paint this slice again from what is here already. */
+  refresh() {
+    if (this.series && this.masks.index === this.index) this.#paintMasks(this.index, this.masks.found);
+  }
+
   #decorate() {
-    const plane = this.core.metaData.get("imagePlaneModule", this.viewport.getCurrentImageId());
+    const plane = this.#plane;
     const { width, height } = this.element.getBoundingClientRect();
     const ratio = window.devicePixelRatio || 1;
     if (this.overlay.width !== Math.round(width * ratio) || this.overlay.height !== Math.round(height * ratio)) {
@@ -205,7 +248,8 @@ export class Stage {
       context.imageSmoothingEnabled = false;
       context.drawImage(this.masks.picture.canvas, 0, 0);
     }
-    this.#rule(Math.hypot(ax, ay) / plane.columnPixelSpacing);
+    this.pixelsPerMm = Math.hypot(ax, ay) / plane.columnPixelSpacing;
+    this.#rule(this.pixelsPerMm);
   }
 
   /** @param {number} pixelsPerMm */
@@ -221,11 +265,12 @@ export class Stage {
   async #loadMasks(index) {
     const { series, masks } = this;
     const turn = ++masks.turn;
-    if (!series?.hasOverlays || !series.segments.length) {
+    if (!series?.hasOverlays) {
       byId("stage").dataset.masks = `${index}`;
       return;
     }
     let runs = masks.cache.get(index);
+    if (!runs && !series.segments.length) runs = Promise.resolve({});
     if (!runs) {
       runs = ask("GET", `/reading/series/${series.series}/overlays/${index}`);
       runs.catch(() => masks.cache.delete(index));
@@ -238,6 +283,8 @@ export class Stage {
   /** @param {number} index @param {Record<string, number[]>} runs */
   #paintMasks(index, runs) {
     const series = /** @type {Series} */ (this.series);
+    this.masks.index = index;
+    this.masks.found = runs;
     const canvas = new OffscreenCanvas(series.columns, series.rows);
     const pixels = new ImageData(series.columns, series.rows);
     const words = new Uint32Array(pixels.data.buffer);
@@ -247,10 +294,22 @@ export class Stage {
         paint(words, series.columns, series.rows, runs[key], wordOf(colour), alpha);
       }
     }
+    for (const [colour, drawn] of this.drawn(index)) {
+      paint(words, series.columns, series.rows, drawn, wordOf(colour), alpha);
+    }
     /** @type {any} */ (canvas.getContext("2d")).putImageData(pixels, 0, 0);
     this.masks.picture = /** @type {any} */ ({ index, canvas });
     byId("stage").dataset.masks = `${index}`;
     this.#decorate();
+  }
+
+  /** Take over what changed about a series that is shown: its masks. @param {Series} series */
+  update(series) {
+    const known = new Set(this.series?.segments.map(([key]) => key));
+    for (const [key] of series.segments) if (!known.has(key)) this.masks.shown.add(key);
+    this.series = series;
+    this.masks.cache.clear();
+    this.repaint();
   }
 
   /** Paint the masks of this slice again after a change of what is shown. */
