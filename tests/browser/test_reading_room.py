@@ -77,7 +77,17 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Databa
     second = ct_series(
         chest()[:, ::-1], orientation=OBLIQUE, series=2, SeriesDescription="Thorax upside down"
     )
-    archive.store([deidentified(item) for item in [*slices, segmentation(slices, masks, codes), *second]])
+    # An earlier examination with thinner slices that begins 5 mm higher.
+    earlier = ct_series(
+        chest(),
+        study=2,
+        orientation=OBLIQUE,
+        slice_spacing_mm=1.25,
+        origin_mm=np.array([-20.0, -30.0, 100.0]) + 5 * np.cross(OBLIQUE[:3], OBLIQUE[3:]),
+        StudyDate="20230131",
+    )
+    made = segmentation(slices, masks, codes)
+    archive.store([deidentified(item) for item in [*slices, made, *second, *earlier]])
     app = create_app("node", "0", login_path="/login")
     accounts = install_accounts(app, "node", database)
     accounts.create(database, "reader", PASSWORD, [Role.READER])
@@ -179,6 +189,22 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
     page.mouse.move(*points[0])
     page.mouse.down()
     page.mouse.move(*points[1], steps=4)
+    page.mouse.up()
+
+
+def on_stage(page: Page, x: float, y: float) -> tuple[float, float]:
+    """A place of the stage, in parts of its size, on the screen."""
+    box = page.locator("#viewport").bounding_box()
+    assert box is not None
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def outline(page: Page, corners: list[tuple[float, float]]) -> None:
+    """Draw around corners and back to the first with the button held."""
+    page.mouse.move(*on_stage(page, *corners[0]))
+    page.mouse.down()
+    for x, y in [*corners[1:], corners[0]]:
+        page.mouse.move(*on_stage(page, x, y), steps=6)
     page.mouse.up()
 
 
@@ -327,13 +353,26 @@ def test_every_kind_is_drawn_stored_and_shown_again(open_room: OpenRoom) -> None
         ("b", (0.40, 0.45), (0.48, 0.52)),
         ("e", (0.60, 0.55), (0.64, 0.60)),
         ("p", (0.50, 0.70), (0.50, 0.70)),
+        ("u", (0.60, 0.62), (0.63, 0.66)),
+        ("z", (0.61, 0.45), (0.63, 0.45)),
     ):
         page.keyboard.press(key)
         drag(page, start, end)
         page.wait_for_timeout(300)
-    wait_for_saved(page, 3)
+    page.keyboard.press("h")
+    outline(page, [(0.60, 0.30), (0.64, 0.30), (0.64, 0.36), (0.60, 0.36)])
+    page.keyboard.press("j")
+    drag(page, (0.45, 0.20), (0.50, 0.25))
+    page.mouse.click(*on_stage(page, 0.45, 0.25))
+    wait_for_saved(page, 7)
     found = {item["kind"]: item for item in findings(page)}
-    assert set(found) == {"bidirectional", "ellipse", "probe"}
+    assert set(found) == {"bidirectional", "ellipse", "probe", "rectangle", "sphere", "freehand", "angle"}
+    sides = np.diff(np.array(found["rectangle"]["points_mm"]), axis=0)
+    area = np.linalg.norm(sides[0]) * np.linalg.norm(sides[1])
+    assert found["rectangle"]["numbers"][0]["value"] == pytest.approx(float(area), abs=1e-6)
+    for kind in ("rectangle", "sphere", "freehand"):
+        assert {n["name"]: n["value"] for n in found[kind]["numbers"]}["mean"] == -850, kind
+    assert 0 < found["angle"]["numbers"][0]["value"] < 180
     names = {number["name"]: number for number in found["ellipse"]["numbers"]}
     axes = np.array(found["ellipse"]["points_mm"])
     area = np.pi / 4 * np.linalg.norm(axes[1] - axes[0]) * np.linalg.norm(axes[3] - axes[2])
@@ -344,18 +383,63 @@ def test_every_kind_is_drawn_stored_and_shown_again(open_room: OpenRoom) -> None
     wait_until(page, "document.querySelector('#findings li strong').textContent === '1 Nodule'")
     page.reload()
     page.wait_for_selector("#stage[data-ready='all']")
-    page.wait_for_selector("#viewport svg text >> nth=2")
+    page.wait_for_selector("#viewport svg text >> nth=6")
     assert findings(page)[0]["meaning"]["meaning"] == "Nodule"
     shot(page, "kinds")
     other = open_room("second", query=f"?instance={uid(1, 1, 7)}")
-    assert other.locator("#findings li").count() == 3
+    assert other.locator("#findings li").count() == 7
     assert other.locator("#findings .more button").count() == 0
-    for _ in range(3):
+    for _ in range(7):
         page.keyboard.press("n")
         page.wait_for_selector("#findings li.here")
         page.keyboard.press("Delete")
         page.wait_for_selector("#findings li.here", state="detached")
     assert findings(page) == []
+
+
+def test_planes_slab_cine_and_an_earlier_examination(open_room: OpenRoom) -> None:
+    page = open_room(query=f"?instance={uid(1, 1, 7)}")
+    page.keyboard.press("y")
+    # Slice 7 lies at 15 mm; the prior begins at 5 mm in steps of 1.25 mm.
+    page.wait_for_selector("#stage[data-prior='8']")
+    page.keyboard.press("ArrowUp")
+    page.wait_for_selector("#stage[data-prior='6']")
+    page.wait_for_timeout(300)
+    shot(page, "prior")
+    page.keyboard.press("y")
+    page.wait_for_selector("#prior", state="hidden")
+    page.keyboard.press("v")
+    page.wait_for_selector("#stage[data-planes='open']")
+    assert page.locator("#planes canvas").count() >= 3
+    axial = page.locator("[data-plane='axial'] .edge").all_inner_texts()
+    assert [text[:1] for text in axial] == ["R", "L", "A", "P"]
+    page.wait_for_timeout(500)
+    thin = plane_grey(page)
+    assert max(thin) > 100
+    page.keyboard.press("o")
+    page.wait_for_selector("#stage[data-slab='highest']")
+    page.wait_for_timeout(300)
+    highest = plane_grey(page)
+    assert sum(highest) > sum(thin)
+    shot(page, "planes")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#planes", state="hidden")
+    page.wait_for_selector("#stage[data-index='5']")
+    page.keyboard.press("q")
+    page.wait_for_selector("#stage[data-index='8']")
+    page.keyboard.press("q")
+    page.wait_for_selector("#stage[data-cine='off']")
+
+
+def plane_grey(page: Page) -> list[int]:
+    """Grey levels of the coronal plane, 32 × 32."""
+    script = """(canvas) => {
+        const small = new OffscreenCanvas(32, 32).getContext('2d');
+        small.drawImage(canvas, 0, 0, 32, 32);
+        return [...small.getImageData(0, 0, 32, 32).data].filter((value, at) => at % 4 === 0);
+    }"""
+    found: list[int] = page.locator("#plane-coronal canvas").first.evaluate(script)
+    return found
 
 
 def drawing(page: Page) -> dict[str, Any]:
@@ -372,20 +456,23 @@ def drawn_slices(page: Page, segment: int = 1) -> dict[int, Any]:
     }
 
 
-def wait_for_strokes(page: Page, revision: int) -> None:
-    for _ in range(200):
-        if drawing(page)["revision"] >= revision and page.inner_text("#status") != "Saving …":
-            return
+def wait_for_drawn(
+    page: Page, is_there: Callable[[dict[int, Any]], bool], segment: int = 1
+) -> dict[int, Any]:
+    """Wait until the node has what was drawn; several strokes may have come in one request."""
+    for _ in range(300):
+        found = drawn_slices(page, segment)
+        if is_there(found) and page.inner_text("#status") != "Saving …":
+            return found
         page.wait_for_timeout(50)
-    pytest.fail(f"the node has only revision {drawing(page)['revision']}; {page.inner_text('#status')}")
+    pytest.fail(f"the node has slices {sorted(found)}; {page.inner_text('#status')}")
 
 
 def test_a_mask_is_drawn_corrected_and_stored(open_room: OpenRoom, node: tuple[str, Database]) -> None:
     page = open_room(query=f"?instance={uid(1, 1, 7)}")
     page.keyboard.press("d")
     drag(page, (0.40, 0.40), (0.55, 0.40))
-    wait_for_strokes(page, 2)
-    (mask,) = drawn_slices(page).values()
+    (mask,) = wait_for_drawn(page, bool).values()
     # A capsule of 8 mm width: every pixel of it in millimetres, whatever the zoom of the screen.
     rows, columns = np.nonzero(mask)
     assert np.ptp(rows) * 0.8 == pytest.approx(8, abs=0.9)
@@ -393,41 +480,27 @@ def test_a_mask_is_drawn_corrected_and_stored(open_room: OpenRoom, node: tuple[s
     assert mask.sum() * 0.8 * 0.7 == pytest.approx(np.pi * 16 + 8 * length, rel=0.06)
     # Undo and redo, also of an eraser, and a fill between slices that the node does.
     page.keyboard.press("Control+z")
-    wait_for_strokes(page, 3)
-    assert drawn_slices(page) == {}
+    wait_for_drawn(page, lambda found: not found)
     page.keyboard.press("Control+y")
-    wait_for_strokes(page, 4)
-    assert (drawn_slices(page)[6] == mask).all()
+    assert (wait_for_drawn(page, bool)[6] == mask).all()
     page.keyboard.press("x")
     drag(page, (0.55, 0.40), (0.58, 0.40))
-    wait_for_strokes(page, 5)
-    erased = drawn_slices(page)[6]
-    assert 0 < erased.sum() < mask.sum()
+    erased = wait_for_drawn(page, lambda found: 0 < found[6].sum() < mask.sum())[6]
     assert not (erased & ~mask).any()
-    for _ in range(3):
+    for index in (7, 8, 9):
         page.keyboard.press("c")
-        page.wait_for_timeout(150)
-    page.wait_for_selector("#stage[data-index='9']")
-    wait_for_strokes(page, 8)
-    assert sorted(drawn_slices(page)) == [6, 7, 8, 9]
+        page.wait_for_selector(f"#stage[data-index='{index}']")
+    wait_for_drawn(page, lambda found: sorted(found) == [6, 7, 8, 9])
     page.keyboard.press("s")
-    box = page.locator("#viewport").bounding_box()
-    assert box is not None
-    corners = [(0.42, 0.30), (0.58, 0.30), (0.58, 0.55), (0.42, 0.55)]
     page.keyboard.down("Shift")
-    for at, (x, y) in enumerate(corners):
-        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=3)
-        if at == 0:
-            page.mouse.down()
-    page.mouse.up()
+    outline(page, [(0.42, 0.30), (0.58, 0.30), (0.58, 0.55), (0.42, 0.55)])
     page.keyboard.up("Shift")
-    wait_for_strokes(page, 9)
-    assert drawn_slices(page)[9].sum() < erased.sum() / 2
+    wait_for_drawn(page, lambda found: found[9].sum() < erased.sum() / 2)
     shot(page, "drawing")
     page.keyboard.press("Control+s")
     page.wait_for_selector("#legend li:nth-child(3)")
-    assert drawing(page)["finished"]
     page.wait_for_selector("text=Stored in the archive.")
+    assert drawing(page)["finished"]
 
 
 def test_growing_takes_the_nodule_and_a_pre_label_is_corrected(open_room: OpenRoom) -> None:
@@ -439,13 +512,13 @@ def test_growing_takes_the_nodule_and_a_pre_label_is_corrected(open_room: OpenRo
     page.keyboard.press("f")
     # The nodule lies at row 60 and column 28 of 128 × 96; one millimetre is as long in both directions.
     page.mouse.click(*screen_of(page, 60, 28))
-    wait_for_strokes(page, 2)
-    grown = drawn_slices(page)
+    grown = wait_for_drawn(page, bool)
     assert all((grown[index] == (chest()[index] == 100)).all() for index in grown)
     assert len(grown) == int((chest() == 100).any(axis=(1, 2)).sum())
     page.locator("#legend .correct").first.click()
     page.wait_for_selector("#drawn-segments li:nth-child(3)")
-    assert (drawn_slices(page, 2)[6] == (chest()[6] == 100)).all()
+    taken = wait_for_drawn(page, lambda found: 6 in found, segment=2)
+    assert (taken[6] == (chest()[6] == 100)).all()
     shot(page, "corrected")
 
 
@@ -467,8 +540,7 @@ def test_a_lost_network_and_a_crash_lose_no_stroke(open_room: OpenRoom) -> None:
     page = open_room(query=f"?instance={uid(1, 1, 7)}")
     page.keyboard.press("d")
     drag(page, (0.40, 0.40), (0.45, 0.40))
-    wait_for_strokes(page, 2)
-    before = drawn_slices(page)[6].sum()
+    before = wait_for_drawn(page, bool)[6].sum()
     page.route("**/drawing?based_on=*", lambda route: route.abort())
     drag(page, (0.50, 0.60), (0.60, 0.60))
     page.wait_for_timeout(300)
@@ -478,11 +550,7 @@ def test_a_lost_network_and_a_crash_lose_no_stroke(open_room: OpenRoom) -> None:
     page.evaluate("location.reload()")
     page.wait_for_timeout(200)
     page.wait_for_selector("#stage[data-ready='all']")
-    for _ in range(100):
-        if drawn_slices(page)[6].sum() > before:
-            break
-        page.wait_for_timeout(50)
-    assert drawn_slices(page)[6].sum() > before
+    wait_for_drawn(page, lambda found: found[6].sum() > before)
 
 
 def test_a_normal_report_is_signed_by_keyboard(open_room: OpenRoom, node: tuple[str, Database]) -> None:

@@ -77,10 +77,11 @@ class DerivedOutcome:
     reason: str = ""
 
 
-def made_here(data: bytes, source: str = "segmented here") -> DeidentifiedInstance:
+def made_here(data: bytes, source: str = "made here") -> DeidentifiedInstance:
     """Say of an object that it needs no cleaning: this node made it of archived images and words of its own.
 
-    The gate for foreign objects would take the algorithm's name away, and with it what a reader must know.
+    The gate for foreign objects would take the names of algorithm and biomarkers away, and with them what a reader
+    must know.
     """
     dataset = read_file(data).dataset
     return DeidentifiedInstance(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from racoon.errors import Defect
+from racoon.node.reading.hanging import hanging_for
 
 AXES = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters for the positive and negative direction of each LPS axis (PS3.3 C.7.6.1.1.1)."""
@@ -134,6 +135,8 @@ ROOM_WORDS = (
     "Stored in the archive.",
     "The report is not complete.",
     "The segment is locked. Unlock it to change it.",
+    "There is no earlier examination of this subject here.",
+    "These pictures are no volume, so there are no other planes.",
     "This series cannot carry a mask.",
     "Unlock",
     "Value",
@@ -190,6 +193,7 @@ class SeriesView:
             "description": self.description,
             "bodyPart": self.body_part,
             "findings": self.findings,
+            "hanging": hanging_for(self.modality, self.body_part, self.description).to_dict(),
         }
 
 

@@ -91,6 +91,27 @@ class Reading:
         facts = [row.facts for row in rows if row.facts.rows and row.facts.modality != SEGMENTATION_MODALITY]
         return sorted(facts, key=lambda found: (found.series_number or 0, found.series_uid))
 
+    def priors(self, series_uid: str) -> list[SeriesFacts]:
+        """List series of the same subject and modality from other imaging studies, the best to compare with first.
+
+        That is the newest one before this study (dates are shifted alike within a subject), and in it the series
+        whose description is the same.
+        """
+        own = self._archive.series_row(series_uid).facts
+        rows = self._archive.series(SeriesFilter(pseudonym=str(own.pseudonym), modality=own.modality))
+        others = [
+            row.facts
+            for row in rows
+            if row.facts.imaging_study_uid != own.imaging_study_uid and row.facts.rows
+        ]
+
+        def order(facts: SeriesFacts) -> tuple[bool, int, bool, str]:
+            date = facts.study_date_shifted
+            is_later = date > own.study_date_shifted
+            return is_later, -int(date or 0), facts.description != own.description, facts.series_uid
+
+        return sorted(others, key=order)
+
     def overlays(self, series_uid: str) -> Overlays:
         """Return all masks of a series as runs, empty where the series is not one regular grid."""
         key = self._key(series_uid)

@@ -60,6 +60,7 @@ ROUTES = {
     "/api/reading/series/{series}",
     "/reading/series/{series}/overlays/{index}",
     "/api/reading/series/{series}/drawing",
+    "/api/reading/series/{series}/priors",
     "/api/reading/imaging-studies/{study}/findings",
     "/api/reading/imaging-studies/{study}/report",
     "/api/reading/imaging-studies/{study}/report/questionnaire-response",

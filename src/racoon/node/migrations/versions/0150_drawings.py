@@ -8,7 +8,7 @@ from alembic import op
 from racoon.platform.database import Json, UtcDateTime
 
 revision = "0150"
-down_revision = "0110"
+down_revision = "0130"
 branch_labels = None
 depends_on = None
 

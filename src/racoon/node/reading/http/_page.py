@@ -12,7 +12,7 @@ from starlette.responses import Response
 from racoon.domain.finding import MEANINGS, NAMES
 from racoon.domain.permission import is_permitted
 from racoon.node.archive.read_audit import record_image_read
-from racoon.node.reading.http._rooms import Uid, reading_of, require_sight
+from racoon.node.reading.http._rooms import Uid, may_see, reading_of, require_sight
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import ROOM_WORDS, SeriesView
 from racoon.platform.auth import User, require
@@ -114,6 +114,25 @@ def read_series_view(request: Request, series: Uid, user: Viewer) -> dict[str, A
     require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
     return view.to_dict(words_of(language_of(request)))
+
+
+@router.get("/api/reading/series/{series}/priors")
+def list_priors(request: Request, series: Uid, user: Viewer) -> dict[str, Any]:
+    """List series of the same subject to compare with, the best first; only imaging studies the user may see."""
+    reading = reading_of(request)
+    require_sight(request, user, reading.view(series).imaging_study_uid)
+    return {
+        "series": [
+            {
+                "series": facts.series_uid,
+                "imaging_study": facts.imaging_study_uid,
+                "date": facts.study_date_shifted,
+                "description": facts.description or facts.body_part,
+            }
+            for facts in reading.priors(series)
+            if may_see(request, user, facts.imaging_study_uid)
+        ]
+    }
 
 
 @router.get("/reading/series/{series}/overlays/{index}")

@@ -48,6 +48,12 @@ def reports_of(request: Request) -> Reports:
     return Reports(state.database, state.audit, state.archive, findings_of(request))
 
 
+def may_see(request: Request, user: User, imaging_study_uid: str) -> bool:
+    """Tell whether somebody was let into an imaging study."""
+    access: ImageAccess | None = getattr(request.app.state, "image_access", None)
+    return access is None or access.may_see(user, imaging_study_uid)
+
+
 def require_sight(request: Request, user: User, imaging_study_uid: str) -> None:
     """Refuse what somebody was not let into, with the words for what does not exist.
 
@@ -55,8 +61,7 @@ def require_sight(request: Request, user: User, imaging_study_uid: str) -> None:
     ------
     SeriesNotFound
     """
-    access: ImageAccess | None = getattr(request.app.state, "image_access", None)
-    if access is not None and not access.may_see(user, imaging_study_uid):
+    if not may_see(request, user, imaging_study_uid):
         raise SeriesNotFound("There is no such series in this archive.")
 
 

@@ -4,6 +4,8 @@
 import { Drawing } from "./drawing.js";
 import { Findings } from "./findings.js";
 import { bindKeys } from "./keys.js";
+import { Planes } from "./planes.js";
+import { Prior } from "./prior.js";
 import { Report } from "./report.js";
 import { ask } from "./requests.js";
 import { Stage } from "./stage.js";
@@ -43,12 +45,21 @@ const begin = async () => {
   findings.open();
   const drawing = new Drawing(stage, data, say);
   if (data.mayWrite) drawing.open();
+  const planes = new Planes(stage, data, say);
+  const prior = new Prior(stage, data, say);
+  stage.onWindow = () => {
+    planes.setWindow();
+    prior.setWindow();
+  };
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
 
   /** @param {any} series @param {number} start */
   const open = async (series, start) => {
     say(words["Loading …"]);
+    planes.forget();
     await stage.show(series, start);
+    const preset = series.presets.find((/** @type {[string, number, number]} */ [name]) => name === series.hanging?.window);
+    if (preset) stage.setWindow(preset[1], preset[2]);
     describe(series);
     say("");
     if (data.mayWrite) await drawing.load(series);
@@ -186,6 +197,7 @@ const begin = async () => {
   };
   stage.onSlice = (index) => {
     byId("stage").dataset.index = `${index}`;
+    prior.follow();
     remember();
   };
   findings.onChosen = remember;
@@ -210,6 +222,10 @@ const begin = async () => {
     "tool-length": () => use("Length"),
     "tool-bidirectional": () => use("Bidirectional"),
     "tool-ellipse": () => use("EllipticalROI"),
+    "tool-angle": () => use("Angle"),
+    "tool-rectangle": () => use("RectangleROI"),
+    "tool-freehand": () => use("PlanarFreehandROI"),
+    "tool-sphere": () => use("CircleROI"),
     "tool-probe": () => use("Probe"),
     "next-finding": () => findings.next(1),
     "previous-finding": () => findings.next(-1),
@@ -232,11 +248,16 @@ const begin = async () => {
       stage.masks.hidden = !stage.masks.hidden;
       stage.repaint();
     },
+    cine: () => stage.cine(),
+    planes: () => planes.toggle(),
+    slab: () => planes.nextSlab(),
+    prior: () => prior.toggle(),
     texts: () => byId("stage").classList.toggle("bare"),
     "next-series": () => neighbour(1),
     "previous-series": () => neighbour(-1),
     report: () => report?.focus(),
     image: () => {
+      planes.close();
       use("WindowLevel");
       byId("stage").focus();
     },
@@ -253,6 +274,11 @@ const begin = async () => {
   }
   byId("undo").addEventListener("click", () => (drawing.pen ? drawing : findings).undo());
   byId("redo").addEventListener("click", () => (drawing.pen ? drawing : findings).redo());
+  byId("slab").addEventListener("change", () => planes.setSlab(byId("slab").value));
+  byId("slab-mm").addEventListener("change", () => planes.setSlab(planes.slab));
+  byId("show-planes").addEventListener("click", () => planes.toggle());
+  byId("show-prior").addEventListener("click", () => prior.toggle());
+  byId("cine").addEventListener("click", () => stage.cine());
   byId("help").addEventListener("click", () => byId("help-dialog").showModal());
   byId("normal")?.addEventListener("click", () => report?.normal());
   byId("sign")?.addEventListener("click", () => report?.sign());
@@ -271,7 +297,9 @@ const begin = async () => {
     stage.repaint();
   }
   byId("stage").dataset.ready = "image";
-  await Promise.all([findings.load(), report?.load()]);
+  await Promise.all([findings.load(), report?.load(), prior.load()]);
+  if (data.hanging?.layout === "planes") await planes.toggle();
+  if (data.hanging?.prior && byId("prior-choice").value) await prior.toggle();
   if (data.finding) await findings.choose(data.finding);
   byId("stage").dataset.ready = "all";
   byId("stage").focus({ preventScroll: true });

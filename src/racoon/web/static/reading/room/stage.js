@@ -24,6 +24,7 @@ import { ask } from "./requests.js";
 
 const VIEWPORT = "stack";
 const CACHE_BYTES = 1 << 30;
+const CINE_MS = 80;
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
@@ -47,6 +48,9 @@ export class Stage {
     /** @type {string[]} */
     this.ids = [];
     this.pixelsPerMm = 1;
+    this.playing = 0;
+    /** @type {() => void} */
+    this.onWindow = () => {};
     /** @type {(index: number) => void} */
     this.onSlice = () => {};
     /** Colours and runs that a reader draws on a slice, painted above the stored masks.
@@ -77,15 +81,9 @@ export class Stage {
 
   /** Show a series at a slice. @param {Series} series @param {number} start */
   async show(series, start) {
-    const root = `/dicom-web/studies/${series.study}/series/${series.series}`;
-    const metadata = new Map((await ask("GET", `${root}/metadata`)).map(
-      (/** @type {any} */ item) => [item["00080018"].Value[0], item]));
+    const ids = await this.register(series);
     this.series = series;
-    this.ids = series.planes.map(([sop, frame]) => {
-      const id = `wadors:${location.origin}${root}/instances/${sop}/frames/${frame}`;
-      this.wadors.metaDataManager.add(id, metadata.get(sop));
-      return id;
-    });
+    this.ids = ids;
     this.masks.cache.clear();
     this.masks.picture = null;
     this.masks.shown = new Set(series.segments.map(([key]) => key));
@@ -98,6 +96,43 @@ export class Stage {
     this.viewport.render();
     this.#arrived(this.viewport.getCurrentImageIdIndex());
     this.tools.utilities.stackContextPrefetch.enable(this.element);
+  }
+
+  /** Tell the engine of a series, and name its slices. @param {Series} series @returns {Promise<string[]>} */
+  async register(series) {
+    const root = `/dicom-web/studies/${series.study}/series/${series.series}`;
+    const metadata = new Map((await ask("GET", `${root}/metadata`)).map(
+      (/** @type {any} */ item) => [item["00080018"].Value[0], item]));
+    return series.planes.map(([sop, frame]) => {
+      const id = `wadors:${location.origin}${root}/instances/${sop}/frames/${frame}`;
+      this.wadors.metaDataManager.add(id, metadata.get(sop));
+      return id;
+    });
+  }
+
+  /** The slice nearest to a place in the patient. @param {number[]} point LPS in mm */
+  nearest(point) {
+    const plane = this.#plane;
+    const [row, column] = [plane.rowCosines, plane.columnCosines];
+    const normal = [
+      row[1] * column[2] - row[2] * column[1], row[2] * column[0] - row[0] * column[2], row[0] * column[1] - row[1] * column[0],
+    ];
+    const height = point.reduce((sum, value, axis) => sum + value * normal[axis], 0);
+    const heights = this.series?.planes.map(([, , position]) => Math.abs((position ?? 0) - height)) ?? [];
+    return heights.indexOf(Math.min(...heights));
+  }
+
+  /** Run through the slices, or stop; a slice that is late is waited for. */
+  cine() {
+    if (this.playing) {
+      clearInterval(this.playing);
+      this.playing = 0;
+    } else {
+      this.playing = window.setInterval(() => {
+        if (this.index === this.target) this.go((this.target + 1) % this.ids.length);
+      }, CINE_MS);
+    }
+    byId("stage").dataset.cine = this.playing ? "on" : "off";
   }
 
   /** @param {number} index */
@@ -154,6 +189,7 @@ export class Stage {
     const format = (/** @type {number} */ value) => this.numbers.format(value);
     byId("window-label").textContent = `C ${format(this.window[0])}  W ${format(this.window[1])}`;
     this.lightPreset();
+    this.onWindow();
   }
 
   /** Show which preset is in use; two may be the same window, then the first one lights up. */
