@@ -29,6 +29,18 @@ STEPS = [
         tests=("tests/unit/node/reading/test_drawings.py", "tests/unit/science/segmentation/test_editing.py"),
     ),
     Step(
+        "signed-reports",
+        "a signed report as DICOM SR TID 1500 read by highdicom, amendments and addenda as versions; "
+        "the page in two languages",
+        tests=("tests/unit/node/reading/test_signed_reports.py",),
+    ),
+    Step(
+        "double-reading",
+        "a blinded pair sees nothing of each other by any route of the room until both are done; kappa and ICC of a "
+        "known disagreement",
+        tests=("tests/unit/node/reading/test_work.py",),
+    ),
+    Step(
         "templates",
         "conditions, sums, limits and repeats of a Questionnaire; what the subset lacks is refused",
         tests=("tests/unit/domain/questionnaire",),

@@ -94,6 +94,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Databa
     accounts.create(database, "second", PASSWORD, [Role.READER])
     accounts.create(database, "informatician", PASSWORD, [Role.SITE_INFORMATICIAN])
     app.state.archive = archive
+    Work(database, AuditLog("node"), archive).assign(
+        accounts_user("informatician"),
+        Assignment("pilot", DEFAULT_TEMPLATE, (uid(1, 1),), ("reader",), priority=2, due_on="2027-01-31"),
+    )
     app.include_router(archive_router)
     app.include_router(reading_router)
     install_pages(
@@ -123,7 +127,13 @@ OpenRoom = Callable[..., Page]
 def open_room(node: tuple[str, Database], browser: Browser) -> Iterator[OpenRoom]:
     address, database = node
     with database.begin() as connection:
-        for table in ("reading_finding", "reading_report", "reading_drawing", "reading_drawing_slice"):
+        for table in (
+            "reading_finding",
+            "reading_report",
+            "reading_drawing",
+            "reading_drawing_slice",
+            "reading_report_version",
+        ):
             connection.execute(sa.delete(metadata("node").tables[table]))
     complaints: list[str] = []
     contexts = []
@@ -573,6 +583,52 @@ def test_a_normal_report_is_signed_by_keyboard(open_room: OpenRoom, node: tuple[
     page.reload()
     page.wait_for_selector("#report-panel.signed")
     assert page.locator("#report input:not(:disabled):not([readonly])").count() == 0
+    assert len(actions) <= 25
+    # Amended with a reason, signed again, read as a page.
+    page.click("#amend")
+    page.fill("#words-text", "Side was wrong.")
+    page.click("#words-dialog button[value=send]")
+    page.wait_for_selector("#report-panel:not(.signed)")
+    wait_until(page, "document.querySelector('#amending').textContent.includes('Side was wrong.')")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#sign-dialog[open]")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#report-panel.signed")
+    page.click("#read-report")
+    page.wait_for_selector("text=Version")
+    assert page.locator("dd:has-text('Side was wrong.')").count() == 1
+    found = [
+        f"{item['id']}: {item['nodes'][0]['target']}"
+        for item in Axe().run(page, options=AXE).response["violations"]
+    ]
+    assert found == []
+    shot(page, "report")
+
+
+def test_a_reader_works_a_list_off_by_keyboard(open_room: OpenRoom, node: tuple[str, Database]) -> None:
+    page = open_room()
+    page.goto(page.url.partition("/reading")[0] + "/reading/worklist")
+    page.wait_for_selector("text=Next case")
+    found = [
+        f"{item['id']}: {item['nodes'][0]['target']}"
+        for item in Axe().run(page, options=AXE).response["violations"]
+    ]
+    assert found == []
+    shot(page, "worklist")
+    # From the list to a signed report and back to the list, without the mouse.
+    page.locator("text=Next case").focus()
+    actions = ["Enter", "Alt+n", "Control+Enter", "Enter", "Alt+j"]
+    page.keyboard.press(actions[0])
+    page.wait_for_selector("#stage[data-ready='all']")
+    page.keyboard.press(actions[1])
+    wait_until(page, "document.activeElement.id === 'sign'")
+    page.keyboard.press(actions[2])
+    page.wait_for_selector("#sign-dialog[open]")
+    page.keyboard.press(actions[3])
+    page.wait_for_selector("#report-panel.signed")
+    page.keyboard.press(actions[4])
+    page.wait_for_selector("text=1 / 1")
+    assert page.locator("text=Next case").count() == 0
     assert len(actions) <= 25
 
 

@@ -31,6 +31,7 @@ from racoon.web.pages import NavigationItem, Site, install_pages
 NAVIGATION = (
     NavigationItem("/", "Today", "overview.read"),
     NavigationItem("/studies", "Studies", "study.read"),
+    NavigationItem("/reading/worklist", "Worklist", "report.write"),
     NavigationItem("/archive", "Archive", "archive.read"),
     NavigationItem("/deletions", "Deletions", "image.delete.confirm"),
     NavigationItem("/values", "Values", "measurement.read"),

@@ -111,6 +111,10 @@ FINDING_LABELS = {
 
 
 ROOM_WORDS = (
+    "Addendum",
+    "Before",
+    "Being amended",
+    "Why is the report amended?",
     *(preset.name for preset in CT_PRESETS),
     "As stored",
     "Automatic",

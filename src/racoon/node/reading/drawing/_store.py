@@ -157,6 +157,14 @@ def finished_of_series(connection: sa.Connection, series_uid: str) -> list[list[
     return [list(found) for found in connection.execute(query).scalars()]
 
 
+def finished_of_others(connection: sa.Connection, series_uid: str, author: str) -> list[list[str]]:
+    """List the segmentations that drawings of other authors on a series were stored as."""
+    query = sa.select(drawings.c.finished).where(
+        drawings.c.series_uid == series_uid, drawings.c.author != author
+    )
+    return [list(found) for found in connection.execute(query).scalars()]
+
+
 def forget_subject(connection: sa.Connection, pseudonym: str) -> int:
     """Remove a subject's drawings; returns how many rows."""
     own = sa.select(drawings.c.drawing_id).where(drawings.c.pseudonym == pseudonym)

@@ -46,6 +46,13 @@ def superseded(database: Database, series_uid: str) -> frozenset[str]:
     return frozenset(uid for finished in found for uid in finished[:-1])
 
 
+def drawn_by_others(database: Database, series_uid: str, author: str) -> frozenset[str]:
+    """Return the segmentations of a series that other readers drew."""
+    with database.connect() as connection:
+        found = _store.finished_of_others(connection, series_uid, author)
+    return frozenset(uid for finished in found for uid in finished)
+
+
 class Drawings:
     """Masks that readers draw.
 

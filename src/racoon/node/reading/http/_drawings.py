@@ -12,9 +12,17 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
 from racoon.domain.labels import label_map_for
+from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.read_audit import record_image_read
 from racoon.node.reading.drawing.model import DrawingState, Operation, SliceChange, Wish
-from racoon.node.reading.http._rooms import Uid, client_of, drawings_of, reading_of, require_sight
+from racoon.node.reading.http._rooms import (
+    Uid,
+    client_of,
+    drawings_of,
+    hidden_masks,
+    reading_of,
+    require_sight,
+)
 from racoon.node.reading.model import PALETTE
 from racoon.platform.auth import User, require
 from racoon.web.translation import language_of
@@ -147,6 +155,8 @@ def adopt_segmentation(
     segmentation: Annotated[str, Query(max_length=64)],
 ) -> dict[str, Any]:
     """Take over the segments of a stored segmentation, a pre-label for example, to correct them."""
+    if segmentation in hidden_masks(request, user, reading_of(request).view(series)):
+        raise SeriesNotFound("There is no such segmentation of this series.")
     return _describe(request, drawings_of(request).adopt(user, series, based_on, segmentation))
 
 

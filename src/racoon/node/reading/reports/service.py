@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import uuid
 from collections.abc import Callable, Sequence
@@ -25,17 +26,22 @@ from racoon.domain.questionnaire import (
     template_of,
 )
 from racoon.errors import Defect
+from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.model import SeriesFilter, SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.findings.model import FindingNotFound
 from racoon.node.reading.findings.service import Findings
-from racoon.node.reading.reports import _store
+from racoon.node.reading.reports import _store, _versions
+from racoon.node.reading.reports._filing import write_report
 from racoon.node.reading.reports.model import (
+    BadReason,
     NoSuchSource,
+    NotSigned,
     ReportChanged,
     ReportNotFound,
     ReportSigned,
     ReportState,
+    ReportVersion,
     StoredReport,
 )
 from racoon.platform import clock
@@ -48,6 +54,16 @@ class IncompleteReport(Defect):
     """A report that cannot be signed; the form shows the reason at each question."""
 
     code = "reading.incomplete_report"
+
+
+class NotFiled(Defect):
+    """A signed report that the archive did not take as DICOM SR."""
+
+    code = "reading.not_filed"
+
+
+LONGEST_REASON = 500
+LONGEST_ADDENDUM = 4000
 
 
 @functools.cache
@@ -163,6 +179,8 @@ class Reports:
             )
             signed = replace(signed, signed_hash=signed.digest())
             _store.save(connection, signed)
+            kind = "amended" if signed.amending else "signed"
+            self._keep(connection, signed, kind, signed.amending, signed.signed_hash)
             self._audit.append(
                 connection,
                 actor=user.name,
@@ -178,6 +196,165 @@ class Reports:
                 },
             )
         return _state(signed, evaluation)
+
+    def template(self, canonical: str) -> Template:
+        """Return the version of a template that a response names."""
+        return templates()[canonical]
+
+    def amend(
+        self, user: User, imaging_study_uid: str, template_url: str, reason: str, client: str | None = None
+    ) -> ReportState:
+        """Open a signed report again as a draft; what was signed stays readable as its own version.
+
+        Raises
+        ------
+        NotSigned, BadReason
+        """
+        reason = _checked(reason, LONGEST_REASON)
+        pseudonym = self._subject_of(imaging_study_uid)
+        with self._database.begin() as connection:
+            report = self._signed(connection, user, imaging_study_uid, template_url, pseudonym)
+            opened = replace(
+                report,
+                revision=report.revision + 1,
+                changed_at=clock.now(),
+                signed_at=None,
+                signed_hash="",
+                amending=reason,
+            )
+            _store.save(connection, opened)
+            self._record(connection, user, "report.amend", report, report.signed_hash, client)
+        return _state(opened, evaluate(opened.template, opened.items))
+
+    def add(
+        self, user: User, imaging_study_uid: str, template_url: str, text: str, client: str | None = None
+    ) -> ReportState:
+        """Add words to a signed report, signed by the same act; the answers stay as they are.
+
+        Raises
+        ------
+        NotSigned, BadReason
+        """
+        text = _checked(text, LONGEST_ADDENDUM)
+        pseudonym = self._subject_of(imaging_study_uid)
+        with self._database.begin() as connection:
+            report = self._signed(connection, user, imaging_study_uid, template_url, pseudonym)
+            before = _versions.load(connection, report.report_id)[-1]
+            digest = hashlib.sha256(f"{before.sha256}\n{text}".encode()).hexdigest()
+            self._keep(connection, report, "addendum", text, digest)
+            self._record(connection, user, "report.addendum", report, digest, client)
+        return _state(report, evaluate(report.template, report.items))
+
+    def versions(self, user: User, imaging_study_uid: str, template_url: str) -> list[ReportVersion]:
+        """List what the reader signed, the oldest first."""
+        pseudonym = self._subject_of(imaging_study_uid)
+        with self._database.connect() as connection:
+            report = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
+            return _versions.load(connection, report.report_id)
+
+    def previous(self, user: User, imaging_study_uid: str, template_url: str) -> ReportVersion | None:
+        """Return the newest version that the reader signed on another imaging study of the same subject."""
+        pseudonym = self._subject_of(imaging_study_uid)
+        with self._database.connect() as connection:
+            found = _versions.load_of_subject(connection, str(pseudonym), user.name)
+        return next(
+            (
+                version
+                for version in found
+                if version.imaging_study_uid != imaging_study_uid
+                and version.response["questionnaire"].partition("|")[0] == template_url
+            ),
+            None,
+        )
+
+    def file(
+        self, user: User, imaging_study_uid: str, template_url: str, objects: DerivedObjects
+    ) -> ReportVersion:
+        """Store the newest signed version as DICOM SR in the archive; filing it again changes nothing.
+
+        Raises
+        ------
+        NotSigned
+            If nothing is signed yet.
+        NotFiled
+            If the archive refuses the object; the report stays signed.
+        """
+        signed = [
+            item for item in self.versions(user, imaging_study_uid, template_url) if item.kind != "addendum"
+        ]
+        if not signed:
+            raise NotSigned("The report is not signed yet.")
+        version = signed[-1]
+        if version.sr_instance_uid:
+            return version
+        marks = [
+            found
+            for found in self._findings.of_study(imaging_study_uid)
+            if found.author == user.name and found.written_at <= version.signed_at
+        ]
+        template = templates()[version.response["questionnaire"]]
+        data = write_report(self._archive, version, template, marks)
+        outcome = objects.store(data, imaging_study_uid=imaging_study_uid)
+        objects.record([outcome], actor=user.name, actor_role=user.main_role)
+        if outcome.failure:
+            raise NotFiled(outcome.reason)
+        with self._database.begin() as connection:
+            _versions.set_instance(connection, version.report_id, version.version, outcome.sop_instance_uid)
+        return replace(version, sr_instance_uid=outcome.sop_instance_uid)
+
+    def _signed(
+        self,
+        connection: sa.Connection,
+        user: User,
+        imaging_study_uid: str,
+        template_url: str,
+        pseudonym: Pseudonym,
+    ) -> StoredReport:
+        report = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
+        if not report.is_signed:
+            raise NotSigned("The report is not signed yet.")
+        return report
+
+    def _keep(
+        self, connection: sa.Connection, report: StoredReport, kind: str, text: str, digest: str
+    ) -> None:
+        number = len(_versions.load(connection, report.report_id)) + 1
+        version = ReportVersion(
+            report_id=report.report_id,
+            version=number,
+            kind=kind,
+            text=text,
+            response=report.to_fhir(),
+            sha256=digest,
+            pseudonym=str(report.pseudonym),
+            imaging_study_uid=report.imaging_study_uid,
+            author=report.author,
+            signed_at=clock.now() if kind == "addendum" else report.signed_at or clock.now(),
+        )
+        _versions.insert(connection, version)
+
+    def _record(
+        self,
+        connection: sa.Connection,
+        user: User,
+        action: str,
+        report: StoredReport,
+        digest: str,
+        client: str | None,
+    ) -> None:
+        self._audit.append(
+            connection,
+            actor=user.name,
+            actor_role=user.main_role,
+            action=action,
+            target=f"report/{report.report_id}",
+            client=client,
+            details={
+                "sha256": digest,
+                "imaging_study": report.imaging_study_uid,
+                "pseudonym": str(report.pseudonym),
+            },
+        )
 
     def _change(
         self,
@@ -255,6 +432,7 @@ class Reports:
             changed_at=row.changed_at,
             signed_at=row.signed_at,
             signed_hash=row.signed_hash,
+            amending=row.amending,
         )
 
     def _with_sources(self, report: StoredReport, items: Sequence[Answered]) -> tuple[Answered, ...]:
@@ -289,10 +467,30 @@ class Reports:
         return Answer(numbers[name], answer.finding_id)
 
 
+def signed_answers(
+    connection: sa.Connection, template_url: str, imaging_study_uids: Sequence[str]
+) -> list[tuple[str, str, tuple[Answered, ...]]]:
+    """Return (author, imaging study, answers) of the newest signed versions of a template."""
+    found = []
+    for version in _versions.load_newest_of_studies(connection, imaging_study_uids):
+        canonical = version.response["questionnaire"]
+        if canonical.partition("|")[0] == template_url:
+            items = items_of(templates()[canonical], version.response["item"])
+            found.append((version.author, version.imaging_study_uid, items))
+    return found
+
+
+def _checked(text: str, longest: int) -> str:
+    text = text.strip()
+    if not text or len(text) > longest:
+        raise BadReason("Say why or what in words, and not in too many.")
+    return text
+
+
 def _state(report: StoredReport, evaluation: Evaluation) -> ReportState:
     return ReportState(replace(report, items=evaluation.items), evaluation.hidden, evaluation.problems)
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove the reports on a subject; returns how many rows."""
-    return _store.forget_subject(connection, pseudonym)
+    return _store.forget_subject(connection, pseudonym) + _versions.forget_subject(connection, pseudonym)

@@ -263,6 +263,7 @@ const begin = async () => {
     },
     normal: () => report?.normal(),
     sign: () => report?.sign(),
+    "next-case": () => location.assign("/reading/worklist/next"),
     help: () => byId("help-dialog").showModal(),
   });
 
