@@ -22,8 +22,10 @@ from racoon.node.reading.http import router as reading_router
 from racoon.node.reading.http._page import is_room_built
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import mask_of_runs
+from racoon.node.reading.work.model import Assignment
+from racoon.node.reading.work.service import Work
 from racoon.platform.audit import AuditLog
-from racoon.platform.auth import install_accounts
+from racoon.platform.auth import User, install_accounts
 from racoon.platform.database import Database, create_all, metadata
 from racoon.platform.http import Listener, create_app, serve_in_thread
 from racoon.web.pages import NavigationItem, Site, install_pages
@@ -38,6 +40,7 @@ pytestmark = [
 
 PASSWORD = "a long enough password"
 SERIES = f"/reading/series/{uid(1, 1)}"
+THORAX = "urn:racoon:questionnaire:thorax-short"
 OBLIQUE = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0)
 
 FLAGS = [
@@ -95,8 +98,8 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Databa
     accounts.create(database, "informatician", PASSWORD, [Role.SITE_INFORMATICIAN])
     app.state.archive = archive
     Work(database, AuditLog("node"), archive).assign(
-        accounts_user("informatician"),
-        Assignment("pilot", DEFAULT_TEMPLATE, (uid(1, 1),), ("reader",), priority=2, due_on="2027-01-31"),
+        User("informatician", frozenset({Role.SITE_INFORMATICIAN})),
+        Assignment("pilot", THORAX, (uid(1, 1),), ("reader",), is_blinded=False, priority=2),
     )
     app.include_router(archive_router)
     app.include_router(reading_router)

@@ -224,7 +224,7 @@ def _compare(item: Item, pair: tuple[str, str], both: list[tuple[object, object]
         categories += [value for value in dict.fromkeys((*first, *second)) if value not in categories]
     else:
         categories = [False, True]
-    table = rating_table(first, second, categories)  # type: ignore[arg-type] # codes and numbers are hashable
+    table = rating_table(first, second, categories)
     weights = "linear" if item.kind == "integer" else "none"
     kappa = cohen_kappa(table, weights=weights)  # type: ignore[arg-type] # one of two literals
     return ItemAgreement(
