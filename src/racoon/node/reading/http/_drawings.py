@@ -51,15 +51,15 @@ class Task(BaseModel):
     range: tuple[float, float] = (0.0, 0.0)
 
 
-def _let_in(request: Request, series: Uid, user: Annotated[User, Depends(require("finding.write"))]) -> User:
-    view = reading_of(request).view(series)
-    require_sight(request, user, view.imaging_study_uid)
-    return user
+Author = Annotated[User, Depends(require("finding.write"))]
 
 
-router = APIRouter(prefix="/api/reading/series/{series}/drawing")
+def _let_in(request: Request, series: Uid, user: Author) -> None:
+    require_sight(request, user, reading_of(request).view(series).imaging_study_uid)
 
-Author = Annotated[User, Depends(_let_in)]
+
+router = APIRouter(prefix="/api/reading/series/{series}/drawing", dependencies=[Depends(_let_in)])
+
 BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
 Number = Annotated[int, Path(ge=1)]
 
