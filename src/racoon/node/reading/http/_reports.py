@@ -10,10 +10,18 @@ from starlette.responses import Response
 
 from racoon.domain.questionnaire import MESSAGES, Problem, items_to_fhir
 from racoon.errors import RacoonError
-from racoon.node.reading.http._rooms import Uid, client_of, made_objects, reports_of, require_sight, work_of
+from racoon.node.reading.http._rooms import (
+    Uid,
+    client_of,
+    made_objects,
+    published_of,
+    reports_of,
+    require_sight,
+    work_of,
+)
+from racoon.node.reading.reports.catalogue import templates
 from racoon.node.reading.reports.model import ReportNotFound, ReportState, ReportVersion, form_of
 from racoon.node.reading.reports.reading_aloud import lines_of
-from racoon.node.reading.reports.service import Reports
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
 from racoon.web.translation import language_of
@@ -56,9 +64,9 @@ def _describe(request: Request, state: ReportState, *, with_form: bool = False) 
     return document | ({"form": form_of(report.template, language)} if with_form else {})
 
 
-def _before(reports: Reports, version: ReportVersion, language: str) -> dict[str, Any]:
+def _before(version: ReportVersion, language: str) -> dict[str, Any]:
     """Say what the reader signed before on this subject, question by question."""
-    form = reports.template(version.response["questionnaire"])
+    form = templates()[version.response["questionnaire"]]
     lines = lines_of(form, version.response["item"], language)
     return {
         "signed_at": version.signed_at.isoformat(),
@@ -76,10 +84,11 @@ def read_report(
     request: Request, study: Uid, user: Author, template: TemplateUrl = DEFAULT_TEMPLATE
 ) -> dict[str, Any]:
     """Return the reader's own report with its form, the open questions and what is not asked."""
-    reports = reports_of(request)
-    before = reports.previous(user, study, template)
-    shown = _before(reports, before, language_of(request)) if before else None
-    return _describe(request, reports.get(user, study, template), with_form=True) | {"before": shown}
+    before = published_of(request).previous(user, study, template)
+    shown = _before(before, language_of(request)) if before else None
+    return _describe(request, reports_of(request).get(user, study, template), with_form=True) | {
+        "before": shown
+    }
 
 
 @router.get("/questionnaire-response")
@@ -124,11 +133,10 @@ def sign_report(
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
     """Sign the report; an incomplete one is refused, and a signed one is never changed."""
-    reports = reports_of(request)
-    state = reports.sign(user, study, template, based_on, client_of(request))
+    state = reports_of(request).sign(user, study, template, based_on, client_of(request))
     work_of(request).close(user, study, template)
     try:
-        reports.file(user, study, template, made_objects(request))
+        published_of(request).file(user, study, template, made_objects(request))
     except RacoonError as error:
         # Signed is signed; filing can be asked for again.
         logger.warning("report.not_filed", extra={"code": error.code})
@@ -140,7 +148,7 @@ def file_report(
     request: Request, study: Uid, user: Author, template: TemplateUrl = DEFAULT_TEMPLATE
 ) -> dict[str, Any]:
     """Store the newest signed version as DICOM SR, where that did not work at the signature."""
-    return reports_of(request).file(user, study, template, made_objects(request)).to_dict()
+    return published_of(request).file(user, study, template, made_objects(request)).to_dict()
 
 
 @router.post("/amend")
@@ -164,7 +172,7 @@ def list_versions(
     request: Request, study: Uid, user: Author, template: TemplateUrl = DEFAULT_TEMPLATE
 ) -> dict[str, Any]:
     """List what the reader signed, the oldest first."""
-    return {"versions": [item.to_dict() for item in reports_of(request).versions(user, study, template)]}
+    return {"versions": [item.to_dict() for item in published_of(request).versions(user, study, template)]}
 
 
 @router.get("/document", include_in_schema=False)
@@ -176,14 +184,13 @@ def show_document(
     version: Annotated[int, Query(ge=0, description="0 for the newest")] = 0,
 ) -> Response:
     """Show a signed report as a page to read and to print, in the language of the page."""
-    reports = reports_of(request)
-    versions = reports.versions(user, study, template)
+    versions = published_of(request).versions(user, study, template)
     signed = [item for item in versions if item.kind != "addendum" and version in (0, item.version)]
     if not signed:
         raise ReportNotFound("There is no such signed version.")
     shown = signed[-1]
     later = [item.version for item in versions if item.kind != "addendum" and item.version > shown.version]
-    form = reports.template(shown.response["questionnaire"])
+    form = templates()[shown.response["questionnaire"]]
     return render(
         request,
         "node/reading/report.html",

@@ -14,6 +14,7 @@ from racoon.node.archive.service import Archive
 from racoon.node.reading.drawing.service import Drawings, drawn_by_others, superseded
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.model import SeriesView
+from racoon.node.reading.reports.published import PublishedReports
 from racoon.node.reading.reports.service import Reports
 from racoon.node.reading.service import Reading
 from racoon.node.reading.work.service import Work
@@ -73,6 +74,12 @@ def require_sight(request: Request, user: User, imaging_study_uid: str) -> None:
     """
     if not may_see(request, user, imaging_study_uid):
         raise SeriesNotFound("There is no such series in this archive.")
+
+
+def published_of(request: Request) -> PublishedReports:
+    """Return the signed reports."""
+    state = request.app.state
+    return PublishedReports(state.database, state.archive, findings_of(request))
 
 
 def work_of(request: Request) -> Work:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import json
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.resources import files
 
 import sqlalchemy as sa
 
@@ -18,32 +15,28 @@ from racoon.domain.questionnaire import (
     Answered,
     Evaluation,
     Item,
-    Template,
     evaluate,
     initial_items,
     items_of,
     normal_items,
-    template_of,
 )
 from racoon.errors import Defect
-from racoon.node.archive.derived import DerivedObjects
-from racoon.node.archive.model import SeriesFilter, SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.findings.model import FindingNotFound
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.reports import _store, _versions
-from racoon.node.reading.reports._filing import write_report
+from racoon.node.reading.reports.catalogue import newest_template, templates
 from racoon.node.reading.reports.model import (
     BadReason,
     NoSuchSource,
     NotSigned,
     ReportChanged,
-    ReportNotFound,
     ReportSigned,
     ReportState,
     ReportVersion,
     StoredReport,
 )
+from racoon.node.reading.reports.published import subject_of
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
@@ -56,40 +49,8 @@ class IncompleteReport(Defect):
     code = "reading.incomplete_report"
 
 
-class NotFiled(Defect):
-    """A signed report that the archive did not take as DICOM SR."""
-
-    code = "reading.not_filed"
-
-
 LONGEST_REASON = 500
 LONGEST_ADDENDUM = 4000
-
-
-@functools.cache
-def templates() -> dict[str, Template]:
-    """Load every version of every template by its canonical name."""
-    folder = files("racoon.node.reading.reports").joinpath("templates")
-    found = {}
-    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
-        if entry.name.endswith(".json"):
-            template = template_of(json.loads(entry.read_text(encoding="utf-8")))
-            found[template.canonical] = template
-    return found
-
-
-def newest_template(url: str) -> Template:
-    """Return the newest version of a template.
-
-    Raises
-    ------
-    ReportNotFound
-        If there is none of this address.
-    """
-    versions = [template for template in templates().values() if template.url == url]
-    if not versions:
-        raise ReportNotFound("There is no such report template.")
-    return max(versions, key=lambda template: [int(part) for part in template.version.split(".")])
 
 
 class Reports:
@@ -113,7 +74,7 @@ class Reports:
         """Return the reader's own report; one that was never saved has revision 0 and the template's initial
         answers.
         """
-        pseudonym = self._subject_of(imaging_study_uid)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.connect() as connection:
             report = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
         return _state(report, evaluate(report.template, report.items))
@@ -163,7 +124,7 @@ class Reports:
             If a required answer is missing or one is not allowed.
         ReportSigned, ReportChanged, NoSuchSource
         """
-        pseudonym = self._subject_of(imaging_study_uid)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.connect() as connection:
             drafted = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
         # The findings may have changed since the draft was saved; what is signed is what they say now.
@@ -197,10 +158,6 @@ class Reports:
             )
         return _state(signed, evaluation)
 
-    def template(self, canonical: str) -> Template:
-        """Return the version of a template that a response names."""
-        return templates()[canonical]
-
     def amend(
         self, user: User, imaging_study_uid: str, template_url: str, reason: str, client: str | None = None
     ) -> ReportState:
@@ -211,7 +168,7 @@ class Reports:
         NotSigned, BadReason
         """
         reason = _checked(reason, LONGEST_REASON)
-        pseudonym = self._subject_of(imaging_study_uid)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.begin() as connection:
             report = self._signed(connection, user, imaging_study_uid, template_url, pseudonym)
             opened = replace(
@@ -236,7 +193,7 @@ class Reports:
         NotSigned, BadReason
         """
         text = _checked(text, LONGEST_ADDENDUM)
-        pseudonym = self._subject_of(imaging_study_uid)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.begin() as connection:
             report = self._signed(connection, user, imaging_study_uid, template_url, pseudonym)
             before = _versions.load(connection, report.report_id)[-1]
@@ -244,63 +201,6 @@ class Reports:
             self._keep(connection, report, "addendum", text, digest)
             self._record(connection, user, "report.addendum", report, digest, client)
         return _state(report, evaluate(report.template, report.items))
-
-    def versions(self, user: User, imaging_study_uid: str, template_url: str) -> list[ReportVersion]:
-        """List what the reader signed, the oldest first."""
-        pseudonym = self._subject_of(imaging_study_uid)
-        with self._database.connect() as connection:
-            report = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
-            return _versions.load(connection, report.report_id)
-
-    def previous(self, user: User, imaging_study_uid: str, template_url: str) -> ReportVersion | None:
-        """Return the newest version that the reader signed on another imaging study of the same subject."""
-        pseudonym = self._subject_of(imaging_study_uid)
-        with self._database.connect() as connection:
-            found = _versions.load_of_subject(connection, str(pseudonym), user.name)
-        return next(
-            (
-                version
-                for version in found
-                if version.imaging_study_uid != imaging_study_uid
-                and version.response["questionnaire"].partition("|")[0] == template_url
-            ),
-            None,
-        )
-
-    def file(
-        self, user: User, imaging_study_uid: str, template_url: str, objects: DerivedObjects
-    ) -> ReportVersion:
-        """Store the newest signed version as DICOM SR in the archive; filing it again changes nothing.
-
-        Raises
-        ------
-        NotSigned
-            If nothing is signed yet.
-        NotFiled
-            If the archive refuses the object; the report stays signed.
-        """
-        signed = [
-            item for item in self.versions(user, imaging_study_uid, template_url) if item.kind != "addendum"
-        ]
-        if not signed:
-            raise NotSigned("The report is not signed yet.")
-        version = signed[-1]
-        if version.sr_instance_uid:
-            return version
-        marks = [
-            found
-            for found in self._findings.of_study(imaging_study_uid)
-            if found.author == user.name and found.written_at <= version.signed_at
-        ]
-        template = templates()[version.response["questionnaire"]]
-        data = write_report(self._archive, version, template, marks)
-        outcome = objects.store(data, imaging_study_uid=imaging_study_uid)
-        objects.record([outcome], actor=user.name, actor_role=user.main_role)
-        if outcome.failure:
-            raise NotFiled(outcome.reason)
-        with self._database.begin() as connection:
-            _versions.set_instance(connection, version.report_id, version.version, outcome.sop_instance_uid)
-        return replace(version, sr_instance_uid=outcome.sop_instance_uid)
 
     def _signed(
         self,
@@ -364,7 +264,7 @@ class Reports:
         based_on: int,
         change: Callable[[StoredReport], tuple[Answered, ...]],
     ) -> ReportState:
-        pseudonym = self._subject_of(imaging_study_uid)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.connect() as connection:
             before = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
         items = change(before)
@@ -392,12 +292,6 @@ class Reports:
         if report.revision != based_on:
             raise ReportChanged("The report was changed in another window. Load the page again.")
         return report
-
-    def _subject_of(self, imaging_study_uid: str) -> Pseudonym:
-        rows = self._archive.series(SeriesFilter(imaging_study_uid=imaging_study_uid, limit=1))
-        if not rows:
-            raise SeriesNotFound("There is no such imaging study in this archive.")
-        return rows[0].facts.pseudonym
 
     def _load(
         self,
@@ -465,19 +359,6 @@ class Reports:
         if name is None:
             raise NoSuchSource("The finding has no number that answers this question.")
         return Answer(numbers[name], answer.finding_id)
-
-
-def signed_answers(
-    connection: sa.Connection, template_url: str, imaging_study_uids: Sequence[str]
-) -> list[tuple[str, str, tuple[Answered, ...]]]:
-    """Return (author, imaging study, answers) of the newest signed versions of a template."""
-    found = []
-    for version in _versions.load_newest_of_studies(connection, imaging_study_uids):
-        canonical = version.response["questionnaire"]
-        if canonical.partition("|")[0] == template_url:
-            items = items_of(templates()[canonical], version.response["item"])
-            found.append((version.author, version.imaging_study_uid, items))
-    return found
 
 
 def _checked(text: str, longest: int) -> str:

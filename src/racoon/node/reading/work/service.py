@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.domain.questionnaire import Answered, Coding, Item, Template
 from racoon.node.archive.service import Archive
-from racoon.node.reading.reports.service import newest_template, signed_answers
+from racoon.node.reading.reports.catalogue import newest_template
+from racoon.node.reading.reports.published import signed_answers
 from racoon.node.reading.work import _store
 from racoon.node.reading.work.model import (
     Assignment,
