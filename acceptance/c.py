@@ -23,6 +23,24 @@ STEPS = [
         tests=("tests/unit/node/reading", "tests/unit/science/geometry/test_drawn.py"),
     ),
     Step(
+        "drawing",
+        "a drawn SEG read by highdicom voxel for voxel, oblique and anisotropic too; locks, revisions, pre-labels; "
+        "growing, filling, margins against shapes known by hand",
+        tests=("tests/unit/node/reading/test_drawings.py", "tests/unit/science/segmentation/test_editing.py"),
+    ),
+    Step(
+        "signed-reports",
+        "a signed report as DICOM SR TID 1500 read by highdicom, amendments and addenda as versions; "
+        "the page in two languages",
+        tests=("tests/unit/node/reading/test_signed_reports.py",),
+    ),
+    Step(
+        "double-reading",
+        "a blinded pair sees nothing of each other by any route of the room until both are done; kappa and ICC of a "
+        "known disagreement",
+        tests=("tests/unit/node/reading/test_work.py",),
+    ),
+    Step(
         "templates",
         "conditions, sums, limits and repeats of a Questionnaire; what the subset lacks is refused",
         tests=("tests/unit/domain/questionnaire",),

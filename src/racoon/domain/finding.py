@@ -38,15 +38,25 @@ class FindingKind(StrEnum):
     BIDIRECTIONAL = "bidirectional"
     ELLIPSE = "ellipse"
     PROBE = "probe"
+    ANGLE = "angle"
+    RECTANGLE = "rectangle"
+    FREEHAND = "freehand"
+    SPHERE = "sphere"
 
 
-POINT_COUNT: Mapping[FindingKind, int] = {
-    FindingKind.LENGTH: 2,
-    FindingKind.BIDIRECTIONAL: 4,
-    FindingKind.ELLIPSE: 4,
-    FindingKind.PROBE: 1,
+POINT_COUNT: Mapping[FindingKind, tuple[int, int]] = {
+    FindingKind.LENGTH: (2, 2),
+    FindingKind.BIDIRECTIONAL: (4, 4),
+    FindingKind.ELLIPSE: (4, 4),
+    FindingKind.PROBE: (1, 1),
+    FindingKind.ANGLE: (3, 3),
+    FindingKind.RECTANGLE: (4, 4),
+    FindingKind.FREEHAND: (3, 1000),
+    FindingKind.SPHERE: (2, 2),
 }
-"""Two axes are written as the ends of the first, then the ends of the second."""
+"""Fewest and most points of a kind.  Two axes are written as the ends of the first, then the ends of the second; the
+corner of an angle is its second point; corners of a rectangle and points of a freehand outline follow each other along
+the outline; a sphere is its centre and a point of its surface."""
 
 MEANINGS: tuple[Code, ...] = (
     Code("52988006", "SCT", "Lesion"),
@@ -130,6 +140,9 @@ NAMES: Mapping[str, Code] = {
     "sd": Code("386136009", "SCT", "Standard Deviation"),
     "minimum": Code("255605001", "SCT", "Minimum"),
     "maximum": Code("56851009", "SCT", "Maximum"),
+    "angle": Code("1483009", "SCT", "Angle"),
+    "diameter": Code("81827009", "SCT", "Diameter"),
+    "volume": Code("118565006", "SCT", "Volume"),
     "value": Code("373098007", "SCT", "Mean"),
 }
 """Codes of the numbers, as measurements in a DICOM SR carry them; the value of a point is the mean of one pixel."""
@@ -156,7 +169,9 @@ def finding_of(finding_id: str, document: Mapping[str, Any]) -> Finding:
     try:
         kind = FindingKind(str(document.get("kind")))
     except ValueError:
-        raise BadFinding("A finding is a length, two axes, an ellipse or a point.") from None
+        raise BadFinding(
+            "A finding is a line, two axes, an angle, an outline, a sphere or a point."
+        ) from None
     meaning = next((code for code in MEANINGS if code.key == document.get("meaning")), None)
     if meaning is None:
         raise BadFinding("A finding needs a meaning from the list.")
@@ -184,7 +199,7 @@ def _uid(document: Mapping[str, Any], name: str) -> str:
     return text
 
 
-def _points(value: object, count: int) -> tuple[Point, ...]:
+def _points(value: object, count: tuple[int, int]) -> tuple[Point, ...]:
     points = []
     for item in value if isinstance(value, Sequence) and not isinstance(value, str) else ():
         if not isinstance(item, Sequence) or len(item) != 3:
@@ -194,7 +209,8 @@ def _points(value: object, count: int) -> tuple[Point, ...]:
         if not all(math.isfinite(part) and abs(part) < 1e5 for part in item):
             break
         points.append((float(item[0]), float(item[1]), float(item[2])))
-    if len(points) != count or not isinstance(value, Sequence) or len(value) != count:
+    fewest, most = count
+    if not isinstance(value, Sequence) or len(value) != len(points) or not fewest <= len(points) <= most:
         raise BadFinding(
             "The points of a finding are triples of finite millimetres, as many as its kind has."
         )

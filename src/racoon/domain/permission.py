@@ -37,6 +37,7 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "finding.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "finding.write": frozenset({Role.READER}),
         "report.write": frozenset({Role.READER}),
+        "reading.assign": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "derived.store": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "archive.read.all": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "image.grant": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),

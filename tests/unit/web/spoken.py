@@ -44,6 +44,7 @@ from racoon.domain.governance.study import (
     STUDY_TABLE,
 )
 from racoon.domain.identity import Role
+from racoon.domain.labels import LABEL_MAPS
 from racoon.domain.questionnaire import MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
 from racoon.node.approvals.model import LEFT, NOT_IN_THIS_STATE, NOT_RELEASED
@@ -127,6 +128,7 @@ def codes() -> Iterator[str]:
     yield from (*FINDING_LABELS.values(), *ROOM_WORDS, *MESSAGES.values())
     yield from (binding.label for binding in KEYS)
     yield from (code.meaning for code in (*MEANINGS, *NUMBERS.values()))
+    yield from (code.meaning for entry in LABEL_MAPS for code in entry.labels)
     yield from (english for _, english in REASONS.values())
     yield from PULL_REASONS.values()
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))

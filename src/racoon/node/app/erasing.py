@@ -19,8 +19,10 @@ from racoon.node.intake import forgetting
 from racoon.node.jobs.service import ended_jobs
 from racoon.node.measuring import service as measuring
 from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.node.reading.drawing import service as drawings
 from racoon.node.reading.findings import service as findings
 from racoon.node.reading.reports import service as reports
+from racoon.node.reading.work import service as reading_work
 
 
 def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
@@ -85,7 +87,9 @@ def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.Subjects
         rows = {
             "cohorts": cohorts.forget_subject(connection, pseudonym),
             "measuring": measuring.forget_subject(connection, pseudonym, series_uids),
+            "drawings": drawings.forget_subject(connection, pseudonym),
             "findings": findings.forget_subject(connection, pseudonym),
+            "reading_tasks": reading_work.forget_subject(connection, pseudonym),
             "reports": reports.forget_subject(connection, pseudonym),
             "clinical": clinical.forget_subject(connection, pseudonym),
         }

@@ -7,11 +7,10 @@ from fastapi import FastAPI
 
 from racoon import __version__
 from racoon.node.analysing import http as analysing_http
-from racoon.node.app.made_here import made_here
 from racoon.node.app.rooms import Rooms
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
-from racoon.node.archive.derived import DerivedObjects
+from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.clinical import http as clinical_http
 from racoon.node.consent import http as consent_http
 from racoon.node.intake import http as intake_http
@@ -32,6 +31,7 @@ from racoon.web.pages import NavigationItem, Site, install_pages
 NAVIGATION = (
     NavigationItem("/", "Today", "overview.read"),
     NavigationItem("/studies", "Studies", "study.read"),
+    NavigationItem("/reading/worklist", "Worklist", "report.write"),
     NavigationItem("/archive", "Archive", "archive.read"),
     NavigationItem("/deletions", "Deletions", "image.delete.confirm"),
     NavigationItem("/values", "Values", "measurement.read"),

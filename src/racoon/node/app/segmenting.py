@@ -8,10 +8,9 @@ from typing import Any
 
 from racoon.domain.governance.approval import Purpose
 from racoon.node.app.administration import prepare
-from racoon.node.app.made_here import made_here
 from racoon.node.app.operation import OPERATOR, person
 from racoon.node.app.rooms import open_archive, open_decisions
-from racoon.node.archive.derived import DerivedObjects
+from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.compute.segmenting import Segmenting
 from racoon.node.curation import service as curation
 from racoon.node.settings import NodeSettings, load_node_settings

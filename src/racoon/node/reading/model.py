@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from racoon.errors import Defect
+from racoon.node.reading.hanging import hanging_for
+
 AXES = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters for the positive and negative direction of each LPS axis (PS3.3 C.7.6.1.1.1)."""
 
@@ -20,6 +23,12 @@ PALETTE = (
     "#577590", "#c8e639", "#e07a5f", "#7bdff2",
 )  # fmt: skip
 """Colours of segments, told apart on grey and by most colour-blind readers; they repeat after twelve."""
+
+
+class BadRuns(Defect):
+    """Runs of a mask that are not well formed."""
+
+    code = "reading.bad_runs"
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,10 @@ FINDING_LABELS = {
 
 
 ROOM_WORDS = (
+    "Addendum",
+    "Before",
+    "Being amended",
+    "Why is the report amended?",
     *(preset.name for preset in CT_PRESETS),
     "As stored",
     "Automatic",
@@ -109,10 +122,13 @@ ROOM_WORDS = (
     "Address",
     "Choose a finding that has such a number first.",
     "Complete: it can be signed.",
+    "Correct",
     "from the image",
     "Loading …",
+    "Lock",
     "Meaning",
     "no",
+    "Nothing changed.",
     "Nothing more to undo or redo.",
     "Open questions",
     "Remove",
@@ -120,7 +136,13 @@ ROOM_WORDS = (
     "Saving …",
     "Signed",
     "Take from the chosen finding",
+    "Stored in the archive.",
     "The report is not complete.",
+    "The segment is locked. Unlock it to change it.",
+    "There is no earlier examination of this subject here.",
+    "These pictures are no volume, so there are no other planes.",
+    "This series cannot carry a mask.",
+    "Unlock",
     "Value",
     "yes",
     "Your roles do not allow this.",
@@ -175,6 +197,7 @@ class SeriesView:
             "description": self.description,
             "bodyPart": self.body_part,
             "findings": self.findings,
+            "hanging": hanging_for(self.modality, self.body_part, self.description).to_dict(),
         }
 
 
@@ -218,6 +241,30 @@ def runs_of(mask: npt.NDArray[np.bool_]) -> list[int]:
     starts, ends = edges[::2], edges[1::2]
     runs: list[int] = np.column_stack([starts, ends - starts]).ravel().tolist()
     return runs
+
+
+def mask_of_runs(runs: Sequence[int], shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Decode what :func:`runs_of` wrote into a mask (row, column).
+
+    Raises
+    ------
+    BadRuns
+        If they are not pairs in order, without overlap and inside the picture.
+    """
+    pixels = shape[0] * shape[1]
+    pairs = np.asarray(runs, dtype=np.int64).reshape(-1, 2) if len(runs) % 2 == 0 else None
+    if pairs is None:
+        raise BadRuns("The runs of a mask are pairs of start and length.")
+    starts, ends = pairs[:, 0], pairs.sum(axis=1)
+    if len(pairs) and (starts[0] < 0 or ends[-1] > pixels or (ends <= starts).any()):
+        raise BadRuns("The runs of a mask lie inside its picture.")
+    if (starts[1:] < ends[:-1]).any():
+        raise BadRuns("The runs of a mask are in order and do not overlap.")
+    flat = np.zeros(pixels + 1, np.int8)
+    np.add.at(flat, starts, 1)
+    np.add.at(flat, ends, -1)
+    found: npt.NDArray[np.bool_] = np.cumsum(flat[:-1]).astype(np.bool_).reshape(shape)
+    return found
 
 
 def presets_for(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -45,6 +46,8 @@ Overlays = dict[int, dict[str, list[int]]]
 
 T = TypeVar("T")
 
+_Key = tuple[str, int, int, int]
+
 
 class Reading:
     """The viewer's questions to the archive.
@@ -53,13 +56,18 @@ class Reading:
     ----------
     archive
         The node's archive.
+    superseded
+        Gives the segmentations of a series that a later one replaced; they stay in the archive and out of sight.
     """
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(
+        self, archive: Archive, superseded: Callable[[str], frozenset[str]] = lambda _series: frozenset()
+    ) -> None:
         self._archive = archive
+        self._superseded = superseded
         self._lock = threading.Lock()
-        self._views: OrderedDict[tuple[str, int, int], SeriesView] = OrderedDict()
-        self._overlays: OrderedDict[tuple[str, int, int], Overlays] = OrderedDict()
+        self._views: OrderedDict[_Key, SeriesView] = OrderedDict()
+        self._overlays: OrderedDict[_Key, Overlays] = OrderedDict()
 
     def view(self, series_uid: str) -> SeriesView:
         """Describe a series: planes in stack order, geometry, windows, segments, what is irregular.
@@ -83,6 +91,27 @@ class Reading:
         facts = [row.facts for row in rows if row.facts.rows and row.facts.modality != SEGMENTATION_MODALITY]
         return sorted(facts, key=lambda found: (found.series_number or 0, found.series_uid))
 
+    def priors(self, series_uid: str) -> list[SeriesFacts]:
+        """List series of the same subject and modality from other imaging studies, the best to compare with first.
+
+        That is the newest one before this study (dates are shifted alike within a subject), and in it the series
+        whose description is the same.
+        """
+        own = self._archive.series_row(series_uid).facts
+        rows = self._archive.series(SeriesFilter(pseudonym=str(own.pseudonym), modality=own.modality))
+        others = [
+            row.facts
+            for row in rows
+            if row.facts.imaging_study_uid != own.imaging_study_uid and row.facts.rows
+        ]
+
+        def order(facts: SeriesFacts) -> tuple[bool, int, bool, str]:
+            date = facts.study_date_shifted
+            is_later = date > own.study_date_shifted
+            return is_later, -int(date or 0), facts.description != own.description, facts.series_uid
+
+        return sorted(others, key=order)
+
     def overlays(self, series_uid: str) -> Overlays:
         """Return all masks of a series as runs, empty where the series is not one regular grid."""
         key = self._key(series_uid)
@@ -102,18 +131,22 @@ class Reading:
         }
         return max(areas, key=lambda index: areas[index]) if areas else None
 
-    def _key(self, series_uid: str) -> tuple[str, int, int]:
+    def _key(self, series_uid: str) -> _Key:
         """Name a state of the series: it changes when images or segmentations come."""
         own = self._archive.series_row(series_uid).facts.instance_count
         drawn = self._archive.series(SeriesFilter(referenced_series_uid=series_uid))
-        return series_uid, own, sum(row.facts.instance_count for row in drawn)
+        hidden = len(self._superseded(series_uid))
+        return series_uid, own, sum(row.facts.instance_count for row in drawn), hidden
 
     def _load_overlays(self, series_uid: str) -> Overlays:
         overlays: Overlays = {}
         arrangement = self._archive.arrange(series_uid)
         if not arrangement.is_regular:
             return overlays
+        hidden = self._superseded(series_uid)
         for found in self._archive.iterate_masks(series_uid, arrangement):
+            if found.seg_instance_uid in hidden:
+                continue
             name = f"{found.seg_instance_uid}:{found.segment_number}"
             for index in np.flatnonzero(found.mask.voxels.any(axis=(1, 2))):
                 overlays.setdefault(int(index), {})[name] = runs_of(found.mask.voxels[index])
@@ -181,7 +214,10 @@ class Reading:
 
     def _segments(self, series_uid: str) -> tuple[SegmentEntry, ...]:
         entries: list[SegmentEntry] = []
+        hidden = self._superseded(series_uid)
         for row in self._archive.segmentations(series_uid):
+            if row.sop_instance_uid in hidden:
+                continue
             with self._archive.open_object(row) as stream:
                 header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=["SegmentSequence"])
             for segment in segments_of(header):
@@ -216,7 +252,7 @@ def _planes(arrangement: Arrangement | None, pictures: list[InstanceRow]) -> tup
     )
 
 
-def _remember(cache: OrderedDict[tuple[str, int, int], T], key: tuple[str, int, int], value: T) -> None:
+def _remember(cache: OrderedDict[_Key, T], key: _Key, value: T) -> None:
     cache[key] = value
     while len(cache) > REMEMBERED_SERIES:
         cache.popitem(last=False)

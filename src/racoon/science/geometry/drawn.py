@@ -129,6 +129,39 @@ def ellipse_pixels(points_mm: Sequence[Point], plane: ImagePlane) -> NDArray[np.
     return inside
 
 
+def angle_deg(points_mm: Sequence[Point]) -> float:
+    """Angle in degrees at the second of three points, 0 to 180; 0 when a leg has no length."""
+    corner = np.asarray(points_mm[1], dtype=np.float64)
+    first, second = np.asarray(points_mm[0]) - corner, np.asarray(points_mm[2]) - corner
+    # The half-angle form keeps its digits where the cosine of small and flat angles loses them (Kahan 2006).
+    first, second = first * np.linalg.norm(second), second * np.linalg.norm(first)
+    return math.degrees(2 * math.atan2(np.linalg.norm(first - second), np.linalg.norm(first + second)))
+
+
+def polygon_area_mm2(points_mm: Sequence[Point], plane: ImagePlane) -> float:
+    """Area in mm² inside an outline on a plane; the last point is joined to the first."""
+    rows, columns, _ = plane.pixels_of(points_mm).T
+    y, x = rows * plane.spacing_mm[0], columns * plane.spacing_mm[1]
+    # About the first point: far from the origin the products would lose digits.
+    y, x = y - y[0], x - x[0]
+    return abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
+
+
+def polygon_pixels(points_mm: Sequence[Point], plane: ImagePlane) -> NDArray[np.bool_]:
+    """Return the pixels (row, column) whose centres lie inside an outline on a plane (even-odd rule)."""
+    inside = np.zeros((plane.rows, plane.columns), dtype=np.bool_)
+    rows, columns, _ = plane.pixels_of(points_mm).T
+    first = max(0, math.ceil(float(rows.min())))
+    centres = np.arange(plane.columns)
+    for row in range(first, min(plane.rows - 1, math.floor(float(rows.max()))) + 1):
+        is_crossing = (rows <= row) != (np.roll(rows, -1) <= row)
+        at, following = rows[is_crossing], np.roll(rows, -1)[is_crossing]
+        left, right = columns[is_crossing], np.roll(columns, -1)[is_crossing]
+        crossings = np.sort(left + (row - at) / (following - at) * (right - left))
+        inside[row] = np.searchsorted(crossings, centres, side="right") % 2 == 1
+    return inside
+
+
 @dataclass(frozen=True)
 class PixelStatistics:
     """Values of some pixels in the unit of the image; the spread has divisor n (IBSI ECT3)."""

@@ -16,6 +16,13 @@ from racoon.science.segmentation.chest import (
     segment_fat,
     segment_lungs,
 )
+from racoon.science.segmentation.editing import (
+    fill_between,
+    grow_region,
+    smooth,
+    with_margin,
+    without_islands,
+)
 from racoon.science.segmentation.punch import Punch, punch
 
 __all__ = [
@@ -26,10 +33,15 @@ __all__ = [
     "LUNGS_VERSION",
     "Found",
     "Punch",
+    "fill_between",
+    "grow_region",
     "punch",
     "segment_airways",
     "segment_body",
     "segment_bone",
     "segment_fat",
     "segment_lungs",
+    "smooth",
+    "with_margin",
+    "without_islands",
 ]

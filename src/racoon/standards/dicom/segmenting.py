@@ -1,10 +1,13 @@
-"""Write what a network drew as DICOM SEG (PS3.3 A.51) that names its algorithm and refers to its images."""
+"""Write what a network or a reader drew as DICOM SEG (PS3.3 A.51) that says how it was made and refers to its
+images.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,8 @@ TISSUE = Code("85756007", "SCT", "Tissue")
 """Segmented property category where nothing narrower is known (CID 7150)."""
 
 SERIES_NUMBER = 900
+
+DRAWN_SERIES_NUMBER = 901
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,118 @@ def build_automatic_segmentation(
         content_label="AUTOMATIC",
         content_description=algorithm.use[:64],
     )
+    _settle(segmentation, first, identity)
+    return segmentation
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnSegment:
+    """One segment of a reader.
+
+    Parameters
+    ----------
+    label
+        What it is.
+    voxels
+        Boolean array (slice, row, column) on the grid of the sources; not empty.
+    corrected
+        Name of the algorithm whose mask the reader started from, empty where there was none.
+    """
+
+    label: Code
+    voxels: npt.NDArray[np.bool_]
+    corrected: str = ""
+
+
+def build_drawn_segmentation(
+    sources: Sequence[Dataset],
+    segments: Sequence[DrawnSegment],
+    *,
+    drawing: str,
+    revision: int,
+    number: int,
+    software: str,
+) -> Dataset:
+    """Build one binary segmentation of what a reader drew; segments may overlap.
+
+    Parameters
+    ----------
+    sources
+        One data set per slice in the order of the slices, or one multi-frame object whose frames are the slices.
+    segments
+        At least one; each with voxels.
+    drawing, revision
+        What was drawn, and its state: the same state gives the same object, all states of a drawing one series.
+    number
+        Instance number within the drawing's series.
+    software
+        Version of the product.
+
+    Notes
+    -----
+    A segment that began as the mask of an algorithm is SEMIAUTOMATIC and names it (PS3.3 C.8.20.2), any other is
+    MANUAL.  The reader's name is not in the object: it is not the patient's, but it is a person's; the node's audit
+    holds it beside the object's UID.
+    """
+    import highdicom as hd  # noqa: PLC0415 - a second that only writing needs
+    from highdicom.sr.coding import CodedConcept  # noqa: PLC0415 - as above
+
+    first = sources[0]
+    identity = (drawing, str(revision))
+    descriptions = [
+        hd.seg.SegmentDescription(
+            segment_number=place,
+            segment_label=(segment.label.meaning or segment.label.value)[:64],
+            segmented_property_category=CodedConcept(TISSUE.value, TISSUE.scheme, TISSUE.meaning),
+            segmented_property_type=_concept(segment.label),
+            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC
+            if segment.corrected
+            else hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+            algorithm_identification=hd.AlgorithmIdentificationSequence(
+                name=segment.corrected[:64],
+                family=CodedConcept("123109", "DCM", "Artificial Intelligence"),
+                version="corrected by a reader",
+            )
+            if segment.corrected
+            else None,
+            tracking_uid=_uid(drawing, "segment", str(place), segment.label.key),
+            tracking_id=f"{segment.label.meaning or segment.label.value} {place}"[:64],
+        )
+        for place, segment in enumerate(segments, start=1)
+    ]
+    voxels = np.stack([segment.voxels for segment in segments], axis=-1).astype(np.uint8)
+    segmentation: Dataset = hd.seg.Segmentation(
+        source_images=list(sources),
+        pixel_array=voxels,
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=descriptions,
+        series_instance_uid=_uid(drawing, "series"),
+        series_number=DRAWN_SERIES_NUMBER,
+        sop_instance_uid=_uid(*identity, "instance"),
+        instance_number=number,
+        manufacturer="RACOON",
+        manufacturer_model_name="Reading room",
+        software_versions=software,
+        device_serial_number="1",
+        series_description="Drawn by a reader (research use only)",
+        content_label="DRAWN",
+        content_description="Research use only",
+    )
+    _settle(segmentation, first, identity)
+    return segmentation
+
+
+def _concept(label: Code) -> Any:
+    from highdicom.sr.coding import CodedConcept  # noqa: PLC0415 - as above
+
+    if not label.value:
+        # A mask from elsewhere without a code keeps its name as a private concept.
+        return CodedConcept("SEGMENT", "99RACOON", label.meaning[:64] or "Segment")
+    return CodedConcept(label.value, label.scheme, (label.meaning or label.value)[:64])
+
+
+def _settle(segmentation: Dataset, first: Dataset, identity: tuple[str, ...]) -> None:
+    """Make the object depend on what it was made of alone: no random UID, and dated like its images."""
     organisation = _uid(*identity, "dimensions")
     segmentation.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
     for item in segmentation.DimensionIndexSequence:
@@ -127,7 +244,6 @@ def build_automatic_segmentation(
     for item in segmentation.get("ContributingEquipmentSequence") or ():
         if "ContributionDateTime" in item:
             item.ContributionDateTime = f"{date}{time}"
-    return segmentation
 
 
 def _uid(*words: str) -> str:

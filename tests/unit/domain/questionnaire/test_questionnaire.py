@@ -20,7 +20,7 @@ from racoon.domain.questionnaire import (
     normal_items,
     template_of,
 )
-from racoon.node.reading.reports.service import newest_template, templates
+from racoon.node.reading.reports.catalogue import newest_template, templates
 
 THORAX = "urn:racoon:questionnaire:thorax-short"
 ABNORMAL = {"valueCoding": {"system": "http://snomed.info/sct", "code": "263654008"}}

@@ -27,8 +27,7 @@ from racoon.learning.training import train_local
 from racoon.node.app.administration import prepare
 from racoon.node.app.permission import open_consent
 from racoon.node.app.rooms import open_archive, open_decisions
-from racoon.node.app.segmenting import made_here
-from racoon.node.archive.derived import DerivedObjects
+from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.compute import segmenting as module

@@ -62,6 +62,7 @@ FILLED: dict[str, str] = {
     "quarantine_id": "none",
     "token": "none",
     "plan": "none",
+    "name": "pilot",
 }
 """What stands for each parameter of a path; a new one makes the test fail until it is said here."""
 
@@ -143,6 +144,8 @@ def test_no_route_shows_a_subject_after_the_withdrawal(filled: NodeInProcess) ->
     measure(filled, freeze(filled))
     client = filled.person("site_informatician", "reader", "data_manager", "dpo", "auditor", "diz")
     save_finding(client)
+    tasks = {"series": [uid(1, 1)], "readers": ["somebody"]}
+    assert client.post("/api/reading/worklists/pilot/tasks", json=tasks).json() == {"added": 1}
     before = shown_by_routes(filled, client, subject)
     assert {
         "/dicom-web/studies",

@@ -11,8 +11,7 @@ from pydicom.sr.codedict import codes
 from starlette.testclient import TestClient
 
 from racoon.domain.identity import Role
-from racoon.node.app.made_here import made_here
-from racoon.node.archive.derived import DerivedObjects
+from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.measuring import service
 from racoon.node.measuring.http import router
 from racoon.node.measuring.report import NothingToReport

@@ -59,12 +59,26 @@ ROUTES = {
     "/reading/series/{series}",
     "/api/reading/series/{series}",
     "/reading/series/{series}/overlays/{index}",
+    "/api/reading/series/{series}/drawing",
+    "/api/reading/series/{series}/priors",
     "/api/reading/imaging-studies/{study}/findings",
     "/api/reading/imaging-studies/{study}/report",
     "/api/reading/imaging-studies/{study}/report/questionnaire-response",
+    "/api/reading/imaging-studies/{study}/report/versions",
+    "/api/reading/imaging-studies/{study}/report/document",
     "/reading/findings/{finding_id}",
     "/api/reading/findings/{finding_id}",
 }
+
+
+WORK = {
+    "/reading/worklist",
+    "/reading/worklist/next",
+    "/api/reading/worklist",
+    "/api/reading/worklists/{name}",
+    "/api/reading/worklists/{name}/agreement",
+}
+"""Routes about tasks; they show no image and no finding."""
 
 
 def address(route: str, study: int) -> str:
@@ -72,10 +86,12 @@ def address(route: str, study: int) -> str:
 
 
 def test_the_list_of_routes_is_whole() -> None:
-    assert {route.path for route in api_routes(router) if "GET" in route.methods} == ROUTES
+    assert {route.path for route in api_routes(router) if "GET" in route.methods} == ROUTES | WORK
 
 
-@pytest.mark.parametrize("route", sorted(path for path in ROUTES if "finding_id" not in path))
+@pytest.mark.parametrize(
+    "route", sorted(path for path in ROUTES if "finding_id" not in path and "document" not in path)
+)
 def test_only_granted_images_are_shown(app: FastAPI, route: str) -> None:
     rita = signed_in(app, "rita")
     assert rita.get(address(route, 1)).status_code == 200
@@ -97,9 +113,43 @@ def test_findings_follow_their_image(app: FastAPI) -> None:
     assert rita.delete(f"{place}?based_on=1").status_code == 404
 
 
-@pytest.mark.parametrize(("way", "method"), [("", "put"), ("/normal", "post"), ("/sign", "post")])
+@pytest.mark.parametrize(
+    ("way", "method"),
+    [
+        ("", "put"),
+        ("/normal", "post"),
+        ("/sign", "post"),
+        ("/file", "post"),
+        ("/amend", "post"),
+        ("/addendum", "post"),
+        ("/document", "get"),
+    ],
+)
 def test_a_report_is_not_written_on_what_was_not_granted(app: FastAPI, way: str, method: str) -> None:
     rita: TestClient = signed_in(app, "rita")
     place = f"/api/reading/imaging-studies/{uid(2)}/report{way}?based_on=0"
-    answer = rita.request(method, place, json=[] if not way else None)
+    answer = rita.request(method, place, json={"reason": "x", "text": "x"} if way else [])
     assert answer.status_code == 404
+
+
+DRAWING_WAYS: list[tuple[str, str, Any]] = [
+    ("", "patch", []),
+    ("/segments", "post", None),
+    ("/segments/1", "put", None),
+    ("/segments/1", "delete", None),
+    ("/adopt", "post", None),
+    ("/work", "post", {"operation": "clear", "segment": 1}),
+    ("/finish", "post", None),
+]
+
+
+def test_nothing_is_drawn_on_what_was_not_granted(app: FastAPI) -> None:
+    rita: TestClient = signed_in(app, "rita")
+    query = "based_on=0&label=SCT:27925004&locked=true&segmentation=1.2"
+    for way, method, body in DRAWING_WAYS:
+        own, other = (
+            rita.request(method, f"/api/reading/series/{uid(study, 1)}/drawing{way}?{query}", json=body)
+            for study in (1, 2)
+        )
+        assert other.json().get("code") == "archive.not_found", way
+        assert own.json().get("detail") != other.json()["detail"], way

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from racoon.science.geometry import (
     ImagePlane,
+    angle_deg,
     ellipse_area_mm2,
     ellipse_pixels,
     length_mm,
     pixel_statistics,
+    polygon_area_mm2,
+    polygon_pixels,
     two_axes_mm,
 )
 
@@ -101,3 +104,37 @@ def test_statistics_have_divisor_n_and_none_of_nothing() -> None:
     assert (found.count, found.mean, found.minimum, found.maximum) == (4, 3, 1, 6)
     assert found.sd == pytest.approx(math.sqrt(14 / 4))
     assert pixel_statistics(np.array([], np.int16)) is None
+
+
+@given(st.floats(1e-3, math.pi - 1e-3), st.floats(0.1, 50), st.floats(0.1, 50), st.floats(-math.pi, math.pi))
+def test_an_angle_is_what_it_was_made_of(angle: float, first: float, second: float, turn: float) -> None:
+    corner = np.array([10.0, -20.0, 30.0])
+    u, v = np.array([2.0, 1.0, 2.0]) / 3, np.array([-2.0, 2.0, 1.0]) / 3
+    ends = [
+        corner + length * (math.cos(at) * u + math.sin(at) * v)
+        for length, at in ((first, turn), (second, turn + angle))
+    ]
+    assert angle_deg([tuple(ends[0]), tuple(corner), tuple(ends[1])]) == pytest.approx(
+        math.degrees(angle), abs=1e-6
+    )
+
+
+@given(st.lists(st.tuples(st.floats(0.3, 30), st.floats(0.3, 40)), min_size=3, max_size=3))
+def test_a_triangle_on_an_oblique_plane(corners: list[tuple[float, float]]) -> None:
+    plane = oblique()
+    points = [at(plane, row, column) for row, column in corners]
+    sides = np.asarray(points[1:]) - np.asarray(points[0])
+    area = float(np.linalg.norm(np.cross(*sides))) / 2
+    assert polygon_area_mm2(points, plane) == pytest.approx(area, abs=1e-6)
+
+
+def test_pixels_of_an_outline_are_those_of_its_rectangles() -> None:
+    plane = oblique()
+    ell = [(2.5, 3.5), (2.5, 20.5), (8.5, 20.5), (8.5, 9.5), (30.5, 9.5), (30.5, 3.5)]
+    expected = np.zeros((plane.rows, plane.columns), np.bool_)
+    expected[3:9, 4:21] = True
+    expected[9:31, 4:10] = True
+    points = [at(plane, row, column) for row, column in ell]
+    assert (polygon_pixels(points, plane) == expected).all()
+    assert (polygon_pixels(points[::-1], plane) == expected).all()
+    assert polygon_area_mm2(points, plane) == pytest.approx(expected.sum() * 0.7 * 1.3)

@@ -15,12 +15,17 @@ from racoon.node.archive.service import Archive
 from racoon.node.reading.findings.model import OutsideImage
 from racoon.science.geometry import (
     ImagePlane,
+    angle_deg,
     ellipse_area_mm2,
     ellipse_pixels,
     length_mm,
     pixel_statistics,
+    polygon_area_mm2,
+    polygon_pixels,
     two_axes_mm,
 )
+from racoon.science.image import Image
+from racoon.science.segmentation import punch
 from racoon.standards.dicom.plane import frames_of
 from racoon.standards.dicom.rendering import output_values
 
@@ -56,6 +61,13 @@ def numbers_of(archive: Archive, row: InstanceRow, finding: Finding) -> tuple[Qu
             return area, *_statistics(dataset, finding, ellipse_pixels(points, plane))
         case FindingKind.PROBE:
             return _value(dataset, finding, plane)
+        case FindingKind.ANGLE:
+            return (Quantity("angle", angle_deg(points), "deg"),)
+        case FindingKind.RECTANGLE | FindingKind.FREEHAND:
+            area = Quantity("area", polygon_area_mm2(points, plane), "mm2")
+            return area, *_statistics(dataset, finding, polygon_pixels(points, plane))
+        case FindingKind.SPHERE:
+            return _punched(archive, dataset, finding)
 
 
 def plane_of(dataset: Dataset, finding: Finding) -> ImagePlane:
@@ -88,13 +100,49 @@ def _values(dataset: Dataset, finding: Finding) -> npt.NDArray[np.generic] | Non
     return output_values(dataset, finding.place.frame - 1)
 
 
+def _punched(archive: Archive, dataset: Dataset, finding: Finding) -> tuple[Quantity, ...]:
+    """Punch a sphere out of the volume: its size, and the values of the voxels whose centres lie inside."""
+    points = finding.place.points_mm
+    diameter = Quantity("diameter", 2 * length_mm(points[0], points[1]), "mm")
+    arrangement = archive.arrange(finding.place.series_uid)
+    if (
+        arrangement.affine is None
+        or not arrangement.is_regular
+        or diameter.value <= 0
+        or int(dataset.get("SamplesPerPixel", 1)) != 1
+    ):
+        return (diameter,)
+    # Only the slices that the sphere can reach are read.
+    inverse = np.linalg.inv(arrangement.affine)
+    middle = float((inverse @ np.array([*points[0], 1.0]))[0])
+    reach = float(np.linalg.norm(inverse[0, :3])) * diameter.value / 2 + 1
+    low = max(0, int(np.floor(middle - reach)))
+    high = min(len(arrangement.frames), int(np.ceil(middle + reach)) + 1)
+    slices = []
+    for frame in arrangement.frames[low:high]:
+        source = pydicom.dcmread(io.BytesIO(archive.read_object(archive.instance(frame.sop_instance_uid))))
+        slices.append(output_values(source, frame.number - 1))
+    affine = arrangement.affine.copy()
+    affine[:3, 3] += affine[:3, 0] * low
+    found = punch(Image(np.stack(slices), affine), points[0], diameter.value)
+    if found is None:
+        return (diameter,)
+    inside = found.patch[found.mask]
+    volume = Quantity("volume", inside.size * abs(float(np.linalg.det(affine[:3, :3]))) / 1000, "mL")
+    return diameter, volume, *_described(dataset, inside)
+
+
 def _unit(dataset: Dataset) -> str:
     return UNITS.get(str(dataset.get("Modality", "")), ARBITRARY)
 
 
 def _statistics(dataset: Dataset, finding: Finding, pixels: npt.NDArray[np.bool_]) -> tuple[Quantity, ...]:
     values = _values(dataset, finding)
-    found = None if values is None else pixel_statistics(values[pixels])
+    return () if values is None else _described(dataset, values[pixels])
+
+
+def _described(dataset: Dataset, values: npt.NDArray[np.generic]) -> tuple[Quantity, ...]:
+    found = pixel_statistics(values)
     if found is None:
         return ()
     unit = _unit(dataset)

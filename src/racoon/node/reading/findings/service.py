@@ -10,7 +10,7 @@ from racoon.domain.identity import Pseudonym
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.findings import _store
-from racoon.node.reading.findings._numbers import numbers_of
+from racoon.node.reading.findings._numbers import numbers_of, plane_of
 from racoon.node.reading.findings.model import (
     FindingChanged,
     FindingNotFound,
@@ -22,6 +22,8 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
+
+__all__ = ["Findings", "forget_subject", "plane_of"]
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:

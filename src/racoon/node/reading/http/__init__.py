@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from racoon.node.reading.http import _findings, _page, _reports
+from racoon.node.reading.http import _drawings, _findings, _page, _reports, _work
 
 router = APIRouter(tags=["reading"])
 router.include_router(_page.router)
+router.include_router(_drawings.router)
 router.include_router(_findings.router)
 router.include_router(_reports.router)
+router.include_router(_work.router)

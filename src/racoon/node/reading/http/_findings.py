@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.finding import finding_of
 from racoon.node.reading.findings.model import FindingNotFound, StoredFinding
-from racoon.node.reading.http._rooms import Uid, client_of, findings_of, require_sight
+from racoon.node.reading.http._rooms import Uid, client_of, findings_of, require_sight, work_of
 from racoon.platform.auth import User, require
 
 router = APIRouter()
@@ -22,6 +22,8 @@ Id = Annotated[str, Path(max_length=36)]
 def _seen(request: Request, user: User, finding_id: str) -> StoredFinding:
     found = findings_of(request).get(finding_id)
     require_sight(request, user, found.finding.place.imaging_study_uid)
+    if found.author != user.name and work_of(request).is_blinded(user, found.finding.place.imaging_study_uid):
+        raise FindingNotFound("There is no such finding.")
     return found
 
 
@@ -38,7 +40,10 @@ def open_finding(request: Request, finding_id: Id, user: Reader) -> Response:
 def list_findings(request: Request, study: Uid, user: Reader) -> dict[str, Any]:
     """List the findings of an imaging study, oldest first."""
     require_sight(request, user, study)
-    return {"findings": [found.to_dict() for found in findings_of(request).of_study(study)]}
+    found = findings_of(request).of_study(study)
+    if work_of(request).is_blinded(user, study):
+        found = [item for item in found if item.author == user.name]
+    return {"findings": [item.to_dict() for item in found]}
 
 
 @router.get("/api/reading/findings/{finding_id}")

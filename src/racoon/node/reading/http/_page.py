@@ -12,7 +12,14 @@ from starlette.responses import Response
 from racoon.domain.finding import MEANINGS, NAMES
 from racoon.domain.permission import is_permitted
 from racoon.node.archive.read_audit import record_image_read
-from racoon.node.reading.http._rooms import Uid, reading_of, require_sight
+from racoon.node.reading.http._rooms import (
+    Uid,
+    hidden_masks,
+    may_see,
+    reading_of,
+    require_sight,
+    seen_by,
+)
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import ROOM_WORDS, SeriesView
 from racoon.platform.auth import User, require
@@ -56,6 +63,7 @@ def show_series(
     segment = f"{segmentation}:{segment}" if segmentation and segment else segment
     view = reading.view(series)
     require_sight(request, user, view.imaging_study_uid)
+    view = seen_by(request, user, view)
     record_image_read(request, user, series, view.pseudonym)
     start = view.index_of(instance, frame)
     if start is None and segment and view.has_overlays:
@@ -113,7 +121,26 @@ def read_series_view(request: Request, series: Uid, user: Viewer) -> dict[str, A
     view = reading_of(request).view(series)
     require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
-    return view.to_dict(words_of(language_of(request)))
+    return seen_by(request, user, view).to_dict(words_of(language_of(request)))
+
+
+@router.get("/api/reading/series/{series}/priors")
+def list_priors(request: Request, series: Uid, user: Viewer) -> dict[str, Any]:
+    """List series of the same subject to compare with, the best first; only imaging studies the user may see."""
+    reading = reading_of(request)
+    require_sight(request, user, reading.view(series).imaging_study_uid)
+    return {
+        "series": [
+            {
+                "series": facts.series_uid,
+                "imaging_study": facts.imaging_study_uid,
+                "date": facts.study_date_shifted,
+                "description": facts.description or facts.body_part,
+            }
+            for facts in reading.priors(series)
+            if may_see(request, user, facts.imaging_study_uid)
+        ]
+    }
 
 
 @router.get("/reading/series/{series}/overlays/{index}")
@@ -124,6 +151,8 @@ def read_overlays(request: Request, series: Uid, index: Annotated[int, Path(ge=0
     require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
     found = reading.overlays(series).get(index, {})
+    if hidden := hidden_masks(request, user, view):
+        found = {key: runs for key, runs in found.items() if key.partition(":")[0] not in hidden}
     return Response(
         json.dumps(found, separators=(",", ":")),
         media_type="application/json",

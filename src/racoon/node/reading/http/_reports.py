@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request
+from starlette.responses import Response
 
 from racoon.domain.questionnaire import MESSAGES, Problem, items_to_fhir
-from racoon.node.reading.http._rooms import Uid, client_of, reports_of, require_sight
-from racoon.node.reading.reports.model import ReportState, form_of
+from racoon.errors import RacoonError
+from racoon.node.reading.http._rooms import (
+    Uid,
+    client_of,
+    made_objects,
+    published_of,
+    reports_of,
+    require_sight,
+    work_of,
+)
+from racoon.node.reading.reports.catalogue import templates
+from racoon.node.reading.reports.model import ReportNotFound, ReportState, ReportVersion, form_of
+from racoon.node.reading.reports.reading_aloud import lines_of
 from racoon.platform.auth import User, require
+from racoon.web.pages import render
 from racoon.web.translation import language_of
 from racoon.web.words import words_of
 
@@ -23,7 +37,10 @@ def _let_in(request: Request, study: Uid, user: Author) -> None:
 router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report", dependencies=[Depends(_let_in)])
 
 TemplateUrl = Annotated[str, Query(alias="template", max_length=200)]
+Words = Annotated[str, Body(embed=True, max_length=4000)]
 BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_TEMPLATE = "urn:racoon:questionnaire:thorax-short"
 
@@ -36,6 +53,7 @@ def _describe(request: Request, state: ReportState, *, with_form: bool = False) 
         "signed_at": report.signed_at.isoformat() if report.signed_at else None,
         "signed_hash": report.signed_hash,
         "author": report.author,
+        "amending": report.amending,
         "items": items_to_fhir(report.template, report.items),
         "hidden": sorted(state.hidden),
         "problems": [
@@ -44,6 +62,17 @@ def _describe(request: Request, state: ReportState, *, with_form: bool = False) 
         ],
     }
     return document | ({"form": form_of(report.template, language)} if with_form else {})
+
+
+def _before(version: ReportVersion, language: str) -> dict[str, Any]:
+    """Say what the reader signed before on this subject, question by question."""
+    form = templates()[version.response["questionnaire"]]
+    lines = lines_of(form, version.response["item"], language)
+    return {
+        "signed_at": version.signed_at.isoformat(),
+        "imaging_study": version.imaging_study_uid,
+        "answers": {line.path: line.text for line in lines if line.text},
+    }
 
 
 def _message(problem: Problem, language: str) -> str:
@@ -55,7 +84,11 @@ def read_report(
     request: Request, study: Uid, user: Author, template: TemplateUrl = DEFAULT_TEMPLATE
 ) -> dict[str, Any]:
     """Return the reader's own report with its form, the open questions and what is not asked."""
-    return _describe(request, reports_of(request).get(user, study, template), with_form=True)
+    before = published_of(request).previous(user, study, template)
+    shown = _before(before, language_of(request)) if before else None
+    return _describe(request, reports_of(request).get(user, study, template), with_form=True) | {
+        "before": shown
+    }
 
 
 @router.get("/questionnaire-response")
@@ -101,4 +134,75 @@ def sign_report(
 ) -> dict[str, Any]:
     """Sign the report; an incomplete one is refused, and a signed one is never changed."""
     state = reports_of(request).sign(user, study, template, based_on, client_of(request))
+    work_of(request).close(user, study, template)
+    try:
+        published_of(request).file(user, study, template, made_objects(request))
+    except RacoonError as error:
+        # Signed is signed; filing can be asked for again.
+        logger.warning("report.not_filed", extra={"code": error.code})
     return _describe(request, state)
+
+
+@router.post("/file")
+def file_report(
+    request: Request, study: Uid, user: Author, template: TemplateUrl = DEFAULT_TEMPLATE
+) -> dict[str, Any]:
+    """Store the newest signed version as DICOM SR, where that did not work at the signature."""
+    return published_of(request).file(user, study, template, made_objects(request)).to_dict()
+
+
+@router.post("/amend")
+def amend_report(
+    request: Request, study: Uid, user: Author, reason: Words, template: TemplateUrl = DEFAULT_TEMPLATE
+) -> dict[str, Any]:
+    """Open a signed report again; the signed version stays."""
+    return _describe(request, reports_of(request).amend(user, study, template, reason, client_of(request)))
+
+
+@router.post("/addendum")
+def add_to_report(
+    request: Request, study: Uid, user: Author, text: Words, template: TemplateUrl = DEFAULT_TEMPLATE
+) -> dict[str, Any]:
+    """Add words to a signed report; they are signed with it."""
+    return _describe(request, reports_of(request).add(user, study, template, text, client_of(request)))
+
+
+@router.get("/versions")
+def list_versions(
+    request: Request, study: Uid, user: Author, template: TemplateUrl = DEFAULT_TEMPLATE
+) -> dict[str, Any]:
+    """List what the reader signed, the oldest first."""
+    return {"versions": [item.to_dict() for item in published_of(request).versions(user, study, template)]}
+
+
+@router.get("/document", include_in_schema=False)
+def show_document(
+    request: Request,
+    study: Uid,
+    user: Author,
+    template: TemplateUrl = DEFAULT_TEMPLATE,
+    version: Annotated[int, Query(ge=0, description="0 for the newest")] = 0,
+) -> Response:
+    """Show a signed report as a page to read and to print, in the language of the page."""
+    versions = published_of(request).versions(user, study, template)
+    signed = [item for item in versions if item.kind != "addendum" and version in (0, item.version)]
+    if not signed:
+        raise ReportNotFound("There is no such signed version.")
+    shown = signed[-1]
+    later = [item.version for item in versions if item.kind != "addendum" and item.version > shown.version]
+    form = templates()[shown.response["questionnaire"]]
+    return render(
+        request,
+        "node/reading/report.html",
+        report=shown,
+        title=form.words.in_language(language_of(request)),
+        lines=lines_of(form, shown.response["item"], language_of(request)),
+        addenda=[
+            item
+            for item in versions
+            if item.kind == "addendum"
+            and item.version > shown.version
+            and not (later and item.version > later[0])
+        ],
+        newer=later[-1] if later else 0,
+    )

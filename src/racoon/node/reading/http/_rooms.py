@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Path, Request
 
 from racoon.node.archive.access import ImageAccess
+from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.node.reading.drawing.service import Drawings, drawn_by_others, superseded
 from racoon.node.reading.findings.service import Findings
+from racoon.node.reading.model import SeriesView
+from racoon.node.reading.reports.published import PublishedReports
 from racoon.node.reading.reports.service import Reports
 from racoon.node.reading.service import Reading
+from racoon.node.reading.work.service import Work
 from racoon.platform.auth import User
 
 Uid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
@@ -23,7 +29,7 @@ def reading_of(request: Request) -> Reading:
     archive: Archive = state.archive
     found: Reading | None = getattr(state, "reading", None)
     if found is None:
-        found = state.reading = Reading(archive)
+        found = state.reading = Reading(archive, lambda series: superseded(state.database, series))
     return found
 
 
@@ -33,10 +39,30 @@ def findings_of(request: Request) -> Findings:
     return Findings(state.database, state.audit, state.archive)
 
 
+def drawings_of(request: Request) -> Drawings:
+    """Return the drawings."""
+    state = request.app.state
+    return Drawings(
+        state.database, state.audit, state.archive, reading_of(request), made_objects(request, "drawn here")
+    )
+
+
+def made_objects(request: Request, source: str = "signed here") -> DerivedObjects:
+    """Return the way into the archive for what this node makes of archived images and words of its own."""
+    state = request.app.state
+    return DerivedObjects(state.archive, lambda data: made_here(data, source), state.audit)
+
+
 def reports_of(request: Request) -> Reports:
     """Return the reports."""
     state = request.app.state
     return Reports(state.database, state.audit, state.archive, findings_of(request))
+
+
+def may_see(request: Request, user: User, imaging_study_uid: str) -> bool:
+    """Tell whether somebody was let into an imaging study."""
+    access: ImageAccess | None = getattr(request.app.state, "image_access", None)
+    return access is None or access.may_see(user, imaging_study_uid)
 
 
 def require_sight(request: Request, user: User, imaging_study_uid: str) -> None:
@@ -46,9 +72,34 @@ def require_sight(request: Request, user: User, imaging_study_uid: str) -> None:
     ------
     SeriesNotFound
     """
-    access: ImageAccess | None = getattr(request.app.state, "image_access", None)
-    if access is not None and not access.may_see(user, imaging_study_uid):
+    if not may_see(request, user, imaging_study_uid):
         raise SeriesNotFound("There is no such series in this archive.")
+
+
+def published_of(request: Request) -> PublishedReports:
+    """Return the signed reports."""
+    state = request.app.state
+    return PublishedReports(state.database, state.archive, findings_of(request))
+
+
+def work_of(request: Request) -> Work:
+    """Return the reading lists."""
+    state = request.app.state
+    return Work(state.database, state.audit, state.archive)
+
+
+def hidden_masks(request: Request, user: User, view: SeriesView) -> frozenset[str]:
+    """Return the segmentations that a reader of an open blinded double reading must not see."""
+    if not work_of(request).is_blinded(user, view.imaging_study_uid):
+        return frozenset()
+    return drawn_by_others(request.app.state.database, view.series_uid, user.name)
+
+
+def seen_by(request: Request, user: User, view: SeriesView) -> SeriesView:
+    """Return a series without the masks that a user must not see."""
+    hidden = hidden_masks(request, user, view)
+    kept = tuple(entry for entry in view.segments if entry.key.partition(":")[0] not in hidden)
+    return replace(view, segments=kept) if len(kept) < len(view.segments) else view
 
 
 def client_of(request: Request) -> str | None:

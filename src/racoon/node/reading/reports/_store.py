@@ -23,6 +23,7 @@ reading_report = sa.Table(
     sa.Column("changed_at", UtcDateTime, nullable=False),
     sa.Column("signed_at", UtcDateTime),
     sa.Column("signed_hash", sa.String(64), nullable=False),
+    sa.Column("amending", sa.String(500), nullable=False, server_default=""),
     sa.UniqueConstraint("imaging_study_uid", "author", "template_url", name="uq_reading_report_identity"),
 )
 
@@ -60,6 +61,7 @@ def save(connection: sa.Connection, report: StoredReport) -> None:
         "changed_at": report.changed_at,
         "signed_at": report.signed_at,
         "signed_hash": report.signed_hash,
+        "amending": report.amending,
     }
     changed = connection.execute(
         sa.update(reading_report).where(reading_report.c.report_id == report.report_id).values(values)

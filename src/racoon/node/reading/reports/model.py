@@ -34,6 +34,19 @@ class ReportSigned(Refused):
     status = 409
 
 
+class NotSigned(Refused):
+    """Only what was signed is amended or added to."""
+
+    code = "reading.not_signed"
+    status = 409
+
+
+class BadReason(Defect):
+    """An amendment or an addendum without words, or with too many."""
+
+    code = "reading.bad_reason"
+
+
 class NoSuchSource(Defect):
     """An answer says that it comes from a finding that is not there or has no such number."""
 
@@ -50,6 +63,8 @@ class StoredReport:
         0 for a report that was not saved yet.
     signed_hash
         SHA-256 of the signed QuestionnaireResponse, which the audit entry of the signature holds too.
+    amending
+        Why a signed version is being amended, or was; empty for a first version.
     """
 
     report_id: str
@@ -62,6 +77,7 @@ class StoredReport:
     changed_at: datetime
     signed_at: datetime | None = None
     signed_hash: str = ""
+    amending: str = ""
 
     @property
     def is_signed(self) -> bool:
@@ -74,7 +90,7 @@ class StoredReport:
             "resourceType": "QuestionnaireResponse",
             "id": self.report_id,
             "questionnaire": self.template.canonical,
-            "status": "completed" if self.is_signed else "in-progress",
+            "status": ("amended" if self.amending else "completed") if self.is_signed else "in-progress",
             "subject": {"identifier": {"system": "urn:racoon:pseudonym", "value": str(self.pseudonym)}},
             "basedOn": [
                 {"identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{self.imaging_study_uid}"}}
@@ -87,6 +103,49 @@ class StoredReport:
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of the response (RFC 8785)."""
         return hashlib.sha256(canonical_json(self.to_fhir())).hexdigest()
+
+
+@dataclass(frozen=True)
+class ReportVersion:
+    """A signed state of a report; it never changes.
+
+    Parameters
+    ----------
+    kind
+        ``"signed"``, ``"amended"`` or ``"addendum"``.
+    text
+        Why it was amended, or what was added.
+    response
+        The QuestionnaireResponse.
+    sha256
+        Of the response; of an addendum over the version before and its text.
+    sr_instance_uid
+        The DICOM SR that holds it, empty while there is none.
+    """
+
+    report_id: str
+    version: int
+    kind: str
+    text: str
+    response: dict[str, Any]
+    sha256: str
+    pseudonym: str
+    imaging_study_uid: str
+    author: str
+    signed_at: datetime
+    sr_instance_uid: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form of a list."""
+        return {
+            "version": self.version,
+            "kind": self.kind,
+            "text": self.text,
+            "sha256": self.sha256,
+            "author": self.author,
+            "signed_at": self.signed_at.isoformat(),
+            "sr_instance": self.sr_instance_uid,
+        }
 
 
 def form_of(template: Template, language: str) -> dict[str, Any]:

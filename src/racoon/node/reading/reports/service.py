@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import json
+import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.resources import files
 
 import sqlalchemy as sa
 
@@ -17,27 +15,28 @@ from racoon.domain.questionnaire import (
     Answered,
     Evaluation,
     Item,
-    Template,
     evaluate,
     initial_items,
     items_of,
     normal_items,
-    template_of,
 )
 from racoon.errors import Defect
-from racoon.node.archive.model import SeriesFilter, SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.findings.model import FindingNotFound
 from racoon.node.reading.findings.service import Findings
-from racoon.node.reading.reports import _store
+from racoon.node.reading.reports import _store, _versions
+from racoon.node.reading.reports.catalogue import newest_template, templates
 from racoon.node.reading.reports.model import (
+    BadReason,
     NoSuchSource,
+    NotSigned,
     ReportChanged,
-    ReportNotFound,
     ReportSigned,
     ReportState,
+    ReportVersion,
     StoredReport,
 )
+from racoon.node.reading.reports.published import subject_of
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
@@ -50,30 +49,8 @@ class IncompleteReport(Defect):
     code = "reading.incomplete_report"
 
 
-@functools.cache
-def templates() -> dict[str, Template]:
-    """Load every version of every template by its canonical name."""
-    folder = files("racoon.node.reading.reports").joinpath("templates")
-    found = {}
-    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
-        if entry.name.endswith(".json"):
-            template = template_of(json.loads(entry.read_text(encoding="utf-8")))
-            found[template.canonical] = template
-    return found
-
-
-def newest_template(url: str) -> Template:
-    """Return the newest version of a template.
-
-    Raises
-    ------
-    ReportNotFound
-        If there is none of this address.
-    """
-    versions = [template for template in templates().values() if template.url == url]
-    if not versions:
-        raise ReportNotFound("There is no such report template.")
-    return max(versions, key=lambda template: [int(part) for part in template.version.split(".")])
+LONGEST_REASON = 500
+LONGEST_ADDENDUM = 4000
 
 
 class Reports:
@@ -97,7 +74,7 @@ class Reports:
         """Return the reader's own report; one that was never saved has revision 0 and the template's initial
         answers.
         """
-        pseudonym = self._subject_of(imaging_study_uid)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.connect() as connection:
             report = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
         return _state(report, evaluate(report.template, report.items))
@@ -147,7 +124,7 @@ class Reports:
             If a required answer is missing or one is not allowed.
         ReportSigned, ReportChanged, NoSuchSource
         """
-        pseudonym = self._subject_of(imaging_study_uid)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.connect() as connection:
             drafted = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
         # The findings may have changed since the draft was saved; what is signed is what they say now.
@@ -163,6 +140,8 @@ class Reports:
             )
             signed = replace(signed, signed_hash=signed.digest())
             _store.save(connection, signed)
+            kind = "amended" if signed.amending else "signed"
+            self._keep(connection, signed, kind, signed.amending, signed.signed_hash)
             self._audit.append(
                 connection,
                 actor=user.name,
@@ -179,6 +158,104 @@ class Reports:
             )
         return _state(signed, evaluation)
 
+    def amend(
+        self, user: User, imaging_study_uid: str, template_url: str, reason: str, client: str | None = None
+    ) -> ReportState:
+        """Open a signed report again as a draft; what was signed stays readable as its own version.
+
+        Raises
+        ------
+        NotSigned, BadReason
+        """
+        reason = _checked(reason, LONGEST_REASON)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
+        with self._database.begin() as connection:
+            report = self._signed(connection, user, imaging_study_uid, template_url, pseudonym)
+            opened = replace(
+                report,
+                revision=report.revision + 1,
+                changed_at=clock.now(),
+                signed_at=None,
+                signed_hash="",
+                amending=reason,
+            )
+            _store.save(connection, opened)
+            self._record(connection, user, "report.amend", report, report.signed_hash, client)
+        return _state(opened, evaluate(opened.template, opened.items))
+
+    def add(
+        self, user: User, imaging_study_uid: str, template_url: str, text: str, client: str | None = None
+    ) -> ReportState:
+        """Add words to a signed report, signed by the same act; the answers stay as they are.
+
+        Raises
+        ------
+        NotSigned, BadReason
+        """
+        text = _checked(text, LONGEST_ADDENDUM)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
+        with self._database.begin() as connection:
+            report = self._signed(connection, user, imaging_study_uid, template_url, pseudonym)
+            before = _versions.load(connection, report.report_id)[-1]
+            digest = hashlib.sha256(f"{before.sha256}\n{text}".encode()).hexdigest()
+            self._keep(connection, report, "addendum", text, digest)
+            self._record(connection, user, "report.addendum", report, digest, client)
+        return _state(report, evaluate(report.template, report.items))
+
+    def _signed(
+        self,
+        connection: sa.Connection,
+        user: User,
+        imaging_study_uid: str,
+        template_url: str,
+        pseudonym: Pseudonym,
+    ) -> StoredReport:
+        report = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
+        if not report.is_signed:
+            raise NotSigned("The report is not signed yet.")
+        return report
+
+    def _keep(
+        self, connection: sa.Connection, report: StoredReport, kind: str, text: str, digest: str
+    ) -> None:
+        number = len(_versions.load(connection, report.report_id)) + 1
+        version = ReportVersion(
+            report_id=report.report_id,
+            version=number,
+            kind=kind,
+            text=text,
+            response=report.to_fhir(),
+            sha256=digest,
+            pseudonym=str(report.pseudonym),
+            imaging_study_uid=report.imaging_study_uid,
+            author=report.author,
+            signed_at=clock.now() if kind == "addendum" else report.signed_at or clock.now(),
+        )
+        _versions.insert(connection, version)
+
+    def _record(
+        self,
+        connection: sa.Connection,
+        user: User,
+        action: str,
+        report: StoredReport,
+        digest: str,
+        client: str | None,
+    ) -> None:
+        self._audit.append(
+            connection,
+            actor=user.name,
+            actor_role=user.main_role,
+            action=action,
+            target=f"report/{report.report_id}",
+            client=client,
+            details={
+                "sha256": digest,
+                "imaging_study": report.imaging_study_uid,
+                "pseudonym": str(report.pseudonym),
+            },
+        )
+
     def _change(
         self,
         user: User,
@@ -187,7 +264,7 @@ class Reports:
         based_on: int,
         change: Callable[[StoredReport], tuple[Answered, ...]],
     ) -> ReportState:
-        pseudonym = self._subject_of(imaging_study_uid)
+        pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.connect() as connection:
             before = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
         items = change(before)
@@ -215,12 +292,6 @@ class Reports:
         if report.revision != based_on:
             raise ReportChanged("The report was changed in another window. Load the page again.")
         return report
-
-    def _subject_of(self, imaging_study_uid: str) -> Pseudonym:
-        rows = self._archive.series(SeriesFilter(imaging_study_uid=imaging_study_uid, limit=1))
-        if not rows:
-            raise SeriesNotFound("There is no such imaging study in this archive.")
-        return rows[0].facts.pseudonym
 
     def _load(
         self,
@@ -255,6 +326,7 @@ class Reports:
             changed_at=row.changed_at,
             signed_at=row.signed_at,
             signed_hash=row.signed_hash,
+            amending=row.amending,
         )
 
     def _with_sources(self, report: StoredReport, items: Sequence[Answered]) -> tuple[Answered, ...]:
@@ -289,10 +361,17 @@ class Reports:
         return Answer(numbers[name], answer.finding_id)
 
 
+def _checked(text: str, longest: int) -> str:
+    text = text.strip()
+    if not text or len(text) > longest:
+        raise BadReason("Say why or what in words, and not in too many.")
+    return text
+
+
 def _state(report: StoredReport, evaluation: Evaluation) -> ReportState:
     return ReportState(replace(report, items=evaluation.items), evaluation.hidden, evaluation.problems)
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove the reports on a subject; returns how many rows."""
-    return _store.forget_subject(connection, pseudonym)
+    return _store.forget_subject(connection, pseudonym) + _versions.forget_subject(connection, pseudonym)

@@ -22,3 +22,22 @@ export const paint = (words, width, height, runs, colour, alpha) => {
     }
   }
 };
+
+/** Decode runs into a bitmap. @param {number[]} runs @param {number} size @returns {Uint8Array} */
+export const bitmapOf = (runs, size) => {
+  const bits = new Uint8Array(size);
+  for (let i = 0; i < runs.length; i += 2) bits.fill(1, runs[i], runs[i] + runs[i + 1]);
+  return bits;
+};
+
+/** Encode a bitmap as runs. @param {Uint8Array} bits @returns {number[]} */
+export const runsOf = (bits) => {
+  const runs = [];
+  for (let at = bits.indexOf(1); at >= 0; at = bits.indexOf(1, at)) {
+    const end = bits.indexOf(0, at);
+    const stop = end < 0 ? bits.length : end;
+    runs.push(at, stop - at);
+    at = stop;
+  }
+  return runs;
+};

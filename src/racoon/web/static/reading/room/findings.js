@@ -4,12 +4,15 @@
 import { Refusal, ask } from "./requests.js";
 
 /** Kinds of finding by the tool that draws them. */
-const KINDS = { Length: "length", Bidirectional: "bidirectional", EllipticalROI: "ellipse", Probe: "probe" };
+const KINDS = {
+  Length: "length", Bidirectional: "bidirectional", Angle: "angle", EllipticalROI: "ellipse", RectangleROI: "rectangle",
+  PlanarFreehandROI: "freehand", CircleROI: "sphere", Probe: "probe",
+};
 const TOOLS = /** @type {Record<string, string>} */ (
   Object.fromEntries(Object.entries(KINDS).map(([tool, kind]) => [kind, tool])));
 
 const UNITS = /** @type {Record<string, string>} */ (
-  { "[hnsf'U]": "HU", "[arb'U]": "", mm2: "mm²" });
+  { "[hnsf'U]": "HU", "[arb'U]": "", mm2: "mm²", mL: "ml", deg: "°" });
 
 /** Marks stay readable on bright, dark and coloured ground. */
 const LOOK = {
@@ -25,6 +28,28 @@ const PAUSE_MS = 400; // a drag changes a finding sixty times a second; it is sa
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
+
+/** The engine's corners of a rectangle run in rows; an outline runs around. */
+const AROUND = [0, 1, 3, 2];
+const MOST_POINTS = 1000;
+
+/** Points of an annotation as they are stored. @param {any} annotation @returns {number[][]} */
+const pointsOf = ({ metadata, data }) => {
+  const copy = (/** @type {Iterable<number>} */ point) => [...point];
+  if (metadata.toolName === "PlanarFreehandROI") {
+    const all = data.contour.polyline;
+    const step = Math.ceil(all.length / MOST_POINTS);
+    return all.filter((/** @type {any} */ _, /** @type {number} */ at) => at % step === 0).map(copy);
+  }
+  const points = data.handles.points.map(copy);
+  return metadata.toolName === "RectangleROI" ? AROUND.map((at) => points[at]) : points;
+};
+
+/** Handles of a stored finding. @param {Finding} finding @returns {number[][]} */
+const handlesOf = ({ kind, points_mm: points }) => {
+  if (kind === "freehand") return [];
+  return (kind === "rectangle" ? AROUND.map((at) => points[at]) : points).map((/** @type {number[]} */ point) => [...point]);
+};
 
 export class Findings {
   /** @param {any} stage @param {any} data what the page holds @param {(text: string, isBad?: boolean) => void} say */
@@ -60,12 +85,14 @@ export class Findings {
       tools.addTool(tool);
       group.addTool(tool.toolName);
     }
-    for (const tool of [tools.LengthTool, tools.BidirectionalTool, tools.EllipticalROITool, tools.ProbeTool]) {
+    for (const name of Object.keys(KINDS)) {
+      const tool = tools[`${name}Tool`];
       tools.addTool(tool);
       // Numbers on the image are the node's own, never the browser's.
       group.addTool(tool.toolName, {
         getTextLines: (/** @type {any} */ data) => data.lines ?? ["…"],
         preventHandleOutsideImage: true,
+        ...(name === "PlanarFreehandROI" ? { allowOpenContours: false, calculateStats: true } : {}),
       });
       // The tools bring keys of their own for undo; ours undo what is stored.
       group.getToolInstance(tool.toolName).configuration.actions = {};
@@ -152,8 +179,9 @@ export class Findings {
         label: "",
         cachedStats: {},
         lines: this.#lines(finding),
+        ...(finding.kind === "freehand" ? { contour: { polyline: finding.points_mm.map((/** @type {number[]} */ point) => [...point]), closed: true } } : {}),
         handles: {
-          points: finding.points_mm.map((/** @type {number[]} */ point) => [...point]),
+          points: handlesOf(finding),
           activeHandleIndex: null,
           textBox: { hasMoved: false, worldPosition: [0, 0, 0], worldBoundingBox: {
             topLeft: [0, 0, 0], topRight: [0, 0, 0], bottomLeft: [0, 0, 0], bottomRight: [0, 0, 0] } },
@@ -188,7 +216,7 @@ export class Findings {
       series: this.stage.series.series,
       ...place,
       frame_of_reference: annotation.metadata.FrameOfReferenceUID,
-      points_mm: annotation.data.handles.points.map((/** @type {Iterable<number>} */ point) => [...point]),
+      points_mm: pointsOf(annotation),
     };
   }
 

@@ -43,6 +43,10 @@ export class Report {
   async load() {
     this.state = await ask("GET", this.address);
     this.form = this.state.form;
+    this.before = this.state.before;
+    byId("read-report").href = `${this.address}/document`;
+    byId("amend").addEventListener("click", () => this.#askWords("amend", "reason"));
+    byId("addendum").addEventListener("click", () => this.#askWords("addendum", "text"));
     this.draw();
     this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#digit(event));
   }
@@ -114,6 +118,11 @@ export class Report {
       take.type = "button";
       take.addEventListener("click", () => this.#take(control));
       box.append(take);
+    }
+    const before = this.before?.answers[path];
+    if (before) {
+      const line = make("p", "quiet before", `${this.data.words["Before"]}: ${before}`);
+      box.append(line);
     }
     control.write(answers);
     this.controls.set(path, control);
@@ -307,6 +316,9 @@ export class Report {
       : open ? `${this.data.words["Open questions"]}: ${open}` : this.data.words["Complete: it can be signed."];
     byId("report-panel").classList.toggle("signed", this.isSigned);
     for (const id of ["normal", "sign"]) byId(id).hidden = this.isSigned;
+    byId("signed-ways").hidden = !this.isSigned;
+    byId("amending").textContent = !this.isSigned && this.state.amending
+      ? `${this.data.words["Being amended"]}: ${this.state.amending}` : "";
   }
 
   /** @param {Item[]} items @param {any[]} answers @param {string} above */
@@ -393,6 +405,20 @@ export class Report {
     await this.#send(() => ask("POST", `${this.address}/normal?based_on=${this.state.revision}`));
     if (this.state.problems.length) this.focus();
     else byId("sign").focus();
+  }
+
+  /** Ask for words, then amend or add. @param {"amend" | "addendum"} way @param {string} name */
+  #askWords(way, name) {
+    const dialog = byId("words-dialog");
+    byId("words-title").textContent = this.data.words[way === "amend" ? "Why is the report amended?" : "Addendum"];
+    byId("words-text").value = "";
+    dialog.returnValue = "";
+    dialog.showModal();
+    dialog.addEventListener("close", async () => {
+      if (dialog.returnValue !== "send") return;
+      this.#redraws = true;
+      await this.#send(() => ask("POST", `${this.address}/${way}`, { [name]: byId("words-text").value }));
+    }, { once: true });
   }
 
   /** Ask once more, then sign. */

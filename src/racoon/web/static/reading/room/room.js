@@ -1,8 +1,11 @@
 // The reading room: puts stage, findings, report and keys together.  Where there is no WebGL the plain viewer opens.
 // @ts-check
 
+import { Drawing } from "./drawing.js";
 import { Findings } from "./findings.js";
 import { bindKeys } from "./keys.js";
+import { Planes } from "./planes.js";
+import { Prior } from "./prior.js";
 import { Report } from "./report.js";
 import { ask } from "./requests.js";
 import { Stage } from "./stage.js";
@@ -40,14 +43,47 @@ const begin = async () => {
   stage.open();
   const findings = new Findings(stage, data, say);
   findings.open();
+  const drawing = new Drawing(stage, data, say);
+  if (data.mayWrite) drawing.open();
+  const planes = new Planes(stage, data, say);
+  const prior = new Prior(stage, data, say);
+  stage.onWindow = () => {
+    planes.setWindow();
+    prior.setWindow();
+  };
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
 
   /** @param {any} series @param {number} start */
   const open = async (series, start) => {
     say(words["Loading …"]);
+    planes.forget();
     await stage.show(series, start);
+    const preset = series.presets.find((/** @type {[string, number, number]} */ [name]) => name === series.hanging?.window);
+    if (preset) stage.setWindow(preset[1], preset[2]);
     describe(series);
     say("");
+    if (data.mayWrite) await drawing.load(series);
+  };
+
+  /** Give the left mouse button to a tool, which puts the pen down. @param {string} tool */
+  const use = (tool) => {
+    drawing.use("");
+    findings.use(tool);
+  };
+
+  /** Take a pen, or put it down when it is in the hand already. @param {string} pen */
+  const take = (pen) => {
+    findings.use("WindowLevel");
+    drawing.use(drawing.pen === pen ? "" : pen);
+  };
+  drawing.onPen = (pen) => {
+    if (pen) document.querySelector("#tools button[data-tool='WindowLevel']")?.setAttribute("aria-pressed", "false");
+  };
+  drawing.onFinished = async () => {
+    const series = await ask("GET", `/api/reading/series/${stage.series?.series}`);
+    if (series.series !== stage.series?.series) return;
+    stage.update(series);
+    describe(series);
   };
 
   /** @param {any} series */
@@ -109,6 +145,15 @@ const begin = async () => {
     quiet.className = "quiet mono";
     quiet.textContent = code;
     item.append(label, quiet);
+    if (data.mayWrite && stage.series?.hasOverlays) {
+      const correct = document.createElement("button");
+      correct.type = "button";
+      correct.className = "plain correct";
+      correct.textContent = words["Correct"];
+      correct.setAttribute("aria-label", `${words["Correct"]}: ${name}`);
+      correct.addEventListener("click", () => drawing.adopt(key.split(":")[0]));
+      item.append(correct);
+    }
     return item;
   };
 
@@ -152,6 +197,7 @@ const begin = async () => {
   };
   stage.onSlice = (index) => {
     byId("stage").dataset.index = `${index}`;
+    prior.follow();
     remember();
   };
   findings.onChosen = remember;
@@ -171,39 +217,69 @@ const begin = async () => {
     larger: () => stage.enlarge(1.25),
     smaller: () => stage.enlarge(0.8),
     fit: () => stage.enlarge(0),
-    "tool-window": () => findings.use("WindowLevel"),
-    "tool-pan": () => findings.use("Pan"),
-    "tool-length": () => findings.use("Length"),
-    "tool-bidirectional": () => findings.use("Bidirectional"),
-    "tool-ellipse": () => findings.use("EllipticalROI"),
-    "tool-probe": () => findings.use("Probe"),
+    "tool-window": () => use("WindowLevel"),
+    "tool-pan": () => use("Pan"),
+    "tool-length": () => use("Length"),
+    "tool-bidirectional": () => use("Bidirectional"),
+    "tool-ellipse": () => use("EllipticalROI"),
+    "tool-angle": () => use("Angle"),
+    "tool-rectangle": () => use("RectangleROI"),
+    "tool-freehand": () => use("PlanarFreehandROI"),
+    "tool-sphere": () => use("CircleROI"),
+    "tool-probe": () => use("Probe"),
     "next-finding": () => findings.next(1),
     "previous-finding": () => findings.next(-1),
     "remove-finding": () => findings.remove(),
-    undo: () => findings.undo(),
-    redo: () => findings.redo(),
+    undo: () => (drawing.pen ? drawing : findings).undo(),
+    redo: () => (drawing.pen ? drawing : findings).redo(),
+    "pen-brush": () => take("brush"),
+    "pen-eraser": () => take("eraser"),
+    "pen-threshold": () => take("threshold"),
+    "pen-scissors": () => take("scissors"),
+    "pen-grow": () => take("grow"),
+    "pen-smaller": () => drawing.resize(0.8),
+    "pen-larger": () => drawing.resize(1.25),
+    "fill-between": () => drawing.work("fill-between"),
+    "copy-on": () => drawing.copy(1),
+    "copy-back": () => drawing.copy(-1),
+    "next-segment": () => drawing.next(),
+    "finish-drawing": () => drawing.finish(),
     masks: () => {
       stage.masks.hidden = !stage.masks.hidden;
       stage.repaint();
     },
+    cine: () => stage.cine(),
+    planes: () => planes.toggle(),
+    slab: () => planes.nextSlab(),
+    prior: () => prior.toggle(),
     texts: () => byId("stage").classList.toggle("bare"),
     "next-series": () => neighbour(1),
     "previous-series": () => neighbour(-1),
     report: () => report?.focus(),
     image: () => {
-      findings.use("WindowLevel");
+      planes.close();
+      use("WindowLevel");
       byId("stage").focus();
     },
     normal: () => report?.normal(),
     sign: () => report?.sign(),
+    "next-case": () => location.assign("/reading/worklist/next"),
     help: () => byId("help-dialog").showModal(),
   });
 
   for (const button of document.querySelectorAll("#tools button[data-tool]")) {
-    button.addEventListener("click", () => findings.use(/** @type {any} */ (button).dataset.tool));
+    button.addEventListener("click", () => use(/** @type {any} */ (button).dataset.tool));
   }
-  byId("undo").addEventListener("click", () => findings.undo());
-  byId("redo").addEventListener("click", () => findings.redo());
+  for (const button of document.querySelectorAll("#tools button[data-pen]")) {
+    button.addEventListener("click", () => take(/** @type {any} */ (button).dataset.pen));
+  }
+  byId("undo").addEventListener("click", () => (drawing.pen ? drawing : findings).undo());
+  byId("redo").addEventListener("click", () => (drawing.pen ? drawing : findings).redo());
+  byId("slab").addEventListener("change", () => planes.setSlab(byId("slab").value));
+  byId("slab-mm").addEventListener("change", () => planes.setSlab(planes.slab));
+  byId("show-planes").addEventListener("click", () => planes.toggle());
+  byId("show-prior").addEventListener("click", () => prior.toggle());
+  byId("cine").addEventListener("click", () => stage.cine());
   byId("help").addEventListener("click", () => byId("help-dialog").showModal());
   byId("normal")?.addEventListener("click", () => report?.normal());
   byId("sign")?.addEventListener("click", () => report?.sign());
@@ -222,7 +298,9 @@ const begin = async () => {
     stage.repaint();
   }
   byId("stage").dataset.ready = "image";
-  await Promise.all([findings.load(), report?.load()]);
+  await Promise.all([findings.load(), report?.load(), prior.load()]);
+  if (data.hanging?.layout === "planes") await planes.toggle();
+  if (data.hanging?.prior && byId("prior-choice").value) await prior.toggle();
   if (data.finding) await findings.choose(data.finding);
   byId("stage").dataset.ready = "all";
   byId("stage").focus({ preventScroll: true });

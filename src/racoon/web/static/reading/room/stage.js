@@ -24,6 +24,7 @@ import { ask } from "./requests.js";
 
 const VIEWPORT = "stack";
 const CACHE_BYTES = 1 << 30;
+const CINE_MS = 80;
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
@@ -39,15 +40,22 @@ export class Stage {
     this.numbers = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
     this.element = byId("viewport");
     this.overlay = byId("overlay");
-    this.masks = { hidden: false, opacity: 0.4, shown: new Set(), cache: new Map(), turn: 0, picture: null };
+    this.masks = { hidden: false, opacity: 0.4, shown: new Set(), cache: new Map(), turn: 0, picture: null, index: -1, found: {} };
     this.index = 0;
     this.window = /** @type {[number, number] | null} */ (null);
     /** @type {Series | null} */
     this.series = null;
     /** @type {string[]} */
     this.ids = [];
+    this.pixelsPerMm = 1;
+    this.playing = 0;
+    /** @type {() => void} */
+    this.onWindow = () => {};
     /** @type {(index: number) => void} */
     this.onSlice = () => {};
+    /** Colours and runs that a reader draws on a slice, painted above the stored masks.
+     * @type {(index: number) => [string, number[]][]} */
+    this.drawn = () => [];
   }
 
   /** Start the engine; throws where there is no WebGL. */
@@ -73,15 +81,9 @@ export class Stage {
 
   /** Show a series at a slice. @param {Series} series @param {number} start */
   async show(series, start) {
-    const root = `/dicom-web/studies/${series.study}/series/${series.series}`;
-    const metadata = new Map((await ask("GET", `${root}/metadata`)).map(
-      (/** @type {any} */ item) => [item["00080018"].Value[0], item]));
+    const ids = await this.register(series);
     this.series = series;
-    this.ids = series.planes.map(([sop, frame]) => {
-      const id = `wadors:${location.origin}${root}/instances/${sop}/frames/${frame}`;
-      this.wadors.metaDataManager.add(id, metadata.get(sop));
-      return id;
-    });
+    this.ids = ids;
     this.masks.cache.clear();
     this.masks.picture = null;
     this.masks.shown = new Set(series.segments.map(([key]) => key));
@@ -94,6 +96,43 @@ export class Stage {
     this.viewport.render();
     this.#arrived(this.viewport.getCurrentImageIdIndex());
     this.tools.utilities.stackContextPrefetch.enable(this.element);
+  }
+
+  /** Tell the engine of a series, and name its slices. @param {Series} series @returns {Promise<string[]>} */
+  async register(series) {
+    const root = `/dicom-web/studies/${series.study}/series/${series.series}`;
+    const metadata = new Map((await ask("GET", `${root}/metadata`)).map(
+      (/** @type {any} */ item) => [item["00080018"].Value[0], item]));
+    return series.planes.map(([sop, frame]) => {
+      const id = `wadors:${location.origin}${root}/instances/${sop}/frames/${frame}`;
+      this.wadors.metaDataManager.add(id, metadata.get(sop));
+      return id;
+    });
+  }
+
+  /** The slice nearest to a place in the patient. @param {number[]} point LPS in mm */
+  nearest(point) {
+    const plane = this.#plane;
+    const [row, column] = [plane.rowCosines, plane.columnCosines];
+    const normal = [
+      row[1] * column[2] - row[2] * column[1], row[2] * column[0] - row[0] * column[2], row[0] * column[1] - row[1] * column[0],
+    ];
+    const height = point.reduce((sum, value, axis) => sum + value * normal[axis], 0);
+    const heights = this.series?.planes.map(([, , position]) => Math.abs((position ?? 0) - height)) ?? [];
+    return heights.indexOf(Math.min(...heights));
+  }
+
+  /** Run through the slices, or stop; a slice that is late is waited for. */
+  cine() {
+    if (this.playing) {
+      clearInterval(this.playing);
+      this.playing = 0;
+    } else {
+      this.playing = window.setInterval(() => {
+        if (this.index === this.target) this.go((this.target + 1) % this.ids.length);
+      }, CINE_MS);
+    }
+    byId("stage").dataset.cine = this.playing ? "on" : "off";
   }
 
   /** @param {number} index */
@@ -150,6 +189,7 @@ export class Stage {
     const format = (/** @type {number} */ value) => this.numbers.format(value);
     byId("window-label").textContent = `C ${format(this.window[0])}  W ${format(this.window[1])}`;
     this.lightPreset();
+    this.onWindow();
   }
 
   /** Show which preset is in use; two may be the same window, then the first one lights up. */
@@ -181,8 +221,47 @@ export class Stage {
     return this.viewport.worldToCanvas(point);
   }
 
+  get #plane() {
+    return this.core.metaData.get("imagePlaneModule", this.viewport.getCurrentImageId());
+  }
+
+  /** Row and column, counted from 0 at the centre of the first pixel, of a place on the screen; null beyond the image.
+   * @param {number} x @param {number} y @returns {[number, number] | null} */
+  pixelAt(x, y) {
+    const plane = this.#plane;
+    if (!this.series || !plane?.rowCosines) return null;
+    const box = this.element.getBoundingClientRect();
+    const world = this.viewport.canvasToWorld([x - box.left, y - box.top]);
+    const off = [0, 1, 2].map((axis) => world[axis] - plane.imagePositionPatient[axis]);
+    const along = (/** @type {number[]} */ direction) => off.reduce((sum, value, axis) => sum + value * direction[axis], 0);
+    const row = along(plane.columnCosines) / plane.rowPixelSpacing;
+    const column = along(plane.rowCosines) / plane.columnPixelSpacing;
+    const isInside = row > -0.5 && column > -0.5 && row < this.series.rows - 0.5 && column < this.series.columns - 0.5;
+    return isInside ? [row, column] : null;
+  }
+
+  /** Where a pixel of the shown image lies on the canvas. @param {number} row @param {number} column */
+  canvasAt(row, column) {
+    return this.canvasOf(this.#plane, column, row);
+  }
+
+  /** A function from pixel to value in output units (HU for CT); null while the image is not here.
+   * @param {number} index @returns {((at: number) => number) | null} */
+  valuesOf(index) {
+    const image = this.core.cache.getImage(this.ids[index]);
+    if (!image) return null;
+    const pixels = image.getPixelData();
+    if (image.preScale?.scaled) return (at) => pixels[at];
+    return (at) => pixels[at] * (image.slope ?? 1) + (image.intercept ?? 0);
+  }
+
+  /** Paint this slice again from what is here already. */
+  refresh() {
+    if (this.series && this.masks.index === this.index) this.#paintMasks(this.index, this.masks.found);
+  }
+
   #decorate() {
-    const plane = this.core.metaData.get("imagePlaneModule", this.viewport.getCurrentImageId());
+    const plane = this.#plane;
     const { width, height } = this.element.getBoundingClientRect();
     const ratio = window.devicePixelRatio || 1;
     if (this.overlay.width !== Math.round(width * ratio) || this.overlay.height !== Math.round(height * ratio)) {
@@ -205,7 +284,8 @@ export class Stage {
       context.imageSmoothingEnabled = false;
       context.drawImage(this.masks.picture.canvas, 0, 0);
     }
-    this.#rule(Math.hypot(ax, ay) / plane.columnPixelSpacing);
+    this.pixelsPerMm = Math.hypot(ax, ay) / plane.columnPixelSpacing;
+    this.#rule(this.pixelsPerMm);
   }
 
   /** @param {number} pixelsPerMm */
@@ -221,11 +301,12 @@ export class Stage {
   async #loadMasks(index) {
     const { series, masks } = this;
     const turn = ++masks.turn;
-    if (!series?.hasOverlays || !series.segments.length) {
+    if (!series?.hasOverlays) {
       byId("stage").dataset.masks = `${index}`;
       return;
     }
     let runs = masks.cache.get(index);
+    if (!runs && !series.segments.length) runs = Promise.resolve({});
     if (!runs) {
       runs = ask("GET", `/reading/series/${series.series}/overlays/${index}`);
       runs.catch(() => masks.cache.delete(index));
@@ -238,6 +319,8 @@ export class Stage {
   /** @param {number} index @param {Record<string, number[]>} runs */
   #paintMasks(index, runs) {
     const series = /** @type {Series} */ (this.series);
+    this.masks.index = index;
+    this.masks.found = runs;
     const canvas = new OffscreenCanvas(series.columns, series.rows);
     const pixels = new ImageData(series.columns, series.rows);
     const words = new Uint32Array(pixels.data.buffer);
@@ -247,10 +330,22 @@ export class Stage {
         paint(words, series.columns, series.rows, runs[key], wordOf(colour), alpha);
       }
     }
+    for (const [colour, drawn] of this.drawn(index)) {
+      paint(words, series.columns, series.rows, drawn, wordOf(colour), alpha);
+    }
     /** @type {any} */ (canvas.getContext("2d")).putImageData(pixels, 0, 0);
     this.masks.picture = /** @type {any} */ ({ index, canvas });
     byId("stage").dataset.masks = `${index}`;
     this.#decorate();
+  }
+
+  /** Take over what changed about a series that is shown: its masks. @param {Series} series */
+  update(series) {
+    const known = new Set(this.series?.segments.map(([key]) => key));
+    for (const [key] of series.segments) if (!known.has(key)) this.masks.shown.add(key);
+    this.series = series;
+    this.masks.cache.clear();
+    this.repaint();
   }
 
   /** Paint the masks of this slice again after a change of what is shown. */

@@ -1,0 +1,175 @@
+"""Masks that readers draw, as JSON: each reader's own drawing on a series.
+
+A change names the revision its author saw; the answer has the next one, the slices that the node changed and the
+volume of each segment.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
+from pydantic import BaseModel, Field
+
+from racoon.domain.labels import label_map_for
+from racoon.node.archive.model import SeriesNotFound
+from racoon.node.archive.read_audit import record_image_read
+from racoon.node.reading.drawing.model import DrawingState, Operation, SliceChange, Wish
+from racoon.node.reading.http._rooms import (
+    Uid,
+    client_of,
+    drawings_of,
+    hidden_masks,
+    reading_of,
+    require_sight,
+)
+from racoon.node.reading.model import PALETTE
+from racoon.platform.auth import User, require
+from racoon.web.translation import language_of
+from racoon.web.words import words_of
+
+MOST_CHANGES = 4000
+"""More slices than any series has in one stroke; a page that lost its network sends what it kept in parts."""
+
+
+class SliceRuns(BaseModel):
+    """New runs of one segment on one slice: start, length, start, length … over its pixels in reading order."""
+
+    segment: Annotated[int, Field(ge=1)]
+    slice: Annotated[int, Field(ge=0)]
+    runs: Annotated[list[int], Field(max_length=1_000_000)]
+
+
+class Task(BaseModel):
+    """What the node shall do to a segment; see ``Wish``."""
+
+    operation: Operation
+    segment: Annotated[int, Field(ge=1)]
+    amount: float = 0.0
+    other: Annotated[int, Field(ge=0)] = 0
+    seed: tuple[int, int, int] = (0, 0, 0)
+    range: tuple[float, float] = (0.0, 0.0)
+
+
+Author = Annotated[User, Depends(require("finding.write"))]
+
+
+def _let_in(request: Request, series: Uid, user: Author) -> None:
+    require_sight(request, user, reading_of(request).view(series).imaging_study_uid)
+
+
+router = APIRouter(prefix="/api/reading/series/{series}/drawing", dependencies=[Depends(_let_in)])
+
+BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
+Number = Annotated[int, Path(ge=1)]
+
+
+def _describe(request: Request, state: DrawingState) -> dict[str, Any]:
+    words = words_of(language_of(request))
+    drawing = state.drawing
+    return {
+        "revision": drawing.revision,
+        "finished": bool(drawing.finished) and drawing.finished_revision == drawing.revision,
+        "instance": drawing.finished[-1] if drawing.finished else "",
+        "segments": [
+            {
+                "number": segment.number,
+                "key": segment.label.key,
+                "name": words(segment.label.meaning) or segment.label.value,
+                "locked": segment.is_locked,
+                "origin": segment.origin,
+                "algorithm": segment.algorithm,
+                # Other colours than the first masks of the archive have.
+                "colour": PALETTE[(segment.number + 4) % len(PALETTE)],
+                "volume_ml": state.volumes_ml.get(segment.number, 0.0),
+            }
+            for segment in drawing.segments
+        ],
+        "slices": [
+            {"segment": change.segment, "slice": change.index, "runs": change.runs} for change in state.slices
+        ],
+    }
+
+
+@router.get("")
+def read_drawing(request: Request, series: Uid, user: Author) -> dict[str, Any]:
+    """Return the reader's own drawing with its pixels, and the labels a segment may have."""
+    view = reading_of(request).view(series)
+    record_image_read(request, user, series, view.pseudonym)
+    words = words_of(language_of(request))
+    labels = label_map_for(view.body_part).labels
+    return _describe(request, drawings_of(request).get(user, series)) | {
+        "labels": [[code.key, words(code.meaning)] for code in labels]
+    }
+
+
+@router.patch("")
+def save_strokes(
+    request: Request,
+    series: Uid,
+    user: Author,
+    changes: Annotated[list[SliceRuns], Body(max_length=MOST_CHANGES)],
+    based_on: BasedOn,
+) -> dict[str, Any]:
+    """Save what was drawn; each change replaces one segment on one slice."""
+    strokes = [SliceChange(item.segment, item.slice, tuple(item.runs)) for item in changes]
+    state = drawings_of(request).save(user, series, based_on, strokes)
+    return _describe(request, state) | {"slices": []}
+
+
+@router.post("/segments")
+def add_segment(
+    request: Request,
+    series: Uid,
+    user: Author,
+    based_on: BasedOn,
+    label: Annotated[str, Query(max_length=80)],
+) -> dict[str, Any]:
+    """Add an empty segment with a label of the list."""
+    return _describe(request, drawings_of(request).add_segment(user, series, based_on, label))
+
+
+@router.put("/segments/{number}")
+def lock_segment(
+    request: Request, series: Uid, number: Number, user: Author, based_on: BasedOn, *, locked: bool
+) -> dict[str, Any]:
+    """Lock or unlock a segment."""
+    state = drawings_of(request).change_segment(user, series, based_on, number, lock=locked)
+    return _describe(request, state)
+
+
+@router.delete("/segments/{number}")
+def remove_segment(
+    request: Request, series: Uid, number: Number, user: Author, based_on: BasedOn
+) -> dict[str, Any]:
+    """Remove a segment with its pixels."""
+    return _describe(request, drawings_of(request).remove_segment(user, series, based_on, number))
+
+
+@router.post("/adopt")
+def adopt_segmentation(
+    request: Request,
+    series: Uid,
+    user: Author,
+    based_on: BasedOn,
+    segmentation: Annotated[str, Query(max_length=64)],
+) -> dict[str, Any]:
+    """Take over the segments of a stored segmentation, a pre-label for example, to correct them."""
+    if segmentation in hidden_masks(request, user, reading_of(request).view(series)):
+        raise SeriesNotFound("There is no such segmentation of this series.")
+    return _describe(request, drawings_of(request).adopt(user, series, based_on, segmentation))
+
+
+@router.post("/work")
+def work_on_segment(
+    request: Request, series: Uid, user: Author, task: Task, based_on: BasedOn
+) -> dict[str, Any]:
+    """Let the node grow, fill, smooth, widen, clean or combine segments; the answer has the changed slices."""
+    wish = Wish(task.operation, task.segment, task.amount, task.other, task.seed, task.range)
+    return _describe(request, drawings_of(request).work(user, series, based_on, wish))
+
+
+@router.post("/finish")
+def finish_drawing(request: Request, series: Uid, user: Author, based_on: BasedOn) -> dict[str, Any]:
+    """Store the drawing in the archive as DICOM SEG."""
+    return _describe(request, drawings_of(request).finish(user, series, based_on, client_of(request)))

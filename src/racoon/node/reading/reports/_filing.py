@@ -1,0 +1,162 @@
+"""Writes a signed report as DICOM SR: places of findings in pixels, answers as codes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from racoon import __version__
+from racoon.domain.coding import Code
+from racoon.domain.finding import NAMES, FindingKind
+from racoon.domain.questionnaire import Answered, Coding, Item, Template, items_of
+from racoon.node.archive.model import SEGMENTATION_MODALITY, SeriesFilter
+from racoon.node.archive.service import Archive
+from racoon.node.reading.findings.model import StoredFinding
+from racoon.node.reading.findings.service import plane_of
+from racoon.node.reading.reports.model import ReportVersion
+from racoon.standards.dicom.structured_report import CodedAnswer, Line, Mark, Number, Point, build_report
+
+SCHEMES: Mapping[str, str] = {
+    "http://snomed.info/sct": "SCT",
+    "http://loinc.org": "LN",
+    "http://radlex.org": "RADLEX",
+    "http://www.radlex.org": "RADLEX",
+    "http://unitsofmeasure.org": "UCUM",
+}
+"""Coding scheme designators of FHIR code systems (PS3.16 table 8-1); others are private."""
+
+YES, NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
+
+REGIONS: Mapping[FindingKind, str] = {
+    FindingKind.ELLIPSE: "ELLIPSE",
+    FindingKind.RECTANGLE: "POLYLINE",
+    FindingKind.FREEHAND: "POLYLINE",
+    FindingKind.SPHERE: "CIRCLE",
+}
+
+
+def write_report(
+    archive: Archive, version: ReportVersion, template: Template, findings: Sequence[StoredFinding]
+) -> bytes:
+    """Return the file of a signed version.
+
+    Parameters
+    ----------
+    findings
+        The author's findings of the imaging study.
+    """
+    sources = {
+        uid: _header(archive, uid)
+        for uid in dict.fromkeys(found.finding.place.sop_instance_uid for found in findings)
+    }
+    if not sources:
+        middle = _middle_image(archive, version.imaging_study_uid)
+        sources = {middle: _header(archive, middle)}
+    marks = [
+        _mark(sources[found.finding.place.sop_instance_uid], found, number)
+        for number, found in enumerate(findings, start=1)
+    ]
+    answers = list(_answers(template, items_of(template, version.response["item"])))
+    dataset = build_report(
+        sources, marks, answers, report=version.report_id, version=version.version, software=__version__
+    )
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _header(archive: Archive, uid: str) -> Dataset:
+    data = archive.read_object(archive.instance(uid))
+    return pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+
+
+def _middle_image(archive: Archive, imaging_study_uid: str) -> str:
+    """Name an image of the study for a report without findings: an SR refers to what was read."""
+    rows = archive.series(SeriesFilter(imaging_study_uid=imaging_study_uid))
+    series = next(
+        row.facts.series_uid for row in rows if row.facts.rows and row.facts.modality != SEGMENTATION_MODALITY
+    )
+    pictures = [row for row in archive.instances(series) if row.rows]
+    return pictures[len(pictures) // 2].sop_instance_uid
+
+
+def _mark(source: Dataset, stored: StoredFinding, number: int) -> Mark:
+    finding = stored.finding
+    indices = plane_of(source, finding).pixels_of(finding.place.points_mm)
+    points: list[Point] = [(float(column) + 0.5, float(row) + 0.5) for row, column, _ in indices]
+    region = _region(finding.kind, finding.place.points_mm, points)
+    return Mark(
+        tracking_uid=finding.tracking_uid,
+        name=f"{finding.meaning.meaning} {number}",
+        meaning=finding.meaning,
+        instance=finding.place.sop_instance_uid,
+        frame=finding.place.frame,
+        numbers=tuple(
+            Number(
+                NAMES[item.name],
+                item.value,
+                item.unit,
+                None if region else _line(finding.kind, item.name, finding.place.points_mm, points),
+            )
+            for item in stored.numbers
+        ),
+        region=region,
+    )
+
+
+def _length(points_mm: Sequence[tuple[float, float, float]], first: int) -> float:
+    return sum((a - b) ** 2 for a, b in zip(points_mm[first], points_mm[first + 1], strict=True))
+
+
+def _region(
+    kind: FindingKind, points_mm: Sequence[tuple[float, float, float]], points: list[Point]
+) -> Line | None:
+    graphic = REGIONS.get(kind)
+    if graphic is None:
+        return None
+    if graphic == "POLYLINE":
+        return Line(graphic, (*points, points[0]))
+    if graphic == "ELLIPSE" and _length(points_mm, 0) < _length(points_mm, 2):
+        # The major axis comes first (PS3.3 C.18.6.1.2).
+        points = [*points[2:], *points[:2]]
+    return Line(graphic, tuple(points))
+
+
+def _line(
+    kind: FindingKind, name: str, points_mm: Sequence[tuple[float, float, float]], points: list[Point]
+) -> Line:
+    if kind is FindingKind.PROBE:
+        return Line("POINT", tuple(points))
+    if kind is FindingKind.BIDIRECTIONAL:
+        is_first_longer = _length(points_mm, 0) >= _length(points_mm, 2)
+        return Line("POLYLINE", tuple(points[:2] if (name == "long_axis") == is_first_longer else points[2:]))
+    return Line("POLYLINE", tuple(points))
+
+
+def _answers(template: Template, items: Sequence[Answered]) -> Iterator[CodedAnswer]:
+    asked = {item.link_id: item for item in template.walk()}
+    for node in items:
+        item = asked[node.link_id]
+        for answer in node.answers:
+            value = answer.value
+            if isinstance(value, bool):
+                yield CodedAnswer(_question(item), YES if value else NO)
+            elif isinstance(value, Coding):
+                yield CodedAnswer(_question(item), _code(value))
+            elif isinstance(value, int | float):
+                yield CodedAnswer(_question(item), (float(value), item.unit.code if item.unit else "1"))
+        yield from _answers(template, node.items)
+
+
+def _question(item: Item) -> Code:
+    if item.codes:
+        return _code(item.codes[0], item.words.text)
+    return Code(item.link_id[:16], "99RACOON", item.words.text)
+
+
+def _code(coding: Coding, words: str = "") -> Code:
+    scheme = SCHEMES.get(coding.system, "99RACOON")
+    return Code(coding.code, scheme, coding.display or words or coding.code)

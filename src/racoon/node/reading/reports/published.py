@@ -1,0 +1,129 @@
+"""What one may ask of signed reports: their versions, what was signed before, the DICOM SR in the archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from racoon.domain.identity import Pseudonym
+from racoon.domain.questionnaire import Answered, items_of
+from racoon.errors import Defect
+from racoon.node.archive.derived import DerivedObjects
+from racoon.node.archive.model import SeriesFilter, SeriesNotFound
+from racoon.node.archive.service import Archive
+from racoon.node.reading.findings.service import Findings
+from racoon.node.reading.reports import _store, _versions
+from racoon.node.reading.reports._filing import write_report
+from racoon.node.reading.reports.catalogue import templates
+from racoon.node.reading.reports.model import NotSigned, ReportVersion
+from racoon.platform.auth import User
+from racoon.platform.database import Database
+
+
+class NotFiled(Defect):
+    """A signed report that the archive did not take as DICOM SR."""
+
+    code = "reading.not_filed"
+
+
+def subject_of(archive: Archive, imaging_study_uid: str) -> Pseudonym:
+    """Return whose imaging study it is.
+
+    Raises
+    ------
+    SeriesNotFound
+        If it is not there or may not be read.
+    """
+    rows = archive.series(SeriesFilter(imaging_study_uid=imaging_study_uid, limit=1))
+    if not rows:
+        raise SeriesNotFound("There is no such imaging study in this archive.")
+    return rows[0].facts.pseudonym
+
+
+def signed_answers(
+    connection: sa.Connection, template_url: str, imaging_study_uids: Sequence[str]
+) -> list[tuple[str, str, tuple[Answered, ...]]]:
+    """Return (author, imaging study, answers) of the newest signed versions of a template."""
+    found = []
+    for version in _versions.load_newest_of_studies(connection, imaging_study_uids):
+        canonical = version.response["questionnaire"]
+        if canonical.partition("|")[0] == template_url:
+            items = items_of(templates()[canonical], version.response["item"])
+            found.append((version.author, version.imaging_study_uid, items))
+    return found
+
+
+class PublishedReports:
+    """Signed reports of readers.
+
+    Parameters
+    ----------
+    database
+        Where they are kept.
+    archive, findings
+        What they are about.
+    """
+
+    def __init__(self, database: Database, archive: Archive, findings: Findings) -> None:
+        self._database = database
+        self._archive = archive
+        self._findings = findings
+
+    def versions(self, user: User, imaging_study_uid: str, template_url: str) -> list[ReportVersion]:
+        """List what the reader signed, the oldest first."""
+        subject_of(self._archive, imaging_study_uid)
+        with self._database.connect() as connection:
+            row = _store.load(connection, imaging_study_uid, user.name, template_url)
+            return _versions.load(connection, row.report_id) if row else []
+
+    def previous(self, user: User, imaging_study_uid: str, template_url: str) -> ReportVersion | None:
+        """Return the newest version that the reader signed on another imaging study of the same subject."""
+        pseudonym = subject_of(self._archive, imaging_study_uid)
+        with self._database.connect() as connection:
+            found = _versions.load_of_subject(connection, str(pseudonym), user.name)
+        return next(
+            (
+                version
+                for version in found
+                if version.imaging_study_uid != imaging_study_uid
+                and version.response["questionnaire"].partition("|")[0] == template_url
+            ),
+            None,
+        )
+
+    def file(
+        self, user: User, imaging_study_uid: str, template_url: str, objects: DerivedObjects
+    ) -> ReportVersion:
+        """Store the newest signed version as DICOM SR in the archive; filing it again changes nothing.
+
+        Raises
+        ------
+        NotSigned
+            If nothing is signed yet.
+        NotFiled
+            If the archive refuses the object; the report stays signed.
+        """
+        signed = [
+            item for item in self.versions(user, imaging_study_uid, template_url) if item.kind != "addendum"
+        ]
+        if not signed:
+            raise NotSigned("The report is not signed yet.")
+        version = signed[-1]
+        if version.sr_instance_uid:
+            return version
+        marks = [
+            found
+            for found in self._findings.of_study(imaging_study_uid)
+            if found.author == user.name and found.written_at <= version.signed_at
+        ]
+        template = templates()[version.response["questionnaire"]]
+        data = write_report(self._archive, version, template, marks)
+        outcome = objects.store(data, imaging_study_uid=imaging_study_uid)
+        objects.record([outcome], actor=user.name, actor_role=user.main_role)
+        if outcome.failure:
+            raise NotFiled(outcome.reason)
+        with self._database.begin() as connection:
+            _versions.set_instance(connection, version.report_id, version.version, outcome.sop_instance_uid)
+        return replace(version, sr_instance_uid=outcome.sop_instance_uid)

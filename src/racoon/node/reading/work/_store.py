@@ -1,0 +1,123 @@
+"""Table of reading tasks: one row per list, imaging study and reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from racoon.domain.identity import Pseudonym
+from racoon.node.reading.work.model import ReadingTask
+from racoon.platform.database import UtcDateTime, metadata
+
+tasks = sa.Table(
+    "reading_task",
+    metadata("node"),
+    sa.Column("list_name", sa.String(80), primary_key=True),
+    sa.Column("imaging_study_uid", sa.String(64), primary_key=True),
+    sa.Column("reader", sa.String(80), primary_key=True),
+    sa.Column("series_uid", sa.String(64), nullable=False),
+    sa.Column("pseudonym", sa.String(64), nullable=False),
+    sa.Column("template_url", sa.String(200), nullable=False),
+    sa.Column("is_blinded", sa.Boolean, nullable=False),
+    sa.Column("priority", sa.Integer, nullable=False),
+    sa.Column("due_on", sa.String(10), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("done_at", UtcDateTime),
+    sa.Index("ix_reading_task_reader", "reader"),
+)
+
+
+def insert_missing(connection: sa.Connection, rows: Sequence[ReadingTask]) -> int:
+    """Add tasks that are not there yet; returns how many."""
+    added = 0
+    for task in rows:
+        known = connection.execute(
+            sa.select(tasks.c.reader).where(
+                tasks.c.list_name == task.list_name,
+                tasks.c.imaging_study_uid == task.imaging_study_uid,
+                tasks.c.reader == task.reader,
+            )
+        ).first()
+        if known is None:
+            connection.execute(
+                sa.insert(tasks).values(
+                    list_name=task.list_name,
+                    imaging_study_uid=task.imaging_study_uid,
+                    reader=task.reader,
+                    series_uid=task.series_uid,
+                    pseudonym=str(task.pseudonym),
+                    template_url=task.template_url,
+                    is_blinded=task.is_blinded,
+                    priority=task.priority,
+                    due_on=task.due_on,
+                    position=task.position,
+                )
+            )
+            added += 1
+    return added
+
+
+def load(
+    connection: sa.Connection, *, reader: str = "", list_name: str = "", imaging_study_uid: str = ""
+) -> list[ReadingTask]:
+    """Load tasks in the order they are to be read: open ones first, by priority, due date and own order."""
+    query = sa.select(tasks)
+    if reader:
+        query = query.where(tasks.c.reader == reader)
+    if list_name:
+        query = query.where(tasks.c.list_name == list_name)
+    if imaging_study_uid:
+        query = query.where(tasks.c.imaging_study_uid == imaging_study_uid)
+    found = [_task_of(row) for row in connection.execute(query)]
+    return sorted(
+        found,
+        key=lambda task: (
+            task.done_at is not None,
+            -task.priority,
+            task.due_on or "9999",
+            task.list_name,
+            task.position,
+            task.reader,
+        ),
+    )
+
+
+def close(
+    connection: sa.Connection, reader: str, imaging_study_uid: str, template_url: str, at: datetime
+) -> int:
+    """Mark a reader's tasks on an imaging study as done."""
+    statement = (
+        sa.update(tasks)
+        .where(
+            tasks.c.reader == reader,
+            tasks.c.imaging_study_uid == imaging_study_uid,
+            tasks.c.template_url == template_url,
+            tasks.c.done_at.is_(None),
+        )
+        .values(done_at=at)
+    )
+    return int(connection.execute(statement).rowcount)
+
+
+def forget_subject(connection: sa.Connection, pseudonym: str) -> int:
+    """Remove a subject's tasks; returns how many rows."""
+    return int(connection.execute(sa.delete(tasks).where(tasks.c.pseudonym == pseudonym)).rowcount)
+
+
+def _task_of(row: sa.Row[Any]) -> ReadingTask:
+    return ReadingTask(
+        list_name=row.list_name,
+        imaging_study_uid=row.imaging_study_uid,
+        series_uid=row.series_uid,
+        pseudonym=Pseudonym(row.pseudonym),
+        reader=row.reader,
+        template_url=row.template_url,
+        is_blinded=row.is_blinded,
+        priority=row.priority,
+        due_on=row.due_on,
+        position=row.position,
+        done_at=row.done_at,
+    )

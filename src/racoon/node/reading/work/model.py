@@ -1,0 +1,126 @@
+"""Words of reading lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from racoon.domain.identity import Pseudonym
+from racoon.errors import Defect, Refused
+
+
+class NoSuchList(Refused):
+    """No reading list of this name."""
+
+    code = "reading.no_such_list"
+    status = 404
+
+
+class StillBlinded(Refused):
+    """Agreement is shown when every reader of a blinded case is done."""
+
+    code = "reading.still_blinded"
+    status = 409
+
+
+class BadAssignment(Defect):
+    """An assignment without readers, or of series that are not here."""
+
+    code = "reading.bad_assignment"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What is to be read by whom.
+
+    Parameters
+    ----------
+    series_uids
+        One per imaging study: the series that opens first.
+    is_blinded
+        Whether readers see nothing of each other until all of them are done with a case.
+    priority
+        0 to 9; higher comes first.
+    due_on
+        ISO date, or empty.
+    """
+
+    list_name: str
+    template_url: str
+    series_uids: tuple[str, ...]
+    readers: tuple[str, ...]
+    is_blinded: bool = True
+    priority: int = 0
+    due_on: str = ""
+
+
+@dataclass(frozen=True)
+class ReadingTask:
+    """One imaging study for one reader."""
+
+    list_name: str
+    imaging_study_uid: str
+    series_uid: str
+    pseudonym: Pseudonym
+    reader: str
+    template_url: str
+    is_blinded: bool
+    priority: int
+    due_on: str
+    position: int
+    done_at: datetime | None = None
+
+    @property
+    def link(self) -> str:
+        """Address of the image to read."""
+        return f"/reading/series/{self.series_uid}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "list": self.list_name,
+            "imaging_study": self.imaging_study_uid,
+            "series": self.series_uid,
+            "pseudonym": str(self.pseudonym),
+            "priority": self.priority,
+            "due_on": self.due_on,
+            "blinded": self.is_blinded,
+            "done_at": self.done_at.isoformat() if self.done_at else None,
+            "link": self.link,
+        }
+
+
+@dataclass(frozen=True)
+class ItemAgreement:
+    """How two readers agree on one question.
+
+    Parameters
+    ----------
+    measure
+        ``"kappa"``, ``"weighted kappa"`` (linear) or ``"ICC(2,1)"``.
+    value, low, high
+        Estimate with 95 % limits, None where it does not exist.
+    cases
+        Cases that both answered.
+    """
+
+    question: str
+    readers: tuple[str, str]
+    measure: str
+    cases: int
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "question": self.question,
+            "readers": list(self.readers),
+            "measure": self.measure,
+            "cases": self.cases,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+        }

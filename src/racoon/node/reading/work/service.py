@@ -1,0 +1,261 @@
+"""What one may ask of reading lists: assign, one's own work, blinding, progress, agreement."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from racoon.domain.identity import Pseudonym
+from racoon.domain.questionnaire import Answered, Coding, Item, Template
+from racoon.node.archive.service import Archive
+from racoon.node.reading.reports.catalogue import newest_template
+from racoon.node.reading.reports.published import signed_answers
+from racoon.node.reading.work import _store
+from racoon.node.reading.work.model import (
+    Assignment,
+    BadAssignment,
+    ItemAgreement,
+    NoSuchList,
+    ReadingTask,
+    StillBlinded,
+)
+from racoon.platform import clock
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import User
+from racoon.platform.database import Database
+
+Answers = Mapping[str, object]
+"""By link id: key of a coded answer, truth value or number."""
+
+
+def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
+    """Remove the tasks on a subject; returns how many rows."""
+    return _store.forget_subject(connection, pseudonym)
+
+
+class Work:
+    """Reading lists.
+
+    Parameters
+    ----------
+    database, audit
+        Where they and their audit entries are kept.
+    archive
+        What is read.
+    """
+
+    def __init__(self, database: Database, audit: AuditLog, archive: Archive) -> None:
+        self._database = database
+        self._audit = audit
+        self._archive = archive
+
+    def assign(self, user: User, assignment: Assignment) -> int:
+        """Give series to readers; tasks that are there already stay as they are.
+
+        Returns
+        -------
+        int
+            New tasks.
+
+        Raises
+        ------
+        BadAssignment
+        SeriesNotFound
+        """
+        if not assignment.readers or not assignment.series_uids or not assignment.list_name.strip():
+            raise BadAssignment("A reading list needs a name, series and readers.")
+        newest_template(assignment.template_url)
+        facts = [self._archive.series_row(uid).facts for uid in assignment.series_uids]
+        rows = [
+            ReadingTask(
+                list_name=assignment.list_name.strip(),
+                imaging_study_uid=fact.imaging_study_uid,
+                series_uid=fact.series_uid,
+                pseudonym=fact.pseudonym,
+                reader=reader,
+                template_url=assignment.template_url,
+                is_blinded=assignment.is_blinded,
+                priority=assignment.priority,
+                due_on=assignment.due_on,
+                position=_position(assignment.list_name, reader, fact.imaging_study_uid),
+            )
+            for reader in assignment.readers
+            for fact in facts
+        ]
+        with self._database.begin() as connection:
+            added = _store.insert_missing(connection, rows)
+            self._audit.append(
+                connection,
+                actor=user.name,
+                actor_role=user.main_role,
+                action="reading.assign",
+                target=f"reading-list/{assignment.list_name.strip()}",
+                details={"readers": list(assignment.readers), "imaging_studies": len(facts), "added": added},
+            )
+        return added
+
+    def mine(self, user: User) -> list[ReadingTask]:
+        """List the reader's tasks in the order they are to be read."""
+        with self._database.connect() as connection:
+            found = _store.load(connection, reader=user.name)
+        return [task for task in found if self._archive.is_readable(task.pseudonym)]
+
+    def close(self, user: User, imaging_study_uid: str, template_url: str) -> None:
+        """Mark the reader's tasks as done, because the report is signed."""
+        with self._database.begin() as connection:
+            _store.close(connection, user.name, imaging_study_uid, template_url, clock.now())
+
+    def is_blinded(self, user: User, imaging_study_uid: str) -> bool:
+        """Tell whether a user must see nothing of other readers on an imaging study.
+
+        That is so for a reader of a blinded list until every reader of the list is done with the case.
+        """
+        with self._database.connect() as connection:
+            found = _store.load(connection, imaging_study_uid=imaging_study_uid)
+        own = {task.list_name for task in found if task.reader == user.name and task.is_blinded}
+        return any(task.list_name in own and task.done_at is None for task in found)
+
+    def progress(self, list_name: str) -> dict[str, tuple[int, int]]:
+        """Count done and all tasks of each reader.
+
+        Raises
+        ------
+        NoSuchList
+        """
+        found = self._tasks(list_name)
+        counts: dict[str, tuple[int, int]] = {}
+        for task in found:
+            done, total = counts.get(task.reader, (0, 0))
+            counts[task.reader] = done + (task.done_at is not None), total + 1
+        return dict(sorted(counts.items()))
+
+    def agreement(self, list_name: str) -> list[ItemAgreement]:
+        """Compare each pair of readers, question by question, on the cases that all readers are done with.
+
+        Raises
+        ------
+        NoSuchList
+        StillBlinded
+            If no case is done by everyone.
+        """
+        found = self._tasks(list_name)
+        by_case: dict[str, list[ReadingTask]] = defaultdict(list)
+        for task in found:
+            by_case[task.imaging_study_uid].append(task)
+        cases = sorted(uid for uid, rows in by_case.items() if all(task.done_at for task in rows))
+        if not cases:
+            raise StillBlinded("No case is read by all readers yet.")
+        template = newest_template(found[0].template_url)
+        with self._database.connect() as connection:
+            signed = {
+                (reader, uid): _flat(items)
+                for reader, uid, items in signed_answers(connection, template.url, cases)
+            }
+        readers = sorted({task.reader for task in found})
+        return [
+            agreed
+            for pair in itertools.combinations(readers, 2)
+            for agreed in compare(template, pair, signed, cases)
+        ]
+
+    def _tasks(self, list_name: str) -> list[ReadingTask]:
+        with self._database.connect() as connection:
+            found = _store.load(connection, list_name=list_name)
+        found = [task for task in found if self._archive.is_readable(task.pseudonym)]
+        if not found:
+            raise NoSuchList("There is no such reading list.")
+        return found
+
+
+def compare(
+    template: Template,
+    pair: tuple[str, str],
+    signed: Mapping[tuple[str, str], Answers],
+    cases: Sequence[str],
+) -> list[ItemAgreement]:
+    """Compare two readers on every question that both answered in at least one case.
+
+    Notes
+    -----
+    Coded and yes-no answers by Cohen's kappa, whole numbers by linearly weighted kappa, measured numbers by
+    ICC(2,1): the same measures, with the same limits, as everywhere (``science.statistics``).
+    """
+    results = []
+    for item in template.walk():
+        if not item.is_question or item.kind in ("string", "text") or item.repeats:
+            continue
+        both = [
+            (signed[pair[0], uid][item.link_id], signed[pair[1], uid][item.link_id])
+            for uid in cases
+            if item.link_id in signed.get((pair[0], uid), {})
+            and item.link_id in signed.get((pair[1], uid), {})
+        ]
+        if both:
+            results.append(_compare(item, pair, both))
+    return results
+
+
+def _compare(item: Item, pair: tuple[str, str], both: list[tuple[object, object]]) -> ItemAgreement:
+    from racoon.science.statistics.agreement import (  # noqa: PLC0415 - brings scipy, which only this needs
+        cohen_kappa,
+        intraclass_correlation,
+        paired,
+        rating_table,
+    )
+
+    first, second = [one for one, _ in both], [other for _, other in both]
+    name = item.words.text
+    if item.kind == "decimal":
+        if len(both) < 2:
+            return ItemAgreement(name, pair, "ICC(2,1)", len(both), None)
+        found = intraclass_correlation(paired(first, second)).two_way  # type: ignore[arg-type] # decimals
+        return ItemAgreement(
+            name, pair, "ICC(2,1)", len(both), _finite(found.value), _finite(found.low), _finite(found.high)
+        )
+    if item.kind == "integer":
+        numbers = [int(str(value)) for value in (*first, *second)]
+        categories: list[object] = list(range(min(numbers), max(numbers) + 1))
+    elif item.kind == "choice":
+        categories = [option.coding.key for option in item.options]
+        categories += [value for value in dict.fromkeys((*first, *second)) if value not in categories]
+    else:
+        categories = [False, True]
+    table = rating_table(first, second, categories)
+    weights = "linear" if item.kind == "integer" else "none"
+    kappa = cohen_kappa(table, weights=weights)  # type: ignore[arg-type] # one of two literals
+    return ItemAgreement(
+        name,
+        pair,
+        "weighted kappa" if item.kind == "integer" else "kappa",
+        len(both),
+        _finite(kappa.value),
+        _finite(kappa.low),
+        _finite(kappa.high),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _flat(items: Sequence[Answered]) -> dict[str, object]:
+    """Answers by link id; of a repeated group only the first instance is compared."""
+    found: dict[str, object] = {}
+    for node in items:
+        for answer in node.answers[:1]:
+            value = answer.value
+            found.setdefault(node.link_id, value.key if isinstance(value, Coding) else value)
+        for key, inner in _flat(node.items).items():
+            found.setdefault(key, inner)
+    return found
+
+
+def _position(list_name: str, reader: str, imaging_study_uid: str) -> int:
+    """Give a place in a reader's own order, random and the same whenever it is asked for."""
+    digest = hashlib.sha256(f"{list_name}/{reader}/{imaging_study_uid}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
