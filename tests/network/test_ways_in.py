@@ -37,20 +37,20 @@ UNSENT = {"ct_torso_61_organs": 20, "transfer_syntaxes": 3}
 """Objects that DCMTK 3.6.7 cannot send at all: without a SOP Instance UID, in syntaxes that it does not know."""
 
 PROPOSALS = {
-    "1.2.840.10008.1.2": "-xi",
-    "1.2.840.10008.1.2.1.99": "-xd",
-    "1.2.840.10008.1.2.2": "-xb",
-    "1.2.840.10008.1.2.5": "-xr",
-    "1.2.840.10008.1.2.4.50": "-xy",
-    "1.2.840.10008.1.2.4.51": "-xx",
-    "1.2.840.10008.1.2.4.57": "-xs",
-    "1.2.840.10008.1.2.4.70": "-xs",
-    "1.2.840.10008.1.2.4.80": "-xt",
-    "1.2.840.10008.1.2.4.81": "-xu",
-    "1.2.840.10008.1.2.4.90": "-xv",
-    "1.2.840.10008.1.2.4.91": "-xw",
+    "1.2.840.10008.1.2": ("-xi",),
+    "1.2.840.10008.1.2.1.99": ("-xd",),
+    "1.2.840.10008.1.2.2": ("-xb",),
+    "1.2.840.10008.1.2.5": ("-xr",),
+    "1.2.840.10008.1.2.4.50": ("-xy",),
+    "1.2.840.10008.1.2.4.51": ("-xx",),
+    "1.2.840.10008.1.2.4.57": ("-xs",),
+    "1.2.840.10008.1.2.4.70": ("-xs",),
+    "1.2.840.10008.1.2.4.80": ("-xt",),
+    "1.2.840.10008.1.2.4.81": ("-xu",),
+    "1.2.840.10008.1.2.4.90": ("-xv",),
+    "1.2.840.10008.1.2.4.91": ("-xw",),
 }
-"""Option of ``storescu`` that proposes a syntax; without it DCMTK converts, and fails where it has no codec."""
+"""Options of ``storescu`` that propose a syntax; without them DCMTK converts, and fails where it has no codec."""
 
 FOLDERS = sorted(ENDS) if os.environ.get("RACOON_ACCEPTANCE") else ["deid", "dose_reports"]
 
@@ -109,8 +109,9 @@ def by_storescu(node: Node, files: list[Path], program: str) -> int:
     unsent = 0
     try:
         for path in files:
-            proposed = PROPOSALS.get(syntax_of(path), "-R")
-            command = [program, proposed, "-aec", "RACOON", "127.0.0.1", str(listener.port), str(path)]
+            # Without -R DCMTK proposes a short list of classes, in which segmentations are not.
+            proposed = ["-R", *PROPOSALS.get(syntax_of(path), ())]
+            command = [program, *proposed, "-aec", "RACOON", "127.0.0.1", str(listener.port), str(path)]
             environment = {**os.environ, "TCP_NODELAY": "1"}
             done = subprocess.run(command, capture_output=True, check=False, env=environment, timeout=120)
             if done.returncode:
