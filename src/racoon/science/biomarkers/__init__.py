@@ -1,7 +1,8 @@
 """Every image biomarker of the network: defined once, versioned, with source, unit and limits of validity.
 
-A definition is data plus one function; ``catalogue`` lists them all.  A value outside its limits says so, and
-an empty or broken input gives NaN with a reason, never 0.  Each has a phantom with an exact answer.
+A definition is one file in ``definitions``; the modules here hold what a family of them computes alike.
+Outside its limits a value says so, and an empty or broken input gives NaN with a reason, never 0.
+Each has a phantom with an exact answer.
 Not here: loading images (``node.archive``), running over datasets and storing (``node.measuring``).
 """
 

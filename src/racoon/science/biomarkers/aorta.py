@@ -13,19 +13,14 @@ import numpy as np
 
 from racoon.science.biomarkers.definition import (
     Context,
-    Definition,
     Formula,
     Measured,
     Parameters,
     Region,
-    whole_structure,
 )
-from racoon.science.biomarkers.densities import CT
 from racoon.science.biomarkers.evidence import section_of
-from racoon.science.biomarkers.vessels import ARCH_LIMB_MM, Cut, cuts_of, dilation, flag
+from racoon.science.biomarkers.vessels import ARCH_LIMB_MM, Cut, cuts_of
 from racoon.science.geometry import Centreline
-
-_SOURCE = "Hiratzka 2010 (ACC/AHA), doi:10.1161/CIR.0b013e3181d4739e"
 
 ROOT_MM = 20.0
 """Sinuses of Valsalva: the widest of the sections in the first part of the ascending aorta, this long."""
@@ -86,28 +81,32 @@ def _nearest(cuts: Sequence[Cut], distance: Callable[[Cut], float], largest_mm: 
     return [best] if distance(best) <= largest_mm else []
 
 
-def _ascending(cuts: Sequence[Cut], course: Course) -> list[Cut]:
+def ascending_part(cuts: Sequence[Cut], course: Course) -> list[Cut]:
+    """Sections before the top of the arch."""
     return [cut for cut in cuts if course.after_top_mm(cut) < 0]
 
 
-def _descending(cuts: Sequence[Cut], course: Course) -> list[Cut]:
+def descending_part(cuts: Sequence[Cut], course: Course) -> list[Cut]:
+    """Sections behind the top of the arch."""
     return [cut for cut in cuts if course.after_top_mm(cut) > 0]
 
 
-def _sinus(cuts: Sequence[Cut], course: Course, _context: Context) -> list[Cut]:
-    ascending = _ascending(cuts, course)
+def at_sinus(cuts: Sequence[Cut], course: Course, _context: Context) -> list[Cut]:
+    """Choose the widest section of the root."""
+    ascending = ascending_part(cuts, course)
     # The lowest sections cut the rim of the mask and are left out already.
     first = min((course.way_mm(cut) for cut in ascending), default=0.0)
     near = [cut for cut in ascending if course.way_mm(cut) <= first + ROOT_MM]
     return [max(near, key=lambda cut: cut.section.equivalent_mm)] if near else []
 
 
-def _junction(cuts: Sequence[Cut], course: Course, context: Context) -> list[Cut]:
-    sinus = _sinus(cuts, course, context)
+def at_junction(cuts: Sequence[Cut], course: Course, context: Context) -> list[Cut]:
+    """Choose the narrowest section behind the sinuses."""
+    sinus = at_sinus(cuts, course, context)
     if not sinus:
         return []
     start = course.way_mm(sinus[0])
-    near = [cut for cut in _ascending(cuts, course) if start < course.way_mm(cut) <= start + JUNCTION_MM]
+    near = [cut for cut in ascending_part(cuts, course) if start < course.way_mm(cut) <= start + JUNCTION_MM]
     return [min(near, key=lambda cut: cut.section.equivalent_mm)] if near else []
 
 
@@ -121,7 +120,9 @@ def _bifurcation_mm(course: Course, context: Context) -> float:
     return float((limb[:, 2].min() + limb[:, 2].max()) / 2.0)
 
 
-def _at_bifurcation(part: Callable[[Sequence[Cut], Course], list[Cut]]) -> Levels:
+def at_bifurcation(part: Callable[[Sequence[Cut], Course], list[Cut]]) -> Levels:
+    """Choose the section of a part at the height of the pulmonary bifurcation."""
+
     def choose(cuts: Sequence[Cut], course: Course, context: Context) -> list[Cut]:
         height = _bifurcation_mm(course, context)
         return _nearest(part(cuts, course), lambda cut: abs(course.height_mm(cut) - height), 5.0)
@@ -129,26 +130,30 @@ def _at_bifurcation(part: Callable[[Sequence[Cut], Course], list[Cut]]) -> Level
     return choose
 
 
-def _around_top(offset_mm: float) -> Levels:
+def around_top(offset_mm: float) -> Levels:
+    """Choose the section this far behind the top of the arch; negative means before it."""
+
     def choose(cuts: Sequence[Cut], course: Course, _context: Context) -> list[Cut]:
         return _nearest(cuts, lambda cut: abs(course.after_top_mm(cut) - offset_mm), 5.0)
 
     return choose
 
 
-def _at_vertebra(name: str) -> Levels:
+def at_vertebra(name: str) -> Levels:
+    """Choose the section of the descending part at the middle of a vertebra."""
+
     def choose(cuts: Sequence[Cut], course: Course, context: Context) -> list[Cut]:
         vertebra = context.structures.get(name)
         if vertebra is None or vertebra.box is None:
             return []
         middle = np.argwhere(vertebra.mask).mean(axis=0)
         height = float((vertebra.affine @ np.array([*middle, 1.0]))[2])
-        return _nearest(_descending(cuts, course), lambda cut: abs(course.height_mm(cut) - height), 5.0)
+        return _nearest(descending_part(cuts, course), lambda cut: abs(course.height_mm(cut) - height), 5.0)
 
     return choose
 
 
-def _below_kidneys(cuts: Sequence[Cut], course: Course, context: Context) -> list[Cut]:
+def below_kidneys(cuts: Sequence[Cut], course: Course, context: Context) -> list[Cut]:
     """The widest section below the middle of both kidneys, where the renal arteries leave."""
     heights = []
     for name in ("kidney_left", "kidney_right"):
@@ -157,11 +162,13 @@ def _below_kidneys(cuts: Sequence[Cut], course: Course, context: Context) -> lis
             return []
         middle = np.argwhere(kidney.mask).mean(axis=0)
         heights.append(float((kidney.affine @ np.array([*middle, 1.0]))[2]))
-    below = [cut for cut in _descending(cuts, course) if course.height_mm(cut) < min(heights)]
+    below = [cut for cut in descending_part(cuts, course) if course.height_mm(cut) < min(heights)]
     return [max(below, key=lambda cut: cut.section.equivalent_mm)] if below else []
 
 
-def _diameter(levels: Levels) -> Formula:
+def diameter_at(levels: Levels) -> Formula:
+    """Area-equivalent diameter, in mm, of the section that a rule chooses."""
+
     def compute(region: Region, context: Context, parameters: Parameters) -> Measured:
         cuts, line = cuts_of(region, float(parameters["reach_mm"]))
         if line is None or not cuts:
@@ -176,115 +183,3 @@ def _diameter(levels: Levels) -> Formula:
         return Measured(found[0].section.equivalent_mm, "", found[0].slice_index, seen)
 
     return compute
-
-
-def _level(
-    name: str,
-    german: str,
-    english: str,
-    where: str,
-    levels: Levels,
-    *,
-    needs: tuple[str, ...] = (),
-    uses: tuple[str, ...] = (),
-    ranges: str = "",
-) -> Definition:
-    return Definition(
-        id=f"aorta_level_{name}",
-        version="1",
-        title_de=f"Aortendurchmesser: {german}",
-        title_en=f"Aortic diameter: {english}",
-        unit="mm",
-        formula=f"2√(A/π) of the section perpendicular to the centreline {where}",
-        source=_SOURCE,
-        compute_formula=_diameter(levels),
-        validity=CT,
-        defaults={"reach_mm": 60.0},
-        method="length",
-        applies_to=("aorta",),
-        needs=needs,
-        uses=uses,
-        quality=(whole_structure,),
-        ranges=ranges,
-    )
-
-
-_TRUNK = ("pulmonary_trunk",)
-
-DEFINITIONS = (
-    _level(
-        "sinus",
-        "Sinus Valsalvae",
-        "sinuses of Valsalva",
-        "at the widest place of the lowest 20 mm that the mask shows whole",
-        _sinus,
-    ),
-    _level(
-        "sinotubular_junction",
-        "sinotubulärer Übergang",
-        "sinotubular junction",
-        "at the narrowest place within 25 mm behind the sinuses",
-        _junction,
-    ),
-    _level(
-        "mid_ascending",
-        "Mitte der Aorta ascendens",
-        "mid ascending aorta",
-        "at the height of the pulmonary trunk's middle, else half-way up",
-        _at_bifurcation(_ascending),
-        uses=_TRUNK,
-        ranges="dilated above 40 mm (ESC 2014)",
-    ),
-    _level(
-        "proximal_arch",
-        "proximaler Bogen",
-        "proximal arch",
-        "20 mm before the top of the arch",
-        _around_top(-ARCH_MM),
-    ),
-    _level("mid_arch", "Mitte des Bogens", "mid arch", "at the top of the arch", _around_top(0.0)),
-    _level(
-        "proximal_descending",
-        "proximale Aorta descendens",
-        "proximal descending aorta",
-        "40 mm behind the top of the arch",
-        _around_top(2.0 * ARCH_MM),
-    ),
-    _level(
-        "mid_descending",
-        "Mitte der Aorta descendens",
-        "mid descending aorta",
-        "at the height of the pulmonary trunk's middle, else half-way up the ascending part",
-        _at_bifurcation(_descending),
-        uses=_TRUNK,
-    ),
-    _level(
-        "diaphragm",
-        "Zwerchfell",
-        "diaphragm",
-        "at the middle of the twelfth thoracic vertebra",
-        _at_vertebra("vertebra_t12"),
-        needs=("vertebra_t12",),
-    ),
-    flag(
-        "abdominal_aneurysm",
-        ("Aneurysma der Bauchaorta", "Abdominal aortic aneurysm"),
-        (
-            "1 when the infrarenal diameter is above limit_mm, else 0",
-            "Wanhainen 2019 (ESVS), doi:10.1016/j.ejvs.2018.09.020",
-        ),
-        dilation(_diameter(_below_kidneys)),
-        ("aorta",),
-        {"limit_mm": 30.0},
-        needs=("kidney_left", "kidney_right"),
-    ),
-    _level(
-        "infrarenal",
-        "infrarenal",
-        "infrarenal",
-        "at the widest place below the middle of both kidneys",
-        _below_kidneys,
-        needs=("kidney_left", "kidney_right"),
-        ranges="aneurysm from 30 mm",
-    ),
-)

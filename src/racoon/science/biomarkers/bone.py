@@ -8,18 +8,11 @@ import numpy as np
 
 from racoon.science.biomarkers.definition import (
     Context,
-    Definition,
     Measured,
     Parameters,
     Region,
-    Validity,
-    enough_voxels,
-    whole_structure,
 )
-from racoon.science.biomarkers.densities import HOUNSFIELD
 from racoon.science.geometry import find_parts
-
-_UNENHANCED_120 = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True)
 
 
 def trabecular_core(region: Region, erosion_mm: float, height_share: float) -> Region | None:
@@ -53,7 +46,8 @@ def trabecular_core(region: Region, erosion_mm: float, height_share: float) -> R
     return region.part(region.box, body)
 
 
-def _trabecular(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def trabecular(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Mean HU of the trabecular core."""
     core = trabecular_core(region, float(parameters["erosion_mm"]), float(parameters["height_share"]))
     if core is None or core.voxel_count == 0:
         return Measured(math.nan, "nothing_in_range")
@@ -75,16 +69,18 @@ def calibration_line(rods: tuple[tuple[float, float], ...]) -> tuple[float, floa
     return float(slope), float(intercept)
 
 
-def _mineral(region: Region, context: Context, parameters: Parameters) -> Measured:
-    found = _trabecular(region, context, parameters)
+def mineral(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Density in mg/cm³ by a given calibration line."""
+    found = trabecular(region, context, parameters)
     density = float(parameters["slope_mg_per_cm3_per_hu"]) * found.value + float(
         parameters["intercept_mg_per_cm3"]
     )
     return Measured(density, found.reason, found.key_slice)
 
 
-def _internal_mineral(region: Region, context: Context, parameters: Parameters) -> Measured:
-    found = _trabecular(region, context, parameters)
+def internal_mineral(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Density in mg/cm³, calibrated on blood and fat of the same image."""
+    found = trabecular(region, context, parameters)
     if found.reason:
         return found
     blood, fat = context.structures["aorta"].mean, context.structures["subcutaneous_fat"].mean
@@ -133,93 +129,13 @@ def body_heights_mm(region: Region) -> tuple[float, float, float] | None:
     return front, heights[1], back
 
 
-def _height_loss(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+def height_loss(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    """Largest loss of height of a vertebral body, in per cent."""
     heights = body_heights_mm(region)
     return Measured(height_loss_percent(heights)) if heights else Measured(math.nan, "nothing_in_range")
 
 
-def _genant(region: Region, context: Context, parameters: Parameters) -> Measured:
-    loss = _height_loss(region, context, parameters)
+def genant(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Grade of the height loss, 0 to 3."""
+    loss = height_loss(region, context, parameters)
     return Measured(float(genant_grade(loss.value)), "") if not loss.reason else loss
-
-
-_CORE: Parameters = {"erosion_mm": 4.0, "height_share": 0.6}
-_GENANT = "Genant 1993, doi:10.1002/jbmr.5650080915"
-
-DEFINITIONS = (
-    Definition(
-        id="trabecular_attenuation",
-        version="1",
-        title_de="Trabekuläre Dichte des Wirbelkörpers",
-        title_en="Trabecular attenuation of the vertebral body",
-        unit=HOUNSFIELD,
-        formula="mean HU of the largest part deeper than erosion_mm, middle height_share of its height",
-        source="Pickhardt 2013, doi:10.7326/0003-4819-158-8-201304160-00003",
-        compute_formula=_trabecular,
-        validity=_UNENHANCED_120,
-        defaults=_CORE,
-        applies_to=("vertebra",),
-        quality=(enough_voxels,),
-        ranges="L1: ≤ 110 specific, ≤ 160 sensitive for osteoporosis",
-    ),
-    Definition(
-        id="bone_mineral_density",
-        version="1",
-        title_de="Knochenmineraldichte",
-        title_en="Volumetric bone mineral density",
-        unit="mg/cm3",
-        formula="slope_mg_per_cm3_per_hu × trabecular_attenuation + intercept_mg_per_cm3",
-        source="ACR practice parameter (a guideline without DOI); rods: Wang 2017, doi:10.1038/s41598-017-06608-y",
-        compute_formula=_mineral,
-        validity=Validity(frozenset({"CT"}), unenhanced=True),
-        defaults={**_CORE, "slope_mg_per_cm3_per_hu": 0.0, "intercept_mg_per_cm3": 0.0},
-        required=("slope_mg_per_cm3_per_hu",),
-        applies_to=("vertebra",),
-        quality=(enough_voxels,),
-        ranges="< 80 osteoporosis, 80–120 osteopenia",
-    ),
-    Definition(
-        id="bone_mineral_density_phantomless",
-        version="1",
-        title_de="Knochenmineraldichte ohne Phantom",
-        title_en="Volumetric bone mineral density without a phantom",
-        unit="mg/cm3",
-        formula="line through (mean HU of the aorta, blood_mg_per_cm3) and (of subcutaneous fat, fat_mg_per_cm3), at "
-        "trabecular_attenuation",
-        source="Kaesmacher 2017, doi:10.1097/RCT.0000000000000518 (internal references); densities are the site's own",
-        compute_formula=_internal_mineral,
-        validity=Validity(frozenset({"CT"}), unenhanced=True),
-        defaults={**_CORE, "blood_mg_per_cm3": 0.0, "fat_mg_per_cm3": 0.0},
-        required=("blood_mg_per_cm3", "fat_mg_per_cm3"),
-        needs=("aorta", "subcutaneous_fat"),
-        applies_to=("vertebra",),
-        quality=(enough_voxels,),
-        ranges="< 80 osteoporosis, 80–120 osteopenia; as good as the site's own densities of blood and fat",
-    ),
-    Definition(
-        id="vertebral_height_loss",
-        version="1",
-        title_de="Höhenminderung des Wirbelkörpers",
-        title_en="Height loss of the vertebral body",
-        unit="%",
-        formula="100 × (1 − lowest / highest of anterior, middle and posterior height), middle third of the width",
-        source=_GENANT,
-        compute_formula=_height_loss,
-        method="length",
-        applies_to=("vertebral_body",),
-        quality=(whole_structure,),
-    ),
-    Definition(
-        id="genant_grade",
-        version="1",
-        title_de="Grad der Wirbelkörperfraktur",
-        title_en="Grade of vertebral fracture",
-        unit="{score}",
-        formula="0 below 20 % height loss, 1 to 25 %, 2 to 40 %, 3 above",
-        source=_GENANT,
-        compute_formula=_genant,
-        method="length",
-        applies_to=("vertebral_body",),
-        quality=(whole_structure,),
-    ),
-)

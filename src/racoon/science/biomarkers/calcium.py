@@ -15,26 +15,12 @@ from numpy.typing import NDArray
 
 from racoon.science.biomarkers.definition import (
     Context,
-    Definition,
     Formula,
     Measured,
     Parameters,
     Region,
-    Validity,
-    whole_structure,
 )
-from racoon.science.biomarkers.structures import AORTA, CORONARIES, VERTEBRAE
-
-_AGATSTON = "Agatston 1990, doi:10.1016/0735-1097(90)90282-T"
-_STANDARD = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True, maximum_slice_mm=3.0)
-"""The threshold of 130 HU and its weights were set at 120 kV without contrast medium in 3 mm slices."""
-
-_PARAMETERS: Parameters = {
-    "threshold_hu": 130,
-    "smallest_mm2": 1.0,
-    "connectivity": 8,
-    "reference_slice_mm": 3.0,
-}
+from racoon.science.biomarkers.structures import VERTEBRAE
 
 
 @dataclass(frozen=True)
@@ -115,34 +101,40 @@ def _key_slice(region: Region, lesions: list[Lesion]) -> int | None:
     return max(areas, key=lambda index: areas[index]) + region.box.start[0]
 
 
-def _agatston(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def agatston(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Sum over the lesions of area times density weight."""
     lesions = _found(region, parameters)
     scale = region.spacing_mm[0] / float(parameters["reference_slice_mm"])
     score = scale * sum(lesion.area_mm2 * lesion.weight for lesion in lesions)
     return Measured(score, "", _key_slice(region, lesions))
 
 
-def _volume(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def calcium_volume(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Volume of the lesions in mm³."""
     lesions = _found(region, parameters)
     voxels = sum(lesion.voxels for lesion in lesions)
     return Measured(voxels * region.voxel_ml * 1000.0, "", _key_slice(region, lesions))
 
 
-def _mass(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def calcium_mass(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Mass of the lesions in mg of hydroxyapatite by a given calibration."""
     lesions = _found(region, parameters)
     total = sum(lesion.sum_hu for lesion in lesions) * region.voxel_ml
     return Measured(total * float(parameters["mg_per_cm3_per_hu"]), "", _key_slice(region, lesions))
 
 
-def _category(region: Region, context: Context, parameters: Parameters) -> Measured:
-    found = _agatston(region, context, parameters)
+def category(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """CAC-DRS category of the Agatston score."""
+    found = agatston(region, context, parameters)
     return Measured(float(cac_drs_category(found.value)), "", found.key_slice)
 
 
 _NEIGHBOURS = ("coronary_artery", "aortic_valve", *VERTEBRAE)
 
 
-def _around(formula: Formula) -> Formula:
+def around(formula: Formula) -> Formula:
+    """Measure in the mask grown by ``margin_mm``, without its calcified neighbours."""
+
     def grown(region: Region, context: Context, parameters: Parameters) -> Measured:
         wider = region.grown(float(parameters["margin_mm"]))
         if wider is None:
@@ -180,70 +172,3 @@ def cac_drs_category(agatston: float) -> int:
 def calibration_factor(rod_mg_per_cm3: float, rod_hu: float, water_hu: float = 0.0) -> float:
     """Mass calibration in mg/cm³ per HU from an insert of known density and water."""
     return rod_mg_per_cm3 / (rod_hu - water_hu)
-
-
-def _definition(
-    name: str, titles: tuple[str, str], unit: str, formula: str, compute: Formula, *, aorta: bool = False
-) -> Definition:
-    defaults = dict(_PARAMETERS)
-    needs_factor = name.endswith("mass")
-    if needs_factor:
-        defaults["mg_per_cm3_per_hu"] = 0.0
-    if aorta:
-        defaults["margin_mm"] = 2.0
-    return Definition(
-        id=name,
-        version="1",
-        title_de=titles[0],
-        title_en=titles[1],
-        unit=unit,
-        formula=formula,
-        source="McCollough 2007, doi:10.1148/radiol.2432050808" if needs_factor else _AGATSTON,
-        compute_formula=_around(compute) if aorta else compute,
-        validity=_STANDARD
-        if aorta
-        else Validity(_STANDARD.modalities, _STANDARD.kvp, True, False, 3.0, True),
-        defaults=defaults,
-        required=("mg_per_cm3_per_hu",) if needs_factor else (),
-        applies_to=AORTA if aorta else CORONARIES,
-        uses=_NEIGHBOURS if aorta else (),
-        quality=(whole_structure,) if aorta else (),
-        ranges="" if aorta else "0; 1–10; 11–100; 101–400; >400 AU",
-    )
-
-
-_SCORE = (
-    "per slice and lesion (threshold_hu, connectivity, at least smallest_mm2): area × weight 1–4 by maximum HU; "
-    "sum × increment / reference_slice_mm"
-)
-_VOXELS = "voxels of the lesions × voxel volume, without interpolation"
-_CAHA = "mg_per_cm3_per_hu × Σ HU × voxel volume over the lesions"
-
-DEFINITIONS = (
-    _definition("agatston", ("Agatston-Score", "Agatston score"), "[arb'U]", _SCORE, _agatston),
-    _definition("calcium_volume", ("Kalkvolumen", "Calcium volume"), "mm3", _VOXELS, _volume),
-    _definition("calcium_mass", ("Kalkmasse", "Calcium mass"), "mg", _CAHA, _mass),
-    _definition(
-        "cac_drs",
-        ("CAC-DRS-Kategorie A", "CAC-DRS category A"),
-        "{score}",
-        "A0: 0; A1: 1–99; A2: 100–299; A3: ≥300",
-        _category,
-    ),
-    _definition(
-        "aortic_agatston",
-        ("Agatston-Score der Aorta", "Agatston score of the aorta"),
-        "[arb'U]",
-        _SCORE + "; mask grown by margin_mm",
-        _agatston,
-        aorta=True,
-    ),
-    _definition(
-        "aortic_calcium_volume",
-        ("Kalkvolumen der Aorta", "Calcium volume of the aorta"),
-        "mm3",
-        _VOXELS + "; mask grown by margin_mm",
-        _volume,
-        aorta=True,
-    ),
-)

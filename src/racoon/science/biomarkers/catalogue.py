@@ -1,26 +1,12 @@
-"""All definitions by id and version; the newest version of an id stands last."""
+"""All definitions by id and version; a definition's file is opened when somebody asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 from racoon.errors import Refused
-from racoon.science.biomarkers import (
-    aeration,
-    aorta,
-    body,
-    bone,
-    calcium,
-    densities,
-    heart_segments,
-    lesions,
-    lung,
-    ordinal_calcium,
-    organs,
-    tissues,
-    vessels,
-    volumes,
-)
+from racoon.science.biomarkers import definitions
 from racoon.science.biomarkers.definition import Definition
 
 
@@ -30,45 +16,36 @@ class UnknownBiomarker(Refused):
     code = "biomarkers.unknown"
 
 
-_DEFINITIONS = (
-    volumes.VOLUME,
-    volumes.SURFACE_AREA,
-    volumes.SPHERICITY,
-    volumes.STRUCTURE_DIAMETER,
-    volumes.EFFUSION_VOLUME,
-    densities.EFFUSION_DENSITY,
-    densities.MEAN_DENSITY,
-    densities.DENSITY_SD,
-    densities.MEAN_INTENSITY,
-    tissues.FAT_VOLUME,
-    tissues.FAT_ATTENUATION,
-    tissues.MUSCLE_VOLUME,
-    tissues.MUSCLE_ATTENUATION,
-    tissues.BONE_VOLUME,
-    lung.MEAN_LUNG_DENSITY,
-    lung.LAA_950,
-    lung.PERC_15,
-    lung.HIGH_ATTENUATION_AREA,
-    lung.LUNG_MASS,
-    lung.OPACITY_INVOLVEMENT,
-    lung.RETICULAR_PERCENT,
-    lesions.LONG_AXIS,
-    lesions.SHORT_AXIS,
-    lesions.NODULE_MEAN_DIAMETER,
-    lesions.MAX_DIAMETER,
-    lesions.LESION_COUNT,
-    *aeration.DEFINITIONS,
-    *calcium.DEFINITIONS,
-    *ordinal_calcium.DEFINITIONS,
-    *vessels.DEFINITIONS,
-    *aorta.DEFINITIONS,
-    *body.DEFINITIONS,
-    *bone.DEFINITIONS,
-    *organs.DEFINITIONS,
-    *heart_segments.DEFINITIONS,
-)
+_PLACES: Mapping[str, str] = {file.rpartition(".")[2]: file for file in definitions.FILES}
+"""Id to the place of its file."""
 
-CATALOGUE: Mapping[str, Definition] = {definition.key: definition for definition in _DEFINITIONS}
+
+def _open(place: str) -> Definition:
+    found: Definition = import_module(f"{definitions.__name__}.{place}").DEFINITION
+    return found
+
+
+class Catalogue(Mapping[str, Definition]):
+    """``id@version`` to definition, in the order of ``definitions.FILES``; opens only the files it needs."""
+
+    def __getitem__(self, key: str) -> Definition:
+        """Definition of an ``id@version``."""
+        place = _PLACES.get(key.partition("@")[0])
+        definition = _open(place) if place else None
+        if definition is None or definition.key != key:
+            raise KeyError(key)
+        return definition
+
+    def __iter__(self) -> Iterator[str]:
+        """Every ``id@version``."""
+        return (_open(place).key for place in definitions.FILES)
+
+    def __len__(self) -> int:
+        """Number of definitions."""
+        return len(definitions.FILES)
+
+
+CATALOGUE: Mapping[str, Definition] = Catalogue()
 """``id@version`` to definition."""
 
 
@@ -90,7 +67,4 @@ def get_definition(biomarker: str, version: str) -> Definition:
 
 def newest_definitions() -> tuple[Definition, ...]:
     """Newest version of each id, in the order of the catalogue."""
-    newest: dict[str, Definition] = {}
-    for definition in CATALOGUE.values():
-        newest[definition.id] = definition
-    return tuple(newest.values())
+    return tuple(_open(place) for place in definitions.FILES)

@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 from racoon.science.biomarkers.definition import (
     Context,
-    Definition,
     Measured,
     Parameters,
     Region,
-    Validity,
-    whole_structure,
 )
 from racoon.science.biomarkers.region import mean_of
 
@@ -26,7 +23,6 @@ SEGMENTS = 16
 SEPTUM_FROM_MM = 5.0
 """The middle of a right ventricle that lies beside the left one is farther from it than this."""
 
-_CERQUEIRA = "Cerqueira 2002 (AHA), doi:10.1161/hc0402.102975"
 
 FROM_SEPTUM_OF_SIX = (2, 1, 6, 5, 4, 3)
 """Segments of the basal ring, each of 60°, from the middle of the septum over the anterior wall."""
@@ -107,7 +103,8 @@ def _towards_base(myocardium: Region, right_ventricle: Region, slices: NDArray[n
     return int(np.sign(int(areas[positions > middle].sum()) - int(areas[positions < middle].sum())))
 
 
-def _segment_mean(region: Region, context: Context, parameters: Parameters) -> Measured:
+def segment_mean(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Mean of the image values in one AHA segment of the myocardium."""
     number = int(parameters["segment"])
     if not 1 <= number <= SEGMENTS:
         return Measured(math.nan, "level_missing")
@@ -119,36 +116,3 @@ def _segment_mean(region: Region, context: Context, parameters: Parameters) -> M
     areas = np.count_nonzero(inside, axis=(1, 2))
     start = region.box.start[0] if region.box else 0
     return Measured(mean_of(region.crop[inside]), "", int(areas.argmax()) + start)
-
-
-def _map(name: str, titles: tuple[str, str], unit: str, image: str, ranges: str) -> Definition:
-    return Definition(
-        id=f"{name}_segment",
-        version="1",
-        title_de=f"{titles[0]} je AHA-Segment",
-        title_en=f"{titles[1]} by AHA segment",
-        unit=unit,
-        formula=f"mean of {image} over the myocardium in AHA segment 1 to 16 (parameter segment)",
-        source=_CERQUEIRA,
-        compute_formula=_segment_mean,
-        validity=Validity(frozenset({"MR"})),
-        defaults={"segment": 0},
-        required=("segment",),
-        applies_to=("lv_myocardium",),
-        needs=("right_ventricle",),
-        quality=(whole_structure,),
-        ranges=ranges,
-    )
-
-
-DEFINITIONS = (
-    _map("native_t1", ("Natives T1", "Native T1"), "ms", "the native T1 map", "site and field specific"),
-    _map("t2", ("T2", "T2"), "ms", "the T2 map", "site and field specific"),
-    _map(
-        "ecv",
-        ("Extrazelluläres Volumen", "Extracellular volume"),
-        "%",
-        "the extracellular volume map",
-        "≥ 30 % commonly abnormal",
-    ),
-)

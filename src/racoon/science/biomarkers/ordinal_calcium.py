@@ -10,21 +10,16 @@ from numpy.typing import NDArray
 from racoon.science.biomarkers.calcium import lesion_pixels, lesions_of
 from racoon.science.biomarkers.definition import (
     Context,
-    Definition,
     Formula,
     Measured,
     Parameters,
     Region,
-    Validity,
 )
 
 ARTERIES = ("left_main", "lad", "lcx", "rca")
 
 BIN_MM = 3.0
 """Length of the pieces an artery is cut into: about the thickness of a chest CT's slices."""
-
-_CHEST = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True)
-_CALCIUM: Parameters = {"threshold_hu": 130, "smallest_mm2": 0.0, "connectivity": 8}
 
 
 def weston_points(foci_pixels: list[int], maximum_hu: float, blooming_hu: float) -> int:
@@ -77,18 +72,22 @@ def calcified_share(
     return len(set(pieces[hit].tolist())) / len(set(pieces.tolist()))
 
 
-def _weston(artery: Region, parameters: Parameters) -> int:
+def weston_artery(artery: Region, parameters: Parameters) -> int:
+    """Weston points of one artery."""
     lesions = list(lesions_of(artery.crop, artery.mask, artery.pixel_mm2, parameters))
     densest = max((lesion.maximum_hu for lesion in lesions), default=0.0)
     return weston_points([lesion.voxels for lesion in lesions], densest, float(parameters["blooming_hu"]))
 
 
-def _ordinal(artery: Region, parameters: Parameters) -> int:
+def ordinal_artery(artery: Region, parameters: Parameters) -> int:
+    """Ordinal points of one artery."""
     calcium = lesion_pixels(artery.crop, artery.mask, artery.pixel_mm2, parameters)
     return ordinal_points(calcified_share(artery.mask, calcium, artery.spacing_mm))
 
 
-def _sum_over_arteries(points: Callable[[Region, Parameters], int]) -> Formula:
+def sum_over_arteries(points: Callable[[Region, Parameters], int]) -> Formula:
+    """Add the points of the four arteries."""
+
     def compute(_region: Region, context: Context, parameters: Parameters) -> Measured:
         present = [context.structures[name] for name in ARTERIES if name in context.structures]
         scored = [(points(artery, parameters), artery.key_slice) for artery in present if artery.voxel_count]
@@ -96,44 +95,3 @@ def _sum_over_arteries(points: Callable[[Region, Parameters], int]) -> Formula:
         return Measured(float(sum(number for number, _ in scored)), "", worst[1])
 
     return compute
-
-
-def _score(
-    name: str, titles: tuple[str, str], formula: str, source: str, compute: Formula, defaults: Parameters
-) -> Definition:
-    return Definition(
-        id=name,
-        version="1",
-        title_de=titles[0],
-        title_en=titles[1],
-        unit="{score}",
-        formula=formula,
-        source=source,
-        compute_formula=compute,
-        validity=_CHEST,
-        defaults=defaults,
-        applies_to=("coronary_artery",),
-        # The left main is short, and many masks count it to the anterior descending artery.
-        needs=("lad", "lcx", "rca"),
-        uses=("left_main",),
-    )
-
-
-DEFINITIONS = (
-    _score(
-        "chest_calcium_weston",
-        ("Koronarkalk im Thorax-CT nach Weston (0–12)", "Coronary calcium on chest CT after Weston (0–12)"),
-        "sum over arteries: none 0; a single pixel ≥ threshold_hu 1; maximum ≥ blooming_hu 3; else 2",
-        "Kirsch 2012, doi:10.1007/s10554-011-9928-9",
-        _sum_over_arteries(_weston),
-        {**_CALCIUM, "blooming_hu": 600},
-    ),
-    _score(
-        "chest_calcium_ordinal",
-        ("Koronarkalk im Thorax-CT nach Shemesh (0–12)", "Coronary calcium on chest CT after Shemesh (0–12)"),
-        "sum over arteries by the share of length with calcium: none 0; < 1/3 1; ≤ 2/3 2; above 3",
-        "Shemesh 2010, doi:10.1148/radiol.10100383",
-        _sum_over_arteries(_ordinal),
-        {**_CALCIUM, "smallest_mm2": 1.0},
-    ),
-)

@@ -8,20 +8,12 @@ import numpy as np
 
 from racoon.science.biomarkers.definition import (
     Context,
-    Definition,
     Formula,
     Measured,
     Parameters,
     Region,
-    Validity,
-    whole_structure,
 )
 from racoon.science.geometry import thickness_between
-
-_MR = Validity(frozenset({"MR"}))
-_PT = Validity(frozenset({"PT"}), uptake=True)
-_SCMR = "Schulz-Menger 2020 (SCMR), doi:10.1186/s12968-020-00610-6"
-_THICKNESS = "Fischl 2000, doi:10.1073/pnas.200033797"
 
 
 def _ml(region: Region) -> float:
@@ -56,50 +48,61 @@ def extracellular_volume(
     return 100.0 * (1.0 - haematocrit) * myocardium / blood
 
 
-def _fraction(phase: str) -> Formula:
+def ejected_share(phase: str) -> Formula:
+    """Share of the volume that is gone at the end of a phase, in per cent."""
+
     def compute(region: Region, context: Context, _parameters: Parameters) -> Measured:
         return Measured(ejection_fraction(_ml(region), _ml(context.structures[phase])))
 
     return compute
 
 
-def _stroke(region: Region, context: Context, _parameters: Parameters) -> Measured:
+def left_stroke(region: Region, context: Context, _parameters: Parameters) -> Measured:
+    """Stroke volume of the left ventricle in mL."""
     return Measured(_ml(region) - _ml(context.structures["lv_end_systole"]))
 
 
-def _right_stroke(region: Region, context: Context, _parameters: Parameters) -> Measured:
+def right_stroke(region: Region, context: Context, _parameters: Parameters) -> Measured:
+    """Stroke volume of the right ventricle in mL."""
     return Measured(_ml(region) - _ml(context.structures["rv_end_systole"]))
 
 
-def _mass(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def myocardial_mass(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Mass in g: volume times density of the myocardium."""
     return Measured(_ml(region) * float(parameters["density_g_per_ml"]))
 
 
-def _enhanced_share(region: Region, context: Context, parameters: Parameters) -> Measured:
+def enhanced_share(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Share of the myocardium brighter than the remote one by n standard deviations."""
     remote = context.structures["remote_myocardium"]
     limit = remote.mean + float(parameters["sd"]) * float(np.std(remote.values, dtype=np.float64))
     return Measured(100.0 * int(np.count_nonzero(region.values > limit)) / region.voxel_count)
 
 
-def _enhanced_mass(region: Region, context: Context, parameters: Parameters) -> Measured:
-    share = _enhanced_share(region, context, parameters).value / 100.0
+def enhanced_mass(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Mass in g of the myocardium brighter than the remote one by n standard deviations."""
+    share = enhanced_share(region, context, parameters).value / 100.0
     return Measured(share * _ml(region) * float(parameters["density_g_per_ml"]))
 
 
-def _half_maximum(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def half_maximum(region: Region, _context: Context, parameters: Parameters) -> Measured:
     # The maximum of enhanced myocardium; the mask holds no blood.
+    """Share of the myocardium at or above half of its largest value."""
     limit = float(parameters["share_of_maximum"]) * float(region.values.max())
     return Measured(100.0 * int(np.count_nonzero(region.values >= limit)) / region.voxel_count)
 
 
-def _share_of(name: str) -> Formula:
+def share_of(name: str) -> Formula:
+    """Share that the region has of another structure, in per cent."""
+
     def compute(region: Region, context: Context, _parameters: Parameters) -> Measured:
         return Measured(100.0 * _ml(region) / _ml(context.structures[name]))
 
     return compute
 
 
-def _cortex(region: Region, context: Context, parameters: Parameters) -> Measured:
+def cortical_thickness(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Mean distance between the two surfaces of the cortex, in mm."""
     white = context.structures["white_matter"]
     if region.box is None or white.box is None:
         return Measured(math.nan, "empty_mask")
@@ -115,13 +118,15 @@ def _cortex(region: Region, context: Context, parameters: Parameters) -> Measure
     return Measured(found.mean_mm)
 
 
-def _suv_max(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+def highest_uptake(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    """Largest SUV."""
     peak = int(np.asarray(region.values).argmax())
     place = int(np.argwhere(region.mask)[peak][0]) + (region.box.start[0] if region.box else 0)
     return Measured(float(region.values[peak]), "", place)
 
 
-def _suv_mean(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+def mean_uptake(region: Region, _context: Context, _parameters: Parameters) -> Measured:
+    """Mean SUV of the active part."""
     return Measured(region.mean)
 
 
@@ -132,230 +137,15 @@ def _active(region: Region, parameters: Parameters) -> float:
     )
 
 
-def _mtv(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def tumour_volume(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Volume in mL of the active part."""
     limit = _active(region, parameters)
     inside = region.values >= limit if limit > 0 else np.ones(region.voxel_count, bool)
     return Measured(int(np.count_nonzero(inside)) * region.voxel_ml)
 
 
-def _tlg(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def total_glycolysis(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Mean SUV times volume of the active part."""
     limit = _active(region, parameters)
     values = region.values[region.values >= limit] if limit > 0 else region.values
     return Measured(float(values.sum(dtype=np.float64)) * region.voxel_ml)
-
-
-_PET: Parameters = {"threshold_suv": 0.0, "share_of_maximum": 0.0}
-_WAHL = "Wahl 2009 (PERCIST), doi:10.2967/jnumed.108.057307"
-
-
-def _pet(
-    name: str, german: str, english: str, unit: str, formula: str, compute: Formula, defaults: Parameters
-) -> Definition:
-    return Definition(
-        id=name,
-        version="1",
-        title_de=german,
-        title_en=english,
-        unit=unit,
-        formula=formula,
-        source=_WAHL,
-        compute_formula=compute,
-        validity=_PT,
-        defaults=defaults,
-    )
-
-
-def _ratio(
-    name: str,
-    titles: tuple[str, str],
-    formula: str,
-    compute: Formula,
-    where: tuple[str, ...],
-    needs: tuple[str, ...],
-    source: str,
-) -> Definition:
-    return Definition(
-        id=name,
-        version="1",
-        title_de=titles[0],
-        title_en=titles[1],
-        unit="%",
-        formula=formula,
-        source=source,
-        compute_formula=compute,
-        method="volumetric",
-        applies_to=where,
-        needs=needs,
-        quality=(whole_structure,),
-    )
-
-
-DEFINITIONS = (
-    _ratio(
-        "lv_ejection_fraction",
-        ("Linksventrikuläre Ejektionsfraktion", "Left ventricular ejection fraction"),
-        "100 × (EDV − ESV) / EDV",
-        _fraction("lv_end_systole"),
-        ("lv_end_diastole",),
-        ("lv_end_systole",),
-        _SCMR,
-    ),
-    _ratio(
-        "rv_ejection_fraction",
-        ("Rechtsventrikuläre Ejektionsfraktion", "Right ventricular ejection fraction"),
-        "100 × (EDV − ESV) / EDV",
-        _fraction("rv_end_systole"),
-        ("rv_end_diastole",),
-        ("rv_end_systole",),
-        _SCMR,
-    ),
-    Definition(
-        id="lv_stroke_volume",
-        version="1",
-        title_de="Schlagvolumen",
-        title_en="Stroke volume",
-        unit="mL",
-        formula="EDV − ESV",
-        source=_SCMR,
-        compute_formula=_stroke,
-        method="volumetric",
-        applies_to=("lv_end_diastole",),
-        needs=("lv_end_systole",),
-        quality=(whole_structure,),
-    ),
-    Definition(
-        id="lv_mass",
-        version="1",
-        title_de="Linksventrikuläre Masse",
-        title_en="Left ventricular mass",
-        unit="g",
-        formula="density_g_per_ml × volume of the myocardium",
-        source=_SCMR,
-        compute_formula=_mass,
-        method="volumetric",
-        defaults={"density_g_per_ml": 1.05},
-        applies_to=("lv_myocardium",),
-        quality=(whole_structure,),
-    ),
-    Definition(
-        id="rv_stroke_volume",
-        version="1",
-        title_de="Schlagvolumen des rechten Ventrikels",
-        title_en="Right ventricular stroke volume",
-        unit="mL",
-        formula="EDV − ESV",
-        source=_SCMR,
-        compute_formula=_right_stroke,
-        method="volumetric",
-        applies_to=("rv_end_diastole",),
-        needs=("rv_end_systole",),
-        quality=(whole_structure,),
-    ),
-    Definition(
-        id="lge_mass",
-        version="1",
-        title_de="Spätanreicherung des Myokards: Masse",
-        title_en="Late gadolinium enhancement: mass",
-        unit="g",
-        formula="density_g_per_ml × volume of voxels above mean + sd × SD of remote myocardium",
-        source=_SCMR,
-        compute_formula=_enhanced_mass,
-        validity=Validity(frozenset({"MR"}), enhanced=True),
-        defaults={"sd": 5.0, "density_g_per_ml": 1.05},
-        applies_to=("lv_myocardium",),
-        needs=("remote_myocardium",),
-        quality=(whole_structure,),
-    ),
-    Definition(
-        id="lge_half_maximum",
-        version="1",
-        title_de="Spätanreicherung des Myokards (halbes Maximum)",
-        title_en="Late gadolinium enhancement (half maximum)",
-        unit="%",
-        formula="100 × voxels at or above share_of_maximum × the maximum / voxels of the myocardium",
-        source="Amado 2004, doi:10.1016/j.jacc.2004.09.020",
-        compute_formula=_half_maximum,
-        validity=Validity(frozenset({"MR"}), enhanced=True),
-        defaults={"share_of_maximum": 0.5},
-        applies_to=("lv_myocardium",),
-        quality=(whole_structure,),
-    ),
-    Definition(
-        id="lge_percent",
-        version="1",
-        title_de="Spätanreicherung des Myokards",
-        title_en="Late gadolinium enhancement",
-        unit="%",
-        formula="100 × voxels above mean + sd × SD of remote myocardium / voxels of the myocardium",
-        source=_SCMR,
-        compute_formula=_enhanced_share,
-        validity=Validity(frozenset({"MR"}), enhanced=True),
-        defaults={"sd": 5.0},
-        applies_to=("lv_myocardium",),
-        needs=("remote_myocardium",),
-        quality=(whole_structure,),
-    ),
-    _ratio(
-        "lesion_load",
-        ("Läsionslast des Gehirns", "Lesion load of the brain"),
-        "100 × lesion volume / brain volume",
-        _share_of("brain"),
-        ("white_matter_lesion",),
-        ("brain",),
-        "Wardlaw 2013 (STRIVE), doi:10.1016/S1474-4422(13)70124-8",
-    ),
-    _ratio(
-        "brain_parenchymal_fraction",
-        ("Hirnparenchymanteil", "Brain parenchymal fraction"),
-        "100 × brain volume / intracranial volume",
-        _share_of("intracranial_volume"),
-        ("brain",),
-        ("intracranial_volume",),
-        "Rudick 1999, doi:10.1212/WNL.53.8.1698",
-    ),
-    _ratio(
-        "hippocampus_percent",
-        ("Hippocampus am Schädelinnenvolumen", "Hippocampus of intracranial volume"),
-        "100 × volume / intracranial volume",
-        _share_of("intracranial_volume"),
-        ("hippocampus", "hippocampus_left", "hippocampus_right"),
-        ("intracranial_volume",),
-        "no paper: the proportion method, a volume as a share of the intracranial one",
-    ),
-    Definition(
-        id="cortical_thickness",
-        version="1",
-        title_de="Kortikale Dicke",
-        title_en="Cortical thickness",
-        unit="mm",
-        formula="mean of the closest-point distances white → pial and pial → white surface, cut at largest_mm",
-        source=_THICKNESS,
-        compute_formula=_cortex,
-        validity=_MR,
-        method="length",
-        defaults={"largest_mm": 5.0},
-        applies_to=("cortex",),
-        needs=("white_matter",),
-        quality=(whole_structure,),
-    ),
-    _pet("suv_max", "SUVmax", "SUVmax", "g/mL", "largest value in the mask", _suv_max, {}),
-    _pet("suv_mean", "SUVmean", "SUVmean", "g/mL", "mean value in the mask", _suv_mean, {}),
-    _pet(
-        "mtv",
-        "Metabolisches Tumorvolumen",
-        "Metabolic tumour volume",
-        "mL",
-        "volume of the mask at or above threshold_suv and share_of_maximum (0: all)",
-        _mtv,
-        _PET,
-    ),
-    _pet(
-        "tlg",
-        "Gesamtglykolyse",
-        "Total lesion glycolysis",
-        "g",
-        "Σ SUV × voxel volume over the voxels of mtv",
-        _tlg,
-        _PET,
-    ),
-)

@@ -10,36 +10,30 @@ import numpy as np
 
 from racoon.science.biomarkers.definition import (
     Context,
-    Definition,
     Formula,
     Measured,
     Parameters,
     Region,
-    Validity,
-    whole_structure,
 )
-from racoon.science.biomarkers.densities import CT, HOUNSFIELD
 from racoon.science.biomarkers.evidence import section_of
 from racoon.science.biomarkers.region import mean_of
-from racoon.science.biomarkers.structures import AORTA, CORONARIES
 from racoon.science.geometry import Centreline, Section, Tube
 
-_FAT: Parameters = {"lower_hu": -190, "upper_hu": -30}
-_EAT = "Commandeur 2018, doi:10.1109/TMI.2018.2804799"
-_ACC = "ACC/AHA 2022, doi:10.1161/CIR.0000000000001106"
 
-
-def _fat_volume(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def fat_volume(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Volume in mL of the fat in the region."""
     inside = region.within(float(parameters["lower_hu"]), float(parameters["upper_hu"]))
     return Measured(inside.size * region.voxel_ml)
 
 
-def _fat_mean(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def fat_mean(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Mean HU of the fat in the region."""
     inside = region.within(float(parameters["lower_hu"]), float(parameters["upper_hu"]))
     return Measured(mean_of(inside)) if inside.size else Measured(math.nan, "nothing_in_range")
 
 
-def _pericoronary(region: Region, context: Context, parameters: Parameters) -> Measured:
+def pericoronary_fat(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Mean HU of the fat within one vessel diameter of the wall."""
     tube = Tube(*region.with_rim())
     line = tube.centreline(3.0)
     if line is None:
@@ -56,7 +50,7 @@ def _pericoronary(region: Region, context: Context, parameters: Parameters) -> M
             for low, high, start in zip(region.box.start, region.box.stop, box.start, strict=True)
         )
         mask[place] &= ~region.mask
-    return _fat_mean(region.part(box, mask), context, parameters)
+    return fat_mean(region.part(box, mask), context, parameters)
 
 
 def _sections(tube: Tube, line: Centreline, reach_mm: float) -> list[Section | None]:
@@ -117,7 +111,8 @@ def _largest(
     return Measured(best.section.equivalent_mm, "", best.slice_index, seen)
 
 
-def _everywhere(region: Region, _context: Context, parameters: Parameters) -> Measured:
+def largest_anywhere(region: Region, _context: Context, parameters: Parameters) -> Measured:
+    """Largest perpendicular diameter of the whole vessel, in mm."""
     return _largest(region, parameters, lambda cuts, _line: cuts)
 
 
@@ -125,7 +120,9 @@ ARCH_LIMB_MM = 30.0
 """Both limbs have to reach this far below the top of the arch, or the mask shows no arch."""
 
 
-def _limb(name: str) -> Formula:
+def largest_in_limb(name: str) -> Formula:
+    """Largest perpendicular diameter of one part of the aorta, in mm."""
+
     def choose(cuts: list[Cut], line: Centreline) -> list[Cut]:
         heights = line.points_mm[:, 2]
         top = int(heights.argmax())
@@ -145,53 +142,13 @@ def _limb(name: str) -> Formula:
     return compute
 
 
-def _ratio(region: Region, context: Context, parameters: Parameters) -> Measured:
-    trunk = _everywhere(region, context, parameters)
-    aorta = _limb("ascending")(context.structures["aorta"], context, parameters)
+def trunk_to_aorta(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Pulmonary trunk over ascending aorta."""
+    trunk = largest_anywhere(region, context, parameters)
+    aorta = largest_in_limb("ascending")(context.structures["aorta"], context, parameters)
     reason = trunk.reason or aorta.reason
     value = trunk.value / aorta.value if not reason else math.nan
     return Measured(value, reason, trunk.key_slice, trunk.evidence)
-
-
-def _fat(
-    name: str, titles: tuple[str, str], unit: str, compute: Formula, where: str, ranges: str = ""
-) -> Definition:
-    return Definition(
-        id=name,
-        version="1",
-        title_de=titles[0],
-        title_en=titles[1],
-        unit=unit,
-        formula=f"voxels of the {where} with lower_hu <= HU <= upper_hu",
-        source=_EAT,
-        compute_formula=compute,
-        validity=Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True),
-        defaults=_FAT,
-        applies_to=("pericardium",) if "sac" in where else ("mediastinum",),
-        quality=(whole_structure,),
-        ranges=ranges,
-    )
-
-
-def _vessel(
-    name: str, titles: tuple[str, str], compute: Formula, where: tuple[str, ...], ranges: str
-) -> Definition:
-    return Definition(
-        id=name,
-        version="1",
-        title_de=titles[0],
-        title_en=titles[1],
-        unit="mm",
-        formula="largest 2√(A/π) of the sections perpendicular to the smoothed, recentred centreline",
-        source=_ACC,
-        compute_formula=compute,
-        validity=CT,
-        defaults={"reach_mm": 60.0},
-        method="length",
-        applies_to=where,
-        quality=(whole_structure,),
-        ranges=ranges,
-    )
 
 
 def dilation(formula: Formula) -> Formula:
@@ -208,163 +165,10 @@ def dilation(formula: Formula) -> Formula:
     return compute
 
 
-def _trunk_dilated(region: Region, context: Context, parameters: Parameters) -> Measured:
+def trunk_dilated(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """1 when the pulmonary trunk is wider than the limit of the sex, else 0."""
     limits = {"M": 29.0, "F": 27.0}
     limit = float(parameters["limit_mm"]) or limits.get(str(parameters["sex"]).upper(), 0.0)
     if not limit:
         return Measured(math.nan, "parameter_missing")
-    return dilation(_everywhere)(region, context, {**parameters, "limit_mm": limit})
-
-
-def flag(
-    name: str,
-    titles: tuple[str, str],
-    rule: tuple[str, str],
-    compute: Formula,
-    where: tuple[str, ...],
-    defaults: Parameters,
-    needs: tuple[str, ...] = (),
-) -> Definition:
-    """A definition that says whether a vessel is dilated: 1 or 0.
-
-    Parameters
-    ----------
-    rule
-        In one line, and its source.
-    """
-    return Definition(
-        id=name,
-        version="1",
-        title_de=titles[0],
-        title_en=titles[1],
-        unit="1",
-        formula=rule[0],
-        source=rule[1],
-        compute_formula=compute,
-        validity=CT,
-        defaults={"reach_mm": 60.0, **defaults},
-        method="length",
-        applies_to=where,
-        needs=needs,
-        quality=(whole_structure,),
-    )
-
-
-DEFINITIONS = (
-    flag(
-        "aorta_ascending_dilated",
-        ("Aorta ascendens erweitert", "Ascending aorta dilated"),
-        (
-            "1 when the largest perpendicular diameter is above limit_mm, else 0",
-            "Erbel 2014 (ESC), doi:10.1093/eurheartj/ehu281",
-        ),
-        dilation(_limb("ascending")),
-        ("aorta",),
-        {"limit_mm": 40.0},
-    ),
-    flag(
-        "pulmonary_trunk_dilated",
-        ("Truncus pulmonalis erweitert", "Pulmonary trunk dilated"),
-        (
-            "1 when the largest perpendicular diameter is above 29 mm in men, 27 mm in women, or limit_mm, else 0",
-            "Truong 2012 (Framingham), doi:10.1161/CIRCIMAGING.111.968610",
-        ),
-        _trunk_dilated,
-        ("pulmonary_trunk",),
-        {"limit_mm": 0.0, "sex": ""},
-    ),
-    _fat(
-        "eat_volume",
-        ("Epikardiales Fett: Volumen", "Epicardial fat: volume"),
-        "mL",
-        _fat_volume,
-        "pericardial sac",
-        "high above 125 mL",
-    ),
-    _fat(
-        "eat_attenuation",
-        ("Epikardiales Fett: mittlere Dichte", "Epicardial fat: mean density"),
-        HOUNSFIELD,
-        _fat_mean,
-        "pericardial sac",
-    ),
-    _fat(
-        "pat_volume",
-        ("Parakardiales Fett: Volumen", "Paracardial fat: volume"),
-        "mL",
-        _fat_volume,
-        "mediastinum outside the heart",
-    ),
-    _fat(
-        "pat_attenuation",
-        ("Parakardiales Fett: mittlere Dichte", "Paracardial fat: mean density"),
-        HOUNSFIELD,
-        _fat_mean,
-        "mediastinum outside the heart",
-    ),
-    Definition(
-        id="pcat_attenuation",
-        version="1",
-        title_de="Perikoronares Fett: mittlere Dichte",
-        title_en="Pericoronary fat: mean density",
-        unit=HOUNSFIELD,
-        formula="mean HU of −190…−30 within one median vessel diameter of the vessel's wall",
-        source="Oikonomou 2018 (CRISP-CT), doi:10.1016/S0140-6736(18)31114-0",
-        compute_formula=_pericoronary,
-        validity=Validity(frozenset({"CT"}), kvp=(120.0, 120.0), enhanced=True, gated=True),
-        defaults=_FAT,
-        applies_to=CORONARIES,
-        ranges="high risk from −70.1 HU (right coronary artery, 10–50 mm)",
-    ),
-    _vessel(
-        "aorta_max_diameter",
-        ("Aorta: größter Durchmesser", "Aorta: largest diameter"),
-        _everywhere,
-        AORTA,
-        "surgery from 55 mm (ESC 2014)",
-    ),
-    _vessel(
-        "aorta_ascending_diameter",
-        ("Aorta ascendens: größter Durchmesser", "Ascending aorta: largest diameter"),
-        _limb("ascending"),
-        ("aorta",),
-        "dilated above 40 mm (ESC 2014)",
-    ),
-    _vessel(
-        "aorta_arch_diameter",
-        ("Aortenbogen: größter Durchmesser", "Aortic arch: largest diameter"),
-        _limb("arch"),
-        ("aorta",),
-        "",
-    ),
-    _vessel(
-        "aorta_descending_diameter",
-        ("Aorta descendens: größter Durchmesser", "Descending aorta: largest diameter"),
-        _limb("descending"),
-        ("aorta",),
-        "aneurysm of the abdominal aorta from 30 mm",
-    ),
-    _vessel(
-        "pulmonary_trunk_diameter",
-        ("Truncus pulmonalis: größter Durchmesser", "Pulmonary trunk: largest diameter"),
-        _everywhere,
-        ("pulmonary_trunk",),
-        "> 29 mm men, > 27 mm women (Framingham)",
-    ),
-    Definition(
-        id="pa_ao_ratio",
-        version="1",
-        title_de="Verhältnis Truncus pulmonalis zu Aorta ascendens",
-        title_en="Ratio of pulmonary trunk to ascending aorta",
-        unit="1",
-        formula="largest perpendicular diameter of the pulmonary trunk / of the ascending aorta",
-        source="Truong 2012 (Framingham), doi:10.1161/CIRCIMAGING.111.968610",
-        compute_formula=_ratio,
-        validity=CT,
-        defaults={"reach_mm": 60.0},
-        method="length",
-        applies_to=("pulmonary_trunk",),
-        needs=("aorta",),
-        ranges="> 1 abnormal",
-    ),
-)
+    return dilation(largest_anywhere)(region, context, {**parameters, "limit_mm": limit})

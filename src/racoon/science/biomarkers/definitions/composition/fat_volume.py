@@ -1,0 +1,19 @@
+"""Fat (HU −190 to −30): volume."""
+
+from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.densities import CT
+from racoon.science.biomarkers.tissues import interval_volume
+
+DEFINITION = Definition(
+    id="fat_volume",
+    version="1",
+    title_de="Fett (HU −190 bis −30): Volumen",
+    title_en="Fat (HU −190 to −30): volume",
+    unit="mL",
+    formula="voxels of the region with lower_hu <= HU <= upper_hu × |det(affine)| / 1000",
+    source="Mitsiopoulos 1998, doi:10.1152/jappl.1998.85.1.115",
+    compute_formula=interval_volume,
+    validity=CT,
+    defaults={"lower_hu": -190, "upper_hu": -30},
+    whole_image=True,
+)

@@ -1,0 +1,21 @@
+"""Low-attenuation muscle area."""
+
+from racoon.science.biomarkers.body import area_at_level
+from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.densities import CT
+
+DEFINITION = Definition(
+    id="lama",
+    version="1",
+    title_de="Muskelfläche niedriger Dichte",
+    title_en="Low-attenuation muscle area",
+    unit="cm2",
+    formula=(
+        "pixels with lower_hu <= HU <= upper_hu in the slice through the middle of the vertebra × pixel area"
+    ),
+    source="Derstine 2018, doi:10.1038/s41598-018-29825-5",
+    compute_formula=area_at_level,
+    validity=CT,
+    defaults={"lower_hu": -29, "upper_hu": 29, "level": "L3"},
+    applies_to=("skeletal_muscle", "pectoralis_muscle"),
+)

@@ -1,0 +1,20 @@
+"""Paracardial fat: mean density."""
+
+from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.densities import HOUNSFIELD
+from racoon.science.biomarkers.vessels import fat_mean
+
+DEFINITION = Definition(
+    id="pat_attenuation",
+    version="1",
+    title_de="Parakardiales Fett: mittlere Dichte",
+    title_en="Paracardial fat: mean density",
+    unit=HOUNSFIELD,
+    formula="voxels of the mediastinum outside the heart with lower_hu <= HU <= upper_hu",
+    source="Commandeur 2018, doi:10.1109/TMI.2018.2804799",
+    compute_formula=fat_mean,
+    validity=Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True),
+    defaults={"lower_hu": -190, "upper_hu": -30},
+    applies_to=("mediastinum",),
+    quality=(whole_structure,),
+)

@@ -1,0 +1,20 @@
+"""Volume doubling time."""
+
+from racoon.science.biomarkers.aeration import doubling_time
+from racoon.science.biomarkers.definition import Definition
+
+DEFINITION = Definition(
+    id="volume_doubling_time",
+    version="1",
+    title_de="Volumenverdopplungszeit",
+    title_en="Volume doubling time",
+    unit="d",
+    formula="ln 2 × interval_days / ln(volume / previous_volume_ml)",
+    source="MacMahon 2017 (Fleischner), doi:10.1148/radiol.2017161659",
+    compute_formula=doubling_time,
+    defaults={"previous_volume_ml": 0.0, "interval_days": 0.0},
+    method="volumetric",
+    applies_to=("nodule", "lesion", "tumour"),
+    required=("previous_volume_ml", "interval_days"),
+    ranges="below 400 d suspicious, above 600 d rarely malignant (Fleischner 2017)",
+)

@@ -1,0 +1,21 @@
+"""Share of poorly aerated lung (-500 to -101 HU)."""
+
+from racoon.science.biomarkers.aeration import band_share
+from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.lung import DENSITOMETRY
+from racoon.science.biomarkers.structures import LUNGS
+
+DEFINITION = Definition(
+    id="aeration_poor",
+    version="1",
+    title_de="Lungenanteil schlecht belüftet (-500 bis -101 HU)",
+    title_en="Share of poorly aerated lung (-500 to -101 HU)",
+    unit="%",
+    formula="100 × voxels with lower_hu <= HU <= upper_hu / voxels of the lungs",
+    source="Gattinoni 2001, doi:10.1164/ajrccm.164.9.2103121",
+    compute_formula=band_share,
+    validity=Validity(frozenset({"CT"}), unenhanced=True),
+    defaults={"lower_hu": -500, "upper_hu": -101},
+    applies_to=LUNGS,
+    quality=DENSITOMETRY,
+)

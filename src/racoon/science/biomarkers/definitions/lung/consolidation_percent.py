@@ -1,0 +1,21 @@
+"""Consolidation by threshold (-299 to 50 HU)."""
+
+from racoon.science.biomarkers.aeration import band_share
+from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.lung import DENSITOMETRY
+from racoon.science.biomarkers.structures import LUNGS
+
+DEFINITION = Definition(
+    id="consolidation_percent",
+    version="1",
+    title_de="Konsolidierung nach Schwelle (-299 bis 50 HU)",
+    title_en="Consolidation by threshold (-299 to 50 HU)",
+    unit="%",
+    formula="100 × voxels with lower_hu <= HU <= upper_hu / voxels of the lungs; vessels are counted too",
+    source="no standard exists; the thresholds are parameters, and masks are better where they exist",
+    compute_formula=band_share,
+    validity=Validity(frozenset({"CT"}), unenhanced=True),
+    defaults={"lower_hu": -299, "upper_hu": 50},
+    applies_to=LUNGS,
+    quality=DENSITOMETRY,
+)

@@ -1,0 +1,22 @@
+"""Ascending aorta: largest diameter."""
+
+from racoon.science.biomarkers.definition import Definition, whole_structure
+from racoon.science.biomarkers.densities import CT
+from racoon.science.biomarkers.vessels import largest_in_limb
+
+DEFINITION = Definition(
+    id="aorta_ascending_diameter",
+    version="1",
+    title_de="Aorta ascendens: größter Durchmesser",
+    title_en="Ascending aorta: largest diameter",
+    unit="mm",
+    formula="largest 2√(A/π) of the sections perpendicular to the smoothed, recentred centreline",
+    source="ACC/AHA 2022, doi:10.1161/CIR.0000000000001106",
+    compute_formula=largest_in_limb("ascending"),
+    validity=CT,
+    defaults={"reach_mm": 60.0},
+    method="length",
+    applies_to=("aorta",),
+    quality=(whole_structure,),
+    ranges="dilated above 40 mm (ESC 2014)",
+)
