@@ -15,8 +15,10 @@ from racoon.node.archive.model import InstanceRow
 from racoon.node.archive.service import SegmentationMask
 from racoon.node.measuring.checks import Check
 from racoon.node.measuring.model import StoredValue
-from racoon.science.biomarkers import CATALOGUE
-from racoon.science.biomarkers.counted import counted_voxels
+from racoon.science.biomarkers import CATALOGUE, Region
+from racoon.science.biomarkers.counted import counted_region, counted_voxels, is_counted_in_space
+from racoon.science.biomarkers.panel import join
+from racoon.science.biomarkers.structures import structure_name
 from racoon.science.segmentation import segment_body
 from racoon.standards.dicom.rendering import (
     Window,
@@ -103,8 +105,11 @@ def draw(value: StoredValue, archive: PictureSource) -> bytes:
         rim |= _rim(mask)
         # The measured structure stands first; in a comparison the others are what it was compared with.
         measured = mask if measured is None else measured | (mask & (not is_compared))
-    # A mask that was grown before it was measured is not the one at hand.
-    if measured is not None and "margin_mm" not in value.parameters:
+    if is_counted_in_space(value.biomarker, value.parameters):
+        counted_there = _counted_in_space(value, archive)
+        if counted_there is not None:
+            picture[counted_there] = _mix(picture[counted_there], COUNTED, STRENGTH)
+    elif measured is not None:
         spacing = dataset.get("PixelSpacing") or (1.0, 1.0)
         pixel_mm2 = float(spacing[0]) * float(spacing[1])
         counted = counted_voxels(
@@ -121,6 +126,34 @@ def draw(value: StoredValue, archive: PictureSource) -> bytes:
         flat = [pair[:, 1:] for pair in places if np.abs(pair[:, 0] - value.key_slice).max() < 0.6]
         picture = _with_lines(picture, flat)
     return encode_picture(picture, "png")
+
+
+def _counted_in_space(value: StoredValue, archive: PictureSource) -> NDArray[np.bool_] | None:
+    """Find again, in the whole volume, which pixels of the value's slice count: a core, or what lies around."""
+    volume = archive.load_volume(value.series_uid)
+    definition = CATALOGUE.get(f"{value.biomarker}@{value.version}")
+    used = {(mask.seg_instance_uid, mask.segment_number) for mask in value.masks}
+    further = definition.further_structures() if definition else frozenset()
+    own: list[Region] = []
+    others: dict[str, Region] = {}
+    for item in archive.iterate_masks(value.series_uid, volume):
+        if (item.seg_instance_uid, item.segment_number) not in used:
+            continue
+        name = structure_name(item.name or item.mask.label.meaning, item.mask.label)
+        region = Region(volume.image, item.mask.voxels)
+        if name in further:
+            others[name] = join(volume.image, [others[name], region]) if name in others else region
+        else:
+            own.append(region)
+    counted = counted_region(value.biomarker, join(volume.image, own), others, value.parameters)
+    if counted is None or counted.box is None or value.key_slice is None:
+        return None
+    place = value.key_slice - counted.box.start[0]
+    if not 0 <= place < counted.box.shape[0]:
+        return None
+    found = np.zeros(volume.image.shape[1:], bool)
+    found[counted.box.slices[1:]] = counted.mask[place]
+    return found
 
 
 def draw_check(check: Check, archive: PictureSource) -> bytes:

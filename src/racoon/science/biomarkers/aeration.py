@@ -59,14 +59,18 @@ def total_severity_points(percent: float) -> int:
     return 1 + sum(percent > limit for limit in (25.0, 50.0, 75.0))
 
 
+def _share_of_lobe(lobe: Region, opacity: Region) -> float:
+    shared = opacity.voxel_count + lobe.voxel_count - opacity.join(lobe)
+    return 100.0 * shared / lobe.voxel_count
+
+
+def lobe_share(region: Region, context: Context, _parameters: Parameters) -> Measured:
+    """Share of the lobe that is opacity, in per cent."""
+    return Measured(_share_of_lobe(region, context.structures["lung_opacity"]))
+
+
 def _lobe_shares(region: Region, context: Context) -> list[float]:
-    shares = []
-    for lobe in LOBES:
-        other = context.structures[lobe]
-        # The union, as for the involvement: some lobe masks leave consolidations out.
-        shared = region.voxel_count + other.voxel_count - region.join(other)
-        shares.append(100.0 * shared / other.voxel_count)
-    return shares
+    return [_share_of_lobe(context.structures[lobe], region) for lobe in LOBES]
 
 
 def severity(region: Region, context: Context, _parameters: Parameters) -> Measured:

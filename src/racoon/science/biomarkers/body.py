@@ -102,7 +102,7 @@ def interval_volume(region: Region, _context: Context, parameters: Parameters) -
     return Measured(inside.size * region.voxel_ml)
 
 
-def _eroded(region: Region, margin_mm: float) -> Region:
+def without_rim(region: Region, margin_mm: float) -> Region:
     """The region without a rim, found once; the whole region when nothing would be left."""
     if region.box is None:
         return region
@@ -139,12 +139,12 @@ def _deeper_than(
 
 
 def _core_mean(region: Region, parameters: Parameters) -> float:
-    return _eroded(region, float(parameters["erosion_mm"])).mean
+    return without_rim(region, float(parameters["erosion_mm"])).mean
 
 
 def not_eroded(region: Region, _context: Context) -> str:
     """Warn about a structure too small to leave out its rim."""
-    return "rim_included" if region.box is not None and _eroded(region, 5.0) is region else ""
+    return "rim_included" if region.box is not None and without_rim(region, 5.0) is region else ""
 
 
 def core_attenuation(region: Region, _context: Context, parameters: Parameters) -> Measured:

@@ -6,7 +6,7 @@ A lesion is a connected group of pixels of one slice at or above the threshold i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,22 +129,44 @@ def category(region: Region, context: Context, parameters: Parameters) -> Measur
     return Measured(float(cac_drs_category(found.value)), "", found.key_slice)
 
 
-_NEIGHBOURS = ("coronary_artery", "aortic_valve", *VERTEBRAE)
+NEIGHBOURS = ("coronary_artery", "aortic_valve", *VERTEBRAE)
+"""Structures with calcium of their own beside the aorta."""
+
+
+def grown_vessel(region: Region, structures: Mapping[str, Region], margin_mm: float) -> Region | None:
+    """The vessel with a margin for the calcium of its wall, without its calcified neighbours.
+
+    Parameters
+    ----------
+    structures
+        Further regions of the image; those of ``NEIGHBOURS`` are taken out.
+    margin_mm
+        How far to grow, in mm.
+
+    Returns
+    -------
+    Region or None
+        ``None`` for an empty vessel.
+    """
+    wider = region.grown(margin_mm)
+    if wider is None:
+        return None
+    box, mask = wider
+    for name, other in structures.items():
+        # Their calcium is not the aorta's, and vertebrae lie next to it.
+        if name in NEIGHBOURS:
+            mask &= ~_inside(other, box.start, mask.shape)
+    return region.part(box, mask)
 
 
 def around(formula: Formula) -> Formula:
     """Measure in the mask grown by ``margin_mm``, without its calcified neighbours."""
 
     def grown(region: Region, context: Context, parameters: Parameters) -> Measured:
-        wider = region.grown(float(parameters["margin_mm"]))
+        wider = grown_vessel(region, context.structures, float(parameters["margin_mm"]))
         if wider is None:
             return Measured(math.nan, "empty_mask")
-        box, mask = wider
-        for name, other in context.structures.items():
-            # Their calcium is not the aorta's, and vertebrae lie next to it.
-            if name in _NEIGHBOURS:
-                mask &= ~_inside(other, box.start, mask.shape)
-        return formula(region.part(box, mask), context, parameters)
+        return formula(wider, context, parameters)
 
     return grown
 

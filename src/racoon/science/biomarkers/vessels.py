@@ -32,25 +32,35 @@ def fat_mean(region: Region, _context: Context, parameters: Parameters) -> Measu
     return Measured(mean_of(inside)) if inside.size else Measured(math.nan, "nothing_in_range")
 
 
-def pericoronary_fat(region: Region, context: Context, parameters: Parameters) -> Measured:
-    """Mean HU of the fat within one vessel diameter of the wall."""
+def pericoronary_region(region: Region) -> Region | None:
+    """The tissue within one median vessel diameter of an artery's wall, the artery left out.
+
+    Returns
+    -------
+    Region or None
+        ``None`` when the mask is no tube.
+    """
     tube = Tube(*region.with_rim())
     line = tube.centreline(3.0)
-    if line is None:
-        return Measured(math.nan, "no_tube")
+    if line is None or region.box is None:
+        return None
     diameter = float(np.median([cut.equivalent_mm for cut in _sections(tube, line, 10.0) if cut]))
     wider = region.grown(diameter)
     if wider is None:
-        return Measured(math.nan, "empty_mask")
+        return None
     box, mask = wider
-    inner = region.grown(0.0)
-    if inner is not None and region.box is not None:
-        place = tuple(
-            slice(low - start, high - start)
-            for low, high, start in zip(region.box.start, region.box.stop, box.start, strict=True)
-        )
-        mask[place] &= ~region.mask
-    return fat_mean(region.part(box, mask), context, parameters)
+    place = tuple(
+        slice(low - start, high - start)
+        for low, high, start in zip(region.box.start, region.box.stop, box.start, strict=True)
+    )
+    mask[place] &= ~region.mask
+    return region.part(box, mask)
+
+
+def pericoronary_fat(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Mean HU of the fat within one vessel diameter of the wall."""
+    around = pericoronary_region(region)
+    return Measured(math.nan, "no_tube") if around is None else fat_mean(around, context, parameters)
 
 
 def _sections(tube: Tube, line: Centreline, reach_mm: float) -> list[Section | None]:

@@ -84,3 +84,27 @@ def test_a_section_of_a_vessel_is_shown_perpendicular_to_it():
     assert plane["circle_mm"] == pytest.approx(found.value)
     assert found.value == pytest.approx(20.0, abs=0.6)
     assert np.dot(plane["across"], plane["up"]) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_core_is_shown_and_not_the_whole_mask(archive, database):
+    plan = MeasuringPlan(
+        "livers",
+        tuple(
+            Measurement(name, "1", LIVER, Bins(-100.0, 200.0, 10.0), {"erosion_mm": 0.75})
+            for name in ("liver_attenuation",)
+        ),
+    )
+    manifest = DatasetManifest("study-1", "livers", (store_subject(archive, 8),))
+    service.run_protocol(plan, manifest, archive, database)
+    with database.connect() as connection:
+        ((_, value),) = service.load_values(connection)
+    shown = pixels(service.draw(value, archive))
+    red = (shown[..., 0] - shown[..., 2]) > 60
+    volume = archive.load_volume(value.series_uid)
+    (liver,) = (
+        item.mask.voxels
+        for item in archive.iterate_masks(value.series_uid, volume)
+        if item.mask.label == LIVER
+    )
+    assert 0 < red.sum() < liver[value.key_slice].sum()
+    assert not (red & ~liver[value.key_slice]).any()

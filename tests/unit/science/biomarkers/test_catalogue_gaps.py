@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from racoon.science.biomarkers import CATALOGUE, Context, Region, get_definition
+from racoon.science.biomarkers.counted import counted_region, is_counted_in_space
 from racoon.science.biomarkers.heart_segments import aha_segments
 from racoon.science.biomarkers.ordinal_calcium import ordinal_points, weston_points
 from racoon.science.biomarkers.structures import structure_name
@@ -308,3 +309,53 @@ def test_the_mean_diameter_of_a_nodule_shows_both_axes():
     short_axis = value("lesion_short_axis", image, mask, Context("CT")).value
     assert found.value == pytest.approx((long_axis + short_axis) / 2)
     assert len(found.evidence["lines_mm"]) == 2
+
+
+def test_mass_of_the_right_ventricle() -> None:
+    image = Image(np.zeros((10, 10, 10), np.int16), np.diag([1.0, 1.0, 2.0, 1.0])[:, [2, 1, 0, 3]])
+    wall = np.zeros(image.shape, bool)
+    wall[2:7, 2:8, 2:8] = True
+    found = get_definition("rv_mass", "1").compute_region(Region(image, wall), Context("MR"))
+    assert found.value == pytest.approx(1.05 * 5 * 6 * 6 * 2.0 / 1000.0)
+    assert structure_name("right ventricle myocardium", None) == "rv_myocardium"
+
+
+def test_involvement_of_a_lobe() -> None:
+    image = Image(np.full((10, 10, 10), -700, np.int16), np.eye(4)[:, [2, 1, 0, 3]])
+    lobe, opacity = np.zeros(image.shape, bool), np.zeros(image.shape, bool)
+    lobe[:, :5], opacity[:, 3:8, :4] = True, True
+    context = Context("CT", structures={"lung_opacity": Region(image, opacity)})
+    definition = get_definition("lobe_involvement", "1")
+    assert definition.compute_region(Region(image, lobe), context).value == pytest.approx(
+        100 * 10 * 2 * 4 / 500
+    )
+    assert definition.compute_region(Region(image, lobe), Context("CT")).reason == "structure_missing"
+
+
+def test_what_counts_lies_where_the_value_was_taken() -> None:
+    _z, y, x = np.mgrid[:24, :40, :40]
+    away = np.hypot(y - 20, x - 20)
+    voxels = np.where((away > 8) & (away < 12), -80, 40).astype(np.int16)
+    voxels[10, 20, 29] = voxels[10, 20, 30] = 500
+    image = Image(voxels, np.eye(4)[:, [2, 1, 0, 3]])
+    vessel = Region(image, away <= 8)
+    calcium = get_definition("aortic_agatston", "1")
+    measured = calcium.compute_region(vessel, Context("CT", 120.0, slice_thickness_mm=1.0))
+    wall = counted_region("aortic_agatston", vessel, {}, measured.parameters)
+    # The mask ends at column 28; the margin reaches what lies in the wall behind it.
+    assert wall is not None
+    assert wall.box is not None
+    assert (wall.voxel_count, wall.box.start) == (2, (10, 20, 29))
+    fat = get_definition("pcat_attenuation", "1").compute_region(vessel, Context("CT", 120.0))
+    around = counted_region("pcat_attenuation", vessel, {}, fat.parameters)
+    assert around is not None
+    assert around.mean == pytest.approx(fat.value) == pytest.approx(-80.0)
+    box = np.zeros(image.shape, bool)
+    box[2:22, 4:36, 4:36] = True
+    for name in ("liver_attenuation", "trabecular_attenuation"):
+        value = get_definition(name, "1").compute_region(Region(image, box), Context("CT", 120.0))
+        core = counted_region(name, Region(image, box), {}, value.parameters)
+        assert is_counted_in_space(name, value.parameters)
+        assert core is not None
+        assert core.mean == pytest.approx(value.value)
+        assert 0 < core.voxel_count < box.sum()

@@ -1,6 +1,6 @@
 """Calcium volume of the aorta."""
 
-from racoon.science.biomarkers.calcium import around, calcium_volume
+from racoon.science.biomarkers.calcium import NEIGHBOURS, around, calcium_volume
 from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
 from racoon.science.biomarkers.structures import AORTA
 
@@ -22,33 +22,6 @@ DEFINITION = Definition(
         "margin_mm": 2.0,
     },
     applies_to=AORTA,
-    uses=(
-        "coronary_artery",
-        "aortic_valve",
-        "vertebra_c1",
-        "vertebra_c2",
-        "vertebra_c3",
-        "vertebra_c4",
-        "vertebra_c5",
-        "vertebra_c6",
-        "vertebra_c7",
-        "vertebra_t1",
-        "vertebra_t2",
-        "vertebra_t3",
-        "vertebra_t4",
-        "vertebra_t5",
-        "vertebra_t6",
-        "vertebra_t7",
-        "vertebra_t8",
-        "vertebra_t9",
-        "vertebra_t10",
-        "vertebra_t11",
-        "vertebra_t12",
-        "vertebra_l1",
-        "vertebra_l2",
-        "vertebra_l3",
-        "vertebra_l4",
-        "vertebra_l5",
-    ),
+    uses=NEIGHBOURS,
     quality=(whole_structure,),
 )
