@@ -51,18 +51,52 @@ def comorbidome(
     json
         Print one JSON document.
     """
-    from racoon.science.comorbidome import network_of
-
     names, rows = read_table(table)
     wanted, had = columns_named(biomarkers, names, table), columns_named(conditions, names, table)
     columns_named(f"{age},{sex},{subject}", names, table)
-    basis = [row for row in rows if reference not in names or row[reference] == "1"]
+    marked = reference if reference in names else ""
+    document, drawing = describe_subjects(rows, wanted, had, (subject, age, sex), marked, table.name)
+    show_subjects(document, drawing, table.name, picture, json=json)
+
+
+def describe_subjects(
+    rows: list[dict[str, str]],
+    wanted: list[str],
+    had: list[str],
+    columns: tuple[str, str, str],
+    reference: str,
+    source: str,
+) -> tuple[dict[str, Any], str]:
+    """Compute the comorbidome of a table.
+
+    Parameters
+    ----------
+    rows
+        One per subject; an empty cell is missing.
+    wanted, had
+        Columns of biomarkers and of conditions.
+    columns
+        Names of the columns of subject, age and sex.
+    reference
+        Column that marks the reference group; empty when everybody belongs to it.
+    source
+        What to call the reference.
+
+    Returns
+    -------
+    tuple
+        The document, and the network as SVG.
+    """
+    from racoon.science.comorbidome import network_of
+
+    _, age, sex = columns
+    basis = [row for row in rows if not reference or row[reference] == "1"]
     lines = {
-        kind: _lines(wanted, [row for row in basis if row[sex] == kind], age, table.name)
+        kind: _lines(wanted, [row for row in basis if row[sex] == kind], age, source)
         for kind in sorted({row[sex] for row in rows if row[sex]})
     }
     model, gap = _model(wanted, basis, age)
-    people = [_person(row, wanted, had, lines, model, (subject, age, sex)) for row in rows]
+    people = [_person(row, wanted, had, lines, model, columns) for row in rows]
     network = network_of([{**person["conditions"], **person["deficits"]} for person in people])
     document: dict[str, Any] = {
         "subjects": people,
@@ -94,13 +128,21 @@ def comorbidome(
         ],
         "notes": "Research use only; no diagnosis. Deficits are z-scores beyond 1.645 and conditions that are present.",
     }
+    return document, _picture(network)
+
+
+def show_subjects(
+    document: dict[str, Any], drawing: str, title: str, picture: Path | None, *, json: bool
+) -> None:
+    """Print a comorbidome and write its picture where one is asked for."""
+    people = document["subjects"]
     if picture is not None:
-        picture.write_text(_picture(network), encoding="utf-8")
+        picture.write_text(drawing, encoding="utf-8")
     if json:
         print_json(document)
     else:
         print_table(
-            f"{table.name}: {len(people)} subjects",
+            f"{title}: {len(people)} subjects",
             [
                 {
                     "subject": person["subject"],

@@ -8,7 +8,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from racoon.cli import account, deid, intake, pull
+from racoon.cli import account, deid, intake, node_values, pull
 from racoon.cli.output import JsonFlag, print_facts, print_json
 
 app = App(name="node", help="Run a hospital's node, or enrol it in the network.")
@@ -17,6 +17,7 @@ app.command(account.build_app("node"))
 intake.add_to(app)
 app.command(pull.app)
 app.command(deid.app)
+node_values.add_to(app)
 
 
 @app.command

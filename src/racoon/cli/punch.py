@@ -55,7 +55,7 @@ def punch(
 
     settings = Configuration.from_dict(read_settings(config))
     loaded = load_image(image)
-    points = _slicer(landmarks) if landmarks.name.endswith(".json") else _table(landmarks)
+    points = read_landmarks(landmarks)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     documents = []
@@ -151,6 +151,11 @@ def _write(name: str, found: Punch, loaded: LoadedImage, out: Path) -> dict[str,
     write_nifti(Image(np.ascontiguousarray(found.patch), affine), out / files["patch"])
     write_nifti(Image(found.mask.astype(np.uint8), affine), out / files["mask"])
     return files
+
+
+def read_landmarks(path: Path) -> list[dict[str, Any]]:
+    """Read landmarks from a CSV file or from markups of 3D Slicer: id, point_mm (LPS), slot, axis."""
+    return _slicer(path) if path.name.endswith(".json") else _table(path)
 
 
 def _table(path: Path) -> list[dict[str, Any]]:

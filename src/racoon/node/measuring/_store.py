@@ -94,9 +94,7 @@ def save_series(
         Study, dataset hash and series.
     """
     if values:
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        # Two workers on the same job would compute the same numbers; the first one wins.
-        connection.execute(insert(measurement).on_conflict_do_nothing(), [_row_of(value) for value in values])
+        add_values(connection, values)
     where = [
         column == key
         for column, key in zip(
@@ -121,6 +119,13 @@ def save_series(
                 for item in findings
             ],
         )
+
+
+def add_values(connection: sa.Connection, values: Sequence[StoredValue]) -> None:
+    """Store values; one that exists stays as it is."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    # Two workers on the same job would compute the same numbers; the first one wins.
+    connection.execute(insert(measurement).on_conflict_do_nothing(), [_row_of(value) for value in values])
 
 
 def load_values(

@@ -120,7 +120,7 @@ def _measure_series(
     facts = archive.series_row(entry.series_uid).facts
     if len(archive.instances(entry.series_uid)) != entry.instance_count:
         raise DatasetChanged("The series no longer has the instances it had when the dataset was frozen.")
-    taken = _acquisition(archive, entry.series_uid)
+    taken = acquisition_of(archive, entry.series_uid)
     context = Context(
         modality=facts.modality,
         kvp=taken.kvp,
@@ -152,7 +152,7 @@ def _measure_series(
     return SeriesResult(tuple(values), (), checks)
 
 
-def _acquisition(archive: ImageSource, series_uid: str) -> Acquisition:
+def acquisition_of(archive: ImageSource, series_uid: str) -> Acquisition:
     """Facts of the first object's header; all images of a series share them (PS3.3 A.1.4)."""
     document = next((document for _, document, _ in archive.metadata(series_uid)), {})
     return read_acquisition(document)

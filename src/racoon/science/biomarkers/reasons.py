@@ -18,6 +18,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Das Bild enthält in der Maske Werte, die keine Zahlen sind.",
         "The image holds values inside the mask that are not numbers.",
     ),
+    "outside_image": (
+        "Der markierte Punkt liegt nicht im Bild.",
+        "The marked point does not lie in the image.",
+    ),
     "nothing_in_range": (
         "Kein Voxel der Maske liegt im verlangten Bereich.",
         "No voxel of the mask lies in the wanted range.",
