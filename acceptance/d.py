@@ -171,4 +171,14 @@ STEPS = [
             "tests/unit/node/measuring/test_comparing.py",
         ),
     ),
+    Step(
+        "per-site",
+        "manual against automatic per site at CENTRAL, from sums that the gates released",
+        tests=("tests/unit/central/results/test_agreement.py",),
+    ),
+    Step(
+        "beside",
+        "punches at marks with coded slots, tables of FreeSurfer and the comorbidome on a node's own values",
+        tests=("tests/unit/node/measuring/test_adding.py",),
+    ),
 ]

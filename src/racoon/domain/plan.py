@@ -5,6 +5,7 @@ A plan names only things that are already installed at the site (biomarkers, arc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +72,39 @@ class Measurement:
         place = self.label.key if self.label else "image"
         extra = f" {content_hash(self.parameters)[:8]}" if self.parameters else ""
         return f"{self.biomarker}@{self.version} {place}{extra}"
+
+
+@dataclass(frozen=True)
+class AgreementPair:
+    """Two measurements of a plan that differ only in who drew the mask.
+
+    Parameters
+    ----------
+    manual, automatic
+        Their keys.
+    """
+
+    manual: str
+    automatic: str
+
+    @property
+    def key(self) -> str:
+        """Name of the pair beside the plan's measurements."""
+        return f"agreement {self.automatic}"
+
+
+def agreement_pairs(measurements: Sequence[Measurement]) -> tuple[AgreementPair, ...]:
+    """Find the measurements that a plan asks for twice, ``drawn`` by hand and by a program; in the plan's order."""
+    found: dict[tuple[str, str, str, str], dict[str, str]] = {}
+    for item in measurements:
+        rest = {name: value for name, value in item.parameters.items() if name != "drawn"}
+        own = (item.biomarker, item.version, item.label.key if item.label else "", content_hash(rest))
+        found.setdefault(own, {})[str(item.parameters.get("drawn", ""))] = item.key
+    return tuple(
+        AgreementPair(keys["manual"], keys["automatic"])
+        for keys in found.values()
+        if {"manual", "automatic"} <= set(keys)
+    )
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,10 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
             for row in result["measuring"]
             for entry in _grouped(row)
         ],
+        "agreement": [
+            {**row, "name": title_of(row, language), "unit_text": unit_text(row["unit"])}
+            for row in result.get("agreement", ())
+        ],
         "training": _training(result["training"], translate) if result["training"] else None,
         "figure": figure,
         "score": lambda value, places=3: score_text(value, language, places),

@@ -14,6 +14,7 @@ from racoon.central.analyses.service import Analyses
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.orchestration.model import JobState
 from racoon.central.orchestration.service import Runs
+from racoon.central.results.agreement import compare_sites
 from racoon.central.results.model import (
     SiteRelease,
     csv_rows,
@@ -62,6 +63,7 @@ class Results:
             "feasibility": self._cohorts.newest(connection, study_id),
             "datasets": self._datasets(connection, study_id),
             "measuring": _measuring(measured),
+            "agreement": _agreement(measured),
             "measuring_run": _account(measured),
             "training": training,
             "sites": self._sites(connection, study_id),
@@ -133,6 +135,12 @@ def _measuring(run: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     entries = zip(plan.to_dict()["measurements"], plan.measurements, strict=True)
     keyed = [{**entry, "key": measurement.key} for entry, measurement in entries]
     return pool_measurements({"measurements": keyed}, _releases(run))
+
+
+def _agreement(run: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    if run is None or not run["jobs"]:
+        return []
+    return compare_sites(MeasuringPlan.from_dict(run["jobs"][0]["parameters"]["plan"]), _releases(run))
 
 
 def _releases(run: Mapping[str, Any]) -> list[SiteRelease]:

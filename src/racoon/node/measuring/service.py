@@ -21,6 +21,7 @@ from racoon.node.measuring.checks import Check, NetworkReference, check_values
 from racoon.node.measuring.comparing import compare, judge, promote
 from racoon.node.measuring.export import csv_pieces, describe, parquet_pieces
 from racoon.node.measuring.model import Finding, RunSummary, StoredValue, Task, check_plan
+from racoon.node.measuring.pairing import paired_aggregates
 from racoon.node.measuring.parallel import (
     PROCESSES_FROM,
     Processes,
@@ -153,7 +154,8 @@ def aggregates(
     Returns
     -------
     tuple of MeasuredAggregate
-        In the plan's order; unprotected, only for ``release``.
+        In the plan's order, then the differences of measurements by hand and by a program; unprotected, only for
+        ``release``.
     """
     tasks = check_plan(plan)
     keys = (manifest.study_id, manifest.hash)
@@ -165,7 +167,8 @@ def aggregates(
     for task, value in _plan_values(connection, tasks, *keys):
         if value.series_uid in subjects:
             values[task.identity].append(_reviewed(value, excluded))
-    return tuple(_aggregate(task, values[task.identity], subjects) for task in tasks)
+    single = [_aggregate(task, values[task.identity], subjects) for task in tasks]
+    return (*single, *paired_aggregates(tasks, values))
 
 
 def note_network(

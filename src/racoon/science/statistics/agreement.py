@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from racoon.science.statistics.estimate import Estimate, z_of
+from racoon.science.statistics.exact import Dyadic
+from racoon.science.statistics.moments import Moments
 from racoon.science.statistics.sums import CrossProducts
 
 Weights = Literal["none", "linear", "quadratic"]
@@ -387,6 +389,41 @@ def paired(first: ArrayLike, second: ArrayLike) -> CrossProducts:
         Finite numbers of the same length and unit.
     """
     return CrossProducts.of(("first", "second"), np.column_stack([first, second]))
+
+
+def paired_from_moments(first: Moments, second: Moments, difference: Moments) -> CrossProducts:
+    """Put together what the measures above need from three sums that a site may release.
+
+    Parameters
+    ----------
+    first, second
+        Moments of the two columns, over the same subjects.
+    difference
+        Moments of first - second, over the same subjects.
+
+    Raises
+    ------
+    ValueError
+        If the three cannot come from the same subjects.
+
+    Notes
+    -----
+    Σab = (Σa² + Σb² - Σ(a - b)²) / 2.
+    """
+    if not first.n == second.n == difference.n:
+        raise ValueError("the columns and their difference have other numbers of subjects")
+    minus = difference.sum_of_squares
+    doubled = first.sum_of_squares + second.sum_of_squares + Dyadic.of(-minus.mantissa, minus.exponent)
+    shared = Dyadic.of(doubled.mantissa, doubled.exponent - 1)
+    spread = float(difference.sd) if difference.n > 1 else 0.0
+    if abs(first.mean - second.mean - difference.mean) > 1e-6 * (spread + abs(first.mean) + abs(second.mean)):
+        raise ValueError("the difference of the means is not the mean of the differences")
+    return CrossProducts(
+        ("first", "second"),
+        first.n,
+        (first.sum, second.sum),
+        (first.sum_of_squares, shared, second.sum_of_squares),
+    )
 
 
 def _need_pairs(pairs: CrossProducts) -> None:

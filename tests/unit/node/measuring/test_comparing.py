@@ -12,6 +12,10 @@ from racoon.domain.identity import Pseudonym, Role
 from racoon.domain.plan import Bins, Measurement, MeasuringPlan, PromotionRule
 from racoon.node.measuring import service
 from racoon.node.measuring.comparing import NotPromotable
+from racoon.node.measuring.model import check_plan
+from racoon.node.measuring.pairing import paired_aggregates
+from racoon.node.release.model import apply_rules_to_all
+from racoon.node.release.policy import DisclosurePolicy
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from tests.contract.test_measurement_store import VALUE
@@ -122,3 +126,30 @@ def test_limits_travel_with_the_plan_and_change_its_hash():
     assert MeasuringPlan.from_dict(limited.to_dict()) == limited
     assert limited.hash != bare.hash
     assert "promotions" not in bare.to_dict()
+
+
+PAIRED = MeasuringPlan(
+    "volumes",
+    tuple(
+        Measurement("volume", "1", LABEL, Bins(0.0, 2000.0, 100.0), {"drawn": level})
+        for level in ("manual", "automatic")
+    ),
+)
+
+
+def test_differences_leave_through_the_gate_only_over_the_same_subjects():
+    tasks = check_plan(PAIRED)
+    stored = {task.identity: [item for item in cohort() if item.automation == task.drawn] for task in tasks}
+    (found,) = paired_aggregates(tasks, stored)
+    assert found.key == f"agreement {PAIRED.measurements[1].key}"
+    assert (found.subjects, found.moments.n, found.moments.mean) == (12, 12, 1.0)
+    released = apply_rules_to_all([found], DisclosurePolicy(minimum_cell=5)).payload["measurements"][0]
+    assert released["moments"] == found.moments.to_dict()
+    held = apply_rules_to_all([found], DisclosurePolicy(minimum_cell=13)).payload["measurements"][0]
+    assert held["moments"] is None
+    # A subset's sums beside those of all would give the thirteenth subject away.
+    first = tasks[0].identity
+    lonely = {**stored, first: [*stored[first], value(90, "manual", 5.0)]}
+    assert list(paired_aggregates(tasks, lonely)) == []
+    twice = {**stored, first: [*stored[first], value(0, "manual", 5.0, series_uid="2.25.0.9")]}
+    assert list(paired_aggregates(tasks, twice)) == []
