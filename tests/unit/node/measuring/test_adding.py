@@ -8,14 +8,22 @@ from pathlib import Path
 import pytest
 
 from racoon.cli.app import main
+from racoon.domain.finding import finding_of
+from racoon.domain.identity import Role
+from racoon.node.app.rooms import open_archive
 from racoon.node.measuring import service
 from racoon.node.measuring.adding import BadSlot, Mark, NotInDataset, PunchRule, import_table, punch_marks
+from racoon.node.reading.findings.service import Findings
 from racoon.node.settings import load_node_settings
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import User
 from racoon.platform.database import Database
 from racoon.science.radiomics import Configuration
 from racoon.standards.files.freesurfer import read_stats
 from tests.dicom_objects import uid
 from tests.unit.node.compute.test_segmenting import node_with
+
+MARKED = "0b0e8f5c-2f0f-4c3e-9a51-3f1d7f6f2a10"
 
 STATS = """# generating_program mri_segstats
 # subjectname Mustermann
@@ -119,6 +127,29 @@ def test_the_commands_need_a_released_study_and_write_who_did_it(tmp_path: Path,
     assert {item["parameters"]["slot"] for item in punched} == {"TMA03/B12"}
     # Nobody has marked anything on this series yet.
     assert answer("punch", series) == []
+    finding = finding_of(
+        MARKED,
+        {
+            "kind": "length",
+            "meaning": "SCT:27925004",
+            "imaging_study": uid(1),
+            "series": series,
+            "instance": uid(1, 1, 2),
+            "frame": 1,
+            "frame_of_reference": uid(1, 9999),
+            "points_mm": [[-18.6, -25.2, 102.5], [-13.0, -25.2, 102.5]],
+            "note": "",
+        },
+    )
+    archive = open_archive(load_node_settings(config), database)
+    reader = User("ada", frozenset({Role.READER}), "local")
+    Findings(database, AuditLog("node"), archive).save(reader, finding, 0)
+    at_mark = answer("punch", series, "--size", "4", "--slot", f"{MARKED}=TMA03/C1")
+    assert {item["biomarker"] for item in at_mark} == {"punch_volume", "punch_mean", "punch_sd"}
+    stated = at_mark[0]["parameters"]
+    assert stated["point_mm"] == pytest.approx([-15.8, -25.2, 102.5])
+    assert (stated["slot"], stated["origin"]["author"]) == ("TMA03/C1", "ada")
+    assert at_mark[0]["key_instance_uid"] == uid(1, 1, 2)
     assert len(answer("import-table", str(table), "--series", series)) == 2
     found = answer("comorbidome")
     assert len(found["subjects"]) == 2
