@@ -7,6 +7,7 @@ import pytest
 
 from racoon.central.results.agreement import compare_sites
 from racoon.central.results.model import SiteRelease
+from racoon.central.results.report import view
 from racoon.domain.coding import Code
 from racoon.domain.plan import Bins, Measurement, MeasuringPlan, agreement_pairs
 from racoon.science.statistics import Moments
@@ -16,6 +17,7 @@ from racoon.science.statistics.agreement import (
     intraclass_correlation,
     paired,
 )
+from racoon.web.pages import environment
 
 LIVER = Code("10200004", "SCT", "Liver")
 PLAN = MeasuringPlan(
@@ -84,3 +86,20 @@ def test_sums_that_do_not_belong_together_are_not_used() -> None:
     broken = SiteRelease("ALPHA", {"measurements": [*honest.payload["measurements"][:2], other]})
     assert compare_sites(PLAN, [broken])[0]["per_site"][0]["n"] is None
     assert compare_sites(MeasuringPlan("none", PLAN.measurements[2:]), [honest]) == []
+
+
+def test_page_and_report_show_each_site() -> None:
+    releases = [release("ALPHA", [1500.0, 1600.0, 1750.0, 1900.0], [1510.0, 1612.0, 1757.0, 1911.0])]
+    releases.append(release("BRAVO", [1.0, 2.0, 3.0], [1.0, 2.0, 3.5], held_back=True))
+    result = {"measuring": [], "training": None, "agreement": compare_sites(PLAN, releases)}
+    shown = view(result, "de")
+    source = (
+        '{% from "central/_result.html" import agreement_section with context %}'
+        "{{ agreement_section(agreement, figure) }}"
+    )
+    page = environment("de").from_string(source).render(language="de", **shown)
+    assert "Manuell gegen automatisch, je Standort" in page
+    assert "zurückgehalten" in page
+    assert "Mittlere Abweichung" in page
+    # The mean of 10, 12, 7 and 11.
+    assert ">10,00 (" in page
