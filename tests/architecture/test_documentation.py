@@ -78,7 +78,7 @@ def test_written_pages_name_only_flags_that_exist(page: Path) -> None:
     flags = known_flags()
     unknown = []
     for line in page.read_text(encoding="utf-8").splitlines():
-        for call in re.findall(r"racoon ((?:[a-z]+ )*)((?:[^`|]*))", line):
+        for call in re.findall(r"racoon ((?:[a-z][a-z-]* )*)((?:[^`|]*))", line):
             words = ["racoon", *call[0].split()]
             while " ".join(words) not in flags and len(words) > 1:
                 words.pop()

@@ -84,6 +84,7 @@ def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
         "ocr",
         "postgres",
         "s3",
+        "parquet",
         "oidc",
     }
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
