@@ -108,7 +108,7 @@ def people_app(central: Central) -> FastAPI:
             monitoring=central.monitoring,
         ),
     )
-    app.include_router(analysing_http.pages(central.database, central.analysis_runs))
+    app.include_router(analysing_http.pages(central.database, central.analysis_runs, central.monitoring))
     _register_health(app, central)
     return app
 

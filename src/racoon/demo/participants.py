@@ -127,7 +127,10 @@ def write_configuration(participant: Participant, site_name: str, engine_ports: 
             "site_name": site_name,
             "data_directory": str(participant.folder / "data"),
             "heartbeat_s": 5,
-            "http": {"port": participant.http_port},
+            "http": {
+                "port": participant.http_port,
+                "people_url": f"http://127.0.0.1:{participant.http_port}",
+            },
             "dicom": {"port": participant.second_port, "ae_title": participant.name},
             # Invented patients: the demo's network trains on fewer cases than a real one would allow.
             "release": {

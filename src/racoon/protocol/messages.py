@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from racoon.errors import Defect
+from racoon.protocol.addresses import PeopleUrl
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -90,7 +91,13 @@ class AuditAnchor(Message):
 
 
 class Heartbeat(Message):
-    """How the node is, in numbers that tell nothing about a patient."""
+    """How the node is, in numbers that tell nothing about a patient.
+
+    Attributes
+    ----------
+    people_url
+        Where people of the site open its pages; CENTRAL links to it for those with rights there.
+    """
 
     version: Annotated[str, StringConstraints(max_length=40)]
     protocol: Annotated[str, StringConstraints(max_length=10)]
@@ -105,6 +112,7 @@ class Heartbeat(Message):
     certificate_expires_at: AwareDatetime
     archive_instances: Count | None = None
     archive_series: Count | None = None
+    people_url: PeopleUrl | None = None
 
 
 class TrackChanged(Message):

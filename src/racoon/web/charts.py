@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from racoon.web.figures import COLOURS, WIDTH
 
@@ -29,12 +29,15 @@ class Violin:
         Lower edge of the first bin, and width of the bins.
     cells
         Released counts; ``None`` where a cell stayed at the site.
+    link
+        What it opens; empty for nothing.
     """
 
     name: str
     lower: float
     width: float
     cells: Sequence[int | None]
+    link: str = ""
 
     @property
     def n(self) -> int:
@@ -84,7 +87,8 @@ def violin_figure(title: str, violins: Sequence[Violin], unit: str) -> str:
     low, high = min(start for start, _ in used), max(end for _, end in used)
     bottom = TOP + ROW * len(shown) + 8
     axis = _Axis(low, high, LEFT, WIDTH - RIGHT)
-    parts = [_open(title, bottom + 44), *_ticks_below(axis, TOP, bottom, unit)]
+    has_links = any(item.link for item in shown)
+    parts = [_open(title, bottom + 44, has_links=has_links), *_ticks_below(axis, TOP, bottom, unit)]
     for number, item in enumerate(shown):
         middle = TOP + ROW * number + ROW / 2
         parts.append(_text(LEFT - 10, middle, item.name, "end"))
@@ -102,7 +106,8 @@ def violin_figure(title: str, violins: Sequence[Violin], unit: str) -> str:
                 lower_side.append(f"{x:.1f} {middle + half:.1f}")
         outline = " L".join([*upper, *lower_side[::-1]])
         colour = COLOURS[number % len(COLOURS)]
-        parts.append(f'<path d="M{outline} Z" fill="{colour}" fill-opacity="0.45" stroke="{colour}"/>')
+        shape = f'<path d="M{outline} Z" fill="{colour}" fill-opacity="0.45" stroke="{colour}"/>'
+        parts.append(linked(shape, item.link, f"{title}, {item.name}"))
         for place, cell in enumerate(item.cells):
             if cell is None:
                 x = axis(item.lower + item.width * place)
@@ -158,9 +163,21 @@ def _number(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
 
 
-def _open(title: str, height: float) -> str:
+def linked(drawing: str, link: str, label: str) -> str:
+    """Make a part of a figure open a page; without an address it stays as it is."""
+    if not link:
+        return drawing
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img" '
+        f'<a href={quoteattr(link)} rel="noreferrer" aria-label={quoteattr(label)}>'
+        f"<title>{escape(label)}</title>{drawing}</a>"
+    )
+
+
+def _open(title: str, height: float, *, has_links: bool = False) -> str:
+    # What holds links is no single picture to a screen reader.
+    role = f'role="group" aria-label={quoteattr(title)}' if has_links else 'role="img"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" {role} '
         f'font-family="sans-serif" font-size="13"><title>{escape(title)}</title>{_text(20, 20, title, "start")}'
     )
 

@@ -111,6 +111,15 @@ def test_one_plan_in_three_ways(network: Network, monkeypatch: pytest.MonkeyPatc
     assert started.status_code == 303
     (run,) = network.get("pi", f"/api/studies/{study_id}/analyses")
     federated = run_to_end(network, run["run_id"], sites)["result"]
+    said = network.person("pi").get(f"/analyses/{run['run_id']}").text
+    own_page = f"/analyses/{study_id}/{plan_hash[:12]}"
+    assert own_page in said
+    assert 'rel="noreferrer"' not in said
+    sites["BRAVO"].node.heartbeat(people_url="https://bravo.example")
+    linked = network.person("pi").get(f"/analyses/{run['run_id']}").text
+    assert f'<a href="https://bravo.example{own_page}" rel="noreferrer">BRAVO</a>' in linked
+    assert re.search(rf'<a href="https://bravo.example{own_page}"[^>]*><title>[^<]*BRAVO</title><', linked)
+    assert linked.count(own_page) == linked.count("bravo.example") + 1
     pool = run_mode(network, study_id, "pool", sites)
     alone = run_mode(network, study_id, "sites", sites)
     model = {result["mode"]: result["tables"][1] for result in (federated, pool, alone)}

@@ -16,6 +16,7 @@ from racoon.central.analysing.bundle import make_bundle, plan_yaml
 from racoon.central.analysing.comparison import side_by_side
 from racoon.central.analysing.flow import flow_figure
 from racoon.central.analysing.model import Mode, UnknownAnalysis
+from racoon.central.analysing.plan_sentences import problem_text
 from racoon.central.analysing.report import sentence, view
 from racoon.central.analysing.service import AnalysisRuns
 from racoon.central.analysing.writing import (
@@ -28,6 +29,7 @@ from racoon.central.analysing.writing import (
     preview_of,
     rows_of,
 )
+from racoon.central.monitoring.service import Monitoring
 from racoon.central.studies.model import DEFINITION_STATES
 from racoon.domain.analysis import parse_plan
 from racoon.domain.analysis.columns import columns_of
@@ -94,7 +96,7 @@ def routes(database: Database, analyses: AnalysisRuns) -> APIRouter:
     return routes
 
 
-def pages(database: Database, analyses: AnalysisRuns) -> APIRouter:
+def pages(database: Database, analyses: AnalysisRuns, monitoring: Monitoring) -> APIRouter:
     """Make the page of an analysis."""
     routes = APIRouter(include_in_schema=False)
 
@@ -104,12 +106,17 @@ def pages(database: Database, analyses: AnalysisRuns) -> APIRouter:
         language = language_of(request)
         with database.connect() as connection:
             row = analyses.analysis(connection, run_id)
+            addresses = monitoring.people_addresses(connection)
+        page = f"/analyses/{row['study_id']}/{row['plan_hash'][:12]}"
+        links = {site: address + page for site, address in addresses.items() if site in row["datasets"]}
         return render(
             request,
             "central/analysis.html",
             analysis=row,
             reason="; ".join(sentence(part, language) for part in (row["reason"] or "").split("; ")),
-            view=view(row["result"], language) if row["result"] else None,
+            view=view(row["result"], language, links) if row["result"] else None,
+            own_page=page,
+            links=sorted(links.items()),
             flow=flow_figure(row["result"], language) if row["result"] else "",
             plan=json.dumps(row["plan"], indent=2, ensure_ascii=False),
         )
@@ -186,7 +193,8 @@ def _writing(database: Database, analyses: AnalysisRuns) -> APIRouter:
             examples=EXAMPLES,
             names=[item["name"] for item in preview.plan["variables"]] if preview.plan else _names(form),
             focus=focus,
-            failure=failure,
+            failure=problem_text(failure, language_of(request)),
+            problem=problem_text(preview.problem, language_of(request)),
             preview=preview,
             yaml=plan_yaml(preview.plan) if preview.plan else "",
         )
@@ -210,7 +218,10 @@ def _writing(database: Database, analyses: AnalysisRuns) -> APIRouter:
                 study = analyses.study(connection, study_id)
             preview = preview_of(form, columns_of(study.definition.measuring))
             written = plan_yaml(preview.plan) if preview.plan else ""
-            return render(request, "central/_plan_preview.html", preview=preview, yaml=written)
+            problem = problem_text(preview.problem, language_of(request))
+            return render(
+                request, "central/_plan_preview.html", preview=preview, problem=problem, yaml=written
+            )
 
         return await run_in_threadpool(check)
 

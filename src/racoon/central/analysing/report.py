@@ -81,7 +81,7 @@ def _german(text: str) -> str:
     return text.replace(".", ",") if re.fullmatch(r"-?\d+\.\d+(e-?\d+)?", text) else text
 
 
-def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
+def view(result: Mapping[str, Any], language: str, links: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Prepare a result for a page.
 
     Parameters
@@ -90,11 +90,13 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
         The kept document.
     language
         ``"de"`` or ``"en"``.
+    links
+        By site: its own page, where each number is points that open cases.
     """
-    say = words_of(language)
+    say, links = words_of(language), links or {}
     return {
         "tables": [
-            _table(result["plan"], table, number, language)
+            _table(result["plan"], table, number, language, links)
             for number, table in enumerate(result["tables"], start=1)
         ],
         "sites": [
@@ -105,7 +107,13 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
     }
 
 
-def _table(plan: Mapping[str, Any], table: Mapping[str, Any], number: int, language: str) -> dict[str, Any]:
+def _table(
+    plan: Mapping[str, Any],
+    table: Mapping[str, Any],
+    number: int,
+    language: str,
+    links: Mapping[str, str],
+) -> dict[str, Any]:
     say = words_of(language)
     title = f"{table['title']} ({table['subgroup']})" if table["subgroup"] else str(table["title"])
     return {
@@ -124,8 +132,10 @@ def _table(plan: Mapping[str, Any], table: Mapping[str, Any], number: int, langu
         "withheld": [(site, sentence(reason, language)) for site, reason in table["withheld"]],
         "sites": table["sites"],
         "rounds": table["rounds"],
-        "per_site": [_line(line, language) for line in table["per_site"]],
-        "figures": [drawing for _, drawing in figures(plan, table, title, language)],
+        "per_site": [
+            {**_line(line, language), "link": links.get(line["site"], "")} for line in table["per_site"]
+        ],
+        "figures": [drawing for _, drawing in figures(plan, table, title, language, links)],
     }
 
 
@@ -144,9 +154,22 @@ def _line(line: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 
 def figures(
-    plan: Mapping[str, Any], table: Mapping[str, Any], title: str, language: str
+    plan: Mapping[str, Any],
+    table: Mapping[str, Any],
+    title: str,
+    language: str,
+    links: Mapping[str, str] | None = None,
 ) -> list[tuple[str, str]]:
     """Draw everything a table has to show.
+
+    Parameters
+    ----------
+    plan, table
+        The plan, and one table of its result.
+    title, language
+        Title of the figures, and ``"de"`` or ``"en"``.
+    links
+        By site: what its line of a figure opens; for pages, not for files.
 
     Returns
     -------
@@ -168,10 +191,10 @@ def figures(
     for place, shape in enumerate(common, start=1):
         name = f"{title}: {shape['name']}"
         found.append((f"histogram-{place}", histogram(name, shape["histogram"], unit_text(shape["unit"]))))
-    found += _violins(table, title)
+    found += _violins(table, title, links or {})
     for place, plot in enumerate(table.get("plots", ()), start=1):
         found.append((f"{plot['kind']}-{place}", plot_figure(f"{title}: {say(plot['kind'])}", plot, say)))
-    found += _forests(table, title, say)
+    found += _forests(table, title, say, links or {})
     return [(name, drawing) for name, drawing in found if drawing]
 
 
@@ -220,7 +243,7 @@ def _heterogeneity(table: Mapping[str, Any]) -> list[tuple[str, float]]:
     ]
 
 
-def _violins(table: Mapping[str, Any], title: str) -> list[tuple[str, str]]:
+def _violins(table: Mapping[str, Any], title: str, links: Mapping[str, str]) -> list[tuple[str, str]]:
     """Draw each site's distribution beside the others."""
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for shape in table["shapes"]:
@@ -231,7 +254,8 @@ def _violins(table: Mapping[str, Any], title: str) -> list[tuple[str, str]]:
         violins = []
         for shape in shapes:
             bins, cells = shape["histogram"]["bins"], shape["histogram"]["cells"]
-            violins.append(Violin(shape["site"], bins["lower"], bins["width"], cells[1:-1]))
+            link = links.get(shape["site"], "")
+            violins.append(Violin(shape["site"], bins["lower"], bins["width"], cells[1:-1], link))
         drawing = violin_figure(f"{title}: {name}", violins, unit_text(shapes[0]["unit"]))
         found.append((f"violins-{place}", drawing))
     return found
@@ -252,7 +276,9 @@ def _ratios(table: Mapping[str, Any]) -> list[Ratio]:
     return found
 
 
-def _forests(table: Mapping[str, Any], title: str, say: Say) -> list[tuple[str, str]]:
+def _forests(
+    table: Mapping[str, Any], title: str, say: Say, links: Mapping[str, str]
+) -> list[tuple[str, str]]:
     """Draw each site's own number beside the others and the common one."""
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for line in table["per_site"]:
@@ -261,7 +287,14 @@ def _forests(table: Mapping[str, Any], title: str, say: Say) -> list[tuple[str, 
     found = []
     for place, (name, lines) in enumerate(by_name.items(), start=1):
         rows = [
-            {"name": line["site"], "mean": line["value"], "sd": _half(line), "n": line["n"]} for line in lines
+            {
+                "name": line["site"],
+                "mean": line["value"],
+                "sd": _half(line),
+                "n": line["n"],
+                "link": links.get(line["site"], ""),
+            }
+            for line in lines
         ]
         if (common := _common(table, name)) is not None:
             rows.append({"name": say("all sites"), "is_pooled": True, **common})

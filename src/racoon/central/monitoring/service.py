@@ -53,6 +53,11 @@ class Monitoring:
             for site in self._sites.sites(connection)
         ]
 
+    def people_addresses(self, connection: sa.Connection) -> dict[str, str]:
+        """Return where people of each site open its pages; sites whose node did not say it are absent."""
+        newest = _store.load_newest(connection)
+        return {site: said["people_url"] for site, (_, said) in newest.items() if said.get("people_url")}
+
     def history(self, connection: sa.Connection, site: str, limit: int = 500) -> list[dict[str, Any]]:
         """Return kept heartbeats of a site, newest first."""
         return [

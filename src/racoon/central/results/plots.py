@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
+
+from racoon.web.charts import linked
 
 WIDTH = 640
 ROW = 26
@@ -25,7 +27,8 @@ def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
     title
         Read out by screen readers.
     rows
-        ``name``, ``mean``, ``sd``, ``n``, ``is_pooled``; a row without mean is drawn as "suppressed".
+        ``name``, ``mean``, ``sd``, ``n``, ``is_pooled``, and ``link`` where a row opens a page; a row without mean is
+        drawn as "suppressed".
     unit
         Unit of mean and SD.
     """
@@ -42,7 +45,7 @@ def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
         return LEFT + (value - low) / span * (WIDTH - LEFT - RIGHT)
 
     height = ROW * len(rows) + 44
-    parts = [_open(title, height)]
+    parts = [_open(title, height, has_links=any(row.get("link") for row in rows))]
     parts += _axis(ticks, x, ROW * len(rows) + 8, unit)
     for index, row in enumerate(rows):
         y = ROW * index + ROW / 2 + 4
@@ -66,7 +69,8 @@ def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
                 f'L{centre:.1f} {y + 7:.1f} Z" fill="{colour}"/>'
             )
         else:
-            parts.append(f'<circle cx="{x(row["mean"]):.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>')
+            dot = f'<circle cx="{x(row["mean"]):.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>'
+            parts.append(linked(dot, row.get("link", ""), f"{title}, {row['name']}"))
         parts.append(f'<text x="{WIDTH - RIGHT + 12}" y="{y + 4:.1f}" {_QUIET}>n = {row["n"]}</text>')
     return "".join([*parts, "</svg>"])
 
@@ -178,9 +182,11 @@ def _occupied(cells: Sequence[int | None]) -> tuple[int, int]:
     return max(min(near) - margin, 0), min(max(near) + margin + 1, len(cells))
 
 
-def _open(title: str, height: float) -> str:
+def _open(title: str, height: float, *, has_links: bool = False) -> str:
+    # What holds links is no single picture to a screen reader.
+    role = f'role="group" aria-label={quoteattr(title)}' if has_links else 'role="img"'
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:g}" width="100%" overflow="visible" role="img" class="plot" '
+        f'<svg viewBox="0 0 {WIDTH} {height:g}" width="100%" overflow="visible" {role} class="plot" '
         f'font-family="inherit" font-size="13" fill="currentColor"><title>{escape(title)}</title>'
     )
 

@@ -260,6 +260,7 @@ class Rooms:
             intake_waiting=status.waiting,
             quarantined=status.in_quarantine,
             certificate_expires_at=self.identity.expires_at,
+            people_url=self.settings.http.people_url,
         )
 
     def _submit(self, connection: sa.Connection, offer: JobOffer, outcome: Outcome) -> Any:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from racoon.node.deid.model import Profile, UnknownProfile
 from racoon.node.release.policy import BadPolicy, DisclosurePolicy, tighten
 from racoon.node.settings._base import Port, Section
+from racoon.protocol.addresses import PeopleUrl
 
 DEFAULT_PROFILE = "basic"
 
@@ -26,6 +27,9 @@ class HttpSettings(Section):
         PEM files for HTTPS; needed unless the host is this machine or a proxy in front does it.
     behind_proxy
         A reverse proxy in front terminates HTTPS.
+    people_url
+        As the site's people type it, e.g. ``https://racoon.hospital.example``; CENTRAL links to it, so that who has
+        rights at this site opens the cases behind a number.  Empty: CENTRAL names the page's path only.
     """
 
     host: str = "127.0.0.1"
@@ -33,6 +37,7 @@ class HttpSettings(Section):
     certificate: Path | None = None
     key: Path | None = None
     behind_proxy: bool = False
+    people_url: PeopleUrl | None = None
 
     @model_validator(mode="after")
     def _encrypted_or_local(self) -> HttpSettings:
