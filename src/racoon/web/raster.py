@@ -28,7 +28,7 @@ _FACTOR = SCALE * SMOOTH
 _PART = re.compile(r"([MLHVZ])|(-?\d+(?:\.\d+)?)")
 _RIGHT, _MIDDLE = "end", "middle"
 
-_NOT_IN_FONT = str.maketrans({"−": "-", "≥": ">", "≤": "<", "…": "..."})
+_NOT_IN_FONT = str.maketrans({"−": "-", "–": "-", "≥": ">", "≤": "<", "…": "..."})
 """Signs that Pillow's own font lacks, and what stands for them in print."""
 
 Point = tuple[float, float]
