@@ -177,8 +177,20 @@ class Table:
         wanted = {"estimator": "survival", "title": title, "time": time, "event": event, "by": by}
         return self._with({**wanted, "edges": [float(edge) for edge in edges]})
 
-    def cox(self, formula: str, edges: Sequence[float] = (), ties: str = "efron", title: str = "") -> Table:
-        """Ask for a Cox model: ``"time, event ~ a + b"``; stratified by site without the edges of a grid."""
+    def cox(
+        self,
+        formula: str,
+        edges: Sequence[float] = (),
+        ties: str = "efron",
+        title: str = "",
+        *,
+        robust: bool = False,
+        cluster: str | None = None,
+    ) -> Table:
+        """Ask for a Cox model: ``"time, event ~ a + b"``; stratified by site without the edges of a grid.
+
+        Standard errors are robust where wished, and those of clusters where a variable names them.
+        """
         (clock, event), terms = parse_formula(formula, 2)
         wanted = {
             "estimator": "cox",
@@ -186,8 +198,12 @@ class Table:
             "time": clock,
             "event": event,
             "terms": terms,
+            "edges": [float(edge) for edge in edges],
+            "ties": ties,
         }
-        return self._with({**wanted, "edges": [float(edge) for edge in edges], "ties": ties})
+        if cluster is not None:
+            return self._with({**wanted, "variance": "clustered", "cluster": cluster})
+        return self._with({**wanted, "variance": "robust"} if robust else wanted)
 
     # ------------------------------------------------------------------------------------------------ plan
 

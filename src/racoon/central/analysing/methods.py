@@ -111,8 +111,18 @@ def _english(item: Mapping[str, Any]) -> str:
     where = "on a published time grid" if item["edges"] else "stratified by site"
     return (
         f"{title}: a Cox model of {item['time']} and {item['event']} on {', '.join(item['terms'])} was fitted {where} "
-        f"({item['ties'].capitalize()}'s way with ties)."
+        f"({item['ties'].capitalize()}'s way with ties){_errors(item, german=False)}."
     )
+
+
+def _errors(item: Mapping[str, Any], *, german: bool) -> str:
+    """Name the standard errors of a Cox model, where they are not the model's own."""
+    if item.get("variance", "model") == "model":
+        return ""
+    text = " mit robusten Standardfehlern (Sandwich)" if german else " with robust (sandwich) standard errors"
+    if not item.get("cluster"):
+        return text
+    return text + (f" in Clustern nach {item['cluster']}" if german else f" clustered by {item['cluster']}")
 
 
 def _german(item: Mapping[str, Any]) -> str:
@@ -145,7 +155,7 @@ def _german(item: Mapping[str, Any]) -> str:
     where = "auf einem veröffentlichten Zeitraster" if item["edges"] else "nach Standorten geschichtet"
     return (
         f"{title}: Ein Cox-Modell von {item['time']} und {item['event']} auf {', '.join(item['terms'])} wurde {where} "
-        f"angepasst (Bindungen nach {item['ties'].capitalize()})."
+        f"angepasst (Bindungen nach {item['ties'].capitalize()}){_errors(item, german=True)}."
     )
 
 
@@ -155,6 +165,7 @@ REFERENCES = {
     "robust": "White H. Econometrica 1980;48:817. doi:10.2307/1912934",
     "survival": "Kaplan EL, Meier P. J Am Stat Assoc 1958;53:457. doi:10.1080/01621459.1958.10501452",
     "cox": "Cox DR. J R Stat Soc B 1972;34:187. doi:10.1111/j.2517-6161.1972.tb00899.x",
+    "robust-cox": "Lin DY, Wei LJ. J Am Stat Assoc 1989;84:1074. doi:10.1080/01621459.1989.10478874",
     "efron": "Efron B. J Am Stat Assoc 1977;72:557. doi:10.1080/01621459.1977.10480613",
     "meta": "DerSimonian R, Laird N. Control Clin Trials 1986;7:177. doi:10.1016/0197-2456(86)90046-2",
 }
@@ -164,6 +175,10 @@ REFERENCES = {
 def _used(plan: Mapping[str, Any]) -> set[str]:
     kinds = {item["estimator"] for item in plan["estimators"]}
     used = set(kinds)
-    used |= {"robust" for item in plan["estimators"] if item.get("variance") == "robust"}
+    for item in plan["estimators"]:
+        if item["estimator"] == "cox" and item.get("variance", "model") != "model":
+            used.add("robust-cox")
+        elif item.get("variance") == "robust":
+            used.add("robust")
     used |= {"efron" for item in plan["estimators"] if item.get("ties") == "efron"}
     return used | ({"meta"} if kinds & {"model", "cox"} else set())

@@ -147,16 +147,20 @@ def _model(item: known.Model, check: Check) -> None:
             "a lasso has no standard errors: it goes with the variance 'model', a linear, logistic or Poisson model "
             "and no imputations."
         )
-    if (item.variance == "clustered") != (item.cluster is not None):
-        raise check.refuse("a clustered variance, and only that, names the variable of the clusters.")
-    if item.cluster is not None:
-        check.need(item.cluster)
+    _clusters(item, check)
     if item.offset is not None:
         check.need(item.offset, "number")
     if item.imputations and not 2 <= item.imputations <= _MOST_IMPUTATIONS:
         raise check.refuse(f"imputations are 0, or 2 to {_MOST_IMPUTATIONS}.")
     if item.imputations and item.variance != "model":
         raise check.refuse("imputed data sets are combined with the variance 'model'.")
+
+
+def _clusters(item: known.Model | known.CoxModel, check: Check) -> None:
+    if (item.variance == "clustered") != (item.cluster is not None):
+        raise check.refuse("a clustered variance, and only that, names the variable of the clusters.")
+    if item.cluster is not None:
+        check.need(item.cluster)
 
 
 def _survival(item: known.SurvivalCurves, check: Check) -> None:
@@ -174,6 +178,12 @@ def _cox(item: known.CoxModel, check: Check) -> None:
     check.need(item.time, "number")
     check.need(item.event, "truth")
     check.choose(item.ties, known.TiesName, "ties")
+    check.choose(item.variance, known.VarianceName, "the variance")
+    _clusters(item, check)
+    if item.variance != "model" and any(
+        factor.kind == "after" for term in item.terms for factor in parse_term(term)
+    ):
+        raise check.refuse("covariates that switch on in time go with the variance 'model'.")
     _edges(item.edges, check)
 
 

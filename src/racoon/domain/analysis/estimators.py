@@ -98,6 +98,7 @@ class CoxModel:
     """A Cox model over a published grid, or stratified by site without one (``edges`` empty).
 
     A term ``after(day)`` is a covariate that is 0 until the time ``day`` and 1 from then on; without a grid only.
+    Standard errors are the model's, Lin and Wei's (``robust``), or theirs of clusters: equal values of ``cluster``.
     """
 
     title: str
@@ -106,6 +107,8 @@ class CoxModel:
     terms: tuple[str, ...]
     edges: tuple[float, ...] = ()
     ties: TiesName = "efron"
+    variance: VarianceName = field(default="model", metadata=_LATER)
+    cluster: str | None = field(default=None, metadata=_LATER)
 
 
 @dataclass(frozen=True)

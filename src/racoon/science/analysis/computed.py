@@ -119,17 +119,20 @@ class Tables:
 
 @dataclass(frozen=True)
 class Risk:
-    """Risk-set sums over a grid."""
+    """Risk-set sums over a grid, or the squared score residuals of a robust variance."""
 
     item: str
     columns: NDArray[np.float64]
     weights: NDArray[np.float64]
     sums: RiskSums
+    meat: Meat | None = None
 
     def pass_through(self, gate: Gate) -> tuple[dict[str, Any] | None, Reasons]:
         """Let the gate decide."""
         shown, reasons = gate.risk_sums(self.item, self.columns, self.weights, self.sums)
-        return (shown.to_dict() if shown is not None else None), reasons
+        if shown is None:
+            return None, reasons
+        return (shown.to_dict() if self.meat is None else self.meat.to_dict()), reasons
 
 
 @dataclass(frozen=True)

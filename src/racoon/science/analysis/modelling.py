@@ -34,6 +34,7 @@ from racoon.science.statistics.survival import (
     TimeGrid,
     kaplan_meier,
     log_rank,
+    risk_path,
     step_of,
 )
 
@@ -61,7 +62,9 @@ class AskedSites:
         """Return what each site answered at some coefficients."""
         return self._steps.get(tuple(float(value) for value in coefficients), {})
 
-    def _ask(self, asked: ModelQuestion, part: str = "sums") -> Mapping[str, Mapping[str, object]]:
+    def _ask(
+        self, asked: ModelQuestion, part: str = "sums", path: tuple[float, ...] = ()
+    ) -> Mapping[str, Mapping[str, object]]:
         inquiry = self._inquiry
         question = Question(
             inquiry.place,
@@ -70,6 +73,7 @@ class AskedSites:
             asked.coefficients,
             asked.size,
             self._imputation,
+            path,
         )
         answers = inquiry.again(question, self._sites)
         return {site: answer.value for site, answer in answers.items() if answer.value is not None}
@@ -81,6 +85,7 @@ class GriddedSites(AskedSites):
     def __init__(self, inquiry: Inquiry, sites: Sequence[str], item: CoxModel) -> None:
         super().__init__(inquiry, sites)
         self._item = item
+        self._sums: dict[tuple[float, ...], RiskSums] = {}
 
     def ask_step(self, question: ModelQuestion) -> ModelStep:
         """Ask for risk-set sums, add them, and make a step of the partial likelihood."""
@@ -88,7 +93,13 @@ class GriddedSites(AskedSites):
         self._steps[question.coefficients] = {
             site: step_of(own, self._item.ties) for site, own in sums.items()
         }
-        return step_of(RiskSums.merge(sums.values()), self._item.ties)
+        self._sums[question.coefficients] = RiskSums.merge(sums.values())
+        return step_of(self._sums[question.coefficients], self._item.ties)
+
+    def ask_meat(self, question: ModelQuestion, *, by_cluster: bool) -> Meat:  # noqa: ARG002 - the plan says it
+        """Ask for the squared score residuals over the common risk sets, and add what came."""
+        path = risk_path(self._sums[question.coefficients], self._item.ties)
+        return Meat.merge(Meat.from_dict(value) for value in self._ask(question, "meat", path).values())
 
 
 def fit_glm(inquiry: Inquiry, item: Model) -> ResultTable:
@@ -164,7 +175,9 @@ def fit_cox(inquiry: Inquiry, item: CoxModel) -> ResultTable:
         return refused(inquiry, item.title, MODEL, reasons)
     order = sorted(asked)
     sites = GriddedSites(inquiry, order, item) if item.edges else AskedSites(inquiry, order)
-    return _model_table(inquiry, item.title, fit_model(sites, "cox", names), sites)
+    return _model_table(
+        inquiry, item.title, fit_model(sites, "cox", names, Options(variance=item.variance)), sites
+    )
 
 
 def _model_table(inquiry: Inquiry, title: str, fitted: FittedModel, sites: AskedSites) -> ResultTable:

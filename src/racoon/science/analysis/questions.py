@@ -28,6 +28,9 @@ class Question:
         Size of the negative binomial; 1 otherwise.
     imputation
         Number of the imputed data set; 0 for the rows as they are.
+    path
+        Common hazards and mean covariates per interval of a published grid, which the squared scores of a Cox model
+        need; empty otherwise.
     """
 
     place: int
@@ -36,17 +39,20 @@ class Question:
     coefficients: tuple[float, ...] = ()
     size: float = 1.0
     imputation: int = 0
+    path: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        document = {
+        document: dict[str, Any] = {
             "place": self.place,
             "subgroup": self.subgroup,
             "part": self.part,
             "coefficients": list(self.coefficients),
             "size": self.size,
         }
-        return {**document, "imputation": self.imputation} if self.imputation else document
+        if self.imputation:
+            document["imputation"] = self.imputation
+        return {**document, "path": list(self.path)} if self.path else document
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Question:
@@ -71,6 +77,7 @@ class Question:
                 tuple(float(value) for value in document["coefficients"]),
                 float(document["size"]),
                 imputation,
+                tuple(float(value) for value in document.get("path", ())),
             )
         except (KeyError, TypeError) as error:
             raise ValueError("this is no question of an analysis") from error

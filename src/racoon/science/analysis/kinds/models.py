@@ -23,6 +23,7 @@ from racoon.science.statistics.regression import (
     Meat,
     ModelQuestion,
     ModelStep,
+    cluster_sums,
     compute_meat,
     compute_step,
 )
@@ -34,6 +35,9 @@ from racoon.science.statistics.survival import (
     compute_episode_step,
     compute_own_step,
     compute_risk_sums,
+    grid_residuals,
+    own_residuals,
+    robust_meat,
 )
 
 
@@ -98,12 +102,13 @@ def episodes_of(plan: AnalysisPlan, item: CoxModel, columns: Columns) -> Episode
 def survival_rows(plan: AnalysisPlan, item: CoxModel, columns: Columns) -> SurvivalRows:
     """Build the rows of a Cox model at a site."""
     names, covariates = model_columns(plan, item.terms, columns)
-    return SurvivalRows.of(names, covariates, columns[item.time], columns[item.event])
+    clusters = None if item.cluster is None else columns[item.cluster]
+    return SurvivalRows.of(names, covariates, columns[item.time], columns[item.event], clusters)
 
 
 def _cox(plan: AnalysisPlan, item: CoxModel, question: Question, columns: Columns) -> Computed:
     names = cox_names(plan, item)
-    if question.part != "sums" or len(question.coefficients) != len(names):
+    if question.part not in {"sums", "meat"} or len(question.coefficients) != len(names):
         raise ValueError("a question names one coefficient per column")
     asked = ModelQuestion("cox", names, question.coefficients)
     if split_terms(item.terms)[1]:
@@ -113,9 +118,29 @@ def _cox(plan: AnalysisPlan, item: CoxModel, question: Question, columns: Column
         return Step(item.title, _per_subject(episodes), weights, step, True)
     rows = survival_rows(plan, item, columns)
     weights = np.exp(rows.predictor(asked.coefficients))[None, :]
-    if not item.edges:
-        return Step(item.title, rows.columns, weights, compute_own_step(rows, asked, item.ties), True)
-    return Risk(item.title, rows.columns, weights, compute_risk_sums(rows, TimeGrid(item.edges), asked))
+    grid = TimeGrid(item.edges) if item.edges else None
+    meat = None
+    if question.part == "meat":
+        residuals = (
+            own_residuals(rows, asked, item.ties)
+            if grid is None
+            else grid_residuals(rows, grid, asked, question.path)
+        )
+        by_cluster = item.variance == "clustered"
+        meat = robust_meat(rows, residuals, by_cluster=by_cluster)
+        # Whoever asks may choose hazards that leave one subject, or one cluster, in the squares.
+        weights = _side_by_side(weights, residuals)
+        if by_cluster:
+            weights = _side_by_side(weights, cluster_sums(residuals, rows.clusters))
+    if grid is None:
+        return Step(item.title, rows.columns, weights, compute_own_step(rows, asked, item.ties), True, meat)
+    return Risk(item.title, rows.columns, weights, compute_risk_sums(rows, grid, asked), meat)
+
+
+def _side_by_side(weights: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put what clusters weigh below what rows weigh; there are never more clusters than rows."""
+    missing = weights.shape[1] - other.shape[1]
+    return np.vstack([weights, np.pad(other, ((0, 0), (0, missing)))])
 
 
 def _per_subject(episodes: Episodes) -> NDArray[np.float64]:
@@ -125,6 +150,11 @@ def _per_subject(episodes: Episodes) -> NDArray[np.float64]:
 
 
 def _check_cox(plan: AnalysisPlan, item: CoxModel, question: Question, value: Mapping[str, Any]) -> None:
+    if question.part == "meat":
+        width = len(question.coefficients)
+        if len(Meat.from_dict(value).products) != width * (width + 1) // 2:
+            raise ValueError("an answer about other columns")
+        return
     if not item.edges:
         names = ModelStep.from_dict(dict(value)).names
     else:

@@ -89,7 +89,7 @@ def _own_fit(plan: AnalysisPlan, model: Model | CoxModel, columns: Columns) -> F
         episodes = episodes_of(plan, model, columns)
         return fit_model(EpisodeSites([episodes], model.ties), "cox", episodes.names)
     rows = survival_rows(plan, model, columns)
-    return fit_model(StratifiedSites([rows], model.ties), "cox", rows.names)
+    return fit_model(StratifiedSites([rows], model.ties), "cox", rows.names, Options(variance=model.variance))
 
 
 def _check_meta(_plan: AnalysisPlan, _item: Meta, _question: Question, value: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from racoon.science.statistics.regression.steps import (
     Meat,
     ModelQuestion,
     ModelStep,
+    cluster_sums,
     compute_meat,
     compute_step,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Options",
     "Sites",
     "SitesInProcess",
+    "cluster_sums",
     "compute_meat",
     "compute_step",
     "fit_lasso",

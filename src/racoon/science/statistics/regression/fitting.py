@@ -47,7 +47,7 @@ class Sites(Protocol):
 
 @runtime_checkable
 class RobustSites(Sites, Protocol):
-    """Sites that can also give what a robust variance needs; a partial likelihood's can't."""
+    """Sites that can also give what a robust variance needs."""
 
     def ask_meat(self, question: ModelQuestion, *, by_cluster: bool) -> Meat:
         """Ask for the squared scores per cluster, or per row."""
@@ -60,7 +60,8 @@ class Options:
     Parameters
     ----------
     variance
-        ``model`` (expected information), ``robust`` (HC1 for linear models, HC0 otherwise) or ``clustered``.
+        ``model`` (expected information), ``robust`` (HC1 for linear models, Lin and Wei's for Cox models, otherwise
+        HC0) or ``clustered``.
     ridge
         Penalty ``ridge / 2 · Σ coefficient²`` on the log-likelihood, without the intercept.
     rounds
@@ -341,7 +342,9 @@ class _Search:
         by_cluster = self._options.variance == "clustered"
         meat = self._sites.ask_meat(state.question, by_cluster=by_cluster)
         state.rounds += 1
-        if by_cluster:
+        if self._family == "cox":
+            factor = 1.0  # as survival packages do: Lin and Wei's variance has no correction for few clusters
+        elif by_cluster:
             groups = meat.clusters
             factor = groups / (groups - 1) * (meat.n - 1) / (meat.n - width)
         else:

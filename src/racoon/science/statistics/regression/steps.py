@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from racoon.science.statistics.exact import Dyadic
 from racoon.science.statistics.regression.design import Design
@@ -235,11 +236,30 @@ def compute_meat(design: Design, question: ModelQuestion, *, by_cluster: bool) -
     family = Family(question.family)
     terms = family.terms(design.outcome, design.predictor(question.coefficients), question.size)
     scores = design.columns * (design.weights * terms.residual)
-    count = int(design.clusters.max()) + 1 if design.n and by_cluster else design.n
-    if count < design.n:
-        # Rows of one cluster are added exactly, so that their order in the table changes no bit.
-        order = np.argsort(design.clusters, kind="stable")
-        bounds = np.flatnonzero(np.diff(design.clusters[order], prepend=-1))
-        groups = np.split(scores[:, order], bounds[1:], axis=1)
-        scores = np.array([[float(value) for value in exact_column_sums(group.T)] for group in groups]).T
-    return Meat(design.n, count, exact_triangle(scores, scores))
+    return meat_of(scores, design.clusters if by_cluster else None)
+
+
+def meat_of(scores: NDArray[np.float64], clusters: NDArray[np.intp] | None) -> Meat:
+    """Square scores, or their sums per cluster.
+
+    Parameters
+    ----------
+    scores
+        Shape (columns, rows).
+    clusters
+        Number of each row's cluster, shape (rows,); ``None`` where every row stands for itself.
+    """
+    n = scores.shape[1]
+    summed = cluster_sums(scores, clusters)
+    count = int(clusters.max()) + 1 if clusters is not None and n else n
+    return Meat(n, count, exact_triangle(summed, summed))
+
+
+def cluster_sums(scores: NDArray[np.float64], clusters: NDArray[np.intp] | None) -> NDArray[np.float64]:
+    """Add the scores of each cluster, exactly, so that the order of the rows changes no bit."""
+    if clusters is None or not clusters.size or int(clusters.max()) + 1 >= clusters.size:
+        return scores
+    order = np.argsort(clusters, kind="stable")
+    bounds = np.flatnonzero(np.diff(clusters[order], prepend=-1))
+    groups = np.split(scores[:, order], bounds[1:], axis=1)
+    return np.array([[float(value) for value in exact_column_sums(group.T)] for group in groups]).T

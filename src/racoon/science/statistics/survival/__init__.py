@@ -6,9 +6,7 @@ Not here: which intervals a site may show (``node.release``).
 """
 
 from racoon.science.statistics.survival.cox import (
-    GriddedSites,
     RiskSums,
-    StratifiedSites,
     SurvivalRows,
     compute_own_step,
     compute_risk_sums,
@@ -16,6 +14,14 @@ from racoon.science.statistics.survival.cox import (
 )
 from racoon.science.statistics.survival.episodes import Episodes, EpisodeSites, compute_episode_step
 from racoon.science.statistics.survival.grid import TimeGrid, common_edges, supported_edges
+from racoon.science.statistics.survival.in_process import GriddedSites, StratifiedSites
+from racoon.science.statistics.survival.robust import (
+    grid_residuals,
+    own_residuals,
+    path_width,
+    risk_path,
+    robust_meat,
+)
 from racoon.science.statistics.survival.tables import (
     Curve,
     SurvivalTable,
@@ -39,8 +45,13 @@ __all__ = [
     "compute_own_step",
     "compute_risk_sums",
     "cumulative_incidence",
+    "grid_residuals",
     "kaplan_meier",
     "log_rank",
+    "own_residuals",
+    "path_width",
+    "risk_path",
+    "robust_meat",
     "step_of",
     "supported_edges",
 ]

@@ -37,6 +37,8 @@ class SurvivalRows:
         Follow-up and event (0 or 1), shape (rows,).
     left_out
         Rows left out because a value is missing.
+    clusters
+        Number of each row's cluster, shape (rows,); ``None`` where every row stands for itself.
     """
 
     names: tuple[str, ...]
@@ -44,20 +46,29 @@ class SurvivalRows:
     times: NDArray[np.float64]
     events: NDArray[np.float64]
     left_out: int = 0
+    clusters: NDArray[np.intp] | None = None
 
     @classmethod
     def of(
-        cls, names: Sequence[str], covariates: ArrayLike, times: ArrayLike, events: ArrayLike
+        cls,
+        names: Sequence[str],
+        covariates: ArrayLike,
+        times: ArrayLike,
+        events: ArrayLike,
+        clusters: ArrayLike | None = None,
     ) -> SurvivalRows:
-        """Keep the complete rows; covariates have the shape (rows, covariates)."""
+        """Keep the complete rows; covariates have the shape (rows, covariates), clusters any numbers."""
         matrix = np.asarray(covariates, dtype=np.float64)
         t, e = np.asarray(times, dtype=np.float64), np.asarray(events, dtype=np.float64)
         if matrix.shape != (t.size, len(names)) or e.shape != t.shape:
             raise ValueError("survival rows need one time, event and covariate row each")
-        kept = np.isfinite(matrix).all(axis=1) & np.isfinite(t) & np.isfinite(e)
+        groups = np.zeros(t.size) if clusters is None else np.asarray(clusters, dtype=np.float64)
+        kept = np.isfinite(matrix).all(axis=1) & np.isfinite(t) & np.isfinite(e) & np.isfinite(groups)
         if not np.isin(e[kept], (0.0, 1.0)).all() or (t[kept] < 0).any():
             raise ValueError("events are 0 or 1 and times are not negative")
-        return cls(tuple(names), np.ascontiguousarray(matrix[kept].T), t[kept], e[kept], int((~kept).sum()))
+        codes = None if clusters is None else np.unique(groups[kept], return_inverse=True)[1]
+        columns = np.ascontiguousarray(matrix[kept].T)
+        return cls(tuple(names), columns, t[kept], e[kept], int((~kept).sum()), codes)
 
     def predictor(self, coefficients: Sequence[float]) -> NDArray[np.float64]:
         """Linear predictor, column by column, so that it depends on nothing but the row."""
@@ -208,6 +219,17 @@ def _weighted(columns: NDArray[np.float64], weights: NDArray[np.float64]) -> tup
     )
 
 
+def at_risk_sums(sums: RiskSums) -> list[tuple[Dyadic, ...]]:
+    """Add up who is at risk in each interval: those who leave in it or later, exactly."""
+    width = len(sums.names)
+    running: tuple[Dyadic, ...] = (ZERO,) * (1 + width + width * (width + 1) // 2)
+    found: list[tuple[Dyadic, ...]] = []
+    for part in reversed(sums.leaving):
+        running = add_all(running, part)
+        found.append(running)
+    return found[::-1]
+
+
 def step_of(sums: RiskSums, ties: Ties) -> ModelStep:
     """Turn added sums into score, information and log-likelihood of the partial likelihood.
 
@@ -219,19 +241,13 @@ def step_of(sums: RiskSums, ties: Ties) -> ModelStep:
         Breslow's or Efron's way with events in one interval.
     """
     width = len(sums.names)
-    # Those at risk in an interval leave in it or later: exact sums from the end.
-    at_risk: list[tuple[Dyadic, ...]] = []
-    running: tuple[Dyadic, ...] = (ZERO,) * (1 + width + width * (width + 1) // 2)
-    for part in reversed(sums.leaving):
-        running = add_all(running, part)
-        at_risk.append(running)
-    at_risk.reverse()
+    at_risk = at_risk_sums(sums)
     score, information, likelihood = np.zeros(width), np.zeros((width, width)), 0.0
     for place, deaths in enumerate(sums.events):
         if not deaths:
             continue
-        s0, s1, s2 = _parts(at_risk[place], width)
-        d0, d1, d2 = _parts(sums.failing[place], width)
+        s0, s1, s2 = parts_of(at_risk[place], width)
+        d0, d1, d2 = parts_of(sums.failing[place], width)
         shares = np.arange(deaths) / deaths if ties == "efron" else np.zeros(deaths)
         totals = [float(value) for value in sums.totals[place]]
         score += totals[:width]
@@ -254,7 +270,8 @@ def step_of(sums: RiskSums, ties: Ties) -> ModelStep:
     )
 
 
-def _parts(sums: tuple[Dyadic, ...], width: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+def parts_of(sums: tuple[Dyadic, ...], width: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Take weighted sums apart: of ``w``, ``w·x`` and ``w·x·x'``."""
     first = np.array([float(value) for value in sums[1 : width + 1]])
     return float(sums[0]), first, unfold(sums[width + 1 :], width)
 
@@ -322,26 +339,3 @@ def _as_step(
         tuple(Dyadic.from_float(float(value)) for value in information[np.triu_indices(len(rows.names))]),
         (Dyadic.from_float(likelihood), Dyadic.of(deaths), ZERO, ZERO),
     )
-
-
-class GriddedSites:
-    """Sites in one process that answer on a common grid; CENTRAL sees the added sums only."""
-
-    def __init__(self, sites: Sequence[SurvivalRows], grid: TimeGrid, ties: Ties = "efron") -> None:
-        self._sites, self._grid, self._ties = sites, grid, ties
-
-    def ask_step(self, question: ModelQuestion) -> ModelStep:
-        """Ask every site, add, and turn the sums into a step."""
-        parts = (compute_risk_sums(rows, self._grid, question) for rows in self._sites)
-        return step_of(RiskSums.merge(parts), self._ties)
-
-
-class StratifiedSites:
-    """Sites in one process of a model stratified by site: each answers with its own step."""
-
-    def __init__(self, sites: Sequence[SurvivalRows], ties: Ties = "efron") -> None:
-        self._sites, self._ties = sites, ties
-
-    def ask_step(self, question: ModelQuestion) -> ModelStep:
-        """Ask every site and add the steps."""
-        return ModelStep.merge(compute_own_step(rows, question, self._ties) for rows in self._sites)

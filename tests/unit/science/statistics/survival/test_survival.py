@@ -17,6 +17,8 @@ with warnings.catch_warnings():
 
 from racoon.science.statistics.regression import Options, fit_model
 from racoon.science.statistics.survival import (
+    Episodes,
+    EpisodeSites,
     GriddedSites,
     StratifiedSites,
     SurvivalRows,
@@ -111,8 +113,10 @@ def test_a_grid_costs_little():
     exact = sm.PHReg(t, x, status=e, ties="efron").fit(disp=0)
     shift = np.abs(gridded.coefficients - exact.params) / exact.bse
     assert shift.max() < 0.3  # of a standard error, with intervals of a twentieth of the follow-up
+    never = np.full((len(t), 0), np.nan)
+    episodes = EpisodeSites([Episodes.of(NAMES, x, never, t, e)])
     with pytest.raises(ValueError, match="no robust variance"):
-        fit_model(StratifiedSites(split(x, t, e, 2)), "cox", NAMES, Options(variance="robust"))
+        fit_model(episodes, "cox", NAMES, Options(variance="robust"))
     assert gridded.ratio("effusion").low < 2.2 < gridded.ratio("effusion").high
 
 
