@@ -293,6 +293,7 @@ def print_plans(database: Database, user: User, studies: int) -> None:
                 query,
                 lambda _: True,
                 "",
+                hidden=None,
                 restriction=access.condition(user),
             )
             sa.event.remove(connection.engine, "before_cursor_execute", note)

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import sqlalchemy as sa
 from pydicom.dataset import Dataset
 from pynetdicom import AE
 
 from racoon.domain.identity import Role
 from racoon.node.app.querying import run_query
 from racoon.node.archive.access import ImageAccess
-from racoon.node.archive.dimse.provider import FIND, ArchiveProvider
+from racoon.node.archive.dimse.provider import FIND, GET, ArchiveProvider
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.read_audit import ImageReadAudit
 from racoon.node.archive.service import Archive
@@ -249,3 +250,48 @@ def test_the_process_answers_for_an_account_of_the_node_until_it_is_disabled(tmp
         process.join(20)
         database.dispose()
     assert process.exitcode == 0
+
+
+def test_what_is_hidden_from_a_person_is_neither_found_nor_fetched(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/node.sqlite")
+    create_all(database, "node")
+    hidden = sa.select(sa.literal(uid(1, 50, 1)))
+    archive = Archive(
+        database,
+        LocalFolder(tmp_path / "objects"),
+        hidden_from=lambda _connection, name: hidden if name == "rita" else None,
+    )
+    images = ct_series(VOXELS)
+    masks = np.ones((*VOXELS.shape, 1), np.bool_)
+    made = segmentation(images, masks, [("39607008", "SCT", "Lung")])
+    archive.store([deidentified(item) for item in [*images, made]])
+    options = QuerySettings(
+        port=free_port(),
+        peers=tuple(
+            AskerSettings(ae_title=name.upper(), host="127.0.0.1", port=104, account=name)
+            for name in ("rita", "ines")
+        ),
+    )
+    users = {name: User(name, frozenset({Role.READER})) for name in ("rita", "ines")}
+    provider = ArchiveProvider(options, archive, None, users.get, ImageReadAudit(database, AuditLog("node")))
+    provider.start()
+    try:
+        for title, series, objects in (("RITA", {uid(1, 1)}, 3), ("INES", {uid(1, 1), uid(1, 50)}, 4)):
+            entity = AE(ae_title=title)
+            for context in (FIND[1], GET[1]):
+                entity.add_requested_context(context)
+            link = entity.associate("127.0.0.1", provider.port, ae_title="RACOON_ARCHIVE")
+            question = Dataset()
+            question.QueryRetrieveLevel, question.StudyInstanceUID = "SERIES", uid(1)
+            question.SeriesInstanceUID = ""
+            found = {item.SeriesInstanceUID for _, item in link.send_c_find(question, FIND[1]) if item}
+            assert found == series
+            del question.SeriesInstanceUID
+            question.QueryRetrieveLevel = "STUDY"
+            # No storage context is offered, so every object that would be given is counted as not taken.
+            *_, (status, _) = link.send_c_get(question, GET[1])
+            assert status.NumberOfFailedSuboperations == objects
+            link.release()
+    finally:
+        provider.stop()
+        database.dispose()

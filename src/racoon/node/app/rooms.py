@@ -40,6 +40,7 @@ from racoon.node.jobs.service import Jobs
 from racoon.node.link.identity import Identity, load_identity
 from racoon.node.link.service import Outbox
 from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.node.reading.work.service import hidden_from
 from racoon.node.release.service import ReleaseGate
 from racoon.node.settings import NodeSettings
 from racoon.platform import clock
@@ -62,12 +63,15 @@ def open_objects(settings: NodeSettings) -> ObjectStore:
 
 
 def open_archive(settings: NodeSettings, database: Database) -> Archive:
-    """Open the archive with everything that listens to what it stores, and with consent, which every read asks."""
+    """Open the archive with everything that listens to what it stores, and with consent, which every read asks,
+    and with blinding, which everything asks that is given to a person.
+    """
     return Archive(
         database,
         open_objects(settings),
         on_stored=[cohorts.record, count_stored],
         is_readable=open_consent(settings, database, AuditLog("node")).is_readable,
+        hidden_from=hidden_from,
     )
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _assessments, _store
+from racoon.node.archive._hiding import Hidden, shows_series
 from racoon.node.archive.model import (
     ArchiveCounts,
     FilterChoices,
@@ -26,9 +27,14 @@ MOST_ROWS = 200
 
 
 def browse(
-    connection: sa.Connection, criteria: StudyFilter, restriction: sa.ColumnElement[bool] | None = None
+    connection: sa.Connection,
+    criteria: StudyFilter,
+    restriction: sa.ColumnElement[bool] | None = None,
+    hidden: Hidden | None = None,
 ) -> list[StudyRow]:
-    """List imaging studies with their series, newest first; ``restriction`` is what the user's rights add."""
+    """List imaging studies with their series, newest first; ``restriction`` is what the user's rights add, ``hidden``
+    what the user must not see yet.
+    """
     study, series = _store.imaging_studies, _store.series
     query = sa.select(study).order_by(study.c.id.desc()).limit(max(1, min(criteria.limit, MOST_ROWS)))
     if restriction is not None:
@@ -39,9 +45,10 @@ def browse(
     doses: dict[int, StudyDose] = {}
     if rows:
         ids = [row.id for row in rows]
-        members = connection.execute(
-            sa.select(series).where(series.c.study_id.in_(ids)).order_by(series.c.series_number, series.c.id)
-        ).all()
+        wanted = sa.select(series).where(series.c.study_id.in_(ids))
+        if hidden is not None:
+            wanted = wanted.where(shows_series(hidden))
+        members = connection.execute(wanted.order_by(series.c.series_number, series.c.id)).all()
         known = _assessments.of_series(connection, [row.id for row in members])
         doses = _assessments.doses_of(connection, ids)
         for row in members:

@@ -48,7 +48,7 @@ def read_assessment(request: Request, series: Uid, user: Searcher) -> dict[str, 
 
 def _seen(request: Request, series: str, user: User) -> SeriesRow:
     access = access_of(request)
-    row = archive_of(request).series_row(series)
+    row = archive_of(request).series_row(series, seen_by=user.name)
     if access is not None and not access.may_see(user, row.facts.imaging_study_uid):
         raise SeriesNotFound("There is no such series in this archive.")
     return row

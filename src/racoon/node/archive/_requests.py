@@ -84,7 +84,9 @@ def rows_of(
     """
     access = access_of(request)
     if access is None or access.may_see(user, study):
-        rows = archive_of(request).instances_of_study(study, series=series, instance=instance)
+        rows = archive_of(request).instances_of_study(
+            study, seen_by=user.name, series=series, instance=instance
+        )
         if rows:
             return rows
     raise SeriesNotFound("There is no such object in this archive.")

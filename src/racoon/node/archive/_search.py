@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _store
 from racoon.node.archive._documents import Level, add_from_blobs, document_of, layout_of
+from racoon.node.archive._hiding import Hidden, shows_instance, shows_series
 from racoon.standards.dicomweb.dicom_json import JsonDataset
 from racoon.standards.dicomweb.query import (
     BadQuery,
@@ -123,6 +124,7 @@ def search(
     is_readable: Callable[[Pseudonym], bool],
     base_url: str,
     *,
+    hidden: Hidden | None,
     restriction: sa.ColumnElement[bool] | None = None,
 ) -> Page:
     """Run a query.
@@ -141,6 +143,8 @@ def search(
         Rows of subjects it denies are left out.
     base_url
         Address of the DICOMweb root, for ``RetrieveURL``.
+    hidden
+        What the user must not see yet (``Archive.hidden_from``).
     restriction
         Condition on imaging studies that the user's rights add.
 
@@ -157,6 +161,10 @@ def search(
         statement = statement.where(_SERIES.series_uid == scope.series_uid)
     if restriction is not None:
         statement = statement.where(restriction)
+    if hidden is not None and level is not Level.STUDY:
+        statement = statement.where(shows_series(hidden))
+    if hidden is not None and level is Level.INSTANCE:
+        statement = statement.where(shows_instance(hidden))
     for match in query.matches:
         statement = statement.where(_condition(level, match, connection.dialect.name))
     limit = min(DEFAULT_RESULTS if query.limit is None else query.limit, MAXIMUM_RESULTS)

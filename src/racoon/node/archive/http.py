@@ -82,6 +82,7 @@ def _search(request: Request, user: User, level: Level, study: str = "", series:
             query,
             archive.is_readable,
             base_url_of(request),
+            hidden=archive.hidden_from(connection, user.name),
             restriction=access.condition(user) if access else None,
         )
     warnings = [FUZZY_WARNING] if query.is_fuzzy else []

@@ -17,6 +17,7 @@ import zstandard
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _store
+from racoon.node.archive._hiding import Hidden, shows_series
 from racoon.node.archive.service import Archive
 from racoon.platform.database import Database
 
@@ -36,6 +37,8 @@ class StudySelection:
         When the newest series came; from inclusive, to exclusive.
     after
         Keyset: only studies after this ``StudyRecord.position``.
+    seen_by
+        Name of the user they are shown to: without what is hidden from this user; empty for the node itself.
     """
 
     imaging_study_uids: tuple[str, ...] = ()
@@ -46,6 +49,7 @@ class StudySelection:
     updated_from: datetime | None = None
     updated_to: datetime | None = None
     after: int = 0
+    seen_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def iterate_studies(archive: Archive, selection: StudySelection) -> Iterator[Stu
         with archive.database.connect() as connection:
             rows = connection.execute(_select(selection, after)).all()
             readable = [row for row in rows if archive.is_readable(Pseudonym(row.pseudonym))]
-            records = [_record(connection, row) for row in readable]
+            hidden = archive.hidden_from(connection, selection.seen_by) if selection.seen_by else None
+            records = [_record(connection, row, hidden) for row in readable]
         yield from records
         if len(rows) < PAGE:
             return
@@ -135,13 +140,15 @@ def _select(selection: StudySelection, after: int) -> sa.Select[Any]:
     return query.order_by(_STUDY.id).limit(PAGE)
 
 
-def _record(connection: sa.Connection, study: sa.Row[Any]) -> StudyRecord:
+def _record(connection: sa.Connection, study: sa.Row[Any], hidden: Hidden | None) -> StudyRecord:
     query = (
         sa.select(_store.series, _store.blobs.c.blob)
         .outerjoin(_store.blobs, _store.blobs.c.series_id == _SERIES.id)
         .where(_SERIES.study_id == study.id)
         .order_by(_SERIES.id)
     )
+    if hidden is not None:
+        query = query.where(shows_series(hidden))
     return StudyRecord(
         imaging_study_uid=study.imaging_study_uid,
         pseudonym=Pseudonym(study.pseudonym),

@@ -13,6 +13,7 @@ from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect
 from racoon.node.archive import _assessments, _browse, _ingest, _rebuild, _store
 from racoon.node.archive._header import Header, UnreadableObject, read_header
+from racoon.node.archive._hiding import Hidden, HiddenFrom, nothing_is_hidden, shows_instance, shows_series
 from racoon.node.archive._volumes import SegmentationMask, VolumeLoader
 from racoon.node.archive.model import (
     MAXIMUM_BATCH,
@@ -59,6 +60,8 @@ class Archive:
         Listeners that keep their own tables in the storing transaction.
     is_readable
         Whether a subject's data may be read now (consent, withdrawal); asked on every read.
+    hidden_from
+        What a person must not see yet, whoever else may; asked wherever something is given to a person.
     """
 
     def __init__(
@@ -68,11 +71,13 @@ class Archive:
         *,
         on_stored: Sequence[StoredListener] = (),
         is_readable: Callable[[Pseudonym], bool] = _everything_is_readable,
+        hidden_from: HiddenFrom = nothing_is_hidden,
     ) -> None:
         self._database = database
         self._objects = objects
         self._on_stored = tuple(on_stored)
         self._is_readable = is_readable
+        self._hidden_from = hidden_from
         self._volumes = VolumeLoader(self.read_object, self.open_object)
 
     @property
@@ -88,6 +93,10 @@ class Archive:
     def is_readable(self, pseudonym: Pseudonym) -> bool:
         """Tell whether a subject's data may be read now."""
         return self._is_readable(pseudonym)
+
+    def hidden_from(self, connection: sa.Connection, user_name: str) -> Hidden | None:
+        """Select the SOP Instance UIDs that a person must not see now; None where nothing is hidden."""
+        return self._hidden_from(connection, user_name)
 
     # -- writing
 
@@ -184,11 +193,24 @@ class Archive:
         return [_store.series_row_of(row) for row in rows if self._is_readable(Pseudonym(row.pseudonym))]
 
     def browse(
-        self, criteria: StudyFilter, restriction: sa.ColumnElement[bool] | None = None
+        self,
+        criteria: StudyFilter,
+        restriction: sa.ColumnElement[bool] | None = None,
+        *,
+        seen_by: str = "",
     ) -> list[StudyRow]:
-        """List imaging studies with their series, newest first; go on with ``criteria.before``."""
+        """List imaging studies with their series, newest first; go on with ``criteria.before``.
+
+        Parameters
+        ----------
+        restriction
+            Condition on imaging studies that the user's rights add.
+        seen_by
+            Name of the user it is shown to; empty for the node itself.
+        """
         with self._database.connect() as connection:
-            found = _browse.browse(connection, criteria, restriction)
+            hidden = self._hidden_from(connection, seen_by) if seen_by else None
+            found = _browse.browse(connection, criteria, restriction, hidden)
         return [row for row in found if self._is_readable(row.pseudonym)]
 
     def filter_choices(self) -> FilterChoices:
@@ -196,18 +218,32 @@ class Archive:
         with self._database.connect() as connection:
             return _browse.choices(connection)
 
-    def series_row(self, series_uid: str) -> SeriesRow:
+    def series_row(self, series_uid: str, *, seen_by: str = "") -> SeriesRow:
         """Return one series.
+
+        Parameters
+        ----------
+        seen_by
+            Name of the user it is shown to; empty for the node itself.
 
         Raises
         ------
         SeriesNotFound
-            If it is not there or its subject's data may not be read.
+            If it is not there, its subject's data may not be read, or it is hidden from the user.
         """
         rows = self.series(SeriesFilter(series_uids=(series_uid,), limit=1))
-        if not rows:
+        if not rows or (seen_by and not self._is_shown(series_uid, seen_by)):
             raise SeriesNotFound("There is no such series in this archive.")
         return rows[0]
+
+    def _is_shown(self, series_uid: str, user_name: str) -> bool:
+        with self._database.connect() as connection:
+            hidden = self._hidden_from(connection, user_name)
+            if hidden is None:
+                return True
+            table = _store.series
+            query = sa.select(table.c.id).where(table.c.series_uid == series_uid, shows_series(hidden))
+            return connection.execute(query).first() is not None
 
     def instances(self, series_uid: str) -> list[InstanceRow]:
         """List the instances of a series by instance number, empty when there is no such series."""
@@ -216,16 +252,26 @@ class Archive:
         return self._instance_rows(query.order_by(table.c.instance_number, table.c.id))
 
     def instances_of_study(
-        self, imaging_study_uid: str, *, series: str = "", instance: str = ""
+        self, imaging_study_uid: str, *, seen_by: str, series: str = "", instance: str = ""
     ) -> list[InstanceRow]:
         """List instances of an imaging study, optionally of one series or one instance of it, in reading
         order.
+
+        Parameters
+        ----------
+        seen_by
+            Name of the user they are shown to; empty for the node itself.
         """
         query = _store.select_instances().where(_store.series.c.imaging_study_uid == imaging_study_uid)
         if series:
             query = query.where(_store.series.c.series_uid == series)
         if instance:
             query = query.where(_store.instances.c.sop_instance_uid == instance)
+        if seen_by:
+            with self._database.connect() as connection:
+                hidden = self._hidden_from(connection, seen_by)
+            if hidden is not None:
+                query = query.where(shows_instance(hidden))
         table = _store.instances
         return self._instance_rows(query.order_by(_store.series.c.id, table.c.instance_number, table.c.id))
 

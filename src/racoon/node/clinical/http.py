@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -175,7 +176,7 @@ def read_export_file(request: Request, kind: str, token: str, user: Anybody) -> 
         parameters.append(("_lastUpdated", f"ge{document['s']}"))
     if "_lastUpdated" not in TYPES[kind].parameters:
         parameters = []
-    search = parse_search(kind, parameters)
+    search = replace(parse_search(kind, parameters), seen_by=user.name)
     _audit(request, user, "fhir.export", f"fhir/{kind}", {"since": document["s"], "until": document["u"]})
     return StreamingResponse(_lines(_facade(request), search), media_type=NDJSON)
 
@@ -233,7 +234,7 @@ def read_resource(request: Request, kind: str, identity: str, user: Anybody) -> 
     _require(user, kind)
     if not ID_PATTERN.fullmatch(identity):
         raise NoSuchResource("There is no such resource here.")
-    resource = _facade(request).read(kind, identity)
+    resource = _facade(request).read(kind, identity, seen_by=user.name)
     subject = str(resource.get("subject", {}).get("reference", "")).removeprefix("Patient/")
     _audit(request, user, "fhir.read", f"fhir/{kind}/{identity}", {"pseudonym": subject} if subject else {})
     return _answer(resource)
@@ -243,7 +244,7 @@ def read_resource(request: Request, kind: str, identity: str, user: Anybody) -> 
 def search_resources(request: Request, kind: str, user: Anybody) -> Response:
     """Search the resources of one type; the ``self`` link says what was searched for."""
     _require(user, kind)
-    search = parse_search(kind, request.query_params.multi_items())
+    search = replace(parse_search(kind, request.query_params.multi_items()), seen_by=user.name)
     facade, base = _facade(request), _base(request)
     _audit(request, user, "fhir.search", f"fhir/{kind}", {"parameters": sorted({n for n, _ in search.given})})
     links = {"self": _self_link(base, search)}
@@ -254,7 +255,7 @@ def search_resources(request: Request, kind: str, user: Anybody) -> Response:
     entries = [bundle_entry(resource, base, is_match=True) for resource in matches]
     entries += [
         bundle_entry(resource, base, is_match=False)
-        for resource in facade.included(matches, search.includes)
+        for resource in facade.included(matches, search.includes, seen_by=user.name)
         if _may(user, resource["resourceType"])
     ]
     if has_more and found:

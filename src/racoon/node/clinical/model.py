@@ -125,6 +125,8 @@ class Search:
         ``_summary=count``: only the number is wanted.
     after
         Where the page goes on.
+    seen_by
+        Name of the user who asks; what is hidden from this user is left out.
     """
 
     kind: str
@@ -138,6 +140,7 @@ class Search:
     count: int = DEFAULT_PAGE
     is_count_only: bool = False
     after: int = 0
+    seen_by: str = ""
 
     def wanted(self, *names: str) -> frozenset[str] | None:
         """Return the values that satisfy every one of some parameters that was given; None for no restriction."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -97,8 +98,8 @@ class Facade:
         found = list(islice(self.iterate(search), search.count + 1))
         return found[: search.count], len(found) > search.count
 
-    def read(self, kind: str, identity: str) -> Resource:
-        """Return one resource.
+    def read(self, kind: str, identity: str, *, seen_by: str) -> Resource:
+        """Return one resource as a user sees it.
 
         Raises
         ------
@@ -107,7 +108,7 @@ class Facade:
         NotConformant
             If it breaks its own rule table.
         """
-        search = parse_search(kind, [("_id", identity)])
+        search = replace(parse_search(kind, [("_id", identity)]), seen_by=seen_by)
         for _, resource in self._sources[kind](search):
             if resource["id"] != identity:
                 continue
@@ -118,7 +119,9 @@ class Facade:
             return resource
         raise NoSuchResource("There is no such resource here.")
 
-    def included(self, resources: list[Resource], includes: tuple[str, ...]) -> Iterator[Resource]:
+    def included(
+        self, resources: list[Resource], includes: tuple[str, ...], *, seen_by: str
+    ) -> Iterator[Resource]:
         """Yield the resources that some others refer to, each once; what may not be read is left out."""
         seen = {(item["resourceType"], item["id"]) for item in resources}
         for include in includes:
@@ -129,7 +132,7 @@ class Facade:
                         continue
                     seen.add((kind, identity))
                     try:
-                        yield self.read(kind, identity)
+                        yield self.read(kind, identity, seen_by=seen_by)
                     except NoSuchResource:
                         continue
 
@@ -171,6 +174,7 @@ class Facade:
             updated_from=search.updated_from,
             updated_to=search.updated_to,
             after=search.after,
+            seen_by=search.seen_by,
         )
         for record in iterate_studies(self._archive, selection):
             if modalities is None or any(series.modality in modalities for series in record.series):

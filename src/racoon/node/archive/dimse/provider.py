@@ -216,6 +216,7 @@ class ArchiveProvider:
                         query,
                         self._archive.is_readable,
                         "",
+                        hidden=self._archive.hidden_from(connection, user.name),
                         restriction=restriction,
                     )
                 except BadQuery as refusal:
@@ -298,7 +299,7 @@ class ArchiveProvider:
         for study in wanted.studies:
             if self._access is not None and not self._access.may_see(user, study):
                 continue
-            found = self._archive.instances_of_study(study)
+            found = self._archive.instances_of_study(study, seen_by=user.name)
             rows += [
                 row
                 for row in found
@@ -311,10 +312,12 @@ class ArchiveProvider:
         user = self._find_user(destination.account)
         if user is None or not is_permitted("node", user.roles, "image.read"):
             raise _Refused(NOT_AUTHORISED, "The account of the destination may not read images.")
-        if self._access is None:
-            return list(rows)
-        seen = {uid: self._access.may_see(user, uid) for uid in {row.imaging_study_uid for row in rows}}
-        return [row for row in rows if seen[row.imaging_study_uid]]
+        found: set[str] = set()
+        for study in {row.imaging_study_uid for row in rows}:
+            if self._access is None or self._access.may_see(user, study):
+                shown = self._archive.instances_of_study(study, seen_by=user.name)
+                found.update(row.sop_instance_uid for row in shown)
+        return [row for row in rows if row.sop_instance_uid in found]
 
 
 def _entity(options: QueryOptions) -> Entity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -163,6 +164,20 @@ def finished_of_others(connection: sa.Connection, series_uid: str, author: str) 
         drawings.c.series_uid == series_uid, drawings.c.author != author
     )
     return [list(found) for found in connection.execute(query).scalars()]
+
+
+def finished_on_studies(
+    connection: sa.Connection, author: str, imaging_study_uids: sa.Select[Any]
+) -> sa.Select[Any]:
+    """Select the segmentations that drawings of other authors on some imaging studies were stored as."""
+    is_postgresql = connection.dialect.name == "postgresql"
+    expand = sa.func.jsonb_array_elements_text if is_postgresql else sa.func.json_each
+    stored = expand(drawings.c.finished).table_valued("value", name="finished_entry")
+    return (
+        sa.select(stored.c.value)
+        .select_from(drawings.join(stored, sa.true()))
+        .where(drawings.c.author != author, drawings.c.imaging_study_uid.in_(imaging_study_uids))
+    )
 
 
 def forget_subject(connection: sa.Connection, pseudonym: str) -> int:

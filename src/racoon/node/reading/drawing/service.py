@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -51,6 +52,13 @@ def drawn_by_others(database: Database, series_uid: str, author: str) -> frozens
     with database.connect() as connection:
         found = _store.finished_of_others(connection, series_uid, author)
     return frozenset(uid for finished in found for uid in finished)
+
+
+def stored_by_others(
+    connection: sa.Connection, author: str, imaging_study_uids: sa.Select[Any]
+) -> sa.Select[Any]:
+    """Select the segmentations that other readers stored of some imaging studies."""
+    return _store.finished_on_studies(connection, author, imaging_study_uids)
 
 
 class Drawings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -77,6 +78,15 @@ def load_newest_of_studies(
             version = ReportVersion(**row)
             newest[version.report_id, version.author] = version
     return list(newest.values())
+
+
+def instances_on_studies(author: str, imaging_study_uids: sa.Select[Any]) -> sa.Select[Any]:
+    """Select the DICOM SRs that hold what other authors signed on some imaging studies."""
+    return sa.select(versions.c.sr_instance_uid).where(
+        versions.c.author != author,
+        versions.c.sr_instance_uid != "",
+        versions.c.imaging_study_uid.in_(imaging_study_uids),
+    )
 
 
 def set_instance(connection: sa.Connection, report_id: str, version: int, sr_instance_uid: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -53,6 +54,11 @@ def signed_answers(
             items = items_of(templates()[canonical], version.response["item"])
             found.append((version.author, version.imaging_study_uid, items))
     return found
+
+
+def filed_by_others(author: str, imaging_study_uids: sa.Select[Any]) -> sa.Select[Any]:
+    """Select the DICOM SRs that other readers' signed reports on some imaging studies were stored as."""
+    return _versions.instances_on_studies(author, imaging_study_uids)
 
 
 class PublishedReports:

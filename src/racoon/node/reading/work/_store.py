@@ -85,6 +85,32 @@ def load(
     )
 
 
+def blinded_studies(reader: str) -> sa.Select[Any]:
+    """Select the imaging studies of which a reader must see nothing of others: a reader of a blinded list, until
+    every reader of the list is done with the case.
+    """
+    other = tasks.alias()
+    return (
+        sa.select(tasks.c.imaging_study_uid)
+        .join(
+            other,
+            sa.and_(
+                other.c.list_name == tasks.c.list_name,
+                other.c.imaging_study_uid == tasks.c.imaging_study_uid,
+            ),
+        )
+        .where(tasks.c.reader == reader, tasks.c.is_blinded, other.c.done_at.is_(None))
+    )
+
+
+def is_blinded(connection: sa.Connection, reader: str, imaging_study_uid: str = "") -> bool:
+    """Tell whether a reader is blinded on an imaging study, or on any."""
+    query = blinded_studies(reader)
+    if imaging_study_uid:
+        query = query.where(tasks.c.imaging_study_uid == imaging_study_uid)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def close(
     connection: sa.Connection, reader: str, imaging_study_uid: str, template_url: str, at: datetime
 ) -> int:

@@ -7,14 +7,16 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.domain.questionnaire import Answered, Coding, Item, Template
 from racoon.node.archive.service import Archive
+from racoon.node.reading.drawing.service import stored_by_others
 from racoon.node.reading.reports.catalogue import newest_template
-from racoon.node.reading.reports.published import signed_answers
+from racoon.node.reading.reports.published import filed_by_others, signed_answers
 from racoon.node.reading.work import _store
 from racoon.node.reading.work.model import (
     Assignment,
@@ -36,6 +38,25 @@ Answers = Mapping[str, object]
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove the tasks on a subject; returns how many rows."""
     return _store.forget_subject(connection, pseudonym)
+
+
+def hidden_from(connection: sa.Connection, user_name: str) -> sa.Select[Any] | None:
+    """Select the SOP Instance UIDs of what other readers stored and this one must not see yet.
+
+    The archive asks this by its port wherever it gives something to a person.
+
+    Returns
+    -------
+    sqlalchemy.Select or None
+        None where the reader is blinded on nothing, so that nobody else pays for the question.
+    """
+    if not _store.is_blinded(connection, user_name):
+        return None
+    studies = _store.blinded_studies(user_name)
+    masks = stored_by_others(connection, user_name, studies)
+    # As one sub-query: a union may not stand in IN on its own with every database.
+    made = masks.union_all(filed_by_others(user_name, studies)).subquery()
+    return sa.select(*made.c)
 
 
 class Work:
@@ -116,9 +137,7 @@ class Work:
         That is so for a reader of a blinded list until every reader of the list is done with the case.
         """
         with self._database.connect() as connection:
-            found = _store.load(connection, imaging_study_uid=imaging_study_uid)
-        own = {task.list_name for task in found if task.reader == user.name and task.is_blinded}
-        return any(task.list_name in own and task.done_at is None for task in found)
+            return _store.is_blinded(connection, user.name, imaging_study_uid)
 
     def progress(self, list_name: str) -> dict[str, tuple[int, int]]:
         """Count done and all tasks of each reader.
