@@ -203,7 +203,7 @@ def test_a_value_shows_slice_overlay_definition_parameters_and_provenance(
         "Largest 3D diameter",
         "max_diameter@1",
         "IBSI L0JK",
-        "slice_thickness_mm",
+        "Slice thickness, mm",
         "SUBJ-1",
         uid(1, 1),
         uid(1, 50, 1),

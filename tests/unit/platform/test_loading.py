@@ -38,3 +38,19 @@ print("alembic" in sys.modules, "fastapi" in sys.modules)
         for _ in range(2)
     ]
     assert answers == ["True False", "False False"]
+
+
+def test_a_library_is_absent_while_another_loads() -> None:
+    script = (
+        "import sys\n"
+        "from racoon.platform.loading import absent\n"
+        "with absent('wave', 'sys'):\n"
+        "    try:\n"
+        "        import wave\n"
+        "    except ImportError:\n"
+        "        print('absent')\n"
+        "import wave\n"
+        "print(wave.__name__, 'sys' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["absent", "wave", "True"]

@@ -12,6 +12,11 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from racoon.platform.loading import absent, collector_paused
+
+with absent("requests", "tqdm"):
+    import pydicom  # noqa: F401 - before the rooms, which all need it
+
 from racoon.node.app import rooms  # noqa: F401 - shared by http and worker: loaded once, before the fork
 from racoon.node.app.administration import prepare
 from racoon.node.intake.service import run_listener
@@ -19,7 +24,6 @@ from racoon.node.link import identity as node_identity
 from racoon.node.settings import NodeSettings, load_node_settings
 from racoon.platform.certificates import TlsFiles
 from racoon.platform.http import Listener
-from racoon.platform.loading import collector_paused
 from racoon.platform.logs import configure_logging
 from racoon.platform.settings import ConfigurationError
 from racoon.platform.supervise import Supervisor

@@ -292,11 +292,6 @@ const begin = async () => {
   }
 
   await open(data, data.start);
-  if (data.segment) {
-    stage.masks.shown = new Set([data.segment]);
-    describe(data);
-    stage.repaint();
-  }
   byId("stage").dataset.ready = "image";
   await Promise.all([findings.load(), report?.load(), prior.load()]);
   if (data.hanging?.layout === "planes") await planes.toggle();

@@ -14,6 +14,7 @@ import { ask } from "./requests.js";
  * @property {[string, number, number | null][]} planes  SOP Instance UID, frame, position in mm
  * @property {[string, number, number][]} presets  name, centre, width
  * @property {[string, string, string, string][]} segments  key, colour, name, code
+ * @property {string} [segment]  key of the only one to show at first
  * @property {boolean} hasOverlays
  * @property {[string, string, string, string] | null} edges  left, right, top, bottom
  * @property {string} pseudonym
@@ -86,7 +87,8 @@ export class Stage {
     this.ids = ids;
     this.masks.cache.clear();
     this.masks.picture = null;
-    this.masks.shown = new Set(series.segments.map(([key]) => key));
+    // An address may name the one mask that a number was measured in.
+    this.masks.shown = new Set(series.segment ? [series.segment] : series.segments.map(([key]) => key));
     this.index = start;
     this.#label();
     await this.viewport.setStack(this.ids, start);
