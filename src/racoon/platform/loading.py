@@ -29,7 +29,8 @@ def collector_paused() -> Iterator[None]:
 def absent(*names: str) -> Iterator[None]:
     """Let a library that may use another one load as if that were not installed.
 
-    pydicom brings a downloader of test files, and with it two libraries that no server of ours needs.
+    pydicom brings a downloader of test files, pytesseract tables of pandas: no server of ours needs either, and each
+    of its processes would carry them.
     """
     hidden = [name for name in names if name not in sys.modules]
     for name in hidden:

@@ -7,8 +7,13 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import pytesseract
 from PIL import Image as Picture
+
+from racoon.platform.loading import absent
+
+with absent("pandas"):
+    # It takes tables for its answers where it can; we ask for dictionaries, and every worker would carry pandas.
+    import pytesseract
 
 SURE = 60.0
 """Confidence in percent from which a word counts; noise and anatomy read as text stay below it."""
