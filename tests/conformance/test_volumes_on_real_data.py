@@ -33,7 +33,7 @@ def load(datasets: list[Dataset]) -> Volume:
     by_uid = {str(item.SOPInstanceUID): item for item in datasets}
     arrangement = arrange(frame for item in datasets for frame in frames_of(item))
 
-    def pixels(frame: Frame) -> np.ndarray:  # type: ignore[type-arg]
+    def pixels(frame: Frame) -> np.ndarray:
         return decode_frame(by_uid[frame.sop_instance_uid], frame.number - 1)
 
     return build_volume(arrangement, stored_range_of(datasets[0]), pixels)

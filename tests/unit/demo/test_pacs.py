@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import Verification
 
 from racoon.demo import pacs
 from racoon.demo.association import VERIFICATION, Association, Context

@@ -43,7 +43,7 @@ def test_order_does_not_change_the_hash(definition: CohortDefinition, rng: rando
         copies = [tuple(rng.sample(group, len(group))) for group in parts]
         return tuple(rng.sample(copies, len(copies)))
 
-    other = CohortDefinition(shuffled(definition.inclusion), shuffled(definition.exclusion))  # type: ignore[arg-type]
+    other = CohortDefinition(shuffled(definition.inclusion), shuffled(definition.exclusion))
     assert other.hash == definition.hash
 
 

@@ -62,7 +62,7 @@ def without(policy: str) -> ConsentDocument:
 
 
 def later(version: str, days: int = 30, **changes: object) -> ConsentDocument:
-    return replace(BROAD, identity="later", version=version, given=SIGNED + timedelta(days=days), **changes)  # type: ignore[arg-type]
+    return replace(BROAD, identity="later", version=version, given=SIGNED + timedelta(days=days), **changes)
 
 
 TABLE: list[tuple[str, Question, list[ConsentDocument], list[LegalBasis], bool, str]] = [

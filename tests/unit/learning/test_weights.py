@@ -40,7 +40,7 @@ def test_anything_else_is_refused(content: bytes) -> None:
 
 def test_other_types_than_float32_are_refused() -> None:
     with pytest.raises(BadWeights):
-        decode_weights(encode_weights({"a": np.ones(2, np.float64)}))  # type: ignore[dict-item]
+        decode_weights(encode_weights({"a": np.ones(2, np.float64)}))
 
 
 def test_check_names_the_tensor() -> None:

@@ -282,7 +282,7 @@ def test_browser_gets_page_or_login() -> None:
     @app.get("/private")
     def private() -> None:
         error = Refused("Sign in first.")
-        error.status = 401  # type: ignore[misc]
+        error.status = 401
         raise error
 
     with TestClient(app, follow_redirects=False) as client:

@@ -46,7 +46,7 @@ def is_translated(text: str) -> bool:
         known = getattr(catalogue, "_catalog", {})
         if known.get(text) or known.get((text, 0)):
             return True
-        catalogue = catalogue._fallback  # type: ignore[attr-defined]
+        catalogue = catalogue._fallback
     return False
 
 

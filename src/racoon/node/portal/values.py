@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -111,32 +111,28 @@ def show_value(
     )
 
 
-@router.get("/values/{number:int}/picture.png")
-def draw_value(number: int, request: Request, user: ImageReader) -> Response:
-    """Draw the slice of a value with its mask and the voxels that count."""
+def _drawn(
+    number: int, request: Request, user: User, draw: Callable[[StoredValue, Archive], bytes]
+) -> Response:
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
         value = _readable_value(connection, archive, number)
     record_image_read(request, user, value.series_uid, value.pseudonym)
     return Response(
-        measuring.draw(value, archive),
-        media_type="image/png",
-        headers={"Cache-Control": "private, max-age=300"},
+        draw(value, archive), media_type="image/png", headers={"Cache-Control": "private, max-age=300"}
     )
+
+
+@router.get("/values/{number:int}/picture.png")
+def draw_value(number: int, request: Request, user: ImageReader) -> Response:
+    """Draw the slice of a value with its mask and the voxels that count."""
+    return _drawn(number, request, user, measuring.draw)
 
 
 @router.get("/values/{number:int}/plane.png")
 def draw_plane_of_value(number: int, request: Request, user: ImageReader) -> Response:
     """Draw the plane in which a value was taken, such as the section of a vessel."""
-    archive: Archive = request.app.state.archive
-    with request.app.state.database.connect() as connection:
-        value = _readable_value(connection, archive, number)
-    record_image_read(request, user, value.series_uid, value.pseudonym)
-    return Response(
-        measuring.draw_plane(value, archive),
-        media_type="image/png",
-        headers={"Cache-Control": "private, max-age=300"},
-    )
+    return _drawn(number, request, user, measuring.draw_plane)
 
 
 @router.post("/values/{number:int}/report")

@@ -121,7 +121,7 @@ class Site:
 
     def __init__(self, database: Database, manifest: DatasetManifest) -> None:
         self.database, self.manifest, self.line = database, manifest, Line()
-        self.gate = ReleaseGate(DisclosurePolicy(), self.line, AuditLog("node"))  # type: ignore[arg-type]
+        self.gate = ReleaseGate(DisclosurePolicy(), self.line, AuditLog("node"))
         self.withdrawn: set[str] = set()
         self.jobs = 0
 
@@ -141,7 +141,7 @@ class Site:
             not_after=datetime.now(UTC) + timedelta(hours=1),
         )  # fmt: skip
         study = StudyAtSite(
-            "study-1", "0" * 64, None, "active", "released", 1, None, "yes", self.manifest.hash,  # type: ignore[arg-type]
+            "study-1", "0" * 64, None, "active", "released", 1, None, "yes", self.manifest.hash,
             datetime.now(UTC),
         )  # fmt: skip
         outcome = analyse_handler(lambda *_: self.manifest, self._load)(offer, study, lambda *_: None)
@@ -170,7 +170,7 @@ def test_rows_are_subjects_of_the_dataset_with_first_age_and_mean_value(site: Si
     wanted = [volume - 10 if number == 3 else volume for number, volume in enumerate(VOLUMES)]
     assert Moments.from_dict(livers["groups"][0]["moments"]) == Moments.of(wanted)
     assert sexes["table"]["cells"] == [[30], [30]]
-    assert site.line.sent[0].kind == "analyse"  # type: ignore[attr-defined]
+    assert site.line.sent[0].kind == "analyse"
 
 
 def test_what_was_not_measured_is_named(site: Site) -> None:

@@ -230,8 +230,8 @@ def test_metadata_is_the_object_without_its_pixels(client: TestClient) -> None:
 
 
 def parts_of(answer: object) -> list[tuple[dict[str, str], bytes]]:
-    boundary = multipart.boundary_of(answer.headers["content-type"])  # type: ignore[attr-defined]
-    return list(multipart.read(answer.content, boundary))  # type: ignore[attr-defined]
+    boundary = multipart.boundary_of(answer.headers["content-type"])
+    return list(multipart.read(answer.content, boundary))
 
 
 def test_objects_come_back_as_they_were_stored(client: TestClient) -> None:
@@ -394,7 +394,7 @@ def test_what_is_not_there_and_what_does_not_fit_together_is_not_found(client: T
 
 
 def test_every_route_asks_for_rights(client: TestClient) -> None:
-    officer, nobody = signed_in(client.app, "officer"), TestClient(client.app)  # type: ignore[arg-type]
+    officer, nobody = signed_in(client.app, "officer"), TestClient(client.app)
     names = {
         "study": uid(1),
         "series": uid(1, 1),
@@ -403,7 +403,7 @@ def test_every_route_asks_for_rights(client: TestClient) -> None:
         "frame": 1,
         "tag": "7FE00010",
     }
-    paths = client.app.openapi()["paths"]  # type: ignore[attr-defined]
+    paths = client.app.openapi()["paths"]
     found = [path for path, methods in paths.items() if path.startswith("/dicom-web/") and "get" in methods]
     assert len(found) >= 21
     for path in found:

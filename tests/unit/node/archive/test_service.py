@@ -39,7 +39,7 @@ def test_facts_say_what_the_object_says(archive: Archive) -> None:
     assert archive.series_row(uid(1, 1)).facts == SeriesFacts(
         series_uid=uid(1, 1),
         imaging_study_uid=uid(1),
-        pseudonym="SUBJ-1",  # type: ignore[arg-type]
+        pseudonym="SUBJ-1",
         modality="CT",
         body_part="CHEST",
         sex="F",

@@ -204,4 +204,4 @@ def test_a_node_s_settings_name_a_profile_and_only_tighten_it() -> None:
     assert chosen.faces == "refuse"
     for wrong in ({"profile": "nowhere"}, {"site": {"options": ["device_identity"]}}):
         with pytest.raises(ValidationError):
-            DeidSettings(**wrong)  # type: ignore[arg-type]
+            DeidSettings(**wrong)

@@ -49,7 +49,7 @@ def image(*, text: bool, image_type: str = "DERIVED\\PRIMARY\\MPR", frames: int 
 
 
 def deidentifier(detector: TextDetector | None, **options: object) -> Deidentifier:
-    return Deidentifier("basic", Pseudonymiser(None, None), detector=detector, **options)  # type: ignore[arg-type]
+    return Deidentifier("basic", Pseudonymiser(None, None), detector=detector, **options)
 
 
 def test_words_in_the_pixels_stop_an_image_until_a_person_has_looked() -> None:

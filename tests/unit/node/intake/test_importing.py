@@ -29,7 +29,7 @@ def spool(tmp_path: Path) -> Spool:
 
 
 def imported(path: Path, spool: Spool, **options: object) -> ImportReport:
-    return take_in(path, spool, spool.folder.parent / "imports", **options)  # type: ignore[arg-type]
+    return take_in(path, spool, spool.folder.parent / "imports", **options)
 
 
 def contents(spool: Spool) -> list[bytes]:

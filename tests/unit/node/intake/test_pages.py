@@ -62,7 +62,7 @@ def sign_in(node: Node) -> SignIn:
     for name, role in (("ines", Role.SITE_INFORMATICIAN), ("doris", Role.DPO), ("rita", Role.READER)):
         accounts.create(node.database, name, PASSWORD, [role], "ALPHA")
     activity = Activity(node.folder / "activity")
-    node.activity = activity  # type: ignore[attr-defined]
+    node.activity = activity
     app.state.settings = Settings()
     app.state.intake = Intake(
         node.database, node.spool, node.folder / "quarantine", AuditLog("node"), activity=activity
@@ -100,7 +100,7 @@ def test_flow_shows_rates_senders_and_space(node: Node, sign_in: SignIn) -> None
     ines = sign_in("ines", "de")
     empty = text_of(ines.get("/intake").text)
     assert "Noch hat niemand etwas gesendet." in empty
-    activity: Activity = node.activity  # type: ignore[attr-defined]
+    activity: Activity = node.activity
     counting = activity.begin("dicom", "CT2", "10.0.0.7")
     for _ in range(3):
         activity.count(counting, 1000)
@@ -215,7 +215,7 @@ def test_who_may_only_look_gets_no_forms(node: Node, sign_in: SignIn) -> None:
 
 def test_work_list_is_filled_filtered_and_cleared(node: Node, sign_in: SignIn) -> None:
     ines = sign_in("ines")
-    desk: PullDesk = ines.app.state.pull  # type: ignore[attr-defined]
+    desk: PullDesk = ines.app.state.pull
     bad = ines.post("/intake/pull/add", data={"numbers": "A1\nA*"})
     assert (bad.status_code, "A1\nA*</textarea>" in bad.text) == (400, True)
     assert desk.items() == []
@@ -251,7 +251,7 @@ def test_work_list_is_filled_filtered_and_cleared(node: Node, sign_in: SignIn) -
 
 def test_study_protocol_is_kept_and_removed(node: Node, sign_in: SignIn) -> None:
     ines = sign_in("ines")
-    desk: PullDesk = ines.app.state.pull  # type: ignore[attr-defined]
+    desk: PullDesk = ines.app.state.pull
     form = {"name": "lung", "modalities": "ct, pt", "first_day": "2024-01-01", "last_day": "2023-01-01"}
     wrong = ines.post("/intake/pull/protocols", data=form)
     assert (wrong.status_code, "after the first" in wrong.text) == (400, True)

@@ -228,7 +228,7 @@ def test_what_words_cannot_mend_is_said(node: Node) -> None:
 )
 def test_correction_that_makes_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(BadCorrection):
-        Correction(**wrong)  # type: ignore[arg-type]
+        Correction(**wrong)
 
 
 def test_batch_goes_on_past_one_that_is_decided(node: Node) -> None:

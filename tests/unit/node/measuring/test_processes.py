@@ -131,7 +131,7 @@ def test_killed_three_times_the_table_equals_the_undisturbed_run(plan, database,
         running = subprocess.Popen(command, cwd=ROOT)
         helpers: list[psutil.Process] = []
         try:
-            eventually(lambda mark=mark: done() >= mark, timeout_s=240, what=f"{mark} series")  # type: ignore[misc]
+            eventually(lambda mark=mark: done() >= mark, timeout_s=240, what=f"{mark} series")
             helpers = psutil.Process(running.pid).children(recursive=True)
         finally:
             running.kill()
@@ -139,7 +139,7 @@ def test_killed_three_times_the_table_equals_the_undisturbed_run(plan, database,
         # No process of a killed run works on.
         eventually(
             lambda ended=helpers: all(is_gone(item) for item in ended), what="the end of its processes"
-        )  # type: ignore[misc]
+        )
         stored_at_kill.append(done())
     subprocess.run(command, cwd=ROOT, check=True, timeout=540)
     (report,) = tmp_path.glob("done-*.json")

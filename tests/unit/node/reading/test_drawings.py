@@ -38,7 +38,7 @@ OBLIQUE = (0.8, 0.6, 0.0, -0.36, 0.48, 0.8)
 NODULE, LUNG = "SCT:27925004", "SCT:39607008"
 
 
-def voxels() -> np.ndarray:  # type: ignore[type-arg]
+def voxels() -> np.ndarray:
     """Air with a bright block."""
     found = np.full(SHAPE, -900, np.int16)
     found[1:5, 5:12, 4:15] = 60
@@ -96,7 +96,7 @@ def address(series: int = 1) -> str:
     return f"/api/reading/series/{uid(1, series)}/drawing"
 
 
-def draw(node: Node, mask: np.ndarray, label: str = NODULE, series: int = 1) -> int:  # type: ignore[type-arg]
+def draw(node: Node, mask: np.ndarray, label: str = NODULE, series: int = 1) -> int:
     """Draw a mask as a new segment; returns the revision."""
     revision = node.client.get(address(series)).json()["revision"]
     made = node.client.post(
@@ -113,7 +113,7 @@ def draw(node: Node, mask: np.ndarray, label: str = NODULE, series: int = 1) -> 
     return int(answer.json()["revision"])
 
 
-def drawn(document: dict[str, Any], number: int = 1) -> np.ndarray:  # type: ignore[type-arg]
+def drawn(document: dict[str, Any], number: int = 1) -> np.ndarray:
     mask = np.zeros(SHAPE, np.bool_)
     for item in document["slices"]:
         if item["segment"] == number:
@@ -122,7 +122,7 @@ def drawn(document: dict[str, Any], number: int = 1) -> np.ndarray:  # type: ign
 
 
 @given(arrays(np.bool_, (5, 4)))
-def test_runs_are_the_mask(mask: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_runs_are_the_mask(mask: np.ndarray) -> None:
     assert (mask_of_runs(runs_of(mask), (5, 4)) == mask).all()
 
 

@@ -28,7 +28,7 @@ LUNG, LIVER = ("39607008", "SCT", "Lung"), ("10200004", "SCT", "Liver")
 SEGMENT = f"{uid(1, 50, 1)}:2"
 
 
-def two_masks() -> np.ndarray:  # type: ignore[type-arg]
+def two_masks() -> np.ndarray:
     masks = np.zeros((6, 10, 8, 2), np.bool_)
     masks[1:4, 2:5, 1:4, 0] = True
     masks[4, 1:9, 1:7, 1] = True
@@ -162,7 +162,7 @@ def test_rights_and_audit(client: TestClient) -> None:
     assert guest.get(f"/reading/series/{uid(1, 1)}").status_code == 403
     assert client.get(f"/reading/series/{uid(9, 9)}").status_code == 404
     client.get(f"/reading/series/{uid(1, 1)}")
-    database: Database = client.app.state.database  # type: ignore[attr-defined]
+    database: Database = client.app.state.database
     with database.connect() as connection:
         entries = AuditLog("node").entries(connection, 100, None)
     reads = [entry.target for entry in entries if entry.action == "image.read" and entry.actor == "reader"]

@@ -46,7 +46,7 @@ FOUR = [[-20.0, -30.0, 102.5], [-13.0, -30.0, 102.5], [-16.5, -30.0, 102.5], [-1
 
 def archived(node: Node, client: TestClient) -> pydicom.Dataset:
     (version,) = client.get(f"{REPORT}/versions").json()["versions"][-1:]
-    archive = node.client.app.state.archive  # type: ignore[attr-defined]
+    archive = node.client.app.state.archive
     data = archive.read_object(archive.instance(version["sr_instance"]))
     assert b"ada" not in data.lower()
     return pydicom.dcmread(io.BytesIO(data))
@@ -118,7 +118,7 @@ def test_amendments_and_addenda_keep_what_was_signed(node: Node) -> None:
 
 
 def test_the_page_reads_in_german_and_the_next_study_shows_what_was_before(node: Node) -> None:
-    archive = node.client.app.state.archive  # type: ignore[attr-defined]
+    archive = node.client.app.state.archive
     archive.store([deidentified(item) for item in ct_series(np.zeros((3, 30, 20), np.int16), study=7)])
     client = node.as_("ada")
     if not client.get(f"{REPORT}/versions").json()["versions"]:

@@ -45,7 +45,7 @@ def draw(client: TestClient, study: int) -> str:
 
 
 def test_a_blinded_pair_sees_each_other_only_when_both_are_done(node: Node) -> None:
-    archive = node.client.app.state.archive  # type: ignore[attr-defined]
+    archive = node.client.app.state.archive
     for study in (21, 22):
         archive.store([deidentified(item) for item in ct_series(np.zeros(SHAPE, np.int16), study=study)])
     assert assign(node, "pilot", [21, 22], priority=3, due_on="2027-01-31").json() == {"added": 4}
@@ -122,7 +122,7 @@ def test_known_disagreement_gives_the_exact_numbers() -> None:
 
 
 def test_each_reader_has_an_own_order(node: Node) -> None:
-    archive = node.client.app.state.archive  # type: ignore[attr-defined]
+    archive = node.client.app.state.archive
     studies = list(range(31, 39))
     for study in studies:
         archive.store([deidentified(item) for item in ct_series(np.zeros((1, 4, 4), np.int16), study=study)])

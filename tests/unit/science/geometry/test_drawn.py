@@ -25,7 +25,7 @@ from racoon.science.geometry import (
 def oblique(rows: int = 40, columns: int = 50, spacing: tuple[float, float] = (0.7, 1.3)) -> ImagePlane:
     row = np.array([2.0, 1.0, 2.0]) / 3
     column = np.array([-2.0, 2.0, 1.0]) / 3
-    return ImagePlane((10.0, -20.0, 30.0), tuple(row), tuple(column), spacing, rows, columns)  # type: ignore[arg-type]
+    return ImagePlane((10.0, -20.0, 30.0), tuple(row), tuple(column), spacing, rows, columns)
 
 
 def at(plane: ImagePlane, row: float, column: float) -> tuple[float, float, float]:
@@ -77,14 +77,14 @@ def test_ellipse_takes_the_pixels_whose_centres_it_holds(turn: float) -> None:
         -math.sin(turn) * np.asarray(plane.along_row) + math.cos(turn) * np.asarray(plane.along_column)
     )
     points = [tuple(map(float, centre + sign * axis)) for axis in (first, second) for sign in (-1, 1)]
-    found = ellipse_pixels(points, plane)  # type: ignore[arg-type]
+    found = ellipse_pixels(points, plane)
     expected = np.zeros((40, 50), np.bool_)
     for row in range(40):
         for column in range(50):
             offset = np.asarray(at(plane, row, column)) - centre
             expected[row, column] = (offset @ first / 64) ** 2 + (offset @ second / 25) ** 2 <= 1
     np.testing.assert_array_equal(found, expected)
-    assert found.sum() * 0.7 * 1.3 == pytest.approx(ellipse_area_mm2(points), rel=0.05)  # type: ignore[arg-type]
+    assert found.sum() * 0.7 * 1.3 == pytest.approx(ellipse_area_mm2(points), rel=0.05)
 
 
 def test_ellipse_at_the_border_is_cut_and_one_without_width_is_empty() -> None:

@@ -24,8 +24,8 @@ def test_linear_field_is_reproduced_exactly(
     heights = np.concatenate([[3.0], 3.0 + np.cumsum(gaps)])
     offsets = np.outer(heights - heights[0], lean)
 
-    def field(height: object, row: object, column: object) -> np.ndarray:  # type: ignore[type-arg]
-        return np.asarray(slope[0] * height + slope[1] * row + slope[2] * column)  # type: ignore[operator]
+    def field(height: object, row: object, column: object) -> np.ndarray:
+        return np.asarray(slope[0] * height + slope[1] * row + slope[2] * column)
 
     row, column = np.mgrid[:ROWS, :COLUMNS]
     planes = [field(h, row + o[0], column + o[1]) for h, o in zip(heights, offsets, strict=True)]

@@ -14,7 +14,7 @@ SPACING = (2.5, 0.8, 0.5)
 MASKS = arrays(np.bool_, (5, 7, 6), elements=st.booleans())
 
 
-def ball(radius_mm: float, shape: tuple[int, int, int] = (13, 31, 41)) -> np.ndarray:  # type: ignore[type-arg]
+def ball(radius_mm: float, shape: tuple[int, int, int] = (13, 31, 41)) -> np.ndarray:
     axes = [(np.arange(size) - size // 2) * step for size, step in zip(shape, SPACING, strict=True)]
     grid = np.meshgrid(*axes, indexing="ij")
     return np.sqrt(sum(axis**2 for axis in grid)) <= radius_mm + 1e-9
@@ -46,7 +46,7 @@ def test_a_cylinder_is_filled_exactly_and_a_cone_in_between() -> None:
 
 
 @given(MASKS)
-def test_filling_keeps_what_was_drawn(mask: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_filling_keeps_what_was_drawn(mask: np.ndarray) -> None:
     filled = fill_between(mask, SPACING)
     assert (filled[mask.any(axis=(1, 2))] == mask[mask.any(axis=(1, 2))]).all()
 
@@ -59,7 +59,7 @@ def test_a_margin_is_in_true_millimetres(margin_mm: float) -> None:
 
 
 @given(MASKS)
-def test_shrinking_undoes_no_more_than_growing_did(mask: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_shrinking_undoes_no_more_than_growing_did(mask: np.ndarray) -> None:
     grown = with_margin(mask, SPACING, 1.0)
     assert (grown >= mask).all()
     assert (with_margin(grown, SPACING, -1.0) >= mask).all()

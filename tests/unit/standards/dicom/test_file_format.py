@@ -133,7 +133,7 @@ def test_too_long_value_is_a_programming_error() -> None:
 
 @given(st.dates(), st.integers(-180, 180))
 def test_shift_and_back_is_the_same_date(day: object, days: int) -> None:
-    text = day.strftime("%Y%m%d").zfill(8)  # type: ignore[attr-defined]
+    text = day.strftime("%Y%m%d").zfill(8)
     there = dates.shift_date(text, days)
     assert not there or dates.shift_date(there, -days) == text
 

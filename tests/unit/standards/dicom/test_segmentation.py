@@ -23,7 +23,7 @@ from tests.dicom_objects import ct_series, segmentation
 LUNG, LIVER = ("39607008", "SCT", "Lung"), ("10200004", "SCT", "Liver")
 
 
-def grid_of(slices: list) -> SourceGrid:  # type: ignore[type-arg]
+def grid_of(slices: list) -> SourceGrid:
     return SourceGrid.of_arrangement(arrange(frame for item in slices for frame in frames_of(item)))
 
 

@@ -68,7 +68,7 @@ def work_list(tmp_path: Path) -> WorkList:
 
 def puller(work_list: WorkList, archive: SmallArchive, **options: object) -> Puller:
     settings: dict[str, object] = {"window": Window(), "retry_pause_s": 0.0} | options
-    return Puller(work_list, archive, **settings)  # type: ignore[arg-type]
+    return Puller(work_list, archive, **settings)
 
 
 def states(work_list: WorkList) -> dict[str, tuple[str, str]]:
@@ -309,4 +309,4 @@ def test_protocol_that_makes_no_sense(wrong: dict[str, object]) -> None:
         "last_day": date(2026, 1, 2),
     }
     with pytest.raises(BadProtocol):
-        PullProtocol(**values | wrong)  # type: ignore[arg-type]
+        PullProtocol(**values | wrong)
