@@ -294,7 +294,7 @@ def print_plans(database: Database, user: User, studies: int) -> None:
                 lambda _: True,
                 "",
                 hidden=None,
-                restriction=access.condition(user),
+                restriction=access.restriction(user, connection),
             )
             sa.event.remove(connection.engine, "before_cursor_execute", note)
             print(f"\n{question.name}")

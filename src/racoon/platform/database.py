@@ -199,8 +199,12 @@ class Database:
         @sa.event.listens_for(self.engine, "begin")
         def _begin(connection: sa.Connection) -> None:
             if connection.get_execution_options().get(_READ_ONLY):
-                connection.exec_driver_sql("PRAGMA query_only=ON")
-                connection.exec_driver_sql("BEGIN")
+                # Neither statement waits for a lock, so neither needs the toolkit's care for errors, which costs more
+                # than they do: a page opens several such transactions.
+                raw = connection.connection.cursor()
+                raw.execute("PRAGMA query_only=ON")
+                raw.execute("BEGIN")
+                raw.close()
             else:
                 connection.exec_driver_sql("PRAGMA query_only=OFF")
                 connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _assessments, _store
 from racoon.node.archive._hiding import Hidden, shows_series
+from racoon.node.archive.access import GRANTED, Restriction
 from racoon.node.archive.model import (
     ArchiveCounts,
     FilterChoices,
@@ -29,18 +30,18 @@ MOST_ROWS = 200
 def browse(
     connection: sa.Connection,
     criteria: StudyFilter,
-    restriction: sa.ColumnElement[bool] | None = None,
+    restriction: Restriction | None = None,
     hidden: Hidden | None = None,
 ) -> list[StudyRow]:
-    """List imaging studies with their series, newest first; ``restriction`` is what the user's rights add, ``hidden``
+    """List imaging studies with their series, newest first; ``restriction`` is what the user's rights leave, ``hidden``
     what the user must not see yet.
     """
     study, series = _store.imaging_studies, _store.series
     query = sa.select(study).order_by(study.c.id.desc()).limit(max(1, min(criteria.limit, MOST_ROWS)))
     if restriction is not None:
-        query = query.where(restriction)
+        query = query.where(GRANTED)
     query = query.where(*_conditions(criteria))
-    rows = connection.execute(query).all()
+    rows = connection.execute(query, restriction.parameters if restriction else {}).all()
     found: dict[int, list[SeriesRow]] = defaultdict(list)
     doses: dict[int, StudyDose] = {}
     if rows:

@@ -95,7 +95,9 @@ def browse(request: Request, user: Searcher, filters: Annotated[Filters, Query()
     archive, access = archive_of(request), access_of(request)
     chosen = filters.model_dump(exclude={"before"})
     criteria = filters.criteria(PAGE_SIZE + 1)
-    studies = archive.browse(criteria, access.condition(user) if access else None, seen_by=user.name)
+    with archive.database.connect() as connection:
+        restriction = access.restriction(user, connection) if access else None
+    studies = archive.browse(criteria, restriction, seen_by=user.name)
     kept = {name: value for name, value in chosen.items() if value}
     more = len(studies) > PAGE_SIZE
     if not hasattr(request.app.state, "archive_overview"):

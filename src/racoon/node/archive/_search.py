@@ -7,82 +7,33 @@ asks for them.  A page never has more than :data:`MAXIMUM_RESULTS` results, what
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive import _store
-from racoon.node.archive._documents import Level, add_from_blobs, document_of, layout_of
-from racoon.node.archive._hiding import Hidden, shows_instance, shows_series
-from racoon.standards.dicomweb.dicom_json import JsonDataset
-from racoon.standards.dicomweb.query import (
-    BadQuery,
-    Match,
-    MatchKind,
-    Query,
-    vr_of_path,
-    wildcard_to_glob,
-    wildcard_to_like,
+from racoon.node.archive._conditions import (
+    COLUMNS,
+    CONTAINING,
+    INSTANCE,
+    SERIES,
+    STUDY,
+    Parameters,
+    Shape,
+    condition_of,
 )
+from racoon.node.archive._documents import Layout, Level, layout_of, line_of, lines_with_blobs
+from racoon.node.archive._hiding import Hidden, shows_instance, shows_series
+from racoon.node.archive.access import GRANTED, Restriction
+from racoon.standards.dicomweb.dicom_json import JsonDataset
+from racoon.standards.dicomweb.query import Query
 
 MAXIMUM_RESULTS = 1000
 DEFAULT_RESULTS = 200
-
-_STUDY, _SERIES, _INSTANCE = _store.imaging_studies.c, _store.series.c, _store.instances.c
-
-
-_COLUMNS: Mapping[Level, Mapping[str, sa.Column[Any]]] = {
-    Level.STUDY: {
-        "StudyDate": _STUDY.study_date,
-        "StudyTime": _STUDY.study_time,
-        "AccessionNumber": _STUDY.accession_number,
-        "StudyDescription": _STUDY.description,
-        "PatientName": _STUDY.patient_name,
-        "PatientID": _STUDY.pseudonym,
-        "PatientBirthDate": _STUDY.patient_birth_date,
-        "PatientSex": _STUDY.sex,
-        "StudyInstanceUID": _STUDY.imaging_study_uid,
-        "StudyID": _STUDY.study_identifier,
-        "NumberOfStudyRelatedSeries": _STUDY.series_count,
-        "NumberOfStudyRelatedInstances": _STUDY.instance_count,
-    },
-    Level.SERIES: {
-        "Modality": _SERIES.modality,
-        "SeriesDescription": _SERIES.description,
-        "SeriesInstanceUID": _SERIES.series_uid,
-        "SeriesNumber": _SERIES.series_number,
-        "SeriesDate": _SERIES.series_date,
-        "SeriesTime": _SERIES.series_time,
-        "BodyPartExamined": _SERIES.body_part,
-        "Laterality": _SERIES.laterality,
-        "ProtocolName": _SERIES.protocol_name,
-        "PerformedProcedureStepStartDate": _SERIES.performed_date,
-        "PerformedProcedureStepStartTime": _SERIES.performed_time,
-        "Manufacturer": _SERIES.manufacturer,
-        "ManufacturerModelName": _SERIES.model,
-        "ConvolutionKernel": _SERIES.kernel,
-        "NumberOfSeriesRelatedInstances": _SERIES.instance_count,
-    },
-    Level.INSTANCE: {
-        "SOPClassUID": _INSTANCE.sop_class_uid,
-        "SOPInstanceUID": _INSTANCE.sop_instance_uid,
-        "InstanceNumber": _INSTANCE.instance_number,
-        "Rows": _INSTANCE.rows,
-        "Columns": _INSTANCE.columns,
-        "NumberOfFrames": _INSTANCE.frame_count,
-        "AvailableTransferSyntaxUID": _INSTANCE.transfer_syntax_uid,
-    },
-}
-
-_CONTAINING = {
-    Level.STUDY: (Level.STUDY,),
-    Level.SERIES: (Level.SERIES, Level.STUDY),
-    Level.INSTANCE: (Level.INSTANCE, Level.SERIES, Level.STUDY),
-}
 
 _UNASKED = frozenset({"PatientBirthDate", "ConvolutionKernel", "ManufacturerModelName"})
 """Columns that are returned only when asked for; the defaults are those of PS3.18 tables 10.6.3-3 to -5."""
@@ -96,6 +47,9 @@ class Scope:
     series_uid: str = ""
 
 
+SHAPES = 256
+"""Shapes of questions whose statements are kept; a viewer asks in about ten."""
+
 COUNTED_RESULTS = 1000
 """Further results are counted up to this number and called "more than" beyond it."""
 
@@ -106,14 +60,18 @@ class Page:
 
     Parameters
     ----------
-    documents
-        DICOM JSON data sets.
+    lines
+        DICOM JSON data sets, each as its text.
     more
         Results behind this page; :data:`COUNTED_RESULTS` + 1 means that many or more.
     """
 
-    documents: list[JsonDataset]
+    lines: list[str]
     more: int = 0
+
+    def documents(self) -> Iterator[JsonDataset]:
+        """Read the data sets."""
+        yield from map(json.loads, self.lines)
 
 
 def search(
@@ -125,7 +83,7 @@ def search(
     base_url: str,
     *,
     hidden: Hidden | None,
-    restriction: sa.ColumnElement[bool] | None = None,
+    restriction: Restriction | None = None,
 ) -> Page:
     """Run a query.
 
@@ -146,169 +104,163 @@ def search(
     hidden
         What the user must not see yet (``Archive.hidden_from``).
     restriction
-        Condition on imaging studies that the user's rights add.
+        Imaging studies that the user's rights leave (``ImageAccess.restriction``).
 
     Returns
     -------
     Page
         DICOM JSON data sets, and how many more there are.
     """
-    returned = _returned_columns(level, scope, query)
-    statement = _select(level, [column.label(keyword) for keyword, column in returned.items()])
-    if scope.imaging_study_uid:
-        statement = statement.where(_STUDY.imaging_study_uid == scope.imaging_study_uid)
-    if scope.series_uid:
-        statement = statement.where(_SERIES.series_uid == scope.series_uid)
-    if restriction is not None:
-        statement = statement.where(restriction)
-    if hidden is not None and level is not Level.STUDY:
-        statement = statement.where(shows_series(hidden))
-    if hidden is not None and level is Level.INSTANCE:
-        statement = statement.where(shows_instance(hidden))
-    for match in query.matches:
-        statement = statement.where(_condition(level, match, connection.dialect.name))
+    prepared = _prepare(
+        level,
+        bool(scope.imaging_study_uid),
+        bool(scope.series_uid),
+        _ALL if query.include_all else query.include,
+        tuple(map(Shape.of, query.matches)),
+        restriction is not None,
+        connection.dialect.name,
+    )
     limit = min(DEFAULT_RESULTS if query.limit is None else query.limit, MAXIMUM_RESULTS)
     # One more than asked for tells whether there are others, without counting them.
-    rows = connection.execute(statement.order_by(*_order(level)).limit(limit + 1).offset(query.offset)).all()
-    more = _count_more(connection, level, statement, query.offset + limit) if len(rows) > limit else 0
+    values = {
+        "study": scope.imaging_study_uid,
+        "series": scope.series_uid,
+        "most": limit + 1,
+        "skipped": query.offset,
+        "behind": query.offset + limit,
+        **(restriction.parameters if restriction else {}),
+    }
+    for match, parameters in zip(query.matches, prepared.parameters, strict=True):
+        values |= parameters.values_for(match.values)
+    page, rest = prepared.page, prepared.rest
+    if hidden is not None and level is not Level.STUDY:
+        page, rest = _page_and_rest(level, _showing(prepared.all, level, hidden))
+    rows = connection.execute(page, values).all()
+    more = int(connection.execute(rest, values).scalar_one()) if len(rows) > limit else 0
     asked = functools.cache(is_readable)
     found = [row for row in rows[:limit] if asked(Pseudonym(row.scope_pseudonym))]
-    parts = layout_of(returned)
-    documents = [document_of(row, level, parts, base_url) for row in found]
-    if query.include_all or query.include - frozenset(returned):
-        add_from_blobs(connection, found, documents, level, query)
-    return Page(documents, more)
+    lines = [line_of(row, level, prepared.layout, base_url) for row in found]
+    if query.include_all or query.include - prepared.returned:
+        lines = lines_with_blobs(connection, found, lines, level, query)
+    return Page(lines, more)
 
 
-def _count_more(connection: sa.Connection, level: Level, statement: sa.Select[Any], skip: int) -> int:
-    """Count what lies behind a page, up to a limit: a client wants to know whether to go on, not a census."""
-    ids = statement.with_only_columns(*_order(level)[-1:], maintain_column_froms=True)
-    rest = ids.limit(COUNTED_RESULTS + 1).offset(skip).subquery()
-    return int(connection.execute(sa.select(sa.func.count()).select_from(rest)).scalar_one())
+_ALL = None
+"""Instead of the attributes a client wants: all of them."""
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """Statements for all questions of one shape.
+
+    Parameters
+    ----------
+    all
+        All rows that match.
+    page, rest
+        A page of them, and how many are behind it.
+    parameters
+        Of each restriction.
+    layout
+        What each result is made of.
+    returned
+        Keywords of the attributes among the columns.
+    """
+
+    all: sa.Select[Any]
+    page: sa.Select[Any]
+    rest: sa.Select[Any]
+    parameters: tuple[Parameters, ...]
+    layout: Layout
+    returned: frozenset[str]
+
+
+@functools.lru_cache(maxsize=SHAPES)
+def _prepare(
+    level: Level,
+    in_study: bool,
+    in_series: bool,
+    include: frozenset[str] | None,
+    shapes: tuple[Shape, ...],
+    is_restricted: bool,
+    dialect: str,
+) -> _Prepared:
+    returned = _returned_columns(level, in_study, in_series, include)
+    statement = _select(level, [column.label(keyword) for keyword, column in returned.items()])
+    if in_study:
+        statement = statement.where(STUDY.imaging_study_uid == sa.bindparam("study"))
+    if in_series:
+        statement = statement.where(SERIES.series_uid == sa.bindparam("series"))
+    if is_restricted:
+        statement = statement.where(GRANTED)
+    parameters = tuple(Parameters(place) for place in range(len(shapes)))
+    for shape, own in zip(shapes, parameters, strict=True):
+        statement = statement.where(condition_of(level, shape, own, dialect))
+    return _Prepared(
+        statement,
+        *_page_and_rest(level, statement),
+        parameters,
+        layout_of(returned),
+        frozenset(returned),
+    )
+
+
+def _page_and_rest(level: Level, statement: sa.Select[Any]) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Cut a page out of a statement, and count what lies behind it, up to a limit: a client wants to know whether to go
+    on, not a census.
+    """
+    order = _order(level)
+    page = statement.order_by(*order).limit(sa.bindparam("most")).offset(sa.bindparam("skipped"))
+    ids = statement.with_only_columns(*order[-1:], maintain_column_froms=True)
+    behind = ids.limit(COUNTED_RESULTS + 1).offset(sa.bindparam("behind")).subquery()
+    return page, sa.select(sa.func.count()).select_from(behind)
+
+
+def _showing(statement: sa.Select[Any], level: Level, hidden: Hidden) -> sa.Select[Any]:
+    shown = statement.where(shows_series(hidden))
+    return shown.where(shows_instance(hidden)) if level is Level.INSTANCE else shown
 
 
 def _order(level: Level) -> tuple[sa.Column[Any], ...]:
     if level is Level.INSTANCE:
-        return (_INSTANCE.series_id, _INSTANCE.instance_number, _INSTANCE.id)
+        return (INSTANCE.series_id, INSTANCE.instance_number, INSTANCE.id)
     # Both ways to find series, by imaging study and by modality, have an index in this order: nothing is sorted.
-    return (_SERIES.study_id, _SERIES.id) if level is Level.SERIES else (_STUDY.id,)
+    return (SERIES.study_id, SERIES.id) if level is Level.SERIES else (STUDY.id,)
 
 
 def _select(level: Level, columns: Iterable[sa.ColumnElement[Any]]) -> sa.Select[Any]:
     always = [
-        _STUDY.pseudonym.label("scope_pseudonym"),
-        _STUDY.imaging_study_uid.label("scope_study_uid"),
-        _STUDY.modalities.label("scope_modalities"),
+        STUDY.pseudonym.label("scope_pseudonym"),
+        STUDY.imaging_study_uid.label("scope_study_uid"),
+        STUDY.modalities.label("scope_modalities"),
     ]
     source: sa.FromClause = _store.imaging_studies
     if level is not Level.STUDY:
-        always += [_SERIES.id.label("scope_series_id"), _SERIES.series_uid.label("scope_series_uid")]
-        source = source.join(_store.series, _SERIES.study_id == _STUDY.id)
+        always += [SERIES.id.label("scope_series_id"), SERIES.series_uid.label("scope_series_uid")]
+        source = source.join(_store.series, SERIES.study_id == STUDY.id)
     if level is Level.INSTANCE:
-        always.append(_INSTANCE.sop_instance_uid.label("scope_instance_uid"))
-        source = source.join(_store.instances, _INSTANCE.series_id == _SERIES.id)
+        always.append(INSTANCE.sop_instance_uid.label("scope_instance_uid"))
+        source = source.join(_store.instances, INSTANCE.series_id == SERIES.id)
     return sa.select(*columns, *always).select_from(source)
 
 
-def _returned_columns(level: Level, scope: Scope, query: Query) -> dict[str, sa.Column[Any]]:
+def _returned_columns(
+    level: Level,
+    in_study: bool,
+    in_series: bool,
+    include: frozenset[str] | None,
+) -> dict[str, sa.Column[Any]]:
     wanted: dict[str, sa.Column[Any]] = {}
-    for containing in _CONTAINING[level]:
+    for containing in CONTAINING[level]:
         # Attributes of the levels above are defaults only where the path does not name them already
         # (10.6.3.3).
         is_default = (
             containing is level
-            or (containing is Level.STUDY and not scope.imaging_study_uid)
-            or (containing is Level.SERIES and not scope.series_uid)
+            or (containing is Level.STUDY and not in_study)
+            or (containing is Level.SERIES and not in_series)
         )
-        for keyword, column in _COLUMNS[containing].items():
-            asked = query.include_all or keyword in query.include
+        for keyword, column in COLUMNS[containing].items():
+            asked = include is _ALL or keyword in include
             if asked or (is_default and keyword not in _UNASKED):
                 wanted[keyword] = column
     return wanted
-
-
-_BLANKED = frozenset(
-    {
-        "ReferringPhysicianName",
-        "RequestAttributesSequence.RequestedProcedureID",
-        "RequestAttributesSequence.ScheduledProcedureStepID",
-    }
-)
-"""Keys of PS3.18 tables 10.6.1-5 that no object here has a value of: they name people and orders."""
-
-_IN_SEQUENCES: Mapping[str, Mapping[Level, sa.Column[Any]]] = {
-    "ReferencedSeriesSequence.SeriesInstanceUID": {
-        Level.SERIES: _SERIES.referenced_series_uid,
-        Level.INSTANCE: _INSTANCE.referenced_series_uid,
-    }
-}
-"""Attributes inside sequences that are columns: a viewer asks by them for what was drawn on a series."""
-
-_SEGMENT_CODES = {
-    "SegmentSequence.SegmentedPropertyTypeCodeSequence.CodeValue": 0,
-    "SegmentSequence.SegmentedPropertyTypeCodeSequence.CodingSchemeDesignator": 1,
-    "SegmentSequence.SegmentedPropertyTypeCodeSequence.CodeMeaning": 2,
-}
-"""Attributes inside sequences that are in a series' list of segment codes, and their place there."""
-
-
-def _condition(level: Level, match: Match, dialect: str) -> sa.ColumnElement[bool]:
-    if match.keyword in _BLANKED:
-        return sa.false()
-    if match.keyword in _IN_SEQUENCES and level in _IN_SEQUENCES[match.keyword]:
-        return _compare(_IN_SEQUENCES[match.keyword][level], match, dialect)
-    if match.keyword in _SEGMENT_CODES and level is not Level.STUDY:
-        return _has_segment(_SEGMENT_CODES[match.keyword], match, dialect)
-    if match.keyword == "ModalitiesInStudy" or (match.keyword == "Modality" and level is Level.STUDY):
-        # A list, not a question for each imaging study: a rare modality must not cost a walk through all of them.
-        other = _store.series.alias()
-        found = sa.select(other.c.study_id).where(_compare(other.c.modality, match, dialect))
-        return _STUDY.id.in_(found)
-    for containing in _CONTAINING[level]:
-        column = _COLUMNS[containing].get(match.keyword)
-        if column is not None:
-            return _compare(column, match, dialect)
-    raise BadQuery(f"The attribute {match.keyword} cannot be searched for at this level.")
-
-
-def _has_segment(place: int, match: Match, dialect: str) -> sa.ColumnElement[bool]:
-    entry: sa.ColumnElement[Any]
-    if dialect == "postgresql":
-        entries = sa.func.jsonb_array_elements(sa.cast(_SERIES.segment_labels, postgresql.JSONB))
-        entry = entries.column_valued("segment_entry")
-        text = sa.func.jsonb_extract_path_text(entry, str(place))
-    else:
-        entry = sa.func.json_each(_SERIES.segment_labels).table_valued("value", name="segment_entry").c.value
-        text = sa.func.json_extract(entry, f"$[{place}]")
-    return (
-        sa.exists().where(_SERIES.modality == "SEG", _compare(text, match, dialect)).correlate(_store.series)
-    )
-
-
-def _compare(column: sa.ColumnElement[Any], match: Match, dialect: str) -> sa.ColumnElement[bool]:
-    is_number = isinstance(column.type, sa.Integer)
-    if is_number and (match.kind is not MatchKind.EXACT or not _is_integer(match.values[0])):
-        return sa.false()
-    if match.kind is MatchKind.LIST:
-        return column.in_(match.values)
-    if match.kind is MatchKind.WILDCARD and dialect == "sqlite":
-        # SQLite's LIKE forgets case, and with it the index of a text that begins without a wildcard.
-        return column.op("GLOB", return_type=sa.Boolean())(wildcard_to_glob(match.values[0]))
-    if match.kind is MatchKind.WILDCARD:
-        return column.like(wildcard_to_like(match.values[0]), escape="\\")
-    if match.kind is MatchKind.RANGE:
-        low, high = match.values
-        conditions = [column != ""]
-        conditions += [column >= low] if low else []
-        # A time of lower precision stands for its whole span: up to 1015 includes 10:15:59.
-        conditions += [column <= high + "\uffff"] if high else []
-        return sa.and_(*conditions)
-    if vr_of_path(match.keyword) == "TM":
-        # 101500 and 101500.000 are one time: zeros at the end only tell how it was measured.
-        return sa.and_(column != "", sa.func.rtrim(column, "0.") == match.values[0].rstrip("0."))
-    return column == (int(match.values[0]) if is_number else match.values[0])
-
-
-def _is_integer(text: str) -> bool:
-    digits = text.removeprefix("-").removeprefix("+")
-    return digits.isascii() and digits.isdigit() and len(digits) <= 12

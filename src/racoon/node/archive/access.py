@@ -8,7 +8,7 @@ allow looking at its images now, so that a stop or an expired vote closes them a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -44,6 +44,26 @@ def _studies_of_user() -> sa.Select[Any]:
 
 
 _STUDIES_OF_USER = _studies_of_user()
+
+GRANTED = sa.exists().where(
+    _store.grants.c.user_name == sa.bindparam("granted_user"),
+    _store.grants.c.study_id.in_(sa.bindparam("granted_studies", expanding=True)),
+    _store.grants.c.imaging_study_uid == _store.imaging_studies.c.imaging_study_uid,
+)
+"""Condition of a statement on the table of imaging studies; its parameters are those of a :class:`Restriction`."""
+
+
+@dataclass(frozen=True)
+class Restriction:
+    """What a person is limited to.
+
+    Parameters
+    ----------
+    parameters
+        Of the condition :data:`GRANTED`, which is the same for everybody: a statement with it is compiled once.
+    """
+
+    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -91,19 +111,13 @@ class ImageAccess:
             studies = connection.execute(query).scalars().all()
             return any(self._may_view(connection, study_id) for study_id in studies)
 
-    def condition(self, user: User) -> sa.ColumnElement[bool] | None:
-        """Restriction of a statement on the table of imaging studies; None for somebody who sees all."""
+    def restriction(self, user: User, connection: sa.Connection) -> Restriction | None:
+        """Imaging studies that a person is limited to; None for somebody who sees all."""
         if not self.is_limited(user):
             return None
-        table = _store.grants
-        with self._database.connect() as connection:
-            studies = connection.execute(_STUDIES_OF_USER, {"user_name": user.name}).scalars().all()
-            open_studies = [study_id for study_id in studies if self._may_view(connection, study_id)]
-        return sa.exists().where(
-            table.c.user_name == user.name,
-            table.c.study_id.in_(open_studies),
-            table.c.imaging_study_uid == _store.imaging_studies.c.imaging_study_uid,
-        )
+        studies = connection.execute(_STUDIES_OF_USER, {"user_name": user.name}).scalars().all()
+        open_studies = [study_id for study_id in studies if self._may_view(connection, study_id)]
+        return Restriction({"granted_user": user.name, "granted_studies": open_studies})
 
     def grant(
         self, user_name: str, study_id: str, series_uids: Sequence[str], *, actor: str, actor_role: str

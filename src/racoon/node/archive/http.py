@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fastapi import APIRouter, Request
-from pydantic_core import to_json
 from starlette.responses import Response, StreamingResponse
 
 from racoon.node.archive import (
@@ -83,16 +82,16 @@ def _search(request: Request, user: User, level: Level, study: str = "", series:
             archive.is_readable,
             base_url_of(request),
             hidden=archive.hidden_from(connection, user.name),
-            restriction=access.condition(user) if access else None,
+            restriction=access.restriction(user, connection) if access else None,
         )
     warnings = [FUZZY_WARNING] if query.is_fuzzy else []
     if page.more:
         count = f"more than {COUNTED_RESULTS}" if page.more > COUNTED_RESULTS else str(page.more)
         warnings.append(f'299 racoon: "There are {count} additional results that can be requested"')
     headers = {"Warning": ", ".join(warnings)} if warnings else {}
-    if not page.documents:
+    if not page.lines:
         return Response(status_code=204, headers=headers)
-    return Response(to_json(page.documents), media_type=media.DICOM_JSON, headers=headers)
+    return Response(f"[{','.join(page.lines)}]", media_type=media.DICOM_JSON, headers=headers)
 
 
 @dicomweb.get(

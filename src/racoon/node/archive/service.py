@@ -15,6 +15,7 @@ from racoon.node.archive import _assessments, _browse, _ingest, _rebuild, _store
 from racoon.node.archive._header import Header, UnreadableObject, read_header
 from racoon.node.archive._hiding import Hidden, HiddenFrom, nothing_is_hidden, shows_instance, shows_series
 from racoon.node.archive._volumes import SegmentationMask, VolumeLoader
+from racoon.node.archive.access import Restriction
 from racoon.node.archive.model import (
     MAXIMUM_BATCH,
     ArchiveCounts,
@@ -195,7 +196,7 @@ class Archive:
     def browse(
         self,
         criteria: StudyFilter,
-        restriction: sa.ColumnElement[bool] | None = None,
+        restriction: Restriction | None = None,
         *,
         seen_by: str = "",
     ) -> list[StudyRow]:
@@ -204,7 +205,7 @@ class Archive:
         Parameters
         ----------
         restriction
-            Condition on imaging studies that the user's rights add.
+            Imaging studies that the user's rights leave.
         seen_by
             Name of the user it is shown to; empty for the node itself.
         """

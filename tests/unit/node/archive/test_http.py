@@ -189,6 +189,20 @@ def test_a_page_says_how_many_results_lie_behind_it(client: TestClient, query: s
     assert (text in warning) if text else not warning
 
 
+def test_any_text_is_written_as_json(own_app: FastAPI, archive: Archive) -> None:
+    series = ct_series(VOXELS[:1], study=3, subject="SUBJ-3", SeriesDescription='Übersicht "2/3"\t[ax]')
+    archive.store([deidentified(item) for item in series])
+    client = signed_in(own_app, "reader")
+    assert found(client, f"series?StudyInstanceUID={uid(3)}", "SeriesDescription") == ['Übersicht "2/3"\t[ax]']
+
+
+def test_one_shape_of_question_is_answered_for_each_value(client: TestClient) -> None:
+    for subject, other in (("SUBJ-1", "SUBJ-2"), ("SUBJ-2", "SUBJ-1")):
+        query = f"studies?PatientID={subject}&StudyDate=20240101-&includefield=Manufacturer"
+        assert found(client, query, "PatientID") == [subject]
+        assert found(client, f"studies?PatientID={subject}&PatientID={other}", "PatientID") == []
+
+
 def test_fuzzy_matching_is_declined_openly(client: TestClient) -> None:
     answer = client.get("/dicom-web/studies?PatientName=SUBJ-1*&fuzzymatching=true")
     assert answer.headers["warning"].startswith("299 ")

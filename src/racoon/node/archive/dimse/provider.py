@@ -205,7 +205,6 @@ class ArchiveProvider:
         except (_Refused, BadQuery) as refusal:
             yield _response(refusal), None
             return
-        restriction = self._access.condition(user) if self._access else None
         for query in pages(question, MAXIMUM_RESULTS):
             with self._archive.database.connect() as connection:
                 try:
@@ -217,12 +216,12 @@ class ArchiveProvider:
                         self._archive.is_readable,
                         "",
                         hidden=self._archive.hidden_from(connection, user.name),
-                        restriction=restriction,
+                        restriction=self._access.restriction(user, connection) if self._access else None,
                     )
                 except BadQuery as refusal:
                     yield _response(refusal), None
                     return
-            for document in page.documents:
+            for document in page.documents():
                 if event.is_cancelled:
                     yield CANCELLED, None
                     return
