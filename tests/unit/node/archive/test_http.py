@@ -193,7 +193,9 @@ def test_any_text_is_written_as_json(own_app: FastAPI, archive: Archive) -> None
     series = ct_series(VOXELS[:1], study=3, subject="SUBJ-3", SeriesDescription='Übersicht "2/3"\t[ax]')
     archive.store([deidentified(item) for item in series])
     client = signed_in(own_app, "reader")
-    assert found(client, f"series?StudyInstanceUID={uid(3)}", "SeriesDescription") == ['Übersicht "2/3"\t[ax]']
+    assert found(client, f"series?StudyInstanceUID={uid(3)}", "SeriesDescription") == [
+        'Übersicht "2/3"\t[ax]'
+    ]
 
 
 def test_one_shape_of_question_is_answered_for_each_value(client: TestClient) -> None:
