@@ -107,6 +107,11 @@ STEPS = [
         "the commands by which others check us have their names and options",
         tests=("tests/unit/cli/test_stable_commands.py", "tests/conformance/test_volume_commands.py"),
     ),
+    Step(
+        "way-back",
+        "who a subject is: own role, a reason, a second person, audited before it is shown, stored nowhere",
+        tests=("tests/unit/node/pseudonyms",),
+    ),
     Step("speed", "de-identification per second and core", action=speed),
     Step(
         "ways-in",

@@ -169,6 +169,10 @@ NAMES: Mapping[str, str] = {
     "deletion.removing": "being removed",
     "deletion.done": "deleted",
     "deletion.refused": "not deleted",
+    "reidentification.waiting": "waits for a second person",
+    "reidentification.agreed": "agreed",
+    "reidentification.refused": "refused",
+    "reidentification.expired": "expired",
 }
 """Stable codes whose English words are not just the code with spaces."""
 

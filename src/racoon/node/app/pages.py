@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from racoon import __version__
 from racoon.node.analysing import http as analysing_http
-from racoon.node.app.rooms import Rooms
+from racoon.node.app.rooms import Rooms, open_pseudonyms
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
 from racoon.node.archive.derived import DerivedObjects, made_here
@@ -18,6 +18,8 @@ from racoon.node.jobs import http as jobs_http
 from racoon.node.link.service import last_contact
 from racoon.node.measuring import http as measuring_http
 from racoon.node.portal import http as portal_http
+from racoon.node.pseudonyms import http as pseudonyms_http
+from racoon.node.pseudonyms.requests import Reidentifications
 from racoon.node.reading import http as reading_http
 from racoon.node.release import http as release_http
 from racoon.node.settings import NodeSettings
@@ -38,6 +40,7 @@ NAVIGATION = (
     NavigationItem("/intake", "Intake", "intake.read"),
     NavigationItem("/jobs", "Jobs", "job.read"),
     NavigationItem("/releases", "Releases", "release.read"),
+    NavigationItem("/reidentifications", "Re-identification", "subject.reidentify"),
     NavigationItem("/audit", "Audit", "audit.read"),
 )
 
@@ -71,6 +74,9 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.series_of_study = rooms.series_of_study
     app.state.study_choices = rooms.study_choices
     app.state.deletions = rooms.deletions
+    app.state.reidentifications = Reidentifications(
+        rooms.database, rooms.audit, lambda: open_pseudonyms(rooms.settings)
+    )
     app.state.derived = rooms.derived_objects()
     app.state.own_objects = DerivedObjects(rooms.archive, made_here, rooms.audit)
     app.state.intake = rooms.intake
@@ -94,6 +100,7 @@ def build_app(rooms: Rooms) -> FastAPI:
         jobs_http,
         measuring_http,
         portal_http,
+        pseudonyms_http,
         reading_http,
         release_http,
     ):

@@ -105,7 +105,9 @@ def open_deletions(
 
 
 def open_pseudonyms(settings: NodeSettings) -> Pseudonymiser:
-    """Open the door to who is who; the intake and the import of clinical data hold it, nobody else."""
+    """Open the door to who is who; the intake, the import of clinical data and agreed re-identifications
+    open it, nobody else.
+    """
     folder = settings.data_directory / "pseudonyms"
     return Pseudonymiser(folder / "master.key", f"sqlite:///{folder.resolve() / 'pseudonyms.sqlite'}")
 

@@ -21,6 +21,9 @@ PSEUDONYM_PATTERN = re.compile(rf"R(\d{{1,3}})-([{ALPHABET}]{{{BODY_LENGTH}}})([
 DEFAULT_DATE_SHIFT_DAYS = 14
 LONGEST_DATE_SHIFT_DAYS = 180
 
+SHORTEST_REASON, LONGEST_REASON = 10, 500
+"""Characters of the reason for which somebody wants to know who a subject is."""
+
 ARCHIVE_DOMAIN = "archive"
 """Domain of the node's own archive; every study gets a further one, whose pseudonyms cannot be joined with
 it."""

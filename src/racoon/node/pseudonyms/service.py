@@ -25,6 +25,7 @@ from racoon.node.pseudonyms.model import (
     DEFAULT_DATE_SHIFT_DAYS,
     LINK_DOMAIN,
     LONGEST_DATE_SHIFT_DAYS,
+    SHORTEST_REASON,
     ReidentificationRefused,
     ReidentificationRequest,
     UnknownPseudonym,
@@ -239,7 +240,7 @@ def reidentify(
 
 
 def _refusal(request: ReidentificationRequest) -> str:
-    if len(request.reason.strip()) < 10:
+    if len(request.reason.strip()) < SHORTEST_REASON:
         return "Re-identification needs a reason in plain words."
     if not request.second_person.strip() or request.second_person == request.actor:
         return "Re-identification needs a second person."
