@@ -71,7 +71,14 @@ _log = logging.getLogger(__name__)
 def people_app(central: Central) -> FastAPI:
     """Make the application of people's listener: pages and JSON API."""
     app = create_app("RACOON CENTRAL", __version__, login_path="/login")
-    install_accounts(app, "central", central.database, audit=central.audit, cookie=SESSION_COOKIE)
+    install_accounts(
+        app,
+        "central",
+        central.database,
+        audit=central.audit,
+        cookie=SESSION_COOKIE,
+        second_factor=central.settings.people.second_factor,
+    )
     summaries = {
         "count": central.cohorts.feasibility,
         "measure": central.results.measuring_summary,

@@ -49,12 +49,15 @@ class PeopleListener(Listener):
         PEM files; without them only loopback or a reverse proxy is allowed.
     behind_proxy
         ``true`` when a reverse proxy in front ends TLS.
+    second_factor
+        ``"required"``: people can do nothing here but set up a one-time code until they have one.
     """
 
     port: int = Field(default=8500, ge=1, le=65535)
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     behind_proxy: bool = False
+    second_factor: Literal["optional", "required"] = "optional"
 
     @model_validator(mode="after")
     def _refuse_plain_text_on_the_network(self) -> Self:

@@ -95,8 +95,8 @@ def install_pages(
     app.mount(STATIC_PATH, _ImmutableFiles(packages=[("racoon.web", "static")]), name="static")
 
     @app.get("/login", include_in_schema=False)
-    def sign_in(request: Request, next: str = "/", failed: str = "") -> Response:  # noqa: A002 -- name in the address
-        return render(request, "login.html", next_path=local_path(next), failed=failed)
+    def sign_in(request: Request, next: str = "/", failed: str = "", step: str = "") -> Response:  # noqa: A002 -- name in the address
+        return render(request, "login.html", next_path=local_path(next), failed=failed, step=step)
 
     @app.get("/preferences", include_in_schema=False)
     def preferences(

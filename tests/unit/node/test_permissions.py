@@ -16,6 +16,15 @@ from tests.routes import actions_of, api_routes
 OPEN = {"/health/live", "/health/ready", "/metrics", "/login", "/logout", "/api/session", "/preferences"}
 """What needs no right: signing in and out, health, the choice of language and colours."""
 
+OWN = {
+    "/account",
+    "/account/password",
+    "/account/second-factor",
+    "/account/second-factor/removal",
+    "/login/code",
+}
+"""One's own account: whoever is signed in, or about to be."""
+
 FHIR = "/fhir/"
 """These ask the table by the kind of resource; the statement of what the server can do is open, as FHIR wants."""
 
@@ -47,7 +56,7 @@ def test_every_route_of_a_node_turns_away_every_role_that_is_not_listed(tmp_path
     assert refused > 1000
     assert asked <= set(PERMISSIONS["node"])
     unguarded = {route.path for route in api_routes(app) if not actions_of(route)}
-    assert {path for path in unguarded if not path.startswith(FHIR)} <= OPEN
+    assert {path for path in unguarded if not path.startswith(FHIR)} <= OPEN | OWN
     for path in ("Patient", "ImagingStudy/1", "$export", "$export-file/Patient/1", "$export-status/1"):
         assert stranger.get(FHIR + path).status_code == 401, path
         assert people[Role.RESEARCHER].get(FHIR + path).status_code in (403, 404), path

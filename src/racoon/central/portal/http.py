@@ -18,6 +18,7 @@ from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.permission import is_permitted
 from racoon.errors import Defect, Refused
 from racoon.platform.auth import Forbidden, User, require
+from racoon.web.accounts import router as accounts_pages
 from racoon.web.pages import NavigationItem, Site
 from racoon.web.pages import install_pages as install_site_pages
 
@@ -27,6 +28,7 @@ NAVIGATION = (
     NavigationItem("/sites", "Sites", "site.read"),
     NavigationItem("/monitoring", "Monitoring", "monitoring.read"),
     NavigationItem("/audit", "Audit", "audit.read"),
+    NavigationItem("/accounts", "Accounts", "account.manage"),
 )
 
 AUDIT_PAGE = 100
@@ -47,6 +49,7 @@ def install_pages(app: FastAPI, rooms: Rooms) -> None:
         application.routes,
     ):
         app.include_router(routes(rooms))
+    app.include_router(accounts_pages)
 
 
 def _overview_routes(rooms: Rooms) -> APIRouter:

@@ -28,6 +28,7 @@ from racoon.platform.auth import install_accounts
 from racoon.platform.http import Listener, create_app
 from racoon.platform.http import serve as serve_http
 from racoon.platform.supervise import mark_ready
+from racoon.web.accounts import router as accounts_pages
 from racoon.web.pages import NavigationItem, Site, install_pages
 
 NAVIGATION = (
@@ -42,6 +43,7 @@ NAVIGATION = (
     NavigationItem("/releases", "Releases", "release.read"),
     NavigationItem("/reidentifications", "Re-identification", "subject.reidentify"),
     NavigationItem("/audit", "Audit", "audit.read"),
+    NavigationItem("/accounts", "Accounts", "account.manage"),
 )
 
 
@@ -87,7 +89,12 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.last_contact = last_contact
     app.state.certificate_expires_at = lambda: rooms.identity.expires_at
     install_accounts(
-        app, "node", rooms.database, audit=rooms.audit, cookie=f"racoon_{rooms.settings.site.lower()}"
+        app,
+        "node",
+        rooms.database,
+        audit=rooms.audit,
+        cookie=f"racoon_{rooms.settings.site.lower()}",
+        second_factor=rooms.settings.http.second_factor,
     )
     install_pages(app, site=Site(rooms.settings.site, rooms.settings.display_name), navigation=NAVIGATION)
     for module in (
@@ -105,6 +112,7 @@ def build_app(rooms: Rooms) -> FastAPI:
         release_http,
     ):
         app.include_router(module.router)
+    app.include_router(accounts_pages)
     app.include_router(intake_http.dicomweb)
     app.include_router(intake_http.pages)
     _watch(app, rooms)

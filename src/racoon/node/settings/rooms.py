@@ -30,6 +30,8 @@ class HttpSettings(Section):
     people_url
         As the site's people type it, e.g. ``https://racoon.hospital.example``; CENTRAL links to it, so that who has
         rights at this site opens the cases behind a number.  Empty: CENTRAL names the page's path only.
+    second_factor
+        ``"required"``: people can do nothing here but set up a one-time code until they have one.
     """
 
     host: str = "127.0.0.1"
@@ -38,6 +40,7 @@ class HttpSettings(Section):
     key: Path | None = None
     behind_proxy: bool = False
     people_url: PeopleUrl | None = None
+    second_factor: Literal["optional", "required"] = "optional"
 
     @model_validator(mode="after")
     def _encrypted_or_local(self) -> HttpSettings:

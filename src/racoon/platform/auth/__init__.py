@@ -10,17 +10,21 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from racoon.platform.auth import second_factor
 from racoon.platform.auth.accounts import AccountStore
 from racoon.platform.auth.model import (
     Account,
     AccountExists,
+    CodeNeeded,
     Forbidden,
     LoginThrottled,
     NoSuchAccount,
     NotSignedIn,
+    SecondFactorMissing,
     SessionInfo,
     User,
     WeakPassword,
+    WrongCode,
     WrongCredentials,
 )
 
@@ -40,18 +44,22 @@ __all__ = [
     "Account",
     "AccountExists",
     "AccountStore",
+    "CodeNeeded",
     "Forbidden",
     "LoginThrottled",
     "NoSuchAccount",
     "NotSignedIn",
+    "SecondFactorMissing",
     "SessionInfo",
     "User",
     "WeakPassword",
+    "WrongCode",
     "WrongCredentials",
     "current_user",
     "install_accounts",
     "optional_user",
     "require",
+    "second_factor",
 ]
 
 

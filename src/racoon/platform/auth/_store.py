@@ -30,6 +30,9 @@ def _tables(role: RoleName) -> Tables:
             sa.Column("site", sa.String(16)),
             sa.Column("is_disabled", sa.Boolean, nullable=False),
             sa.Column("created", UtcDateTime, nullable=False),
+            sa.Column("second_factor", sa.String(64), nullable=False, server_default=""),
+            sa.Column("last_code_step", sa.BigInteger, nullable=False, server_default="0"),
+            sa.Column("recovery_hashes", Json, nullable=False, server_default="[]"),
         ),
         sa.Table(
             "session",
@@ -43,6 +46,7 @@ def _tables(role: RoleName) -> Tables:
             sa.Column("last_seen", UtcDateTime, nullable=False),
             sa.Column("expires", UtcDateTime, nullable=False),
             sa.Column("idle_s", sa.Integer),
+            sa.Column("awaits_code", sa.Boolean, nullable=False, server_default=sa.text("false")),
         ),
         sa.Table(
             "login_throttle",

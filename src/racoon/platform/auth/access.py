@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from racoon.domain.permission import is_permitted
-from racoon.platform.auth.model import Forbidden, NotSignedIn, User
+from racoon.platform.auth.model import Forbidden, NotSignedIn, SecondFactorMissing, User
 
 SESSION_COOKIE = "racoon_session"
 
@@ -62,6 +62,8 @@ def require(action: str) -> Callable[..., Coroutine[None, None, User]]:
     async def permitted_user(request: Request, user: Annotated[User, Depends(current_user)]) -> User:
         if not is_permitted(request.app.state.accounts.role, user.roles, action):
             raise Forbidden("Your roles do not allow this.", details={"action": action})
+        if request.app.state.needs_second_factor and not user.has_second_factor:
+            raise SecondFactorMissing("Set up a second factor first: open your account by your name above.")
         return user
 
     permitted_user.action = action  # type: ignore[attr-defined]

@@ -13,16 +13,20 @@ import sqlalchemy as sa
 
 from racoon.domain.identity import Role, SiteCode
 from racoon.platform import clock
+from racoon.platform.auth import second_factor
 from racoon.platform.auth._store import TABLES
 from racoon.platform.auth.model import (
     MIN_PASSWORD_LENGTH,
     Account,
     AccountExists,
+    CodeNeeded,
     LoginThrottled,
     NoSuchAccount,
+    NotSignedIn,
     SessionInfo,
     User,
     WeakPassword,
+    WrongCode,
     WrongCredentials,
 )
 from racoon.platform.database import Database, RoleName
@@ -35,6 +39,9 @@ IDLE_TIMEOUT = timedelta(minutes=30)
 
 SESSION_LIFETIME = timedelta(hours=12)
 """One shift."""
+
+CODE_LIFETIME = timedelta(minutes=5)
+"""How long a right password waits for the code of the second factor."""
 
 _TOUCH_EVERY = timedelta(minutes=1)
 """How often a session's last use is written, so that reading a page writes nothing."""
@@ -62,7 +69,9 @@ class AccountStore:
         session, account = self._tables.session, self._tables.account
         # Every request asks it, so it is built once.
         self._session_query = (
-            sa.select(session.c.last_seen, session.c.expires, session.c.idle_s, account)
+            sa.select(
+                session.c.last_seen, session.c.expires, session.c.idle_s, session.c.awaits_code, account
+            )
             .join(account, account.c.name == session.c.account)
             .where(session.c.token_hash == sa.bindparam("token_hash"))
         )
@@ -96,15 +105,19 @@ class AccountStore:
             connection.execute(sa.insert(self._tables.account).values(row))
         return user
 
-    def verify(self, database: Database, name: str, password: str) -> User:
-        """Check a password.
+    def verify(self, database: Database, name: str, password: str, code: str = "") -> User:
+        """Check a password and, where the account has a second factor, a one-time or recovery code.
 
         Raises
         ------
         WrongCredentials
             Name unknown, password wrong or account disabled; all three take the same time.
+        CodeNeeded
+            The password is right and a code is missing.
+        WrongCode
+            It is wrong, used or too old.
         LoginThrottled
-            Too many wrong passwords for this name.
+            Too many wrong passwords or codes for this name.
         """
         with database.connect() as connection:
             self._refuse_blocked(connection, name)
@@ -115,12 +128,53 @@ class AccountStore:
             with database.begin() as connection:
                 self._count_failure(connection, name)
             raise WrongCredentials("Name or password is wrong.")
+        if row.second_factor:
+            if not code:
+                raise CodeNeeded("Type the one-time code of your authenticator too.")
+            self._take_code(database, name, code)
         with database.begin() as connection:
+            # Only now: somebody with the password must not get new tries at the code by signing in again.
             throttle = self._tables.throttle
             connection.execute(sa.delete(throttle).where(throttle.c.name == name[:80]))
             if _HASHER.check_needs_rehash(row.password_hash):
                 self._change(connection, name, {"password_hash": _hash_password(password)})
         return _user(row)
+
+    def set_second_factor(self, database: Database, name: str, secret: str, code: str) -> list[str]:
+        """Give an account a second factor, once a code shows that the authenticator has the secret.
+
+        Returns
+        -------
+        list of str
+            Recovery codes, shown once; only their hashes are kept.
+
+        Raises
+        ------
+        WrongCode
+            If the code does not fit the secret.
+        """
+        step = second_factor.step_of(secret, code, clock.now(), after_step=0) if secret else None
+        if step is None:
+            raise WrongCode("This code does not fit. Is the clock of your telephone right?")
+        codes = second_factor.make_recovery_codes()
+        with database.begin() as connection:
+            self._change(
+                connection,
+                name,
+                {
+                    "second_factor": secret,
+                    "last_code_step": step,
+                    "recovery_hashes": [second_factor.recovery_hash(item) for item in codes],
+                },
+            )
+        return codes
+
+    def remove_second_factor(self, database: Database, name: str) -> None:
+        """Take the second factor of an account away, and end its sessions."""
+        with database.begin() as connection:
+            values = {"second_factor": "", "last_code_step": 0, "recovery_hashes": []}
+            self._change(connection, name, values)
+            self._end_sessions(connection, name)
 
     def set_password(self, database: Database, name: str, password: str) -> None:
         """Set a new password and end all sessions of the account."""
@@ -159,6 +213,7 @@ class AccountStore:
         label: str = "browser",
         lifetime: timedelta = SESSION_LIFETIME,
         idle: timedelta | None = IDLE_TIMEOUT,
+        awaits_code: bool = False,
     ) -> SessionInfo:
         """Open a session for a verified user; its token works as cookie and as bearer token.
 
@@ -172,6 +227,8 @@ class AccountStore:
             Absolute end.
         idle
             Ends earlier after this time without a request; ``None`` for machine tokens.
+        awaits_code
+            Only the password was right so far: the session is nobody's until :meth:`finish_session`.
         """
         token = secrets.token_urlsafe(32)
         moment = clock.now()
@@ -184,11 +241,37 @@ class AccountStore:
             "last_seen": moment,
             "expires": moment + lifetime,
             "idle_s": int(idle.total_seconds()) if idle is not None else None,
+            "awaits_code": awaits_code,
         }
         with database.begin() as connection:
             connection.execute(sa.delete(session).where(session.c.expires < moment))
             connection.execute(sa.insert(session).values(row))
         return SessionInfo(token, user, moment + lifetime)
+
+    def finish_session(self, database: Database, token: str, code: str) -> SessionInfo:
+        """Open the session for which a right password waits, with the code that was missing.
+
+        Raises
+        ------
+        NotSignedIn
+            If no password waits, or it waited too long.
+        WrongCode, LoginThrottled
+        """
+        session = self._tables.session
+        query = sa.select(session.c.expires, self._tables.account).join(self._tables.account)
+        query = query.where(session.c.token_hash == _token_hash(token), session.c.awaits_code)
+        with database.connect() as connection:
+            row = connection.execute(query).one_or_none()
+            if row is not None:
+                self._refuse_blocked(connection, row.name)
+        if row is None or row.is_disabled or row.expires <= clock.now():
+            raise NotSignedIn("Sign in first.")
+        self._take_code(database, row.name, code)
+        with database.begin() as connection:
+            throttle = self._tables.throttle
+            connection.execute(sa.delete(throttle).where(throttle.c.name == row.name[:80]))
+            connection.execute(sa.delete(session).where(session.c.token_hash == _token_hash(token)))
+        return self.open_session(database, _user(row))
 
     def user_of_session(self, database: Database, token: str) -> User | None:
         """Return who a token belongs to; ``None`` for unknown, expired, idle or disabled."""
@@ -196,7 +279,7 @@ class AccountStore:
         with database.connect() as connection:
             row = connection.execute(self._session_query, {"token_hash": token_hash}).one_or_none()
         moment = clock.now()
-        if row is None or row.is_disabled or row.expires <= moment:
+        if row is None or row.is_disabled or row.awaits_code or row.expires <= moment:
             return None
         if row.idle_s is not None:
             if moment - row.last_seen > timedelta(seconds=row.idle_s):
@@ -226,6 +309,23 @@ class AccountStore:
     def _end_sessions(self, connection: sa.Connection, name: str) -> None:
         session = self._tables.session
         connection.execute(sa.delete(session).where(session.c.account == name))
+
+    def _take_code(self, database: Database, name: str, code: str) -> None:
+        with database.begin() as connection:
+            # Read where it is written: of two requests with one code one comes first.
+            row = self._row(connection, name)
+            step = row and second_factor.step_of(
+                row.second_factor, code, clock.now(), after_step=row.last_code_step
+            )
+            left = None if row is None else second_factor.without_recovery_code(row.recovery_hashes, code)
+            if step is not None:
+                self._change(connection, name, {"last_code_step": step})
+                return
+            if left is not None:
+                self._change(connection, name, {"recovery_hashes": left})
+                return
+            self._count_failure(connection, name)
+        raise WrongCode("The one-time code is wrong, used already or too old. Wait for the next one.")
 
     def _refuse_blocked(self, connection: sa.Connection, name: str) -> None:
         throttle = self._tables.throttle
@@ -281,4 +381,6 @@ def _token_hash(token: str) -> str:
 def _user(row: sa.Row[Any]) -> User:
     known = {role.value for role in Role}
     roles = frozenset(Role(role) for role in row.roles if role in known)
-    return User(row.name, roles, SiteCode(row.site) if row.site else None)
+    return User(
+        row.name, roles, SiteCode(row.site) if row.site else None, has_second_factor=bool(row.second_factor)
+    )

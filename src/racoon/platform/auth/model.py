@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ class User:
     name: str
     roles: frozenset[Role]
     site: SiteCode | None = None
+    has_second_factor: bool = field(default=False, compare=False)
 
     @property
     def main_role(self) -> str:
@@ -50,6 +51,26 @@ class WrongCredentials(Refused):
 
     code = "auth.wrong_credentials"
     status = 401
+
+
+class CodeNeeded(Refused):
+    """Name and password are right; the account has a second factor and no code came with them."""
+
+    code = "auth.code_needed"
+    status = 401
+
+
+class WrongCode(Refused):
+    """The one-time code is wrong, used already or too old."""
+
+    code = "auth.wrong_code"
+    status = 401
+
+
+class SecondFactorMissing(Refused):
+    """This participant lets nobody work without a second factor."""
+
+    code = "auth.second_factor_missing"
 
 
 class LoginThrottled(Refused):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Request
@@ -12,18 +12,22 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from racoon.errors import Refused
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth.access import SESSION_COOKIE, current_user, session_token
-from racoon.platform.auth.accounts import SESSION_LIFETIME, AccountStore
-from racoon.platform.auth.model import SessionInfo, User
+from racoon.platform.auth.accounts import CODE_LIFETIME, SESSION_LIFETIME, AccountStore
+from racoon.platform.auth.model import CodeNeeded, NotSignedIn, SessionInfo, User
 from racoon.platform.database import Database, RoleName
+
+SecondFactor = Literal["optional", "required"]
+"""Whether people of a participant may work without a second factor."""
 
 router = APIRouter(tags=["session"])
 
 
 class LoginRequest(BaseModel):
-    """Name and password."""
+    """Name and password, and the one-time code where the account has a second factor."""
 
     username: str = Field(max_length=80)
     password: str = Field(max_length=500)
+    code: str = Field(default="", max_length=40)
 
 
 class UserDocument(BaseModel):
@@ -49,6 +53,7 @@ def install_accounts(
     *,
     audit: AuditLog | None = None,
     cookie: str = SESSION_COOKIE,
+    second_factor: SecondFactor = "optional",
 ) -> AccountStore:
     """Give an application accounts: state for ``current_user`` and the session routes.
 
@@ -63,12 +68,15 @@ def install_accounts(
     cookie
         Name of the session cookie; participants on one host need different ones, because cookies ignore
         ports.
+    second_factor
+        ``"required"`` lets people do nothing but set one up until they have it.
     """
     accounts = AccountStore(role)
     app.state.accounts = accounts
     app.state.database = database
     app.state.session_cookie = cookie
     app.state.audit = audit or AuditLog(role)
+    app.state.needs_second_factor = second_factor == "required"
     app.include_router(router)
     return accounts
 
@@ -76,7 +84,7 @@ def install_accounts(
 @router.post("/api/session", response_model=SessionDocument)
 def sign_in(request: Request, body: LoginRequest) -> Response:
     """Open a session; sets the cookie and returns the token."""
-    session = _sign_in(request, body.username, body.password)
+    session = _sign_in(request, body.username, body.password, body.code)
     document = SessionDocument(
         token=session.token, expires=session.expires.isoformat(), user=_document(session.user)
     )
@@ -111,11 +119,52 @@ def sign_in_by_form(
     target = _local_path(next)
     try:
         session = _sign_in(request, username, password)
+    except CodeNeeded:
+        return _ask_for_code(request, username, target)
     except Refused as error:
         failed = error.error_code.rpartition(".")[2]
         return RedirectResponse(f"/login?failed={failed}&next={quote(target, safe='/')}", status_code=303)
     response = RedirectResponse(target, status_code=303)
     _set_cookie(request, response, session)
+    return response
+
+
+@router.post("/login/code", status_code=303, include_in_schema=False)
+def sign_in_with_code(
+    request: Request,
+    code: Annotated[str, Form(max_length=40)] = "",
+    next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002 -- the usual name of the field
+) -> Response:
+    """Finish a sign-in whose password was right."""
+    target, state = _local_path(next), request.app.state
+    try:
+        session = state.accounts.finish_session(state.database, session_token(request) or "", code)
+    except Refused as error:
+        _record_refusal(request, error)
+        failed, step = (
+            error.error_code.rpartition(".")[2],
+            "" if isinstance(error, NotSignedIn) else "&step=code",
+        )
+        return RedirectResponse(
+            f"/login?failed={failed}{step}&next={quote(target, safe='/')}", status_code=303
+        )
+    _record(request, session.user, "session.open")
+    response = RedirectResponse(target, status_code=303)
+    _set_cookie(request, response, session)
+    return response
+
+
+def _ask_for_code(request: Request, username: str, target: str) -> Response:
+    state = request.app.state
+    waiting = state.accounts.open_session(
+        state.database,
+        User(username, frozenset()),
+        label="waits for a code",
+        lifetime=CODE_LIFETIME,
+        awaits_code=True,
+    )
+    response = RedirectResponse(f"/login?step=code&next={quote(target, safe='/')}", status_code=303)
+    _set_cookie(request, response, waiting)
     return response
 
 
@@ -128,29 +177,35 @@ def sign_out_by_form(request: Request) -> Response:
     return response
 
 
-def _sign_in(request: Request, name: str, password: str) -> SessionInfo:
+def _sign_in(request: Request, name: str, password: str, code: str = "") -> SessionInfo:
     state = request.app.state
     accounts: AccountStore = state.accounts
-    client = request.client.host if request.client else None
     try:
-        user = accounts.verify(state.database, name, password)
+        user = accounts.verify(state.database, name, password, code)
+    except CodeNeeded:
+        raise
     except Refused as error:
-        # What was typed as a name may be a password or a patient: it is not written down.
-        with state.database.begin() as connection:
-            state.audit.append(
-                connection,
-                actor="unknown",
-                actor_role="none",
-                action="session.open",
-                target="session",
-                outcome="refused",
-                client=client,
-                details={"code": error.error_code},
-            )
+        _record_refusal(request, error)
         raise
     session = accounts.open_session(state.database, user)
     _record(request, user, "session.open")
     return session
+
+
+def _record_refusal(request: Request, error: Refused) -> None:
+    state = request.app.state
+    # What was typed as a name may be a password or a patient: it is not written down.
+    with state.database.begin() as connection:
+        state.audit.append(
+            connection,
+            actor="unknown",
+            actor_role="none",
+            action="session.open",
+            target="session",
+            outcome="refused",
+            client=request.client.host if request.client else None,
+            details={"code": error.error_code},
+        )
 
 
 def _sign_out(request: Request) -> None:
