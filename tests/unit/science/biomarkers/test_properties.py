@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -36,6 +36,9 @@ Their values are checked against shapes with a known answer instead."""
 """Marching cubes cut corners of voxels, rims are counted in voxels, a level is one slice.
 
 Weston's score counts pixels; a piece of an artery holds the centres of its voxels."""
+
+WHOLE_CATALOGUE = settings(max_examples=min(settings().max_examples, 200))
+"""Each example computes every definition twice: two hundred of them take a minute and are twenty thousand values."""
 
 shapes = st.tuples(*[st.integers(1, 5)] * 3)
 
@@ -72,6 +75,7 @@ def same(first, second, exempt=DIRECTED):
     )
 
 
+@WHOLE_CATALOGUE
 @given(scans(), st.integers(0, 2))
 def test_flips_change_nothing(scan, axis):
     voxels, mask, affine = scan
@@ -81,6 +85,7 @@ def test_flips_change_nothing(scan, axis):
     assert same(everything(*scan), everything(np.flip(voxels, axis), np.flip(mask, axis), moved))
 
 
+@WHOLE_CATALOGUE
 @given(scans())
 def test_nearest_neighbour_upsampling_changes_nothing(scan):
     voxels, mask, affine = scan
@@ -105,6 +110,7 @@ def test_volumes_add_up_over_disjoint_parts(scan, data):
         assert math.isclose(first + second, whole, rel_tol=1e-9, abs_tol=1e-12)
 
 
+@WHOLE_CATALOGUE
 @given(scans().filter(lambda scan: scan[1].any()), st.integers(1, 50))
 def test_denser_tissue_never_lowers_a_density(scan, more):
     voxels, mask, affine = scan
@@ -119,6 +125,7 @@ def test_denser_tissue_never_lowers_a_density(scan, more):
     assert math.isclose(after["density_sd@1"].value, before["density_sd@1"].value, abs_tol=1e-9)
 
 
+@WHOLE_CATALOGUE
 @given(scans())
 def test_integers_and_floats_of_the_same_image_agree(scan):
     voxels, mask, affine = scan
