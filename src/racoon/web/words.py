@@ -38,6 +38,8 @@ NAMES: Mapping[str, str] = {
     "admin_central": "administrator of CENTRAL",
     "legal_basis": "legal basis",
     "choice.yes": "yes",
+    "sex.F": "female",
+    "sex.M": "male",
     "choice.no": "no",
     "choice.synthetic": "synthetic",
     "choice.real": "real",
