@@ -122,9 +122,7 @@ def comorbidome(*, config: Path, study: str, picture: Path | None = None, json: 
     from racoon.science.comorbidome import describe_group
 
     found = load_comorbidome(config, study)
-    show_subjects(
-        describe_group(found.subjects, list(found.measurements), study), study, picture, json=json
-    )
+    show_subjects(describe_group(found.subjects, list(found.measurements), study), study, picture, json=json)
 
 
 def _pair(word: str) -> tuple[str, str]:

@@ -46,7 +46,8 @@ def ages_figure(title: str, groups: Sequence[tuple[float, float]], names: tuple[
         parts.append(_text(LEFT - 16, y(age) + 4, f"{age:.0f}"))
     parts.append(_line(x(low), y(low), x(high), y(high), "#888", dashes="5 4"))
     parts += [
-        f'<circle cx="{x(predicted):.1f}" cy="{y(age):.1f}" r="6" fill="#2f7fb5"/>' for predicted, age in groups
+        f'<circle cx="{x(predicted):.1f}" cy="{y(age):.1f}" r="6" fill="#2f7fb5"/>'
+        for predicted, age in groups
     ]
     parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, names[0]))
     middle = (TOP + HEIGHT - BOTTOM) / 2
@@ -60,6 +61,4 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, dashes: st
 
 
 def _text(x: float, y: float, text: str, turned: str = "") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" fill="currentColor"{turned}>{escape(text)}</text>'
-    )
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" fill="currentColor"{turned}>{escape(text)}</text>'

@@ -37,9 +37,7 @@ def network_figure(
     height = HEIGHT + _height(conditions)
     below = bars.replace("<svg ", f'<svg y="{HEIGHT}" width="{WIDTH}" height="{_height(conditions)}" ', 1)
     above = ring.replace("<svg ", f'<svg width="{WIDTH}" height="{HEIGHT}" ', 1)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">{above}{below}</svg>'
-    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">{above}{below}</svg>'
 
 
 def ring_figure(
@@ -102,7 +100,9 @@ def prevalence_figure(title: str, conditions: Sequence[tuple[str, int, int]]) ->
     for index, (name, present, known) in enumerate(item for item in conditions if item[2]):
         y = 6 + index * ROW
         parts.append(_text(left - 12, y + 14, name, "end"))
-        parts.append(f'<rect x="{left}" y="{y}" width="{longest}" height="18" fill="{_CIRCLE}" opacity="0.15"/>')
+        parts.append(
+            f'<rect x="{left}" y="{y}" width="{longest}" height="18" fill="{_CIRCLE}" opacity="0.15"/>'
+        )
         parts.append(
             f'<rect x="{left}" y="{y}" width="{longest * present / known:.1f}" height="18" fill="{_CIRCLE}"/>'
         )

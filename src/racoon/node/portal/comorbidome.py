@@ -190,13 +190,19 @@ def _figures(group: _Group, titles: Mapping[str, str], language: str) -> dict[st
         if item["present"]
     ]
     links = [
-        (names.get(link["first"], link["first"]), names.get(link["second"], link["second"]), link["odds_ratio"])
+        (
+            names.get(link["first"], link["first"]),
+            names.get(link["second"], link["second"]),
+            link["odds_ratio"],
+        )
         for link in group.document["links"]
         if link["shown"]
     ]
     fifths = group.document["biological_age"].get("calibration", {}).get("fifths", [])
     return {
-        "prevalence": prevalence_figure(say("How common each is"), present[:SHOWN_IN_BARS]) if present else "",
+        "prevalence": prevalence_figure(say("How common each is"), present[:SHOWN_IN_BARS])
+        if present
+        else "",
         "network": ring_figure(say("What goes with what"), present[:SHOWN_IN_RING], links) if present else "",
         "ages": ages_figure(
             say("Calibration of the biological age"),
