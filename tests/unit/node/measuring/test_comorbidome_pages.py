@@ -85,8 +85,10 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     rows += [diagnosis(number, SNOMED, "73211009") for number in range(1, 12)]
     with database.begin() as connection:
         cohorts.record_clinical(connection, [str(row["key"]) for row in rows], {"clinical_condition": rows})
-    mark = Mark("m1", (0.0, 0.0, 0.0))
-    punch_marks(archive, database, manifest, manifest.series[0].series_uid, [mark], PunchRule("sphere", 4.0))
+    series = manifest.series[0].series_uid
+    x, y, z, _ = archive.load_volume(series).image.affine @ [1.0, 6.0, 6.0, 1.0]
+    mark = Mark("m1", (float(x), float(y), float(z)), "TMA03/B12")
+    punch_marks(archive, database, manifest, series, [mark], PunchRule("sphere", 4.0))
     app = create_app("Test", "1", login_path="/login")
     app.state.audit, app.state.database, app.state.archive = audit, database, archive
     app.state.approvals = approvals
@@ -196,3 +198,19 @@ def test_conditions_have_short_names() -> None:
     assert condition_name(ICD, "J43.9") == "ICD-10-GM J43"
     assert condition_name(SNOMED, "73211009") == "SNOMED CT 73211009"
     assert condition_name("https://codes.example/local", "x1") == "local x1"
+
+
+def test_the_piece_of_a_punch_is_a_file_beside_its_value(client: TestClient) -> None:
+    sign_in(client, "dana")
+    with client.app.state.database.connect() as connection:
+        stored = {value.biomarker: number for number, value in _store.load_values(connection)}
+    number = stored["punch_mean"]
+    page = client.get(f"/values/{number}").text
+    assert "Punch: mean: TMA03/B12" in page
+    assert f"/values/{number}/patch.nii.gz" in page
+    answer = client.get(f"/values/{number}/patch.nii.gz")
+    assert answer.content[:2] == b"\x1f\x8b"
+    assert client.get(f"/values/{number}/mask.nii.gz").content != answer.content
+    assert client.get(f"/values/{stored['laa_950']}/patch.nii.gz").status_code == 404
+    german = client.get(f"/values/{number}", headers={"accept-language": "de"}).text
+    assert "Platz in der Pathologie" in german
