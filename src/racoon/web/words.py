@@ -247,6 +247,22 @@ def unit_text(code: str) -> str:
     return UNITS.get(code, code)
 
 
+def axis_number(value: float, language: str = "en", spec: str = ".4g") -> str:
+    """Write a number of a figure with the decimal sign of a language.
+
+    Parameters
+    ----------
+    value
+        Any number.
+    language
+        ``"de"`` or ``"en"``.
+    spec
+        How many digits, as for ``format``.
+    """
+    text = format(value, spec).replace("-", "−")
+    return text.replace(".", ",") if language == "de" else text
+
+
 @functools.cache
 def words_of(language: str) -> Callable[[str | None], str]:
     """Return the function that says a code or a public reason in a language.

@@ -77,7 +77,7 @@ def show_values(
         total=len(shown),
         sort=sort or "",
         down=down,
-        figure=Markup(_figure(shown, titles[measurement])) if measurement in titles else "",  # noqa: S704 - escaped there
+        figure=Markup(_figure(shown, titles[measurement], language)) if measurement in titles else "",  # noqa: S704 - escaped there
         open_checks=sum(check.state == "open" for check in checks),
     )
 
@@ -241,11 +241,11 @@ def _sorted(
     return sorted(present, key=key, reverse=down) + absent
 
 
-def _figure(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+def _figure(rows: Sequence[Mapping[str, Any]], title: str, language: str) -> str:
     """Small multiples of the valid values by scanner."""
     groups: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if row["valid"] and row["value"] is not None:
             groups[row["scanner"] or "–"].append(row["value"])
     unit = unit_text(rows[0]["unit"]) if rows else ""
-    return distribution_figure(title, dict(sorted(groups.items())), unit)
+    return distribution_figure(title, dict(sorted(groups.items())), unit, language)
