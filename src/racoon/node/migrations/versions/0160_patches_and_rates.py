@@ -1,4 +1,4 @@
-"""Pieces punched out at marks, as files."""
+"""Pieces punched out at marks, as files; how fast a job runs."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ def upgrade() -> None:
             "study_id", "dataset_hash", "series_uid", "parameters_hash", name=op.f("pk_measuring_patch")
         ),
     )
+    op.add_column("site_job", sa.Column("note", sa.String(length=500), server_default="", nullable=False))
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_column("site_job", "note")
     op.drop_table("measuring_patch")
