@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from racoon.central.results.model import BASELINE_PREFIX, LOCAL_PREFIX
 from racoon.central.results.plots import bars, forest, histogram
-from racoon.central.words import number_text, score_text
+from racoon.central.words import fixed_text, number_text, score_text
 from racoon.web.charts import Violin, violin_figure
 from racoon.web.pages import environment
 from racoon.web.translation import translations
@@ -59,13 +61,29 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
             for entry in _grouped(row)
         ],
         "agreement": [
-            {**row, "name": title_of(row, language), "unit_text": unit_text(row["unit"])}
+            {
+                **row,
+                "name": title_of(row, language),
+                "unit_text": unit_text(row["unit"]),
+                "difference": partial(fixed_text, language=language, places=_places(row)),
+            }
             for row in result.get("agreement", ())
         ],
         "training": _training(result["training"], translate, language) if result["training"] else None,
         "figure": figure,
         "score": lambda value, places=3: score_text(value, language, places),
     }
+
+
+def _places(row: Mapping[str, Any]) -> int:
+    """Decimals with which the widest limit of a comparison has four digits: all its numbers then compare."""
+    limits = [
+        abs(entry[name][0])
+        for entry in (*row["per_site"], row["pooled"])
+        for name in ("lower", "upper")
+        if entry[name] and entry[name][0]
+    ]
+    return max(0, min(6, 3 - math.floor(math.log10(max(limits))))) if limits else 2
 
 
 def title_of(row: Mapping[str, Any], language: str) -> str:
