@@ -124,6 +124,7 @@ STEPS = [
             "tests/browser/test_viewer.py",
             "tests/unit/node/measuring/test_pages.py",
             "tests/unit/node/measuring/test_pictures.py",
+            "tests/unit/web/test_translation.py",
         ),
     ),
     Step(
@@ -173,12 +174,17 @@ STEPS = [
     ),
     Step(
         "per-site",
-        "manual against automatic per site at CENTRAL, from sums that the gates released",
+        "manual against automatic per site at CENTRAL, from sums that the gates released, as page and table",
         tests=("tests/unit/central/results/test_agreement.py",),
     ),
     Step(
+        "comorbidome",
+        "vectors with diagnoses of the clinic, prevalence, network, biological age with calibration, frailty, as pages",
+        tests=("tests/unit/node/measuring/test_comorbidome_pages.py",),
+    ),
+    Step(
         "beside",
-        "punches at marks with coded slots, tables of FreeSurfer and the comorbidome on a node's own values",
+        "punches at marks with slots and files of their pieces, tables of FreeSurfer, the command of the comorbidome",
         tests=("tests/unit/node/measuring/test_adding.py",),
     ),
 ]

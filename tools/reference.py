@@ -10,7 +10,7 @@ import inspect
 import json
 import pkgutil
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
 
@@ -24,6 +24,7 @@ from racoon.cli.failures import EXTRA_OF, MEANING
 from racoon.errors import RacoonError
 from racoon.science.biomarkers import CATALOGUE, REASONS
 from racoon.science.biomarkers.reasons import QUALITY
+from racoon.science.biomarkers.structures import CODES
 
 GENERATED = "<!-- made by tools/reference.py from the product itself; changes here are lost -->\n\n"
 
@@ -244,6 +245,12 @@ Intervals are closed at both ends unless the rule says otherwise. Research use o
 """
 
 
+def _structures(names: Sequence[str]) -> str:
+    """Names of structures with their code, for those that have one."""
+    coded = [(name, CODES.get(name)) for name in names]
+    return ", ".join(f"`{name}` ({code.key})" if code else f"`{name}`" for name, code in coded)
+
+
 def biomarkers_page() -> str:
     """Every definition of the catalogue with rule, parameters and limits, and every reason."""
     parts = [GENERATED + BIOMARKERS_HEADER]
@@ -267,18 +274,21 @@ def biomarkers_page() -> str:
                 "parameters",
                 ", ".join(f"`{key}` = {value}" for key, value in definition.defaults.items()) or "none",
             ),
-            ("measured on", ", ".join(f"`{name}`" for name in definition.applies_to) or "any structure"),
-            *(
-                [("also needs", ", ".join(f"`{name}`" for name in definition.needs))]
-                if definition.needs
-                else []
-            ),
+            ("measured on", _structures(definition.applies_to) or "any structure"),
+            *([("also needs", _structures(definition.needs))] if definition.needs else []),
             *(
                 [("must be given", ", ".join(f"`{name}`" for name in definition.required))]
                 if definition.required
                 else []
             ),
             ("valid for", "; ".join(limits)),
+            (
+                "warns",
+                "; ".join(
+                    (rule.__doc__ or "").splitlines()[0].removeprefix("Warn ").rstrip(".")
+                    for rule in definition.quality
+                ),
+            ),
             *([("reference", definition.ranges)] if definition.ranges else []),
             ("source", definition.source),
         ]

@@ -197,6 +197,8 @@ def test_a_number_opens_its_pixels_by_clicks(
     page.select_option("#measurement", label="Volumen: Leber")
     page.click("main button")
     page.click("tbody tr:has-text('gültig') td.number a >> nth=0")
+    page.wait_for_selector("img.slice")
+    page.click("a:has(img.slice)")
     page.wait_for_selector("#stage[data-masks]")
     if "plain=true" not in page.url:
         page.goto(f"{page.url}&plain=true")

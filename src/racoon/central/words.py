@@ -13,6 +13,16 @@ def score_text(value: float | None, language: str, places: int = 3) -> str:
     return text.replace(".", ",") if language == "de" else text
 
 
+def fixed_text(value: float | None, language: str, places: int) -> str:
+    """Write a number with fixed decimals and the language's separators; a dash for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:,.{places}f}"
+    if language == "de":
+        text = text.translate(str.maketrans(",.", ".,"))
+    return text.replace("-", "−")
+
+
 def number_text(value: float | None, language: str, digits: int = 4) -> str:
     """Write a number with the given significant digits and the language's separators; a dash for none."""
     if value is None or not math.isfinite(value):

@@ -101,9 +101,10 @@ def import_table(
 
 
 def comorbidome(*, config: Path, study: str, picture: Path | None = None, json: JsonFlag = False) -> None:
-    """Put the stored values of every subject of a study together: z-scores, missingness, frailty, a network.
+    """Put the stored values and diagnoses of every subject together: z-scores, missingness, frailty, a network.
 
-    Age and sex are those of the images; everybody belongs to the reference group. Stays at the site.
+    Age and sex are those of the images, diagnoses those of the clinic's own systems; everybody belongs to the
+    reference group. Stays at the site.
 
     Parameters
     ----------
@@ -116,13 +117,12 @@ def comorbidome(*, config: Path, study: str, picture: Path | None = None, json: 
     json
         Print one JSON document.
     """
-    from racoon.cli.comorbidome import describe_subjects, show_subjects
-    from racoon.node.app.adding import subject_table
+    from racoon.cli.comorbidome import show_subjects
+    from racoon.node.app.adding import load_comorbidome
+    from racoon.science.comorbidome import describe_group
 
-    names, rows = subject_table(config, study)
-    columns = ("subject", "age_years", "sex")
-    document, drawing = describe_subjects(rows, names, [], columns, "", study)
-    show_subjects(document, drawing, study, picture, json=json)
+    found = load_comorbidome(config, study)
+    show_subjects(describe_group(found.subjects, list(found.measurements), study), study, picture, json=json)
 
 
 def _pair(word: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ def write_nifti(image: Image, path: Path, *, description: str = "") -> None:
     description
         Goes into the header; up to 79 ASCII characters.
     """
+    library: Any = nib
+    library.save(_volume(image, description), path)
+
+
+def nifti_bytes(image: Image, *, description: str = "") -> bytes:
+    """Return the compressed file as bytes; the same volume gives the same bytes."""
+    # Without the time of packing, which gzip would write.
+    return gzip.compress(_volume(image, description).to_bytes(), mtime=0)
+
+
+def _volume(image: Image, description: str) -> Any:
     affine = _LPS_TO_RAS @ image.affine[:, [2, 1, 0, 3]]
     # nibabel has no types.
     library: Any = nib
@@ -34,4 +46,4 @@ def write_nifti(image: Image, path: Path, *, description: str = "") -> None:
     volume.header.set_xyzt_units("mm", "sec")
     if description:
         volume.header["descrip"] = description.encode("ascii", "replace")[:79]
-    library.save(volume, path)
+    return volume

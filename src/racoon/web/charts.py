@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from racoon.web.figures import COLOURS, WIDTH
+from racoon.web.words import axis_number
 
 LEFT, RIGHT, TOP, ROW = 120, 30, 40, 44
 _GRID = "#8883"
@@ -58,7 +59,7 @@ class Violin:
         return None
 
 
-def violin_figure(title: str, violins: Sequence[Violin], unit: str) -> str:
+def violin_figure(title: str, violins: Sequence[Violin], unit: str, language: str = "en") -> str:
     """Draw the distributions of several sites below each other.
 
     Parameters
@@ -69,6 +70,8 @@ def violin_figure(title: str, violins: Sequence[Violin], unit: str) -> str:
         One per site; bins may differ, as each site's gate widens them.
     unit
         Unit of the bins.
+    language
+        Of the numbers.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def violin_figure(title: str, violins: Sequence[Violin], unit: str) -> str:
     bottom = TOP + ROW * len(shown) + 8
     axis = _Axis(low, high, LEFT, WIDTH - RIGHT)
     has_links = any(item.link for item in shown)
-    parts = [_open(title, bottom + 44, has_links=has_links), *_ticks_below(axis, TOP, bottom, unit)]
+    parts = [_open(title, bottom + 44, has_links=has_links), *_ticks_below(axis, TOP, bottom, unit, language)]
     for number, item in enumerate(shown):
         middle = TOP + ROW * number + ROW / 2
         parts.append(_text(LEFT - 10, middle, item.name, "end"))
@@ -150,17 +153,13 @@ class _Axis:
         return self.start + min(max(share, -0.02), 1.02) * (self.end - self.start)
 
 
-def _ticks_below(axis: _Axis, top: float, bottom: float, label: str) -> list[str]:
+def _ticks_below(axis: _Axis, top: float, bottom: float, label: str, language: str) -> list[str]:
     parts = []
     for tick in axis.ticks:
         parts.append(_line(axis(tick), top, axis(tick), bottom, _GRID))
-        parts.append(_text(axis(tick), bottom + 18, _number(tick), "middle"))
+        parts.append(_text(axis(tick), bottom + 18, axis_number(tick, language, ".6g"), "middle"))
     parts.append(_text((axis.start + axis.end) / 2, bottom + 36, label, "middle"))
     return parts
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}".replace("-", "−")
 
 
 def linked(drawing: str, link: str, label: str) -> str:

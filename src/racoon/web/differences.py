@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
+from racoon.web.words import axis_number
+
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 300, 70, 90, 16, 40
 
 
 def differences_figure(
-    title: str, pairs: Sequence[tuple[float, float]], lines: tuple[float, float, float], unit: str
+    title: str,
+    pairs: Sequence[tuple[float, float]],
+    lines: tuple[float, float, float],
+    unit: str,
+    language: str = "en",
 ) -> str:
     """Draw one point for each pair.
 
@@ -23,6 +29,8 @@ def differences_figure(
         Lower limit, bias, upper limit of agreement.
     unit
         As people write it.
+    language
+        Of the numbers.
 
     Returns
     -------
@@ -50,16 +58,16 @@ def differences_figure(
             f'<line x1="{LEFT}" y1="{y:.1f}" x2="{x:.1f}" y2="{y:.1f}" stroke="#c4561b" stroke-width="1.5" '
             f'stroke-dasharray="{dashes}"/>'
         )
-        parts.append(
-            f'<text x="{x + 6:.1f}" y="{y + 4:.1f}" fill="currentColor">{height:.3g} {escape(unit)}</text>'
-        )
+        text = f"{axis_number(height, language, '.3g')} {unit}"
+        parts.append(f'<text x="{x + 6:.1f}" y="{y + 4:.1f}" fill="currentColor">{escape(text)}</text>')
     for mean, difference in points:
         x, y = place(mean, difference)
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#2f7fb5" fill-opacity="0.7"/>')
     for value, anchor in ((x_low, "start"), (x_high, "end")):
         x, _ = place(value, y_low)
+        text = axis_number(value, language)
         parts.append(
-            f'<text x="{x:.1f}" y="{HEIGHT - 14}" text-anchor="{anchor}" fill="currentColor">{value:.4g}</text>'
+            f'<text x="{x:.1f}" y="{HEIGHT - 14}" text-anchor="{anchor}" fill="currentColor">{text}</text>'
         )
     return "".join([*parts, "</svg>"])
 

@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from xml.sax.saxutils import escape
 
+from racoon.web.words import axis_number
+
 WIDTH, ROW, LEFT, RIGHT, TOP = 720, 74, 210, 24, 30
 BARS = 30
 LONGEST_NAME = 28
+_MEDIAN = {"en": "median", "de": "Median"}
 
 
-def distribution_figure(title: str, groups: Mapping[str, Sequence[float]], unit: str) -> str:
+def distribution_figure(
+    title: str, groups: Mapping[str, Sequence[float]], unit: str, language: str = "en"
+) -> str:
     """Draw a histogram for each group, all with the same bars, with number and median beside it.
 
     Parameters
@@ -23,6 +28,8 @@ def distribution_figure(title: str, groups: Mapping[str, Sequence[float]], unit:
         Name to finite values; empty groups are left out.
     unit
         As people write it.
+    language
+        Of the numbers and words.
 
     Returns
     -------
@@ -47,7 +54,8 @@ def distribution_figure(title: str, groups: Mapping[str, Sequence[float]], unit:
         values = filled[name]
         shown = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
         parts.append(_text(0, base - 22, shown, "start"))
-        parts.append(_text(0, base - 4, f"n = {len(values)}, median {median(values):.4g} {unit}", "start"))
+        middle_text = f"{_MEDIAN[language]} {axis_number(median(values), language)} {unit}"
+        parts.append(_text(0, base - 4, f"n = {len(values)}, {middle_text}", "start"))
         # Shares, not numbers: a small scanner's distribution stays as visible as a large one's.
         highest = max(counts)
         for bar, count in enumerate(counts):
@@ -69,7 +77,7 @@ def distribution_figure(title: str, groups: Mapping[str, Sequence[float]], unit:
     for share in (0.0, 0.5, 1.0):
         x = LEFT + share * (WIDTH - LEFT - RIGHT)
         anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
-        parts.append(_text(x, height - 12, f"{low + share * (high - low):.4g}", anchor))
+        parts.append(_text(x, height - 12, axis_number(low + share * (high - low), language), anchor))
     parts.append(_text(0, height - 12, unit, "start"))
     return "".join([*parts, "</svg>"])
 

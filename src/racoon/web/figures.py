@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from racoon.web.words import axis_number
+
 WIDTH, HEIGHT = 640, 360
 LEFT, RIGHT, TOP = 140, 30, 40
 COLOURS = ("#2f7fb5", "#c4561b", "#4c8a4a", "#7a4f9a", "#8a6d3b", "#3b8686")
@@ -46,7 +48,12 @@ class Ratio:
 
 
 def survival_figure(
-    title: str, curves: Sequence[Steps], unit: str, time: str = "time", at_risk: str = "at risk"
+    title: str,
+    curves: Sequence[Steps],
+    unit: str,
+    time: str = "time",
+    at_risk: str = "at risk",
+    language: str = "en",
 ) -> str:
     """Draw survival curves with limits, and numbers at risk below.
 
@@ -60,6 +67,8 @@ def survival_figure(
         Unit of the times.
     time, at_risk
         Words beside the axis and the numbers.
+    language
+        Of the numbers.
     """
     last = max(curve.times[-1] for curve in curves)
     bottom = HEIGHT - 60
@@ -74,9 +83,9 @@ def survival_figure(
     parts = [_open(title, total)]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(_line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "#8883"))
-        parts.append(_text(LEFT - 8, y(tick) + 4, f"{tick:g}", "end"))
+        parts.append(_text(LEFT - 8, y(tick) + 4, axis_number(tick, language, "g"), "end"))
     ticks = _ticks(curves[0].times)
-    parts += [_text(x(tick), bottom + 18, f"{tick:.3g}", "middle") for tick in ticks]
+    parts += [_text(x(tick), bottom + 18, axis_number(tick, language, ".3g"), "middle") for tick in ticks]
     parts.append(
         _text((LEFT + WIDTH - RIGHT) / 2, bottom + 38, f"{time} ({unit})" if unit else time, "middle")
     )
@@ -110,7 +119,7 @@ def _at_risk(curve: Steps, time: float) -> int:
     return 0
 
 
-def ratio_figure(title: str, ratios: Sequence[Ratio], label: str) -> str:
+def ratio_figure(title: str, ratios: Sequence[Ratio], label: str, language: str = "en") -> str:
     """Draw ratios on a logarithmic axis around 1.
 
     Parameters
@@ -121,6 +130,8 @@ def ratio_figure(title: str, ratios: Sequence[Ratio], label: str) -> str:
         Positive, with finite limits.
     label
         What the ratio is, e.g. ``hazard ratio``.
+    language
+        Of the numbers.
     """
     reach = max((abs(math.log(limit)) for ratio in ratios for limit in (ratio.low, ratio.high)), default=1.0)
     reach = max(1.05 * reach, math.log(1.25))
@@ -138,11 +149,15 @@ def ratio_figure(title: str, ratios: Sequence[Ratio], label: str) -> str:
         parts.append(
             f'<rect x="{x(ratio.value) - 4:.1f}" y="{y - 4}" width="8" height="8" fill="{COLOURS[0]}"/>'
         )
-        text = f"{ratio.value:.2f} ({ratio.low:.2f}–{ratio.high:.2f})"
+        value, low, high = (
+            axis_number(number, language, ".2f") for number in (ratio.value, ratio.low, ratio.high)
+        )
+        text = f"{value} ({low}–{high})"
         parts.append(_text(WIDTH - right + 12, y + 4, text, "start"))
     for factor in (-0.8, 0.0, 0.8):
-        value = math.exp(factor * reach)
-        parts.append(_text(x(value), height - 24, f"{value:.2g}", "middle"))
+        place_on_axis = math.exp(factor * reach)
+        written = axis_number(place_on_axis, language, ".2g")
+        parts.append(_text(x(place_on_axis), height - 24, written, "middle"))
     parts.append(_text(x(1), height - 6, label, "middle"))
     return "".join([*parts, "</svg>"])
 

@@ -8,6 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from racoon.web.figures import COLOURS
+from racoon.web.words import axis_number
 
 WIDTH, HEIGHT = 640, 400
 LEFT, RIGHT, TOP, BOTTOM = 80, 170, 40, 60
@@ -15,7 +16,7 @@ LEFT, RIGHT, TOP, BOTTOM = 80, 170, 40, 60
 Say = Callable[[str], str]
 
 
-def plot_figure(title: str, plot: Mapping[str, Any], say: Say = str) -> str:
+def plot_figure(title: str, plot: Mapping[str, Any], say: Say = str, language: str = "en") -> str:
     """Draw a plot of a result table.
 
     Parameters
@@ -26,9 +27,11 @@ def plot_figure(title: str, plot: Mapping[str, Any], say: Say = str) -> str:
         JSON form: ``kind``, ``x``, ``y``, ``series``.
     say
         Translates the words on the axes.
+    language
+        Of the numbers.
     """
     if plot["kind"] == "network":
-        return _network(title, plot["series"])
+        return _network(title, plot["series"], language)
     series = [line for line in plot["series"] if len(line["x"])]
     if not series:
         return ""
@@ -48,9 +51,12 @@ def plot_figure(title: str, plot: Mapping[str, Any], say: Say = str) -> str:
     parts = [_open(title, HEIGHT)]
     for tick in _ticks(y_low, y_high):
         parts.append(_line(LEFT, y(tick), right, y(tick), "#8883"))
-        parts.append(_text(LEFT - 8, y(tick) + 4, f"{tick:.4g}", "end"))
+        parts.append(_text(LEFT - 8, y(tick) + 4, axis_number(tick, language), "end"))
     if plot["kind"] != "prevalence":  # there each point has its name beside it
-        parts += [_text(x(tick), bottom + 18, f"{tick:.4g}", "middle") for tick in _ticks(x_low, x_high)]
+        parts += [
+            _text(x(tick), bottom + 18, axis_number(tick, language), "middle")
+            for tick in _ticks(x_low, x_high)
+        ]
     parts.append(_text((LEFT + right) / 2, bottom + 40, say(plot["x"]), "middle"))
     parts.append(
         f'<text x="18" y="{(TOP + bottom) / 2:.1f}" text-anchor="middle" fill="currentColor" '
@@ -103,7 +109,7 @@ def _ticks(low: float, high: float) -> list[float]:
     return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def _network(title: str, series: Sequence[Mapping[str, Any]]) -> str:
+def _network(title: str, series: Sequence[Mapping[str, Any]], language: str) -> str:
     """Nodes on a circle; width and colour of an edge tell size and sign of the correlation."""
     *edges, nodes = series
     middle, reach = (WIDTH / 2, 230.0), 140.0
@@ -119,7 +125,7 @@ def _network(title: str, series: Sequence[Mapping[str, Any]]) -> str:
         parts.append(
             f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" '
             f'stroke-width="{0.5 + 12 * abs(phi):.1f}" stroke-opacity="{0.25 + 0.7 * min(abs(phi) * 2, 1):.2f}">'
-            f"<title>{escape(edge['name'])}: {phi:.2f}</title></line>"
+            f"<title>{escape(edge['name'])}: {axis_number(phi, language, '.2f')}</title></line>"
         )
     for name, x, y in zip(nodes["name"].split("|"), nodes["x"], nodes["y"], strict=True):
         px, py = at(x, y)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from racoon.web.words import axis_number
+
 WIDTH, LEFT, RIGHT, TOP, STEP = 640, 30, 30, 34, 7.0
 HIGHEST = 14
 """Points above each other; more lie upon one another."""
@@ -31,7 +33,7 @@ class Point:
     label: str
 
 
-def points_figure(title: str, points: Sequence[Point], unit: str) -> str:
+def points_figure(title: str, points: Sequence[Point], unit: str, language: str = "en") -> str:
     """Draw points in columns over an axis.
 
     Parameters
@@ -42,6 +44,8 @@ def points_figure(title: str, points: Sequence[Point], unit: str) -> str:
         Those that are not finite are left out.
     unit
         As people write it.
+    language
+        Of the numbers.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def points_figure(title: str, points: Sequence[Point], unit: str) -> str:
     for share in (0.0, 0.5, 1.0):
         value, anchor = low + share * span, ("start", "middle", "end")[int(share * 2)]
         x = LEFT + share * (WIDTH - LEFT - RIGHT)
-        text = escape(f"{value:.4g} {unit}".strip())
+        text = escape(f"{axis_number(value, language)} {unit}".strip())
         parts.append(
             f'<text x="{x:.1f}" y="{floor + 24:g}" text-anchor="{anchor}" fill="currentColor">{text}</text>'
         )

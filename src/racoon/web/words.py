@@ -38,6 +38,12 @@ NAMES: Mapping[str, str] = {
     "admin_central": "administrator of CENTRAL",
     "legal_basis": "legal basis",
     "choice.yes": "yes",
+    "punch_volume": "Punch: volume",
+    "punch_mean": "Punch: mean",
+    "punch_sd": "Punch: standard deviation",
+    "punch_feature": "Punch: feature",
+    "sex.F": "female",
+    "sex.M": "male",
     "choice.no": "no",
     "choice.synthetic": "synthetic",
     "choice.real": "real",
@@ -239,6 +245,22 @@ UNITS: Mapping[str, str] = {"[hnsf'U]": "HU", "{HU}": "HU", "[hu]": "HU", "ml": 
 def unit_text(code: str) -> str:
     """Write a unit as people do."""
     return UNITS.get(code, code)
+
+
+def axis_number(value: float, language: str = "en", spec: str = ".4g") -> str:
+    """Write a number of a figure with the decimal sign of a language.
+
+    Parameters
+    ----------
+    value
+        Any number.
+    language
+        ``"de"`` or ``"en"``.
+    spec
+        How many digits, as for ``format``.
+    """
+    text = format(value, spec).replace("-", "−")
+    return text.replace(".", ",") if language == "de" else text
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from racoon.platform.http.problem import SENTENCES
 from racoon.web.pages import environment
 from racoon.web.translation import translations
 from racoon.web.words import tone, words_of
-from tests.unit.web.spoken import TEMPLATES, everything
+from tests.unit.web.spoken import TEMPLATES, everything, template_texts
 
 FILES = sorted(TEMPLATES.rglob("*.html"))
 
@@ -48,6 +48,14 @@ def is_translated(text: str) -> bool:
             return True
         catalogue = catalogue._fallback
     return False
+
+
+def test_every_text_of_a_template_can_be_said() -> None:
+    """Templates format every text, so that a bare per cent sign ends the page with an error."""
+    said = translations("de").gettext
+    texts = {form for _, text in template_texts() for form in (text, said(text))}
+    broken = [text for text in texts if "%" in re.sub(r"%\(\w+\)s|%%", "", text)]
+    assert broken == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TEMPLATES)))

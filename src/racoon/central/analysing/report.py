@@ -184,17 +184,23 @@ def figures(
             for curve in table["curves"]
         ]
         unit = unit_text(_unit_of_time(plan, str(table["title"])))
-        found.append(("survival", survival_figure(title, curves, unit, say("time"), say("at risk"))))
+        found.append(
+            ("survival", survival_figure(title, curves, unit, say("time"), say("at risk"), language))
+        )
     if "ratio" in table["columns"] and (ratios := _ratios(table)):
-        found.append(("ratios", ratio_figure(title, ratios, say("ratio"))))
+        found.append(("ratios", ratio_figure(title, ratios, say("ratio"), language)))
     common = [shape for shape in table["shapes"] if not shape.get("site")]
     for place, shape in enumerate(common, start=1):
         name = f"{title}: {shape['name']}"
-        found.append((f"histogram-{place}", histogram(name, shape["histogram"], unit_text(shape["unit"]))))
-    found += _violins(table, title, links or {})
+        found.append(
+            (f"histogram-{place}", histogram(name, shape["histogram"], unit_text(shape["unit"]), language))
+        )
+    found += _violins(table, title, language, links or {})
     for place, plot in enumerate(table.get("plots", ()), start=1):
-        found.append((f"{plot['kind']}-{place}", plot_figure(f"{title}: {say(plot['kind'])}", plot, say)))
-    found += _forests(table, title, say, links or {})
+        found.append(
+            (f"{plot['kind']}-{place}", plot_figure(f"{title}: {say(plot['kind'])}", plot, say, language))
+        )
+    found += _forests(table, title, language, links or {})
     return [(name, drawing) for name, drawing in found if drawing]
 
 
@@ -243,7 +249,9 @@ def _heterogeneity(table: Mapping[str, Any]) -> list[tuple[str, float]]:
     ]
 
 
-def _violins(table: Mapping[str, Any], title: str, links: Mapping[str, str]) -> list[tuple[str, str]]:
+def _violins(
+    table: Mapping[str, Any], title: str, language: str, links: Mapping[str, str]
+) -> list[tuple[str, str]]:
     """Draw each site's distribution beside the others."""
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for shape in table["shapes"]:
@@ -256,7 +264,7 @@ def _violins(table: Mapping[str, Any], title: str, links: Mapping[str, str]) -> 
             bins, cells = shape["histogram"]["bins"], shape["histogram"]["cells"]
             link = links.get(shape["site"], "")
             violins.append(Violin(shape["site"], bins["lower"], bins["width"], cells[1:-1], link))
-        drawing = violin_figure(f"{title}: {name}", violins, unit_text(shapes[0]["unit"]))
+        drawing = violin_figure(f"{title}: {name}", violins, unit_text(shapes[0]["unit"]), language)
         found.append((f"violins-{place}", drawing))
     return found
 
@@ -277,7 +285,7 @@ def _ratios(table: Mapping[str, Any]) -> list[Ratio]:
 
 
 def _forests(
-    table: Mapping[str, Any], title: str, say: Say, links: Mapping[str, str]
+    table: Mapping[str, Any], title: str, language: str, links: Mapping[str, str]
 ) -> list[tuple[str, str]]:
     """Draw each site's own number beside the others and the common one."""
     by_name: dict[str, list[Mapping[str, Any]]] = {}
@@ -297,8 +305,8 @@ def _forests(
             for line in lines
         ]
         if (common := _common(table, name)) is not None:
-            rows.append({"name": say("all sites"), "is_pooled": True, **common})
-        found.append((f"sites-{place}", forest(f"{title}: {name}", rows, name)))
+            rows.append({"name": words_of(language)("all sites"), "is_pooled": True, **common})
+        found.append((f"sites-{place}", forest(f"{title}: {name}", rows, name, language)))
     return found
 
 

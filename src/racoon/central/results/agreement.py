@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from racoon.central.results.model import SiteRelease
@@ -74,6 +74,28 @@ def _compare(
         "pooled": _figures(pooled),
         "per_site": rows,
     }
+
+
+def agreement_rows(result: Mapping[str, Any]) -> Iterator[list[Any]]:
+    """Yield the rows of the CSV, header first: one line per biomarker and site, and one for all together.
+
+    Parameters
+    ----------
+    result
+        The study's result, with what :func:`compare_sites` returns as ``agreement``.
+    """
+    yield [
+        *("study_id", "biomarker", "version", "label", "unit", "site", "n"),
+        *(f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high")),
+        *("suppressed", "data_origin"),
+    ]
+    for row in result.get("agreement", ()):
+        label = (row["label"]["meaning"] or row["label"]["value"]) if row["label"] else "image"
+        head = [result["study_id"], row["biomarker"], row["version"], label, row["unit"]]
+        for entry in [*row["per_site"], {**row["pooled"], "site": "(pooled)"}]:
+            numbers = [number for name in FIGURES for number in entry[name] or (None, None, None)]
+            hidden = "yes" if entry["n"] is None else "no"
+            yield [*head, entry["site"], entry["n"], *numbers, hidden, result["data_origin"]]
 
 
 def _sums(pair: AgreementPair, items: Mapping[str, Mapping[str, Any]]) -> CrossProducts | None:

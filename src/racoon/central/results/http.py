@@ -36,6 +36,19 @@ def routes(database: Database, results: Results) -> APIRouter:
             headers={"content-disposition": f'attachment; filename="{study_id}.csv"'},
         )
 
+    @routes.get("/api/studies/{study_id}/agreement.csv", response_class=Response)
+    def download_agreement(
+        study_id: str, _user: Annotated[User, Depends(require("result.read"))]
+    ) -> Response:
+        """Download manual against automatic per site as CSV."""
+        with database.connect() as connection:
+            content = results.agreement_csv(connection, study_id)
+        return Response(
+            content,
+            media_type="text/csv; charset=utf-8",
+            headers={"content-disposition": f'attachment; filename="{study_id}-agreement.csv"'},
+        )
+
     @routes.get("/api/studies/{study_id}/report.html", response_class=HTMLResponse)
     def show_report(
         study_id: str,

@@ -8,6 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from racoon.web.charts import linked
+from racoon.web.words import axis_number
 
 WIDTH = 640
 ROW = 26
@@ -19,7 +20,7 @@ _SERIES = ("#2f7fb5", "#c4561b", "#4c8a4a", "#7a4f9a", "#8a6d3b", "#3b8686", "#a
 _KIND_COLOURS = {"federated": _SERIES[0], "pooled": _SERIES[1], "local": _SERIES[2], "baseline": "#7d8a96"}
 
 
-def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
+def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str, language: str = "en") -> str:
     """Draw mean ± SD per row.
 
     Parameters
@@ -31,6 +32,8 @@ def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
         drawn as "suppressed".
     unit
         Unit of mean and SD.
+    language
+        Of the numbers.
     """
     shown = [row for row in rows if row["mean"] is not None]
     if not shown:
@@ -46,7 +49,7 @@ def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
 
     height = ROW * len(rows) + 44
     parts = [_open(title, height, has_links=any(row.get("link") for row in rows))]
-    parts += _axis(ticks, x, ROW * len(rows) + 8, unit)
+    parts += _axis(ticks, x, ROW * len(rows) + 8, unit, language)
     for index, row in enumerate(rows):
         y = ROW * index + ROW / 2 + 4
         strong = ' font-weight="600"' if row.get("is_pooled") else ""
@@ -75,7 +78,7 @@ def forest(title: str, rows: Sequence[Mapping[str, Any]], unit: str) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def histogram(title: str, document: Mapping[str, Any] | None, unit: str) -> str:
+def histogram(title: str, document: Mapping[str, Any] | None, unit: str, language: str = "en") -> str:
     """Draw released cells; a cell nobody released is hatched, values outside the bins stand at the ends.
 
     Parameters
@@ -86,6 +89,8 @@ def histogram(title: str, document: Mapping[str, Any] | None, unit: str) -> str:
         JSON form of ``science.statistics.Histogram``; ``None`` draws nothing.
     unit
         Unit of the bins.
+    language
+        Of the numbers.
     """
     if document is None:
         return ""
@@ -106,7 +111,7 @@ def histogram(title: str, document: Mapping[str, Any] | None, unit: str) -> str:
         return left + (value - lower) * scale
 
     parts = [_open(title, height), _HATCH]
-    parts += _axis(nice_ticks(lower, upper, inside=True), x, floor, unit)
+    parts += _axis(nice_ticks(lower, upper, inside=True), x, floor, unit, language)
     parts.append(f'<text x="{left - 6}" y="22" text-anchor="end" {_QUIET}>{most}</text>')
     for index, cell in enumerate(inner):
         place = f'x="{left + index * bar:.2f}" width="{max(bar - 0.6, 0.4):.2f}"'
@@ -118,7 +123,7 @@ def histogram(title: str, document: Mapping[str, Any] | None, unit: str) -> str:
     return "".join([*parts, "</svg>"])
 
 
-def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def bars(title: str, rows: Sequence[Mapping[str, Any]], language: str = "en") -> str:
     """Draw scores between 0 and 1.
 
     Parameters
@@ -127,6 +132,8 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
         Read out by screen readers.
     rows
         ``name``, ``value`` (``None`` draws a dash), ``kind`` (federated, pooled, local, baseline: the colour).
+    language
+        Of the numbers.
     """
     if not rows:
         return ""
@@ -136,7 +143,7 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
         return LEFT + value * (WIDTH - LEFT - RIGHT)
 
     parts = [_open(title, height)]
-    parts += _axis([0, 0.2, 0.4, 0.6, 0.8, 1.0], x, ROW * len(rows) + 8, "Dice")
+    parts += _axis([0, 0.2, 0.4, 0.6, 0.8, 1.0], x, ROW * len(rows) + 8, "Dice", language)
     for index, row in enumerate(rows):
         y = ROW * index + 6
         parts.append(f'<text x="{LEFT - 12}" y="{y + 14}" text-anchor="end">{escape(row["name"])}</text>')
@@ -145,11 +152,10 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
             continue
         colour = _KIND_COLOURS.get(row["kind"], _SERIES[4])
         value = min(max(row["value"], 0.0), 1.0)
+        score = axis_number(row["value"], language, ".3f")
         size = f'width="{max(x(value) - LEFT, 1):.1f}" height="{ROW - 10}"'
         parts.append(f'<rect x="{LEFT}" y="{y}" {size} rx="2" fill="{colour}"/>')
-        parts.append(
-            f'<text x="{x(value) + 8:.1f}" y="{y + 13}" fill="currentColor">{row["value"]:.3f}</text>'
-        )
+        parts.append(f'<text x="{x(value) + 8:.1f}" y="{y + 13}" fill="currentColor">{score}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -164,11 +170,6 @@ def nice_ticks(low: float, high: float, *, inside: bool = False, wanted: int = 5
     first = math.ceil(low / step) if inside else math.floor(low / step)
     last = math.floor(high / step) if inside else math.ceil(high / step)
     return [number * step for number in range(first, last + 1)] or [low, high]
-
-
-def number_text(value: float) -> str:
-    """Write an axis number without needless digits."""
-    return f"{value:.6g}".replace("-", "−")
 
 
 def _occupied(cells: Sequence[int | None]) -> tuple[int, int]:
@@ -191,11 +192,13 @@ def _open(title: str, height: float, *, has_links: bool = False) -> str:
     )
 
 
-def _axis(ticks: Sequence[float], x: Callable[[float], float], y: float, unit: str) -> list[str]:
+def _axis(
+    ticks: Sequence[float], x: Callable[[float], float], y: float, unit: str, language: str
+) -> list[str]:
     parts = []
     for tick in ticks:
         at = f"{x(tick):.1f}"
-        label = number_text(tick)
+        label = axis_number(tick, language, ".6g")
         parts.append(f'<line x1="{at}" x2="{at}" y1="4" y2="{y}" {_GRID}/>')
         parts.append(f'<text x="{at}" y="{y + 16}" text-anchor="middle" {_QUIET}>{label}</text>')
     centre = (x(ticks[0]) + x(ticks[-1])) / 2

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from racoon.central.results.model import BASELINE_PREFIX, LOCAL_PREFIX
 from racoon.central.results.plots import bars, forest, histogram
-from racoon.central.words import number_text, score_text
+from racoon.central.words import fixed_text, number_text, score_text
+from racoon.web.charts import Violin, violin_figure
 from racoon.web.pages import environment
 from racoon.web.translation import translations
 from racoon.web.words import unit_text, words_of
 
 Translate = Callable[[str], str]
+
+FEWEST_BESIDE = 2
+"""Sites beside each other; one alone is in the histogram of all."""
 
 SHOWN_CELLS = 3
 """Fewer cells than this make no shape that is worth a picture, and quantiles as wide as the whole range."""
@@ -55,13 +61,29 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
             for entry in _grouped(row)
         ],
         "agreement": [
-            {**row, "name": title_of(row, language), "unit_text": unit_text(row["unit"])}
+            {
+                **row,
+                "name": title_of(row, language),
+                "unit_text": unit_text(row["unit"]),
+                "difference": partial(fixed_text, language=language, places=_places(row)),
+            }
             for row in result.get("agreement", ())
         ],
-        "training": _training(result["training"], translate) if result["training"] else None,
+        "training": _training(result["training"], translate, language) if result["training"] else None,
         "figure": figure,
         "score": lambda value, places=3: score_text(value, language, places),
     }
+
+
+def _places(row: Mapping[str, Any]) -> int:
+    """Decimals with which the widest limit of a comparison has four digits: all its numbers then compare."""
+    limits = [
+        abs(entry[name][0])
+        for entry in (*row["per_site"], row["pooled"])
+        for name in ("lower", "upper")
+        if entry[name] and entry[name][0]
+    ]
+    return max(0, min(6, 3 - math.floor(math.log10(max(limits))))) if limits else 2
 
 
 def title_of(row: Mapping[str, Any], language: str) -> str:
@@ -109,15 +131,33 @@ def _measurement(row: Mapping[str, Any], language: str, translate: Translate) ->
         **row,
         "title": title,
         "unit_text": unit,
-        "forest": forest(translate("%s, mean ± SD per site") % title, [*lines, pooled], unit),
+        "forest": forest(translate("%s, mean ± SD per site") % title, [*lines, pooled], unit, language),
+        "violins": violin_figure(
+            translate("%s, distribution per site") % title, _violins(row), unit, language
+        ),
         "histogram": histogram(
-            translate("%s, pooled histogram") % title, row["histogram"] if has_shape else None, unit
+            translate("%s, pooled histogram") % title, row["histogram"] if has_shape else None, unit, language
         ),
         "has_shape": has_shape,
     }
 
 
-def _training(training: Mapping[str, Any], translate: Translate) -> dict[str, Any]:
+def _violins(row: Mapping[str, Any]) -> list[Violin]:
+    """The released distribution of each site, where it has a shape; of one site the histogram shows as much."""
+    shapes = [
+        (entry["site"], entry["histogram"])
+        for entry in row["per_site"]
+        if entry["histogram"] and sum(map(bool, entry["histogram"]["cells"])) >= SHOWN_CELLS
+    ]
+    if len(shapes) < FEWEST_BESIDE:
+        return []
+    return [
+        Violin(site, shape["bins"]["lower"], shape["bins"]["width"], shape["cells"][1:-1])
+        for site, shape in shapes
+    ]
+
+
+def _training(training: Mapping[str, Any], translate: Translate, language: str) -> dict[str, Any]:
     models = [{**model, "title": model_name(model["name"], translate)} for model in training["models"]]
     rows = [
         {"name": model["title"], "value": model["dice"], "kind": model["name"].partition(":")[0]}
@@ -126,5 +166,5 @@ def _training(training: Mapping[str, Any], translate: Translate) -> dict[str, An
     return {
         **training,
         "models": models,
-        "bars": bars(translate("Dice on cases that no site trained on"), rows),
+        "bars": bars(translate("Dice on cases that no site trained on"), rows, language),
     }

@@ -14,7 +14,7 @@ from racoon.central.analyses.service import Analyses
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.orchestration.model import JobState
 from racoon.central.orchestration.service import Runs
-from racoon.central.results.agreement import compare_sites
+from racoon.central.results.agreement import agreement_rows, compare_sites
 from racoon.central.results.model import (
     SiteRelease,
     csv_rows,
@@ -77,6 +77,12 @@ class Results:
         """Return the result as CSV (RFC 4180, UTF-8, decimal points)."""
         stream = io.StringIO()
         csv.writer(stream).writerows(csv_rows(self.result(connection, study_id)))
+        return stream.getvalue()
+
+    def agreement_csv(self, connection: sa.Connection, study_id: str) -> str:
+        """Return manual against automatic per site as CSV (RFC 4180, UTF-8, decimal points)."""
+        stream = io.StringIO()
+        csv.writer(stream).writerows(agreement_rows(self.result(connection, study_id)))
         return stream.getvalue()
 
     def measuring_summary(self, connection: sa.Connection, run_id: str) -> dict[str, Any]:

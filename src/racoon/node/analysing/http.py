@@ -21,7 +21,8 @@ from racoon.node.curation import service as curation
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
 from racoon.web.points import Point, points_figure
-from racoon.web.words import unit_text
+from racoon.web.translation import language_of
+from racoon.web.words import axis_number, unit_text
 
 router = APIRouter()
 
@@ -56,7 +57,7 @@ def show_points(study_id: str, plan: str, request: Request, user: ValueReader) -
         dataset_hash=manifest.hash,
         problem=problem,
         subjects=len(table.subjects) if table else 0,
-        figures=_figures(found, manifest, table) if table else [],
+        figures=_figures(found, manifest, table, language_of(request)) if table else [],
         table_path=f"/api/studies/{study_id}/analyses/{found.hash}/table.csv",
     )
 
@@ -108,7 +109,9 @@ def _rows(request: Request, plan: AnalysisPlan, manifest: DatasetManifest) -> De
     return derive_table(plan, table)
 
 
-def _figures(plan: AnalysisPlan, manifest: DatasetManifest, table: DerivedTable) -> list[dict[str, Any]]:
+def _figures(
+    plan: AnalysisPlan, manifest: DatasetManifest, table: DerivedTable, language: str
+) -> list[dict[str, Any]]:
     """Draw one row of points per numeric variable."""
     series: dict[str, str] = {}
     for entry in manifest.series:
@@ -119,11 +122,16 @@ def _figures(plan: AnalysisPlan, manifest: DatasetManifest, table: DerivedTable)
         if variable.kind != "number":
             continue
         points = [
-            Point(float(value), f"/reading/series/{series[subject]}", f"{subject}: {value:.4g}")
+            Point(
+                float(value),
+                f"/reading/series/{series[subject]}",
+                f"{subject}: {axis_number(value, language)}",
+            )
             for subject, value in zip(table.subjects, columns[variable.name], strict=True)
             if isinstance(value, float) and subject in series
         ]
-        if drawing := points_figure(variable.name, points[:MOST_POINTS], unit_text(variable.unit)):
+        drawing = points_figure(variable.name, points[:MOST_POINTS], unit_text(variable.unit), language)
+        if drawing:
             found.append({"name": variable.name, "drawing": Markup(drawing), "n": len(points)})  # noqa: S704 - escaped there
     return found
 

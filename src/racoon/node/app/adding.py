@@ -22,11 +22,11 @@ from racoon.node.archive.service import Archive
 from racoon.node.curation import service as curation
 from racoon.node.measuring import service as measuring
 from racoon.node.measuring.adding import Mark, PunchRule, check_slots, import_table, punch_marks
+from racoon.node.measuring.comorbidome import Vectors, load_vectors
 from racoon.node.reading.findings.service import Findings
 from racoon.node.settings import load_node_settings
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
-from racoon.standards.acquisition import read_acquisition
 from racoon.standards.files.freesurfer import read_stats
 
 
@@ -136,41 +136,11 @@ def import_tables(
     return [measuring.describe(value) for value in values]
 
 
-def subject_table(config: Path, study_id: str) -> tuple[list[str], list[dict[str, str]]]:
-    """Make one row per subject of the stored valid values of a study: what the comorbidome is computed from.
-
-    Returns
-    -------
-    tuple
-        Names of the measurements, and rows with ``subject``, ``age_years``, ``sex`` and one cell per measurement; an
-        empty cell is missing.  Of several series of a subject the last measured one counts.
-    """
+def load_comorbidome(config: Path, study_id: str) -> Vectors:
+    """Load the vector of every readable subject of a study's frozen dataset."""
     with _open(config, study_id) as site:
-        people: dict[str, dict[str, str]] = {}
-        for entry in sorted(site.manifest.series):
-            if not site.archive.is_readable(entry.pseudonym) or entry.pseudonym in people:
-                continue
-            document = next((item for _, item, _ in site.archive.metadata(entry.series_uid)), {})
-            facts = read_acquisition(document).subject
-            people[entry.pseudonym] = {
-                "subject": entry.pseudonym,
-                "age_years": str(facts.get("age_years", "")),
-                "sex": str(facts.get("sex", "")),
-            }
-        names: set[str] = set()
-        stream = measuring.stream_values(
-            site.database,
-            lambda value: value.pseudonym in people,
-            study_id=study_id,
-            dataset_hash=site.manifest.hash,
-        )
-        for value in stream:
-            # Punches belong to a mark, not to the subject.
-            if "mark" in value.parameters:
-                continue
-            names.add(value.measurement)
-            if value.valid and value.value is not None:
-                people[value.pseudonym][value.measurement] = repr(value.value)
-        site.note("measurement.comorbidome", {"subjects": len(people), "measurements": len(names)})
-    ordered = sorted(names)
-    return ordered, [dict.fromkeys(ordered, "") | row for row in people.values()]
+        with site.database.connect() as connection:
+            found = load_vectors(connection, site.manifest, site.archive.is_readable)
+        counts = {"subjects": len(found.subjects), "measurements": len(found.measurements)}
+        site.note("measurement.comorbidome", {**counts, "conditions": len(found.conditions)})
+    return found

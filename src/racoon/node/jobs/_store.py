@@ -25,6 +25,7 @@ site_job = sa.Table(
     sa.Column("public_reason", sa.String(500), nullable=False, default=""),
     sa.Column("done", sa.Integer, nullable=False, default=0),
     sa.Column("total", sa.Integer, nullable=False, default=0),
+    sa.Column("note", sa.String(500), nullable=False, server_default=""),
     sa.Column("received_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),
 )
@@ -81,9 +82,10 @@ def update(connection: sa.Connection, job_id: str, state: JobState, code: str = 
     )
 
 
-def save_progress(connection: sa.Connection, job_id: str, done: int, total: int) -> None:
-    """Save how far a job is."""
-    connection.execute(site_job.update().where(site_job.c.job_id == job_id).values(done=done, total=total))
+def save_progress(connection: sa.Connection, job_id: str, done: int, total: int, note: str) -> None:
+    """Save how far a job is, and how fast."""
+    values = {"done": done, "total": total, "note": note[:500]}
+    connection.execute(site_job.update().where(site_job.c.job_id == job_id).values(values))
 
 
 def _record(row: sa.Row[Any]) -> JobRecord:
@@ -96,4 +98,5 @@ def _record(row: sa.Row[Any]) -> JobRecord:
         public_reason=row.public_reason,
         done=row.done,
         total=row.total,
+        note=row.note,
     )

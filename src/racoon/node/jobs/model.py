@@ -39,6 +39,7 @@ class JobRecord:
     public_reason: str
     done: int
     total: int
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ class Jobs:
             job = _store.load(connection, offer.job_id)
             if job is None or job.state in FINAL:
                 raise JobCancelled("The job was cancelled.")
-            _store.save_progress(connection, offer.job_id, done, total)
+            _store.save_progress(connection, offer.job_id, done, total, note)
             progress = JobProgress(
                 job_id=offer.job_id, run_id=offer.run_id, done=done, total=total, note=note[:500]
             )

@@ -18,11 +18,12 @@ from racoon.domain.canonical import content_hash
 from racoon.domain.coding import Code
 from racoon.domain.dataset import DatasetManifest, DatasetSeries
 from racoon.errors import Defect, Refused
-from racoon.node.measuring import _store
+from racoon.node.measuring import _patches, _store
 from racoon.node.measuring.model import StoredValue
 from racoon.node.measuring.series import SOFTWARE, ImageSource, acquisition_of
 from racoon.platform import clock
 from racoon.platform.database import Database
+from racoon.science.geometry.box import shifted_affine
 from racoon.science.image import Image
 from racoon.science.radiomics import Configuration, extract
 from racoon.science.segmentation import Punch, punch
@@ -146,7 +147,8 @@ def punch_marks(
     Returns
     -------
     list of StoredValue
-        Volume, mean and standard deviation of each piece, then its IBSI features if the rule asks for them.
+        Volume, mean and standard deviation of each piece, then its IBSI features if the rule asks for them.  The
+        piece itself and its mask are kept as files beside them.
 
     Raises
     ------
@@ -163,7 +165,8 @@ def punch_marks(
         image = Image(image.voxels.astype(np.float32) * np.float32(taken.suv_factor), image.affine)
     is_suv = modality == "PT" and taken.suv_factor is not None
     unit = "[hnsf'U]" if modality == "CT" else "g/mL" if is_suv else "[arb'U]"
-    found = []
+    found: list[StoredValue] = []
+    patches = []
     for mark in marks:
         piece = punch(
             image, mark.point_mm, rule.size_mm, shape=rule.shape, length_mm=rule.length_mm, axis=mark.axis
@@ -181,8 +184,19 @@ def punch_marks(
                 warnings = ("cut_off",) if piece.is_cut_off else ()
                 value = replace(value, warnings=warnings, evidence=_evidence(mark, rule))
                 found.append(_placed(value, volume, _slice_of(image, mark)))
-    _save(database, found)
+        if piece is not None:
+            patches.append((found[-1], *_files(image, piece)))
+    _save(database, found, patches)
     return found
+
+
+def _files(image: Image, piece: Punch) -> tuple[bytes, bytes]:
+    """Image and mask of a piece, as files that other programs read."""
+    from racoon.standards.nifti import nifti_bytes  # noqa: PLC0415 - nibabel, only to punch
+
+    affine = shifted_affine(np.asarray(image.affine, dtype=np.float64), piece.box)
+    patch = Image(np.ascontiguousarray(piece.patch), affine)
+    return nifti_bytes(patch), nifti_bytes(Image(piece.mask.astype(np.uint8), affine))
 
 
 def import_table(
@@ -219,10 +233,15 @@ def import_table(
     return found
 
 
-def _save(database: Database, values: Sequence[StoredValue]) -> None:
+def _save(
+    database: Database,
+    values: Sequence[StoredValue],
+    patches: Sequence[tuple[StoredValue, bytes, bytes]] = (),
+) -> None:
     if values:
         with database.begin() as connection:
             _store.add_values(connection, values)
+            _patches.save_patches(connection, patches)
 
 
 @dataclass(frozen=True)

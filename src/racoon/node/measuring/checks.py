@@ -88,6 +88,13 @@ SENTENCES: Mapping[str, tuple[str, str]] = {
 """Code of a check to its German and English sentence, with places for its numbers."""
 
 
+class _German(float):
+    """A number that is written with a comma."""
+
+    def __format__(self, spec: str) -> str:
+        return super().__format__(spec).replace(".", ",")
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing to look at.
@@ -131,7 +138,12 @@ class Check:
     def sentence(self, language: str = "en") -> str:
         """What is the matter, in words."""
         german, english = SENTENCES[self.code]
-        return (german if language == "de" else english).format(**self.details)
+        if language != "de":
+            return english.format(**self.details)
+        numbers = {
+            name: item if isinstance(item, str) else _German(item) for name, item in self.details.items()
+        }
+        return german.format(**numbers)
 
     def concerns(self, value: StoredValue) -> bool:
         """Tell whether a value rests on what this check is about."""

@@ -16,7 +16,8 @@ from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym
 from racoon.domain.plan import MeasuringPlan
 from racoon.errors import Refused
-from racoon.node.measuring import _decisions, _store
+from racoon.node.measuring import _decisions, _patches, _store
+from racoon.node.measuring._patches import Patch, load_patch
 from racoon.node.measuring.checks import Check, NetworkReference, check_values
 from racoon.node.measuring.comparing import compare, judge, promote
 from racoon.node.measuring.export import csv_pieces, describe, parquet_pieces
@@ -328,12 +329,14 @@ def _description(task: Task) -> dict[str, Any]:
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym, series_uids: Sequence[str]) -> int:
     """Remove everything measured on a subject; returns how many rows."""
     removed = _store.forget_subject(connection, pseudonym, series_uids)
+    removed += _patches.forget_subject(connection, pseudonym, series_uids)
     return removed + _decisions.forget_subject(connection, pseudonym)
 
 
 __all__ = [
     "SOFTWARE",
     "ImageSource",
+    "Patch",
     "Processes",
     "Progress",
     "ValueMissing",
@@ -352,6 +355,7 @@ __all__ = [
     "forget_subject",
     "judge",
     "load_findings",
+    "load_patch",
     "load_value",
     "load_values",
     "note_network",

@@ -159,7 +159,7 @@ def show_agreement(request: Request, user: ValueReader, study: Id = "") -> Respo
                     measuring.describe(item.pairs[0].manual) | {"parameters": {}}, language
                 ),
                 "item": item,
-                "figure": Markup(_differences(item)),  # noqa: S704 - escaped there
+                "figure": Markup(_differences(item, language)),  # noqa: S704 - escaped there
                 "scanners": _by_scanner(item, archive),
                 "verdict": next((verdict for verdict in verdicts if verdict.comparison is item), None),
             }
@@ -190,10 +190,10 @@ def promote(
     return _back("/values/agreement", study)
 
 
-def _differences(item: Comparison) -> str:
+def _differences(item: Comparison, language: str) -> str:
     pairs = [(pair.automatic.value or 0.0, pair.manual.value or 0.0) for pair in item.pairs]
     lines = (item.lower.value, item.bias.value, item.upper.value)
-    return differences_figure(item.key, pairs, lines, unit_text(item.unit))
+    return differences_figure(item.key, pairs, lines, unit_text(item.unit), language)
 
 
 def _by_scanner(item: Comparison, archive: Archive) -> list[tuple[str, Comparison]]:

@@ -13,7 +13,7 @@ from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import SITE_TRACK_PATH, SITE_TRACK_TABLE
 from racoon.node.approvals.service import Approvals
 from racoon.node.jobs.service import Jobs
-from racoon.node.portal import checks, values
+from racoon.node.portal import checks, comorbidome, values
 from racoon.node.portal.model import Facts, renewals_open_to, steps_open_to, tasks_for
 from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
@@ -22,6 +22,7 @@ from racoon.web.pages import render
 
 router = APIRouter(include_in_schema=False)
 router.include_router(checks.router)
+router.include_router(comorbidome.router)
 router.include_router(values.router)
 
 Anyone = Annotated[User, Depends(require("overview.read"))]

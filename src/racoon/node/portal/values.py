@@ -35,6 +35,8 @@ ReportSender = Annotated[User, Depends(require("derived.store"))]
 VALUES_SHOWN = 2000
 SERIES_AT_ONCE = 500
 
+PUNCHED = ("punch_volume", "punch_mean", "punch_sd")
+
 SortKey = Literal["subject", "measurement", "value", "valid", "how", "scanner"]
 
 
@@ -75,7 +77,7 @@ def show_values(
         total=len(shown),
         sort=sort or "",
         down=down,
-        figure=Markup(_figure(shown, titles[measurement])) if measurement in titles else "",  # noqa: S704 - escaped there
+        figure=Markup(_figure(shown, titles[measurement], language)) if measurement in titles else "",  # noqa: S704 - escaped there
         open_checks=sum(check.state == "open" for check in checks),
     )
 
@@ -96,6 +98,7 @@ def show_value(
             for check in measuring.checks(connection, value.study_id, value.dataset_hash)
             if check.concerns(value)
         ]
+        patch = measuring.load_patch(connection, value)
     row = measuring.describe(value)
     return render(
         request,
@@ -107,6 +110,7 @@ def show_value(
         scanner=scanners_of(archive, {value.series_uid}).get(value.series_uid, ""),
         has_picture=value.key_slice is not None,
         checks=checks,
+        patch=patch,
         stored_report=report,
     )
 
@@ -133,6 +137,25 @@ def draw_value(number: int, request: Request, user: ImageReader) -> Response:
 def draw_plane_of_value(number: int, request: Request, user: ImageReader) -> Response:
     """Draw the plane in which a value was taken, such as the section of a vessel."""
     return _drawn(number, request, user, measuring.draw_plane)
+
+
+@router.get("/values/{number:int}/{part}.nii.gz")
+def download_patch(
+    number: int, part: Literal["patch", "mask"], request: Request, user: ImageReader
+) -> Response:
+    """Give the piece that a value was computed from, or the voxels of the shape in it, as NIfTI."""
+    archive: Archive = request.app.state.archive
+    with request.app.state.database.connect() as connection:
+        value = _readable_value(connection, archive, number)
+        patch = measuring.load_patch(connection, value)
+    if patch is None:
+        raise measuring.ValueMissing("This value was not punched out; there is no file of its piece.")
+    record_image_read(request, user, value.series_uid, value.pseudonym)
+    return Response(
+        patch.patch if part == "patch" else patch.mask,
+        media_type="application/gzip",
+        headers={"Content-Disposition": f'attachment; filename="value-{number}-{part}.nii.gz"'},
+    )
 
 
 @router.post("/values/{number:int}/report")
@@ -170,6 +193,10 @@ def choose_study(
 def title_of_row(row: Mapping[str, Any], language: str) -> str:
     """Name of a measurement for people: the definition's title, the structure, and who drew it."""
     title = str(row["title_de"] if language == "de" else row["title"])
+    if row["biomarker"].startswith("punch_"):
+        words, name = words_of(language), row["biomarker"]
+        own = words(name) if name in PUNCHED else f"{words('punch_feature')} {name.removeprefix('punch_')}"
+        return f"{own}: {row['parameters']['slot']}" if row["parameters"].get("slot") else own
     if row["label"]:
         title = f"{title}: {words_of(language)(row['label']['meaning'])}"
     drawn = row["parameters"].get("drawn")
@@ -214,11 +241,11 @@ def _sorted(
     return sorted(present, key=key, reverse=down) + absent
 
 
-def _figure(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+def _figure(rows: Sequence[Mapping[str, Any]], title: str, language: str) -> str:
     """Small multiples of the valid values by scanner."""
     groups: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if row["valid"] and row["value"] is not None:
             groups[row["scanner"] or "–"].append(row["value"])
     unit = unit_text(rows[0]["unit"]) if rows else ""
-    return distribution_figure(title, dict(sorted(groups.items())), unit)
+    return distribution_figure(title, dict(sorted(groups.items())), unit, language)

@@ -16,6 +16,7 @@ from racoon.science.biomarkers.definition import (
     Parameters,
     Region,
 )
+from racoon.science.biomarkers.organs import enhancement_limit
 from racoon.science.biomarkers.region import mean_of
 
 SEGMENTS = 16
@@ -103,16 +104,35 @@ def _towards_base(myocardium: Region, right_ventricle: Region, slices: NDArray[n
     return int(np.sign(int(areas[positions > middle].sum()) - int(areas[positions < middle].sum())))
 
 
-def segment_mean(region: Region, context: Context, parameters: Parameters) -> Measured:
-    """Mean of the image values in one AHA segment of the myocardium."""
+def _segment(region: Region, context: Context, parameters: Parameters) -> NDArray[np.bool_] | None:
+    """Voxels of one segment; None where the image does not show it."""
     number = int(parameters["segment"])
     if not 1 <= number <= SEGMENTS:
-        return Measured(math.nan, "level_missing")
+        return None
     if "aha" not in region.memo:
         region.memo["aha"] = aha_segments(region, context.structures["right_ventricle"])
-    inside = region.memo["aha"] == number
-    if not inside.any():
-        return Measured(math.nan, "level_missing")
-    areas = np.count_nonzero(inside, axis=(1, 2))
+    inside: NDArray[np.bool_] = region.memo["aha"] == number
+    return inside if inside.any() else None
+
+
+def _shown(region: Region, inside: NDArray[np.bool_]) -> int:
+    """Slice with the most of a segment."""
     start = region.box.start[0] if region.box else 0
-    return Measured(mean_of(region.crop[inside]), "", int(areas.argmax()) + start)
+    return int(np.count_nonzero(inside, axis=(1, 2)).argmax()) + start
+
+
+def segment_mean(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Mean of the image values in one AHA segment of the myocardium."""
+    inside = _segment(region, context, parameters)
+    if inside is None:
+        return Measured(math.nan, "level_missing")
+    return Measured(mean_of(region.crop[inside]), "", _shown(region, inside))
+
+
+def segment_enhanced_share(region: Region, context: Context, parameters: Parameters) -> Measured:
+    """Share of one AHA segment that is brighter than remote myocardium by n standard deviations, in per cent."""
+    inside = _segment(region, context, parameters)
+    if inside is None:
+        return Measured(math.nan, "level_missing")
+    bright = region.crop[inside] > enhancement_limit(context, parameters)
+    return Measured(100.0 * float(np.mean(bright)), "", _shown(region, inside))

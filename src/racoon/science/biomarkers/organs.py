@@ -72,10 +72,15 @@ def myocardial_mass(region: Region, _context: Context, parameters: Parameters) -
     return Measured(_ml(region) * float(parameters["density_g_per_ml"]))
 
 
+def enhancement_limit(context: Context, parameters: Parameters) -> float:
+    """Mean of the remote myocardium plus n of its standard deviations."""
+    remote = context.structures["remote_myocardium"]
+    return remote.mean + float(parameters["sd"]) * float(np.std(remote.values, dtype=np.float64))
+
+
 def enhanced_share(region: Region, context: Context, parameters: Parameters) -> Measured:
     """Share of the myocardium brighter than the remote one by n standard deviations."""
-    remote = context.structures["remote_myocardium"]
-    limit = remote.mean + float(parameters["sd"]) * float(np.std(remote.values, dtype=np.float64))
+    limit = enhancement_limit(context, parameters)
     return Measured(100.0 * int(np.count_nonzero(region.values > limit)) / region.voxel_count)
 
 

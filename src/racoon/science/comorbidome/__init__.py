@@ -5,6 +5,13 @@ off.  Not here: reading tables (``cli``) and measuring (``science.biomarkers``).
 """
 
 from racoon.science.comorbidome.age import BiologicalAge, Calibration
+from racoon.science.comorbidome.describing import (
+    Comorbidome,
+    Subject,
+    deficit_name,
+    describe_group,
+    fitting_features,
+)
 from racoon.science.comorbidome.network import Condition, Link, Network, network_of
 from racoon.science.comorbidome.scores import (
     AgeGap,
@@ -18,11 +25,16 @@ __all__ = [
     "AgeGap",
     "BiologicalAge",
     "Calibration",
+    "Comorbidome",
     "Condition",
     "FrailtyIndex",
     "Link",
     "Network",
     "ReferenceLine",
+    "Subject",
+    "deficit_name",
+    "describe_group",
+    "fitting_features",
     "frailty_index",
     "network_of",
     "z_scores",

@@ -140,15 +140,19 @@ def local_peaks(region: Prepared) -> dict[str, float]:
     # Transforms find where the mean is highest up to their rounding; those places are then added up exactly.
     means = _sphere_means(voxels, ball, inside)
     limit = float(means[inside].max()) - _ROUNDING * max(1.0, float(np.abs(voxels).max()))
-    best = _exact_mean(voxels, np.argwhere(inside & (means >= limit)), offsets)
+    near = np.argwhere(inside & (means >= limit))
+    near = near[np.argsort(-means[tuple(near.T)], kind="stable")]
+    best = _exact_mean(voxels, near, offsets)
     return {
         "loc_peak_loc": _exact_mean(voxels, np.argwhere(highest), offsets),
         "loc_peak_glob": best,
     }
 
 
-_ROUNDING = 1e-9
-"""Largest error of a mean by transforms, as a share of the largest value; ten times what was ever seen."""
+_ROUNDING = 3e-6
+"""Largest error of a mean by transforms in single precision, as a share of the largest value.
+
+Six times what was seen on noise of three million voxels; in double precision the transforms take twice as long."""
 
 _PLACES = 512
 """Places that are added up; more of them only occur where a wide plateau has equal means."""
@@ -161,16 +165,16 @@ def _sphere_means(voxels: Floats, ball: Floats, inside: NDArray[np.bool_]) -> Fl
         fft.next_fast_len(size + side - 1, real=True)
         for size, side in zip(voxels.shape, ball.shape, strict=True)
     ]
-    kernel = fft.rfftn(ball, shape)
+    kernel = fft.rfftn(ball.astype(np.float32), shape)
     start = [side // 2 for side in ball.shape]
     place = tuple(slice(first, first + size) for first, size in zip(start, voxels.shape, strict=True))
-    sums = fft.irfftn(fft.rfftn(voxels, shape) * kernel, shape)[place]
+    sums = fft.irfftn(fft.rfftn(voxels.astype(np.float32), shape) * kernel, shape)[place]
     core = tuple(slice(first, -first or None) for first in start)
     if np.count_nonzero(inside[core]) == np.count_nonzero(inside):
         # No sphere around the region leaves the image, so all of them hold the same number of voxels.
         whole: Floats = sums / ball.sum()
         return whole
-    counts = np.rint(fft.irfftn(fft.rfftn(np.ones(voxels.shape), shape) * kernel, shape)[place])
+    counts = np.rint(fft.irfftn(fft.rfftn(np.ones(voxels.shape, np.float32), shape) * kernel, shape)[place])
     found: Floats = sums / counts
     return found
 

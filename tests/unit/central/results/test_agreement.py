@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from racoon.central.results.agreement import compare_sites
+from racoon.central.results.agreement import FIGURES, agreement_rows, compare_sites
 from racoon.central.results.model import SiteRelease
 from racoon.central.results.report import view
 from racoon.domain.coding import Code
@@ -103,3 +103,18 @@ def test_page_and_report_show_each_site() -> None:
     assert "Mittlere Abweichung" in page
     # The mean of 10, 12, 7 and 11.
     assert ">10,00 (" in page
+
+
+def test_each_site_is_a_line_of_the_table_and_what_was_held_back_has_no_numbers() -> None:
+    releases = [release("ALPHA", [1500.0, 1600.0, 1750.0, 1900.0], [1510.0, 1612.0, 1757.0, 1911.0])]
+    releases.append(release("BRAVO", [1.0, 2.0, 3.0], [1.0, 2.0, 3.5], held_back=True))
+    found = compare_sites(PLAN, releases)
+    result = {"study_id": "study-1", "data_origin": "synthetic", "agreement": found}
+    head, alpha, bravo, pooled = (list(row) for row in agreement_rows(result))
+    line = dict(zip(head, alpha, strict=True))
+    assert (line["label"], line["site"], line["n"], line["unit"]) == ("Liver", "ALPHA", 4, "mL")
+    assert [line[f"bias{end}"] for end in ("", "_low", "_high")] == found[0]["per_site"][0]["bias"]
+    hidden = dict(zip(head, bravo, strict=True))
+    assert (hidden["n"], hidden["suppressed"]) == (None, "yes")
+    assert {hidden[name] for name in FIGURES} == {None}
+    assert dict(zip(head, pooled, strict=True))["site"] == "(pooled)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ PLAN = TrainingPlan(
     min_cases=1,
 )
 SIGNER = public_key_text(KEY)
+TWO: Mapping[int, Mapping[str, str]] = {1: {}, 2: {}}
 
 
 @pytest.fixture
@@ -197,8 +198,13 @@ def test_withdrawn_and_unfit_series_are_refused_with_the_reason(
     assert result["series"][gone.series_uid]["reason"]
 
 
-def node_with(folder: Path, track: str, central: str) -> Path:
-    """A node's configuration, with one study in these states and a dataset frozen for it."""
+def node_with(
+    folder: Path, track: str, central: str, subjects: Mapping[int, Mapping[str, str]] = TWO
+) -> Path:
+    """A node's configuration, with one study in these states and a dataset frozen for it.
+
+    ``subjects``: number of each to attributes of its images.
+    """
     config = folder / "node.toml"
     config.write_text(
         f'site = "ALPHA"\ndata_directory = "{folder / "node"}"\n[learning]\nmodel_signers = ["{SIGNER}"]\n'
@@ -207,7 +213,11 @@ def node_with(folder: Path, track: str, central: str) -> Path:
     prepare(settings)
     database = Database(settings.database)
     archive = open_archive(settings, database)
-    frozen = DatasetManifest("study-1", "organs", tuple(store_subject(archive, number) for number in (1, 2)))
+    frozen = DatasetManifest(
+        "study-1",
+        "organs",
+        tuple(store_subject(archive, number, **facts) for number, facts in subjects.items()),
+    )
     definition = StudyDefinition.from_dict(DEFINITION)
     settings.identity_folder.mkdir(parents=True, exist_ok=True)
     network = {"site": "ALPHA", "nodes_url": "", "network": "", "central_signing_key": public_key_text(KEY)}

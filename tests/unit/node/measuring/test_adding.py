@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from nibabel import Nifti1Image
 
 from racoon.cli.app import main
 from racoon.domain.finding import finding_of
@@ -67,6 +71,19 @@ def test_a_punch_is_stored_once_with_its_slot_and_its_picture(archive, database,
     assert mean.key_instance_uid == archive.load_volume(entry.series_uid).instance_uids[1]
     assert service.draw(mean, archive).startswith(b"\x89PNG")
     assert service.draw_plane(mean, archive).startswith(b"\x89PNG")
+    with database.connect() as connection:
+        piece = service.load_patch(connection, mean)
+        assert service.load_patch(connection, values["far", "punch_mean"]) is None
+    patch, mask = (Nifti1Image.from_bytes(gzip.decompress(data)) for data in (piece.patch, piece.mask))
+    inside = np.asarray(patch.dataobj)[np.asarray(mask.dataobj) == 1]
+    assert inside.mean() == mean.value
+    # NIfTI counts to the right and to the back of LPS.
+    place = np.array([0, 0, 0, 1.0]) @ patch.affine.T
+    assert np.abs(place[:3] * [-1, -1, 1] - mark.point_mm).max() < 1.0
+    assert piece.sha256 == hashlib.sha256(piece.patch).hexdigest()
+    with database.begin() as connection:
+        assert service.forget_subject(connection, entry.pseudonym, [entry.series_uid]) >= 7
+        assert service.load_patch(connection, mean) is None
     outside = values["far", "punch_mean"]
     assert (outside.value, outside.valid, outside.reason) == (None, False, "outside_image")
 

@@ -67,6 +67,8 @@ def test_an_outlier_is_found_among_twenty_and_only_in_its_measurement():
     assert check.concerns(strange)
     assert not check.concerns(dataclasses.replace(strange, measurement="other"))
     assert check.sentence().startswith("900 mL lies")
+    robust = check.details["score"]
+    assert f"liegt {robust:.1f} robuste".replace(".", ",") in check.sentence("de")
     assert check_values([*values[:10], strange]) == ()
     not_valid = dataclasses.replace(strange, valid=False, reason="contrast")
     assert check_values([*values, not_valid]) == ()

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -36,6 +36,9 @@ Their values are checked against shapes with a known answer instead."""
 """Marching cubes cut corners of voxels, rims are counted in voxels, a level is one slice.
 
 Weston's score counts pixels; a piece of an artery holds the centres of its voxels."""
+
+WHOLE_CATALOGUE = settings(max_examples=min(settings().max_examples, 200))
+"""Each example computes every definition twice: two hundred of them take a minute and are twenty thousand values."""
 
 shapes = st.tuples(*[st.integers(1, 5)] * 3)
 
@@ -72,6 +75,7 @@ def same(first, second, exempt=DIRECTED):
     )
 
 
+@WHOLE_CATALOGUE
 @given(scans(), st.integers(0, 2))
 def test_flips_change_nothing(scan, axis):
     voxels, mask, affine = scan
@@ -81,6 +85,7 @@ def test_flips_change_nothing(scan, axis):
     assert same(everything(*scan), everything(np.flip(voxels, axis), np.flip(mask, axis), moved))
 
 
+@WHOLE_CATALOGUE
 @given(scans())
 def test_nearest_neighbour_upsampling_changes_nothing(scan):
     voxels, mask, affine = scan
@@ -105,6 +110,7 @@ def test_volumes_add_up_over_disjoint_parts(scan, data):
         assert math.isclose(first + second, whole, rel_tol=1e-9, abs_tol=1e-12)
 
 
+@WHOLE_CATALOGUE
 @given(scans().filter(lambda scan: scan[1].any()), st.integers(1, 50))
 def test_denser_tissue_never_lowers_a_density(scan, more):
     voxels, mask, affine = scan
@@ -119,10 +125,60 @@ def test_denser_tissue_never_lowers_a_density(scan, more):
     assert math.isclose(after["density_sd@1"].value, before["density_sd@1"].value, abs_tol=1e-9)
 
 
+@WHOLE_CATALOGUE
 @given(scans())
 def test_integers_and_floats_of_the_same_image_agree(scan):
     voxels, mask, affine = scan
     assert same(everything(voxels, mask, affine), everything(voxels.astype(np.float32), mask, affine))
+
+
+POWERS = {
+    "volume": 3,
+    "fat_volume": 3,
+    "surface_area": 2,
+    "max_diameter": 1,
+    "lesion_long_axis": 1,
+    "sphericity": 0,
+    "mean_density": 0,
+    "laa_950": 0,
+}
+"""How a value grows with the length of a voxel."""
+
+
+@given(scans().filter(lambda scan: scan[1].any()), st.floats(0.1, 10.0))
+def test_lengths_in_another_unit_and_back_give_the_same_value(scan, factor):
+    voxels, mask, affine = scan
+    context = Context("CT", kvp=120.0)
+
+    def measured(name, scaled):
+        return get_definition(name, "1").compute(Image(voxels, scaled), mask, context).value
+
+    longer = np.diag([factor, factor, factor, 1.0]) @ affine
+    back = np.diag([1 / factor, 1 / factor, 1 / factor, 1.0]) @ longer
+    for name, power in POWERS.items():
+        here = measured(name, affine)
+        if not math.isnan(here):
+            assert math.isclose(measured(name, longer), here * factor**power, rel_tol=1e-6), name
+            assert math.isclose(measured(name, back), here, rel_tol=1e-6), name
+
+
+@given(scans().filter(lambda scan: scan[1].any()), st.floats(0.2, 3.0), st.floats(-50.0, 50.0))
+def test_densities_in_another_unit_and_back_give_the_same_value(scan, slope, intercept):
+    voxels, mask, affine = scan
+    image, context = Image(voxels, affine), Context("CT", kvp=120.0)
+    percentile, grams = (
+        get_definition(name, "1").compute(image, mask, context).value
+        for name in ("perc_15", "perc_15_density")
+    )
+    # 0 HU is 1000 g/L and −1000 HU is 0: a step of one is the same in both.
+    assert math.isclose(grams - 1000.0, percentile, abs_tol=1e-9)
+    calibration = {"slope_mg_per_cm3_per_hu": slope, "intercept_mg_per_cm3": intercept}
+    trabecular, mineral = (
+        get_definition(name, "1").compute(image, mask, context, parameters).value
+        for name, parameters in (("trabecular_attenuation", {}), ("bone_mineral_density", calibration))
+    )
+    if not math.isnan(trabecular):
+        assert math.isclose((mineral - intercept) / slope, trabecular, rel_tol=1e-9, abs_tol=1e-6)
 
 
 def test_equal_parts_of_a_vertebra_count_alike_whichever_comes_first():

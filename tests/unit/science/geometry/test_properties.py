@@ -5,7 +5,6 @@ import math
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_erosion, generate_binary_structure, label
 from scipy.spatial.distance import cdist
 
@@ -19,7 +18,17 @@ from racoon.science.geometry import (
     volume_ml,
 )
 
-masks = arrays(bool, st.tuples(*[st.integers(1, 6)] * 3), elements=st.booleans(), fill=st.nothing())
+
+def masks_of(shape):
+    """Any mask of a shape, drawn as bytes at once: one draw for each voxel took most of the time of these tests."""
+    count = math.prod(shape)
+    drawn = st.binary(min_size=(count + 7) // 8, max_size=(count + 7) // 8)
+    return drawn.map(
+        lambda data: np.unpackbits(np.frombuffer(data, np.uint8))[:count].reshape(shape).astype(bool)
+    )
+
+
+masks = st.tuples(*[st.integers(1, 6)] * 3).flatmap(masks_of)
 some = masks.filter(lambda mask: mask.any())
 
 
@@ -92,8 +101,7 @@ def test_diameters_equal_brute_force_over_all_corners(mask, affine):
 @given(st.data(), affines())
 def test_distances_are_symmetric_and_equal_brute_force(data, affine):
     shape = data.draw(st.tuples(*[st.integers(1, 5)] * 3))
-    first = data.draw(arrays(bool, shape, fill=st.nothing()).filter(lambda mask: mask.any()))
-    second = data.draw(arrays(bool, shape, fill=st.nothing()).filter(lambda mask: mask.any()))
+    first, second = (data.draw(masks_of(shape).filter(lambda mask: mask.any())) for _ in range(2))
     forth, back = surface_distances(first, second, affine), surface_distances(second, first, affine)
     surfaces = [
         np.argwhere(mask & ~binary_erosion(mask, border_value=0)) @ affine[:3, :3].T

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from racoon.science.geometry import Tube, mesh_vertices, surface_of, thickness_between
-
-shapes = st.tuples(*[st.integers(1, 6)] * 3)
-masks = shapes.flatmap(lambda shape: arrays(bool, shape, fill=st.nothing()))
+from tests.unit.science.geometry.test_properties import masks
 
 
 def ball(radius, spacing=1.0, margin=2):

@@ -10,9 +10,7 @@ DEFINITION = Definition(
     title_en="Volumetric bone mineral density",
     unit="mg/cm3",
     formula="slope_mg_per_cm3_per_hu × trabecular_attenuation + intercept_mg_per_cm3",
-    source=(
-        "ACR practice parameter (a guideline without DOI); rods: Wang 2017, doi:10.1038/s41598-017-06608-y"
-    ),
+    source="Wang 2017, doi:10.1038/s41598-017-06608-y",
     compute_formula=mineral,
     validity=Validity(frozenset({"CT"}), unenhanced=True),
     defaults={
@@ -24,5 +22,5 @@ DEFINITION = Definition(
     applies_to=("vertebra",),
     required=("slope_mg_per_cm3_per_hu",),
     quality=(enough_voxels,),
-    ranges="< 80 osteoporosis, 80–120 osteopenia",
+    ranges="< 80 osteoporosis, 80–120 osteopenia (ACR practice parameter for quantitative CT)",
 )

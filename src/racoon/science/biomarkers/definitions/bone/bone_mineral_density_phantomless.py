@@ -13,10 +13,7 @@ DEFINITION = Definition(
         "line through (mean HU of the aorta, blood_mg_per_cm3) and (of subcutaneous fat, fat_mg_per_cm3),"
         " at trabecular_attenuation"
     ),
-    source=(
-        "Kaesmacher 2017, doi:10.1097/RCT.0000000000000518 (internal references); densities are the "
-        "site's own"
-    ),
+    source="Kaesmacher 2017, doi:10.1097/RCT.0000000000000518; the densities are the site's own",
     compute_formula=internal_mineral,
     validity=Validity(frozenset({"CT"}), unenhanced=True),
     defaults={"erosion_mm": 4.0, "height_share": 0.6, "blood_mg_per_cm3": 0.0, "fat_mg_per_cm3": 0.0},
@@ -24,5 +21,8 @@ DEFINITION = Definition(
     needs=("aorta", "subcutaneous_fat"),
     required=("blood_mg_per_cm3", "fat_mg_per_cm3"),
     quality=(enough_voxels,),
-    ranges="< 80 osteoporosis, 80–120 osteopenia; as good as the site's own densities of blood and fat",
+    ranges=(
+        "< 80 osteoporosis, 80–120 osteopenia (ACR practice parameter for quantitative CT); as "
+        "good as the site's own densities of blood and fat"
+    ),
 )

@@ -17,5 +17,5 @@ DEFINITION = Definition(
     defaults={"erosion_mm": 4.0, "height_share": 0.6},
     applies_to=("vertebra",),
     quality=(enough_voxels,),
-    ranges="L1: ≤ 110 specific, ≤ 160 sensitive for osteoporosis",
+    ranges="L1: ≤ 110 specific, ≤ 160 sensitive for osteoporosis (Pickhardt 2013)",
 )

@@ -1,7 +1,8 @@
 """Agatston score."""
 
 from racoon.science.biomarkers.calcium import agatston
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.lung import soft_kernel
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(
@@ -21,5 +22,6 @@ DEFINITION = Definition(
     ),
     defaults={"threshold_hu": 130, "smallest_mm2": 1.0, "connectivity": 8, "reference_slice_mm": 3.0},
     applies_to=CORONARIES,
-    ranges="0; 1–10; 11–100; 101–400; >400 AU",
+    quality=(whole_structure, soft_kernel),
+    ranges="0; 1–10; 11–100; 101–400; > 400 AU (strata of Rumberger 1999, Mayo Clinic Proceedings)",
 )

@@ -11,7 +11,7 @@ DEFINITION = Definition(
     title_en="Calcium volume of the aorta",
     unit="mm3",
     formula="voxels of the lesions × voxel volume, without interpolation; mask grown by margin_mm",
-    source="Agatston 1990, doi:10.1016/0735-1097(90)90282-T",
+    source="Callister 1998, doi:10.1148/radiology.208.3.9722864",
     compute_formula=around(calcium_volume),
     validity=Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True, maximum_slice_mm=3.0),
     defaults={

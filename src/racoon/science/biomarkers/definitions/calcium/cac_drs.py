@@ -1,7 +1,8 @@
 """CAC-DRS category A."""
 
 from racoon.science.biomarkers.calcium import category
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.lung import soft_kernel
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(
@@ -11,12 +12,13 @@ DEFINITION = Definition(
     title_en="CAC-DRS category A",
     unit="{score}",
     formula="A0: 0; A1: 1–99; A2: 100–299; A3: ≥300",
-    source="Agatston 1990, doi:10.1016/0735-1097(90)90282-T",
+    source="Hecht 2018 (CAC-DRS), doi:10.1016/j.jcct.2018.03.008",
     compute_formula=category,
     validity=Validity(
         frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True, maximum_slice_mm=3.0, gated=True
     ),
     defaults={"threshold_hu": 130, "smallest_mm2": 1.0, "connectivity": 8, "reference_slice_mm": 3.0},
     applies_to=CORONARIES,
-    ranges="0; 1–10; 11–100; 101–400; >400 AU",
+    quality=(whole_structure, soft_kernel),
+    ranges="A0 none, A1 mild, A2 moderate, A3 severe (Hecht 2018)",
 )

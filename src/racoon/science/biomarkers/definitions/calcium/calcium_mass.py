@@ -1,7 +1,8 @@
 """Calcium mass."""
 
 from racoon.science.biomarkers.calcium import calcium_mass
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.lung import soft_kernel
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(
@@ -25,5 +26,5 @@ DEFINITION = Definition(
     },
     applies_to=CORONARIES,
     required=("mg_per_cm3_per_hu",),
-    ranges="0; 1–10; 11–100; 101–400; >400 AU",
+    quality=(whole_structure, soft_kernel),
 )

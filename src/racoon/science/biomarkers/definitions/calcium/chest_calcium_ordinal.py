@@ -1,6 +1,7 @@
 """Coronary calcium on chest CT after Shemesh (0–12)."""
 
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.lung import soft_kernel, thin_slices
 from racoon.science.biomarkers.ordinal_calcium import ordinal_artery, sum_over_arteries
 
 DEFINITION = Definition(
@@ -17,4 +18,5 @@ DEFINITION = Definition(
     applies_to=("coronary_artery",),
     needs=("lad", "lcx", "rca"),
     uses=("left_main",),
+    quality=(whole_structure, soft_kernel, thin_slices),
 )

@@ -1,6 +1,6 @@
 """Bone range (HU from 200): volume."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT
 from racoon.science.biomarkers.tissues import interval_volume
 
@@ -11,9 +11,10 @@ DEFINITION = Definition(
     title_en="Bone range (HU from 200): volume",
     unit="mL",
     formula="voxels of the region with lower_hu <= HU <= upper_hu × |det(affine)| / 1000",
-    source="Mitsiopoulos 1998, doi:10.1152/jappl.1998.85.1.115",
+    source="no paper: an interval of HU, which is a parameter",
     compute_formula=interval_volume,
     validity=CT,
     defaults={"lower_hu": 200, "upper_hu": 3071},
     whole_image=True,
+    quality=(enough_voxels,),
 )

@@ -1,6 +1,6 @@
 """Fat (HU −190 to −30): mean density."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD
 from racoon.science.biomarkers.tissues import interval_mean
 
@@ -11,9 +11,10 @@ DEFINITION = Definition(
     title_en="Fat (HU −190 to −30): mean density",
     unit=HOUNSFIELD,
     formula="mean HU of the region's voxels with lower_hu <= HU <= upper_hu",
-    source="Mitsiopoulos 1998, doi:10.1152/jappl.1998.85.1.115",
+    source="Mourtzakis 2008, doi:10.1139/H08-075",
     compute_formula=interval_mean,
     validity=CT,
     defaults={"lower_hu": -190, "upper_hu": -30},
     whole_image=True,
+    quality=(enough_voxels,),
 )

@@ -1,6 +1,6 @@
 """Muscle range (HU −29 to 150): mean density."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD
 from racoon.science.biomarkers.tissues import interval_mean
 
@@ -16,4 +16,5 @@ DEFINITION = Definition(
     validity=CT,
     defaults={"lower_hu": -29, "upper_hu": 150},
     whole_image=True,
+    quality=(enough_voxels,),
 )

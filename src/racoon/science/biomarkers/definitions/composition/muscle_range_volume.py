@@ -1,6 +1,6 @@
 """Muscle range (HU −29 to 150): volume."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT
 from racoon.science.biomarkers.tissues import interval_volume
 
@@ -16,4 +16,5 @@ DEFINITION = Definition(
     validity=CT,
     defaults={"lower_hu": -29, "upper_hu": 150},
     whole_image=True,
+    quality=(enough_voxels,),
 )

@@ -1,7 +1,7 @@
 """Pectoralis muscle area (T4)."""
 
 from racoon.science.biomarkers.body import area_at_level
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT
 
 DEFINITION = Definition(
@@ -13,9 +13,10 @@ DEFINITION = Definition(
     formula=(
         "pixels with lower_hu <= HU <= upper_hu in the slice through the middle of the vertebra × pixel area"
     ),
-    source="Derstine 2018, doi:10.1038/s41598-018-29825-5",
+    source="McDonald 2014, doi:10.1513/AnnalsATS.201307-229OC",
     compute_formula=area_at_level,
     validity=CT,
     defaults={"lower_hu": -29, "upper_hu": 150, "level": "T4"},
     applies_to=("pectoralis_muscle",),
+    quality=(enough_voxels,),
 )

@@ -1,7 +1,7 @@
 """Subcutaneous fat area."""
 
 from racoon.science.biomarkers.body import area_at_level
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT
 
 DEFINITION = Definition(
@@ -13,9 +13,10 @@ DEFINITION = Definition(
     formula=(
         "pixels with lower_hu <= HU <= upper_hu in the slice through the middle of the vertebra × pixel area"
     ),
-    source="Derstine 2018, doi:10.1038/s41598-018-29825-5",
+    source="Mourtzakis 2008, doi:10.1139/H08-075",
     compute_formula=area_at_level,
     validity=CT,
     defaults={"lower_hu": -190, "upper_hu": -30, "level": "L3"},
     applies_to=("subcutaneous_fat",),
+    quality=(enough_voxels,),
 )

@@ -1,7 +1,7 @@
 """Skeletal muscle area."""
 
 from racoon.science.biomarkers.body import area_at_level
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT
 
 DEFINITION = Definition(
@@ -18,5 +18,5 @@ DEFINITION = Definition(
     validity=CT,
     defaults={"lower_hu": -29, "upper_hu": 150, "level": "L3"},
     applies_to=("skeletal_muscle", "pectoralis_muscle"),
-    ranges="L3: mean − 2 SD of healthy US adults",
+    quality=(enough_voxels,),
 )

@@ -1,7 +1,7 @@
 """Skeletal muscle index."""
 
 from racoon.science.biomarkers.body import index_at_level
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT
 
 DEFINITION = Definition(
@@ -17,5 +17,6 @@ DEFINITION = Definition(
     defaults={"lower_hu": -29, "upper_hu": 150, "level": "L3", "height_m": 0.0},
     applies_to=("skeletal_muscle", "pectoralis_muscle"),
     required=("height_m",),
-    ranges="low: < 34.4 women, < 45.4 men (L3)",
+    quality=(enough_voxels,),
+    ranges="low: < 34.4 women, < 45.4 men, at L3 (Derstine 2018)",
 )

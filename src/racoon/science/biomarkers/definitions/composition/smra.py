@@ -1,7 +1,7 @@
 """Skeletal muscle radiation attenuation."""
 
 from racoon.science.biomarkers.body import attenuation_at_level
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD
 
 DEFINITION = Definition(
@@ -16,5 +16,6 @@ DEFINITION = Definition(
     validity=CT,
     defaults={"lower_hu": -29, "upper_hu": 150, "level": "L3"},
     applies_to=("skeletal_muscle", "pectoralis_muscle"),
-    ranges="low: < 34.3 women, < 38.5 men (L3)",
+    quality=(enough_voxels,),
+    ranges="low: < 34.3 women, < 38.5 men, at L3 (Derstine 2018)",
 )

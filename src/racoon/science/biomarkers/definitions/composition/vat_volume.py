@@ -11,7 +11,7 @@ DEFINITION = Definition(
     title_en="Visceral fat: volume",
     unit="mL",
     formula="voxels with lower_hu <= HU <= upper_hu × voxel volume",
-    source="Mitsiopoulos 1998, doi:10.1152/jappl.1998.85.1.115",
+    source="Mourtzakis 2008, doi:10.1139/H08-075",
     compute_formula=interval_volume,
     validity=CT,
     defaults={"lower_hu": -150, "upper_hu": -50},

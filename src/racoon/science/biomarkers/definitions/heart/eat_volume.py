@@ -16,5 +16,5 @@ DEFINITION = Definition(
     defaults={"lower_hu": -190, "upper_hu": -30},
     applies_to=("pericardium",),
     quality=(whole_structure,),
-    ranges="high above 125 mL",
+    ranges="high above 125 mL (Spearman 2015, European Radiology)",
 )

@@ -20,5 +20,5 @@ DEFINITION = Definition(
     needs=("right_ventricle",),
     required=("segment",),
     quality=(whole_structure,),
-    ranges="≥ 30 % commonly abnormal",
+    ranges="≥ 30 % commonly abnormal (Messroghli 2017)",
 )

@@ -1,6 +1,6 @@
 """Pericoronary fat: mean density."""
 
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
 from racoon.science.biomarkers.densities import HOUNSFIELD
 from racoon.science.biomarkers.structures import CORONARIES
 from racoon.science.biomarkers.vessels import pericoronary_fat
@@ -17,5 +17,6 @@ DEFINITION = Definition(
     validity=Validity(frozenset({"CT"}), kvp=(120.0, 120.0), enhanced=True, gated=True),
     defaults={"lower_hu": -190, "upper_hu": -30},
     applies_to=CORONARIES,
-    ranges="high risk from −70.1 HU (right coronary artery, 10–50 mm)",
+    quality=(enough_voxels,),
+    ranges="high risk from −70.1 HU, right coronary artery, 10–50 mm (Oikonomou 2018)",
 )

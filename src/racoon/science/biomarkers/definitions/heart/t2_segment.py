@@ -18,5 +18,5 @@ DEFINITION = Definition(
     needs=("right_ventricle",),
     required=("segment",),
     quality=(whole_structure,),
-    ranges="site and field specific",
+    ranges="each site's own normal values at its field strength (Messroghli 2017)",
 )

@@ -1,6 +1,6 @@
 """Number of lesions."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels, whole_structure
 from racoon.science.biomarkers.lesions import part_count
 
 DEFINITION = Definition(
@@ -15,4 +15,5 @@ DEFINITION = Definition(
     defaults={"smallest_voxels": 1},
     method="volumetric",
     applies_to=("lesion", "tumour", "nodule", "lymph_node", "white_matter_lesion", "lung_opacity"),
+    quality=(whole_structure, enough_voxels),
 )

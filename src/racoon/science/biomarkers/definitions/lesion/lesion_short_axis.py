@@ -1,6 +1,6 @@
 """Perpendicular diameter of the largest lesion."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels, whole_structure
 from racoon.science.biomarkers.lesions import short_axis
 from racoon.science.biomarkers.structures import LESIONS
 
@@ -16,4 +16,5 @@ DEFINITION = Definition(
     defaults={"smallest_voxels": 1},
     method="length",
     applies_to=LESIONS,
+    quality=(whole_structure, enough_voxels),
 )

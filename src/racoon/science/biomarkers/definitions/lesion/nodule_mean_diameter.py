@@ -1,6 +1,6 @@
 """Mean axial diameter of the largest nodule."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels, whole_structure
 from racoon.science.biomarkers.lesions import mean_axis
 
 DEFINITION = Definition(
@@ -15,5 +15,6 @@ DEFINITION = Definition(
     defaults={"smallest_voxels": 1},
     method="length",
     applies_to=("nodule",),
+    quality=(whole_structure, enough_voxels),
     ranges="no routine follow-up below 6 mm at low risk (Fleischner 2017)",
 )

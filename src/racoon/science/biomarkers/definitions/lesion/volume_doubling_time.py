@@ -1,7 +1,7 @@
 """Volume doubling time."""
 
 from racoon.science.biomarkers.aeration import doubling_time
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels, whole_structure
 
 DEFINITION = Definition(
     id="volume_doubling_time",
@@ -16,5 +16,6 @@ DEFINITION = Definition(
     method="volumetric",
     applies_to=("nodule", "lesion", "tumour"),
     required=("previous_volume_ml", "interval_days"),
+    quality=(whole_structure, enough_voxels),
     ranges="below 400 d suspicious, above 600 d rarely malignant (Fleischner 2017)",
 )

@@ -17,5 +17,5 @@ DEFINITION = Definition(
     defaults={"erosion_mm": 5.0},
     applies_to=("liver",),
     quality=(whole_structure, enough_voxels, not_eroded),
-    ranges="< 40 HU moderate to severe steatosis; 48 HU specific for ≥ 30 %",
+    ranges="48 HU is specific for 30 % steatosis or more; < 40 HU moderate to severe (Starekova 2021)",
 )

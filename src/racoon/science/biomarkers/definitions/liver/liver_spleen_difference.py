@@ -18,5 +18,5 @@ DEFINITION = Definition(
     applies_to=("liver",),
     needs=("spleen",),
     quality=(whole_structure, enough_voxels, not_eroded),
-    ranges="< −10 HU steatosis",
+    ranges="< −10 HU steatosis (Starekova 2021)",
 )

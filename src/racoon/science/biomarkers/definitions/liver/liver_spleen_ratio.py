@@ -17,5 +17,5 @@ DEFINITION = Definition(
     applies_to=("liver",),
     needs=("spleen",),
     quality=(whole_structure, enough_voxels, not_eroded),
-    ranges="< 1.0 steatosis",
+    ranges="< 1.0 steatosis (Starekova 2021)",
 )

@@ -1,6 +1,6 @@
 """Effusion density."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD, mean_value
 
 DEFINITION = Definition(
@@ -14,5 +14,6 @@ DEFINITION = Definition(
     compute_formula=mean_value,
     validity=CT,
     applies_to=("pleural_effusion", "pericardial_effusion"),
-    ranges="transudates and exudates overlap below 20 HU; above 35 HU blood is likely",
+    quality=(whole_structure,),
+    ranges="transudates and exudates overlap below 20 HU; above 35 HU blood is likely (Abramowitz 2009)",
 )

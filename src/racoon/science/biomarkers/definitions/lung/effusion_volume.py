@@ -1,6 +1,6 @@
 """Effusion volume."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.volumes import voxel_volume
 
 DEFINITION = Definition(
@@ -14,4 +14,5 @@ DEFINITION = Definition(
     compute_formula=voxel_volume,
     method="volumetric",
     applies_to=("pleural_effusion", "pericardial_effusion"),
+    quality=(whole_structure,),
 )

@@ -1,6 +1,6 @@
 """Share of the lungs taken by opacities."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.densities import CT
 from racoon.science.biomarkers.lung import involvement
 
@@ -17,4 +17,5 @@ DEFINITION = Definition(
     needs_reference=True,
     method="volumetric",
     applies_to=("lung_opacity",),
+    quality=(whole_structure,),
 )

@@ -1,6 +1,6 @@
 """Share of the lungs taken by reticulation."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.densities import CT
 from racoon.science.biomarkers.lung import reticular_share
 
@@ -17,4 +17,5 @@ DEFINITION = Definition(
     method="volumetric",
     applies_to=("reticulation",),
     needs=("lung",),
+    quality=(whole_structure,),
 )

@@ -1,6 +1,6 @@
 """Standard deviation of density."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD, spread
 
 DEFINITION = Definition(
@@ -13,4 +13,5 @@ DEFINITION = Definition(
     source="IBSI ECT3 (variance), doi:10.1148/radiol.2020191145",
     compute_formula=spread,
     validity=CT,
+    quality=(enough_voxels,),
 )

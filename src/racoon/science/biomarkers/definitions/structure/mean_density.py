@@ -1,6 +1,6 @@
 """Mean density."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import CT, HOUNSFIELD, mean_value
 
 DEFINITION = Definition(
@@ -13,4 +13,5 @@ DEFINITION = Definition(
     source="IBSI Q4LE (mean), doi:10.1148/radiol.2020191145",
     compute_formula=mean_value,
     validity=CT,
+    quality=(enough_voxels,),
 )

@@ -1,6 +1,6 @@
 """Mean signal intensity."""
 
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
 from racoon.science.biomarkers.densities import mean_value
 
 DEFINITION = Definition(
@@ -13,4 +13,5 @@ DEFINITION = Definition(
     source="IBSI Q4LE (mean), doi:10.1148/radiol.2020191145",
     compute_formula=mean_value,
     validity=Validity(frozenset({"MR"})),
+    quality=(enough_voxels,),
 )

@@ -1,6 +1,6 @@
 """Metabolic tumour volume."""
 
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
 from racoon.science.biomarkers.organs import tumour_volume
 
 DEFINITION = Definition(
@@ -14,4 +14,5 @@ DEFINITION = Definition(
     compute_formula=tumour_volume,
     validity=Validity(frozenset({"PT"}), uptake=True),
     defaults={"threshold_suv": 0.0, "share_of_maximum": 0.0},
+    quality=(enough_voxels,),
 )

@@ -1,6 +1,6 @@
 """SUVmean."""
 
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
 from racoon.science.biomarkers.organs import mean_uptake
 
 DEFINITION = Definition(
@@ -13,4 +13,5 @@ DEFINITION = Definition(
     source="Wahl 2009 (PERCIST), doi:10.2967/jnumed.108.057307",
     compute_formula=mean_uptake,
     validity=Validity(frozenset({"PT"}), uptake=True),
+    quality=(enough_voxels,),
 )

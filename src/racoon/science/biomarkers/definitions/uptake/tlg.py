@@ -1,6 +1,6 @@
 """Total lesion glycolysis."""
 
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
 from racoon.science.biomarkers.organs import total_glycolysis
 
 DEFINITION = Definition(
@@ -14,4 +14,5 @@ DEFINITION = Definition(
     compute_formula=total_glycolysis,
     validity=Validity(frozenset({"PT"}), uptake=True),
     defaults={"threshold_suv": 0.0, "share_of_maximum": 0.0},
+    quality=(enough_voxels,),
 )

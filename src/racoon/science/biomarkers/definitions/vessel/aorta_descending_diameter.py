@@ -18,5 +18,5 @@ DEFINITION = Definition(
     method="length",
     applies_to=("aorta",),
     quality=(whole_structure,),
-    ranges="aneurysm of the abdominal aorta from 30 mm",
+    ranges="aneurysm of the abdominal aorta from 30 mm (Wanhainen 2019, ESVS)",
 )

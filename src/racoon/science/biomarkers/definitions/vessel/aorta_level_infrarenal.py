@@ -22,5 +22,5 @@ DEFINITION = Definition(
     applies_to=("aorta",),
     needs=("kidney_left", "kidney_right"),
     quality=(whole_structure,),
-    ranges="aneurysm from 30 mm",
+    ranges="aneurysm from 30 mm (Wanhainen 2019, ESVS)",
 )

@@ -1,6 +1,6 @@
 """Ratio of pulmonary trunk to ascending aorta."""
 
-from racoon.science.biomarkers.definition import Definition
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.densities import CT
 from racoon.science.biomarkers.vessels import trunk_to_aorta
 
@@ -18,5 +18,6 @@ DEFINITION = Definition(
     method="length",
     applies_to=("pulmonary_trunk",),
     needs=("aorta",),
-    ranges="> 1 abnormal",
+    quality=(whole_structure,),
+    ranges="≤ 0.9 in nine of ten healthy adults (Truong 2012)",
 )
