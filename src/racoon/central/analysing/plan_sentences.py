@@ -55,6 +55,10 @@ PLAN_PATTERNS = tuple(
         ),
         (r"(?P<name>\w+) is defined twice\.", "%(name)s is defined twice."),
         (
+            r"(?P<name>\w+) is harmonised; only sums, means and models can use it\.",
+            "%(name)s is harmonised; only sums, means and models can use it.",
+        ),
+        (
             rf"The condition of the subgroup (?P<name>{_QUOTED}) must be true or false\.",
             "The condition of the subgroup %(name)s must be true or false.",
         ),

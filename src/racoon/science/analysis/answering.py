@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from racoon.domain.analysis import AnalysisPlan, parse_expression
 from racoon.domain.analysis.estimators import Estimator
 from racoon.science.analysis.columns import Columns
-from racoon.science.analysis.computed import Computed, Impossible
+from racoon.science.analysis.computed import Computed, Guarded, Impossible, Sums
 from racoon.science.analysis.gate import Gate, Reasons
+from racoon.science.analysis.harmonising import with_harmonised
 from racoon.science.analysis.kinds import KINDS
 from racoon.science.analysis.questions import Answer, Question
 from racoon.science.statistics.derivation import evaluate
@@ -69,9 +70,16 @@ def compute_answers(plan: AnalysisPlan, questions: Sequence[Question], columns: 
         if question.subgroup not in parts:
             rows = chosen[question.subgroup]
             parts[question.subgroup] = {name: values[rows] for name, values in columns.items()}
-        item = plan.estimators[question.place]
-        found.append((question, _compute(plan, item, question, parts[question.subgroup])))
-        cells[question] = _sort(plan, item, question, parts[question.subgroup], chosen[question.subgroup])
+        item, part = plan.estimators[question.place], parts[question.subgroup]
+        guard: Sums | None = None
+        try:
+            part, guard = with_harmonised(plan, question.place, question.harmony, part)
+        except ValueError as error:
+            found.append((question, Impossible(f"Not computed: {error}.")))
+            continue
+        computed = _compute(plan, item, question, part)
+        found.append((question, computed if guard is None else Guarded(guard, computed)))
+        cells[question] = _sort(plan, item, question, part, chosen[question.subgroup])
     return SiteWork(plan, chosen, tuple(found), cells)
 
 
