@@ -213,7 +213,13 @@ def _survival(item: known.SurvivalCurves, check: Check) -> None:
 
 
 def _cox(item: known.CoxModel, check: Check) -> None:
-    check.terms(item.terms, may_switch=not item.edges)
+    switching = [term for term in item.terms if term.startswith("after(")]
+    if item.edges and switching:
+        raise check.refuse(
+            f"{switching[0]!r} needs exact times, and over a grid nobody knows when within an interval it switches; "
+            "leave the edges out, then the model is stratified by site."
+        )
+    check.terms(item.terms, may_switch=True)
     check.need(item.time, "number", has_cuts=True)
     check.need(item.event, "truth")
     check.choose(item.ties, known.TiesName, "ties")
