@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-WIDTH, LEFT, RIGHT, TOP, STEP = 640, 30, 30, 34, 7.0
+WIDTH, LEFT, RIGHT, TOP, STEP = 960, 30, 30, 12, 7.0
 HIGHEST = 14
 """Points above each other; more lie upon one another."""
 
@@ -31,7 +31,9 @@ class Point:
     label: str
 
 
-def points_figure(title: str, points: Sequence[Point], unit: str) -> str:
+def points_figure(
+    title: str, points: Sequence[Point], unit: str, write: Callable[[float], str] = "{:.4g}".format
+) -> str:
     """Draw points in columns over an axis.
 
     Parameters
@@ -42,6 +44,8 @@ def points_figure(title: str, points: Sequence[Point], unit: str) -> str:
         Those that are not finite are left out.
     unit
         As people write it.
+    write
+        Writes a number of the axis.
 
     Returns
     -------
@@ -64,7 +68,6 @@ def points_figure(title: str, points: Sequence[Point], unit: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {floor + 40:g}" role="group" '
             f'aria-label={quoteattr(title)} font-family="sans-serif" font-size="13">'
         ),
-        f'<text x="{LEFT - 10}" y="18" fill="currentColor">{escape(title)} (n = {len(shown)})</text>',
         f'<line x1="{LEFT}" y1="{floor + 4:g}" x2="{WIDTH - RIGHT}" y2="{floor + 4:g}" stroke="#8888"/>',
     ]
     for place, stack in sorted(stacks.items()):
@@ -78,7 +81,7 @@ def points_figure(title: str, points: Sequence[Point], unit: str) -> str:
     for share in (0.0, 0.5, 1.0):
         value, anchor = low + share * span, ("start", "middle", "end")[int(share * 2)]
         x = LEFT + share * (WIDTH - LEFT - RIGHT)
-        text = escape(f"{value:.4g} {unit}".strip())
+        text = escape(f"{write(value)} {unit}".strip())
         parts.append(
             f'<text x="{x:.1f}" y="{floor + 24:g}" text-anchor="{anchor}" fill="currentColor">{text}</text>'
         )

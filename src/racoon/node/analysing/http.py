@@ -21,6 +21,7 @@ from racoon.node.curation import service as curation
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
 from racoon.web.points import Point, points_figure
+from racoon.web.translation import language_of
 from racoon.web.words import unit_text
 
 router = APIRouter()
@@ -56,7 +57,7 @@ def show_points(study_id: str, plan: str, request: Request, user: ValueReader) -
         dataset_hash=manifest.hash,
         problem=problem,
         subjects=len(table.subjects) if table else 0,
-        figures=_figures(found, manifest, table) if table else [],
+        figures=_figures(found, manifest, table, language_of(request)) if table else [],
         table_path=f"/api/studies/{study_id}/analyses/{found.hash}/table.csv",
     )
 
@@ -108,8 +109,14 @@ def _rows(request: Request, plan: AnalysisPlan, manifest: DatasetManifest) -> De
     return derive_table(plan, table)
 
 
-def _figures(plan: AnalysisPlan, manifest: DatasetManifest, table: DerivedTable) -> list[dict[str, Any]]:
+def _figures(
+    plan: AnalysisPlan, manifest: DatasetManifest, table: DerivedTable, language: str
+) -> list[dict[str, Any]]:
     """Draw one row of points per numeric variable."""
+
+    def write(value: float) -> str:
+        return f"{value:.4g}".replace(".", "," if language == "de" else ".")
+
     series: dict[str, str] = {}
     for entry in manifest.series:
         series.setdefault(entry.pseudonym, entry.series_uid)
@@ -119,11 +126,11 @@ def _figures(plan: AnalysisPlan, manifest: DatasetManifest, table: DerivedTable)
         if variable.kind != "number":
             continue
         points = [
-            Point(float(value), f"/reading/series/{series[subject]}", f"{subject}: {value:.4g}")
+            Point(float(value), f"/reading/series/{series[subject]}", f"{subject}: {write(value)}")
             for subject, value in zip(table.subjects, columns[variable.name], strict=True)
             if isinstance(value, float) and subject in series
         ]
-        if drawing := points_figure(variable.name, points[:MOST_POINTS], unit_text(variable.unit)):
+        if drawing := points_figure(variable.name, points[:MOST_POINTS], unit_text(variable.unit), write):
             found.append({"name": variable.name, "drawing": Markup(drawing), "n": len(points)})  # noqa: S704 - escaped there
     return found
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from racoon.central.analysing.cells import CELLS, CELLS_WITH_NAMES, cell_text
 from racoon.central.analysing.plan_sentences import problem_text
 from racoon.central.analysing.report import sentence
 from racoon.domain.analysis import parse_plan
@@ -66,8 +67,10 @@ def problem_of(*estimators: dict[str, Any], **changed: Any) -> str:
         (COMPARE, "welch vergleicht genau zwei Gruppen."),
         (
             COX | {"terms": ["after(age)"], "edges": [1.0, 2.0]},
-            "'after(age)' braucht genaue Zeiten, und über einem Raster weiß niemand, wann es innerhalb eines "
-            "Intervalls umschaltet; lassen Sie die Grenzen weg, dann ist das Modell nach Standort geschichtet.",
+            (
+                "'after(age)' braucht genaue Zeiten, und über einem Raster weiß niemand, wann es innerhalb eines "
+                "Intervalls umschaltet; lassen Sie die Grenzen weg, dann ist das Modell nach Standort geschichtet."
+            ),
         ),
     ],
 )
@@ -148,3 +151,13 @@ def test_what_a_site_lacks_is_said_in_german_wherever_it_arrives() -> None:
 def test_what_no_pattern_knows_is_said_as_it_is() -> None:
     assert problem_text("Something else: with a colon.", "de").startswith("Something else")
     assert problem_text("", "de") == ""
+
+
+def test_every_word_of_a_cell_is_german_and_names_of_the_plan_stay() -> None:
+    translate = translations("de").gettext
+    assert [known for known in (*CELLS.values(), *CELLS_WITH_NAMES) if translate(known) == known] == []
+    assert cell_text("all", "de") == "alle"
+    assert cell_text("all", "en") == "all"
+    assert cell_text("effect", "de", {"effect"}) == "effect"
+    assert cell_text("without ALPHA", "de") == "ohne ALPHA"
+    assert cell_text("abnormal liver, abnormal fat", "de") == "auffällig liver, auffällig fat"
