@@ -108,11 +108,19 @@ def network_of_38(folder: Path) -> Figures:
     return large
 
 
+_STATISTICS = "tests/unit/science/statistics"
+_SUMS = ("test_sums", "test_moments", "test_histogram", "test_pooling", "test_description")
+
 STEPS = [
+    Step(
+        "sums",
+        "sums, moments, histograms and tables: exact, and order and split change no bit",
+        tests=tuple(f"{_STATISTICS}/{name}.py" for name in _SUMS),
+    ),
     Step(
         "oracles",
         "every estimator against its pooled oracle and published tables; order and split change no bit",
-        tests=("tests/unit/science/statistics",),
+        tests=(_STATISTICS, *(f"--ignore={_STATISTICS}/{name}.py" for name in _SUMS)),
     ),
     Step(
         "plans",
