@@ -108,11 +108,19 @@ def network_of_38(folder: Path) -> Figures:
     return large
 
 
+_STATISTICS = "tests/unit/science/statistics"
+_SUMS = ("test_sums", "test_moments", "test_histogram", "test_pooling", "test_description")
+
 STEPS = [
+    Step(
+        "sums",
+        "sums, moments, histograms and tables: exact, and order and split change no bit",
+        tests=tuple(f"{_STATISTICS}/{name}.py" for name in _SUMS),
+    ),
     Step(
         "oracles",
         "every estimator against its pooled oracle and published tables; order and split change no bit",
-        tests=("tests/unit/science/statistics",),
+        tests=(_STATISTICS, *(f"--ignore={_STATISTICS}/{name}.py" for name in _SUMS)),
     ),
     Step(
         "plans",
@@ -122,7 +130,7 @@ STEPS = [
     Step(
         "paper",
         "a paper's tables and figures with planted effects in one command, and what the gate withholds",
-        tests=("tests/unit/node/analysing", "tests/unit/node/release/test_estimates.py"),
+        tests=("tests/unit/node/analysing/test_rehearsal.py", "tests/unit/node/release/test_estimates.py"),
     ),
     Step(
         "estimators",
@@ -154,10 +162,26 @@ STEPS = [
         tests=("tests/unit/node/analysing/test_job.py", "tests/unit/node/analysing/test_kills.py"),
     ),
     Step(
+        "harmonised",
+        "harmonised values feed later estimators: the oracle's harmonised rows, and mixtures a gate refuses",
+        tests=("tests/unit/node/analysing/test_harmonised.py",),
+    ),
+    Step(
+        "squares-ledger",
+        "robust and clustered Cox models; hazards that somebody crafts, in one round or several, get no answer",
+        tests=("tests/unit/node/analysing/test_robust_cox.py",),
+    ),
+    Step(
+        "in-german",
+        "problems of plans, reasons of sites and words of tables are in the German catalogue, each of them",
+        tests=("tests/unit/central/analyses",),
+    ),
+    Step(
         "figures",
-        "figures, their pixels and Parquet tables, read by others; the pages of points and of clinical outcomes",
+        "figures against pictures that people have looked at, Parquet tables, pages of points and clinical outcomes",
         tests=(
             "tests/unit/web/test_charts.py",
+            "tests/unit/web/test_figures.py",
             "tests/unit/node/analysing/test_pages.py",
             "tests/unit/node/analysing/test_clinical.py",
         ),

@@ -14,6 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from racoon.domain.analysis import parse_plan
 from tests.live import LiveDemo
 
 pytestmark = [pytest.mark.external, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -35,6 +36,8 @@ PAGES = {
         "/studies/{study}/application",
         "/studies/{study}/application/print",
         "/studies/{study}/summary",
+        "/studies/{study}/plans/{plan}",
+        "/analyses/{study}.analysis-1",
         "/permissions",
         "/sites",
         "/monitoring",
@@ -54,7 +57,7 @@ PAGES = {
         "/releases",
         "/nowhere",
     ),
-    (SITE, "radiologist"): ("/archive", "/values", "{pixels}"),
+    (SITE, "radiologist"): ("/archive", "/values", "/analyses/{study}/{plan}", "{pixels}"),
     (SITE, "dpo"): ("/audit", "/deletions"),
 }
 
@@ -164,9 +167,10 @@ def test_pages_are_right(
     study = light_demo.summary["study_id"]
     with light_demo.node(SITE, "radiologist") as client:
         pixels = client.measurements(study)[0]["link"]
+    plan = light_demo.central("office").study(study)["definition"]["analyses"][0]
     wrong = {}
     for template in PAGES[participant, login]:
-        path = template.format(study=study, pixels=pixels)
+        path = template.format(study=study, pixels=pixels, plan=parse_plan(plan).hash)
         status = visitor.visit(path)
         found = look_over(visitor.page, language)
         if status != (404 if path == "/nowhere" else 200):

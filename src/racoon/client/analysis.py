@@ -205,6 +205,27 @@ class Table:
             return self._with({**wanted, "variance": "clustered", "cluster": cluster})
         return self._with({**wanted, "variance": "robust"} if robust else wanted)
 
+    def harmonise(
+        self, *features: str, keeping: Sequence[str] = (), suffix: str = "_h", title: str = "ComBat"
+    ) -> Table:
+        """Harmonise measured values between sites by ComBat; what comes after knows them with the suffix.
+
+        Parameters
+        ----------
+        features
+            Numbers, two or more.
+        keeping
+            Covariates whose effect stays.
+        suffix
+            ``liver`` is ``liver_h`` from here on, in sums, means and models.
+        title
+            Of the report of what changed.
+        """
+        for name in (*features, *keeping):
+            self._column(name)
+        wanted = {"features": list(features), "covariates": list(keeping), "suffix": suffix}
+        return self._with({"estimator": "harmonisation", "title": title, **wanted})
+
     # ------------------------------------------------------------------------------------------------ plan
 
     def plan(self, name: str, *, minimum_sites: int = 3, on_dropout: str = "continue") -> AnalysisPlan:
@@ -256,8 +277,18 @@ class Table:
         for column in self.columns:
             if column["name"] == name:
                 return column
+        if name in self._harmonised():
+            return {"name": name, "kind": "number"}
         known = ", ".join(column["name"] for column in self.columns)
         raise FormulaDefect(f"The table has no column {name!r}; it has {known}.")
+
+    def _harmonised(self) -> set[str]:
+        return {
+            f"{feature}{item['suffix']}"
+            for item in self.estimators
+            if item.get("suffix")
+            for feature in item["features"]
+        }
 
     def _with(self, estimator: dict[str, Any]) -> Table:
         for key in ("outcome", "time", "event", "variable", "by"):

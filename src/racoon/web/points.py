@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from racoon.web.words import axis_number
 
-WIDTH, LEFT, RIGHT, TOP, STEP = 640, 30, 30, 34, 7.0
+WIDTH, LEFT, RIGHT, TOP, STEP = 960, 30, 30, 12, 7.0
 HIGHEST = 14
 """Points above each other; more lie upon one another."""
 
@@ -68,7 +68,6 @@ def points_figure(title: str, points: Sequence[Point], unit: str, language: str 
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {floor + 40:g}" role="group" '
             f'aria-label={quoteattr(title)} font-family="sans-serif" font-size="13">'
         ),
-        f'<text x="{LEFT - 10}" y="18" fill="currentColor">{escape(title)} (n = {len(shown)})</text>',
         f'<line x1="{LEFT}" y1="{floor + 4:g}" x2="{WIDTH - RIGHT}" y2="{floor + 4:g}" stroke="#8888"/>',
     ]
     for place, stack in sorted(stacks.items()):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 
+from racoon.web.sentences import say_sentence
 from racoon.web.translation import translations
 
 NAMES: Mapping[str, str] = {
@@ -277,6 +278,8 @@ def words_of(language: str) -> Callable[[str | None], str]:
             return ""
         english = english_of(text)
         said = translate(english)
+        if said == english and language != "en" and (found := say_sentence(english, translate, words)):
+            return found
         first, colon, rest = english.partition(": ")
         if said == english and colon:
             return f"{translate(english_of(first))}: {words(rest)}"

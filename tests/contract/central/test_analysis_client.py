@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from racoon.client import CentralClient, ServerProblem
-from racoon.client.analysis import FormulaDefect, parse_formula
+from racoon.client.analysis import FormulaDefect, ResearchStudy, Table, parse_formula
 from racoon.client.results import AnalysisFailed
 from racoon.domain.analysis import parse_plan
 from racoon.science.analysis import OpenGate, SiteTable, run_plan
@@ -78,3 +78,13 @@ def test_formulas() -> None:
     for wrong in ("y", "y ~", "y ~ log(a)", "y, z ~ a", "~ a"):
         with pytest.raises(FormulaDefect, match="is no formula"):
             parse_formula(wrong, 1)
+
+
+def test_harmonised_names_are_known_after_the_harmonisation() -> None:
+    columns = tuple({"name": name, "kind": "number"} for name in ("age", "liver", "fat", "lung"))
+    table = Table(ResearchStudy(CentralClient("http://127.0.0.1:8500"), "S1"), columns)
+    with pytest.raises(FormulaDefect, match="no column 'liver_h'"):
+        table.glm("liver_h ~ age")
+    plan = table.harmonise("liver", "fat", keeping=["age"]).glm("liver_h ~ age + fat_h").plan("Harmonised")
+    assert [variable.name for variable in plan.variables] == ["age", "liver", "fat"]
+    assert set(plan.harmonised) == {"liver_h", "fat_h"}

@@ -64,6 +64,7 @@ SPEAKING = (
     "domain/finding.py",
     "domain/governance",
     "domain/questionnaire/answers.py",
+    "node/analysing",
     "node/approvals",
     "node/archive/_grant_pages.py",
     "node/archive/deletion.py",

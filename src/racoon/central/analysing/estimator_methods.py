@@ -154,6 +154,9 @@ def estimator_text(item: Mapping[str, Any], *, german: bool) -> str:
     key = item["method"] if item["estimator"] == "propensity" else item["estimator"]
     words = {name: _word(value, german=german) for name, value in item.items()}
     sentence = _TEXTS[key][german].format(**words)
+    if item.get("suffix"):
+        made = ", ".join(f"{name}{item['suffix']}" for name in item["features"])
+        sentence += f" Spätere Auswertungen nutzen {made}." if german else f" Later estimators use {made}."
     return f"{item['title']}: {sentence}"
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from racoon.central.analysing.cells import cell_text
 from racoon.central.analysing.sentences import ESTIMATOR_PATTERNS
 from racoon.central.results.plots import forest, histogram
 from racoon.central.words import number_text
@@ -93,7 +94,7 @@ def view(result: Mapping[str, Any], language: str, links: Mapping[str, str] | No
     links
         By site: its own page, where each number is points that open cases.
     """
-    say, links = words_of(language), links or {}
+    links = links or {}
     return {
         "tables": [
             _table(result["plan"], table, number, language, links)
@@ -103,7 +104,7 @@ def view(result: Mapping[str, Any], language: str, links: Mapping[str, str] | No
             {**site, "left": sentence(site["left"], language) if site["left"] else ""}
             for site in result["sites"]
         ],
-        "held_back": [{**entry, "reason": say(entry["public_reason"])} for entry in result["held_back"]],
+        "held_back": [_held(entry, language) for entry in result["held_back"]],
     }
 
 
@@ -116,12 +117,14 @@ def _table(
 ) -> dict[str, Any]:
     say = words_of(language)
     title = f"{table['title']} ({table['subgroup']})" if table["subgroup"] else str(table["title"])
+    own = {str(item["name"]) for item in plan["variables"]}
+    own |= {str(level) for item in plan["variables"] for level in item["levels"]}
     return {
         "id": f"t{number}",
         "title": title,
         "header": [say(column) for column in table["columns"]],
         "rows": [
-            [_cell(column, cell, language) for column, cell in zip(table["columns"], row, strict=True)]
+            [_cell(column, cell, language, own) for column, cell in zip(table["columns"], row, strict=True)]
             for row in table["rows"]
         ],
         "notes": [sentence(note, language) for note in table["notes"] if not note.startswith(_DOUBTS)],
@@ -133,24 +136,33 @@ def _table(
         "sites": table["sites"],
         "rounds": table["rounds"],
         "per_site": [
-            {**_line(line, language), "link": links.get(line["site"], "")} for line in table["per_site"]
+            {**_line(line, language, own), "link": links.get(line["site"], "")} for line in table["per_site"]
         ],
         "figures": [drawing for _, drawing in figures(plan, table, title, language, links)],
     }
 
 
-def _cell(column: str, cell: str | float | None, language: str) -> dict[str, Any]:
+def _cell(column: str, cell: str | float | None, language: str, own: Collection[str]) -> dict[str, Any]:
     if cell is None or isinstance(cell, str):
-        return {"text": cell or ("–" if cell is None else ""), "is_number": cell is None}
+        text = "–" if cell is None else cell_text(cell, language, own)
+        return {"text": text, "is_number": cell is None}
     if column.startswith("p") and column != "percent" and cell < 0.001:
         return {"text": "< 0,001" if language == "de" else "< 0.001", "is_number": True}
     whole = isinstance(cell, int) or float(cell).is_integer()
     return {"text": str(int(cell)) if whole else number_text(cell, language), "is_number": True}
 
 
-def _line(line: Mapping[str, Any], language: str) -> dict[str, Any]:
+def _line(line: Mapping[str, Any], language: str, own: Collection[str]) -> dict[str, Any]:
     numbers = {key: number_text(line[key], language) for key in ("value", "low", "high")}
-    return {"site": line["site"], "name": line["name"], "n": line["n"], **numbers}
+    name = cell_text(line["name"], language, own)
+    return {"site": line["site"], "name": name, "n": line["n"], **numbers}
+
+
+def _held(entry: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Say what was held back: the plan's own names, then which part of them."""
+    say = words_of(language)
+    name, colon, part = entry["part"].rpartition(": ")
+    return {**entry, "part": f"{name}{colon}{say(part)}", "reason": say(entry["public_reason"])}
 
 
 def figures(

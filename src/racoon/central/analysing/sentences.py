@@ -33,6 +33,10 @@ ESTIMATOR_PATTERNS = tuple(
             "%(name)s: spread of the site means %(before)s before and %(after)s after harmonisation.",
         ),
         (
+            r"Harmonised values, for later estimators: (?P<names>.+)\.",
+            "Harmonised values, for later estimators: %(names)s.",
+        ),
+        (
             r"(?P<number>\d+) parts stand on too few sites and are left out\.",
             "%(number)s parts stand on too few sites and are left out.",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
@@ -13,6 +14,18 @@ from racoon.domain.analysis.terms import TermDefect, parse_term
 from racoon.errors import Defect
 
 _MOST_IMPUTATIONS = 50
+_SUFFIX = re.compile(r"[A-Za-z0-9_]{0,16}")
+_TAKES_HARMONISED = (
+    known.Description,
+    known.Comparison,
+    known.Correlation,
+    known.Model,
+    known.MixedModel,
+    known.CoxModel,
+    known.Propensity,
+)
+"""Estimators that know a harmonised number only through sums.  Whoever asks chooses how it is harmonised, so nothing
+that counts subjects between cuts may take one."""
 _MOST_PERIODS = 600
 
 
@@ -36,6 +49,10 @@ class Check:
         Estimators that stand before, by title.
     title
         Of the estimator at hand.
+    made
+        Numbers that a harmonisation before it made.
+    takes_made
+        Whether it may use them as what it adds up; as a time, a cluster or with cuts none may.
     """
 
     kinds: Mapping[str, Kind]
@@ -43,15 +60,19 @@ class Check:
     binned: frozenset[str]
     earlier: Mapping[str, Estimator] | None = None
     title: str = ""
+    made: frozenset[str] = frozenset()
+    takes_made: bool = False
 
     def refuse(self, sentence: str) -> PlanDefect:
         """Make a defect that names the estimator."""
         return PlanDefect(f"{self.title}: {sentence}")
 
-    def need(self, name: str, *wanted: Kind) -> None:
-        """Demand a variable of some kind."""
+    def need(self, name: str, *wanted: Kind, has_cuts: bool = False) -> None:
+        """Demand a variable of some kind; ``has_cuts`` where its values sort subjects."""
         if name not in self.kinds:
             raise self.refuse(f"the plan has no variable {name!r}.")
+        if name in self.made and (has_cuts or not self.takes_made):
+            raise self.refuse(f"{name} is harmonised; only sums, means and models can use it.")
         if wanted and self.kinds[name] not in wanted:
             raise self.refuse(f"{name} must be a {' or '.join(wanted)}.")
 
@@ -68,7 +89,8 @@ class Check:
             except TermDefect as error:
                 raise self.refuse(str(error)) from error
             for factor in factors:
-                self.need(factor.name, *(() if factor.kind == "plain" else ("number",)))
+                is_plain = factor.kind == "plain"
+                self.need(factor.name, *(() if is_plain else ("number",)), has_cuts=not is_plain)
                 if factor.kind == "after" and not (may_switch and len(factors) == 1):
                     raise self.refuse(
                         f"{term!r} stands alone in a Cox model without a grid; there a covariate may change in time."
@@ -95,9 +117,26 @@ def check_estimators(items: Sequence[Estimator], check: Check) -> None:
         Names the estimator and what to change.
     """
     earlier: dict[str, Estimator] = {}
+    kinds, made = dict(check.kinds), set[str]()
     for item in items:
-        CHECKS[type(item)](item, Check(check.kinds, check.levels, check.binned, earlier, item.title))
+        takes_made = isinstance(item, _TAKES_HARMONISED)
+        own = Check(kinds, check.levels, check.binned, earlier, item.title, frozenset(made), takes_made)
+        CHECKS[type(item)](item, own)
         earlier[item.title] = item
+        if isinstance(item, known.Harmonisation):
+            made |= set(_made(item, own))
+            kinds |= dict.fromkeys(made, "number")
+
+
+def _made(item: known.Harmonisation, check: Check) -> Sequence[str]:
+    """Check the names that a harmonisation makes."""
+    names = tuple(known.harmonised_names(item))
+    if not _SUFFIX.fullmatch(item.suffix):
+        raise check.refuse("the suffix of harmonised names is letters, digits and underscores.")
+    for name in names:
+        if name in check.kinds:
+            raise check.refuse(f"{name} is defined twice.")
+    return names
 
 
 def _edges(edges: Sequence[float], check: Check) -> None:
@@ -160,7 +199,7 @@ def _clusters(item: known.Model | known.CoxModel, check: Check) -> None:
     if (item.variance == "clustered") != (item.cluster is not None):
         raise check.refuse("a clustered variance, and only that, names the variable of the clusters.")
     if item.cluster is not None:
-        check.need(item.cluster)
+        check.need(item.cluster, has_cuts=True)
 
 
 def _survival(item: known.SurvivalCurves, check: Check) -> None:
@@ -174,8 +213,14 @@ def _survival(item: known.SurvivalCurves, check: Check) -> None:
 
 
 def _cox(item: known.CoxModel, check: Check) -> None:
-    check.terms(item.terms, may_switch=not item.edges)
-    check.need(item.time, "number")
+    switching = [term for term in item.terms if term.startswith("after(")]
+    if item.edges and switching:
+        raise check.refuse(
+            f"{switching[0]!r} needs exact times, and over a grid nobody knows when within an interval it switches; "
+            "leave the edges out, then the model is stratified by site."
+        )
+    check.terms(item.terms, may_switch=True)
+    check.need(item.time, "number", has_cuts=True)
     check.need(item.event, "truth")
     check.choose(item.ties, known.TiesName, "ties")
     check.choose(item.variance, known.VarianceName, "the variance")

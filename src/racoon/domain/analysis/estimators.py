@@ -316,11 +316,23 @@ class TimeSeries:
 
 @dataclass(frozen=True)
 class Harmonisation:
-    """ComBat: shifts and scales of each site's measurements, keeping what covariates explain."""
+    """ComBat: shifts and scales of each site's measurements, keeping what covariates explain.
+
+    Parameters
+    ----------
+    title
+        Of the report.
+    features, covariates
+        Numbers of each site, and variables whose effect stays.
+    suffix
+        Later estimators know the harmonised feature ``fat`` as ``fat`` with this ending; without one there is the
+        report only.
+    """
 
     title: str
     features: tuple[str, ...]
     covariates: tuple[str, ...] = ()
+    suffix: str = field(default="", metadata=_LATER)
 
 
 @dataclass(frozen=True)
@@ -387,6 +399,11 @@ ESTIMATORS: Mapping[str, type[Estimator]] = {
     "comorbidome": Comorbidome,
 }
 """Name in the document, and class."""
+
+
+def harmonised_names(item: Harmonisation) -> dict[str, str]:
+    """Name the variables that a harmonisation makes for later estimators, with the feature of each."""
+    return {f"{feature}{item.suffix}": feature for feature in item.features} if item.suffix else {}
 
 
 def document_of(item: Estimator) -> dict[str, Any]:

@@ -9,7 +9,13 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
 from racoon.domain.analysis.checks import Check, PlanDefect, check_estimators
-from racoon.domain.analysis.estimators import ESTIMATORS, Estimator, document_of
+from racoon.domain.analysis.estimators import (
+    ESTIMATORS,
+    Estimator,
+    Harmonisation,
+    document_of,
+    harmonised_names,
+)
 from racoon.domain.analysis.expression import Kind, parse_expression
 from racoon.domain.analysis.sources import HELP, source_kind
 from racoon.domain.canonical import content_hash
@@ -91,9 +97,22 @@ class AnalysisPlan:
         """SHA-256 of the canonical plan."""
         return content_hash(self.to_dict())
 
+    @property
+    def harmonised(self) -> Mapping[str, tuple[int, Variable]]:
+        """By name of a harmonised variable: place of its harmonisation, and the feature."""
+        return {
+            name: (place, self.variable(feature))
+            for place, item in enumerate(self.estimators)
+            if isinstance(item, Harmonisation)
+            for name, feature in harmonised_names(item).items()
+        }
+
     def variable(self, name: str) -> Variable:
-        """Find a variable of this plan."""
-        return next(item for item in self.variables if item.name == name)
+        """Find a variable of this plan, or one that a harmonisation makes: a number without bins."""
+        for item in self.variables:
+            if item.name == name:
+                return item
+        return Variable(name, "number", self.harmonised[name][1].unit)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

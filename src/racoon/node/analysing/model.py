@@ -249,13 +249,19 @@ def subject_table(
             found = {subject: sum(own) / len(own) for subject, own in measured[key].items()}
         elif variable.source.startswith(CLINICAL):
             if not courses:
-                raise NotMeasured(f"This site has no clinical course of these subjects for {variable.name}.")
+                raise NotMeasured(
+                    f"This site has no clinical course of these subjects for {variable.name}.",
+                    code="analysing.no_course",
+                )
             read = {
                 subject: course.read(variable.source, variable.unit) for subject, course in courses.items()
             }
             found = {subject: value for subject, value in read.items() if value is not None}
         else:
-            raise NotMeasured(f"This site has no column {variable.name}; the plan names no source for it.")
+            raise NotMeasured(
+                f"This site has no column {variable.name}; the plan names no source for it.",
+                code="analysing.no_column",
+            )
         columns[variable.name] = tuple(found.get(subject) for subject in subjects)
     return SubjectTable(subjects, columns)
 

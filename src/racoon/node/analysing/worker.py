@@ -76,7 +76,8 @@ def compute_round(
     BadAnalysisJob
         When the questions can't be read or don't belong to the plan.
     """
-    from racoon.science.analysis import Question, compute_answers  # noqa: PLC0415 - scipy, only to analyse
+    from racoon.science.analysis import Question, compute_answers  # noqa: PLC0415 - scipy,
+    from racoon.science.analysis.answering import squares_name  # noqa: PLC0415 - only to analyse
 
     rows = derive_table(plan, table) if isinstance(table, SubjectTable) else table
     try:
@@ -93,4 +94,14 @@ def compute_round(
         }
 
     cells = [(question, members(own)) for question, own in work.sorted.items() if own]
-    return {"work": work, "populations": members(work.chosen), "cells": cells, "sites": sites}
+    scores = [
+        (squares_name(question), question, dict(zip(rows.subjects, map(tuple, own.T.tolist()), strict=True)))
+        for question, own in work.scores.items()
+    ]
+    return {
+        "work": work,
+        "populations": members(work.chosen),
+        "cells": cells,
+        "scores": scores,
+        "sites": sites,
+    }

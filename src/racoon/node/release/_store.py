@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +47,19 @@ analysed_population = sa.Table(
     sa.Column("released_at", UtcDateTime, nullable=False),
 )
 
+
+squared_score = sa.Table(
+    "squared_score",
+    metadata("node"),
+    sa.Column("scores_hash", sa.String(64), primary_key=True),
+    sa.Column("plan_hash", sa.String(64), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True),
+    sa.Column("subgroup", sa.String(200), primary_key=True),
+    sa.Column("scores", Json, nullable=False),
+    sa.Column("study_id", sa.String(80), nullable=False),
+    sa.Column("released_at", UtcDateTime, nullable=False),
+)
+"""Scores, by subject, of which sums of squares have left: what a second such sum is compared with."""
 
 count_ledger = sa.Table(
     "count_ledger",
@@ -170,5 +184,24 @@ def save_population(
     connection.execute(
         analysed_population.insert().values(
             population_hash=population_hash, members=members, released_at=clock.now(), **facts
+        )
+    )
+
+
+def load_scores(connection: sa.Connection) -> list[sa.Row[Any]]:
+    """Load all scores of which squares have left."""
+    return list(connection.execute(sa.select(squared_score)))
+
+
+def save_scores(
+    connection: sa.Connection, scores_hash: str, scores: Mapping[str, tuple[float, ...]], **facts: Any
+) -> None:
+    """Remember scores of which squares leave now."""
+    connection.execute(
+        squared_score.insert().values(
+            scores_hash=scores_hash,
+            scores={name: list(own) for name, own in scores.items()},
+            released_at=clock.now(),
+            **facts,
         )
     )

@@ -55,6 +55,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Diese Auswahl unterscheidet sich in zu wenigen Personen von einer, die schon ausgewertet wurde.",
         "This choice of subjects differs in too few of them from one that was analysed before.",
     ),
+    "release.earlier_squares": (
+        "Zusammen mit früheren quadrierten Scores verriete dieser Wert etwas über wenige Personen.",
+        "Together with earlier squared scores this would tell about a few subjects.",
+    ),
     "release.parameters": (
         "Das Modell hat zu viele Parameter für die Zahl der Personen.",
         "The model has too many parameters for the number of subjects.",

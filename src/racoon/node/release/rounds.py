@@ -15,8 +15,8 @@ def protect_round(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Rel
     """Decide what of the answers to one round of an analysis may leave.
 
     Keys: ``work`` (``science.analysis.SiteWork``, unprotected), ``plan_hash``, ``dataset_hash``, ``sites`` (how many
-    sites are asked), and ``held``: the subgroups, and cells into which coefficients sort subjects, that the ledger of
-    populations holds back, with the rule's code.
+    sites are asked), and ``held``: the subgroups, the cells into which coefficients sort subjects, and the squared
+    scores that the ledger holds back, with the rule's code.
     """
     work = aggregate["work"]
     gate = EstimateGate(policy)
@@ -38,7 +38,6 @@ def protect_round(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Rel
             for question, answer in zip(asked, answers, strict=True)
         ],
     }
-    concerned = {question["subgroup"] for question in asked}
-    concerned |= {name for cells in work.sorted.values() for name in cells}
+    concerned = {name for question, _ in work.computed for name in work.names(question)}
     reasons = [reason for name, reason in held.items() if name in concerned]
     return Released(payload, tuple(dict.fromkeys([*reasons, *gate.held])))

@@ -16,6 +16,7 @@ from racoon.node.release.jobs import PROTECT
 from racoon.node.release.model import Released
 from racoon.node.release.policy import DisclosurePolicy
 from racoon.node.release.populations import near_duplicates, population_hash
+from racoon.node.release.squares import SquaresLedger
 from racoon.platform.audit import AuditLog
 from racoon.protocol.messages import (
     AuditAnchor,
@@ -195,21 +196,22 @@ class ReleaseGate:
         populations: Mapping[str, frozenset[str]] = aggregate["populations"]
         earlier = _store.load_populations(connection)
         cells = aggregate.get("cells", ())
+        squares = SquaresLedger(connection, offer.study_id, aggregate["plan_hash"], self.policy)
         held = near_duplicates(populations, earlier, self.policy)
+        seen = dict(earlier)
         for _, members in cells:
             # A cell too small to be shown tells nothing, and is like every other small one.
             large = {name: own for name, own in members.items() if len(own) >= self.policy.minimum_cell}
-            held |= near_duplicates(large, earlier, self.policy)
+            held |= near_duplicates(large, seen, self.policy)
+            # What one round asks twice must not be subtracted either.
+            seen |= {population_hash(own): own for name, own in large.items() if name not in held}
+        for name, question, scores in aggregate.get("scores", ()):
+            held |= squares.judge(name, question, scores)
         released = PROTECT["analyse"]({**aggregate, "held": held}, self.policy)
-        shown = {
-            answer["question"]["subgroup"]
-            for answer in released.payload["answers"]
-            if answer["value"] is not None
-        }
-        left = {name: populations[name] for name in sorted(shown)}
         answered = [
             answer["question"] for answer in released.payload["answers"] if answer["value"] is not None
         ]
+        left = {name: populations[name] for name in sorted({item["subgroup"] for item in answered})}
         for question, members in cells:
             if question.to_dict() in answered:
                 left |= {name: own for name, own in members.items() if len(own) >= self.policy.minimum_cell}
@@ -225,4 +227,7 @@ class ReleaseGate:
                     plan_hash=aggregate["plan_hash"],
                     subgroup=name[:200],
                 )
+        for _, question, scores in aggregate.get("scores", ()):
+            if question.to_dict() in answered:
+                squares.save(question, scores)
         return released

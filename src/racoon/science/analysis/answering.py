@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from racoon.domain.analysis import AnalysisPlan, parse_expression
 from racoon.domain.analysis.estimators import Estimator
+from racoon.domain.canonical import content_hash
 from racoon.science.analysis.columns import Columns
-from racoon.science.analysis.computed import Computed, Impossible
+from racoon.science.analysis.computed import Computed, Guarded, Impossible, Sums
 from racoon.science.analysis.gate import Gate, Reasons
+from racoon.science.analysis.harmonising import with_harmonised
 from racoon.science.analysis.kinds import KINDS
 from racoon.science.analysis.questions import Answer, Question
 from racoon.science.statistics.derivation import evaluate
@@ -34,12 +36,29 @@ class SiteWork:
         One per question.
     sorted
         By question: the cells into which its coefficients sort rows, by a name; shape (rows,) each.
+    scores
+        By question: the scores whose squares it asks for, shape (columns, rows of the site).
     """
 
     plan: AnalysisPlan
     chosen: Mapping[str, Rows]
     computed: tuple[tuple[Question, Computed], ...]
     sorted: Mapping[Question, Mapping[str, Rows]] = field(default_factory=dict)
+    scores: Mapping[Question, NDArray[np.float64]] = field(default_factory=dict)
+
+    def names(self, question: Question) -> tuple[str, ...]:
+        """Names under which the ledger may hold a question back: its subgroup, its cells, its squares."""
+        squares = (squares_name(question),) if question in self.scores else ()
+        return (question.subgroup, *self.sorted.get(question, {}), *squares)
+
+
+def squares_name(question: Question) -> str:
+    """Name the squares that a question asks for; two questions of one estimator are told apart."""
+    return f"{_name(question)} squares"
+
+
+def _name(question: Question) -> str:
+    return f"{question.subgroup} {question.place} {content_hash(question.to_dict())[:12]}"
 
 
 def compute_answers(plan: AnalysisPlan, questions: Sequence[Question], columns: Columns) -> SiteWork:
@@ -63,16 +82,26 @@ def compute_answers(plan: AnalysisPlan, questions: Sequence[Question], columns: 
     parts: dict[str, Columns] = {}
     found: list[tuple[Question, Computed]] = []
     cells: dict[Question, dict[str, Rows]] = {}
+    scores: dict[Question, NDArray[np.float64]] = {}
     for question in questions:
         if question.place >= len(plan.estimators) or question.subgroup not in chosen:
             raise ValueError("the plan has no such estimator or subgroup")
         if question.subgroup not in parts:
             rows = chosen[question.subgroup]
             parts[question.subgroup] = {name: values[rows] for name, values in columns.items()}
-        item = plan.estimators[question.place]
-        found.append((question, _compute(plan, item, question, parts[question.subgroup])))
-        cells[question] = _sort(plan, item, question, parts[question.subgroup], chosen[question.subgroup])
-    return SiteWork(plan, chosen, tuple(found), cells)
+        item, part = plan.estimators[question.place], parts[question.subgroup]
+        guard: Sums | None = None
+        try:
+            part, guard = with_harmonised(plan, question.place, question.harmony, part)
+        except ValueError as error:
+            found.append((question, Impossible(f"Not computed: {error}.")))
+            continue
+        computed = _compute(plan, item, question, part)
+        found.append((question, computed if guard is None else Guarded(guard, computed)))
+        cells[question] = _sort(plan, item, question, part, chosen[question.subgroup])
+        if question.part == "meat" and not isinstance(computed, Impossible):
+            scores[question] = _scores(plan, item, question, part, chosen[question.subgroup])
+    return SiteWork(plan, chosen, tuple(found), cells, scores)
 
 
 def choose_rows(plan: AnalysisPlan, columns: Columns) -> dict[str, Rows]:
@@ -113,8 +142,8 @@ def judge(work: SiteWork, gate: Gate, held: Mapping[str, Reasons] | None = None)
     least = gate.least_sites(work.plan.minimum_sites)
     answers = []
     for question, computed in work.computed:
-        cells = [refused[name] for name in work.sorted.get(question, {}) if name in refused]
-        if reasons := refused.get(question.subgroup) or (cells[0] if cells else ()):
+        reasons = next((refused[name] for name in work.names(question) if name in refused), ())
+        if reasons:
             answers.append(Answer(None, reasons, least))
         else:
             value, reasons = computed.pass_through(gate)
@@ -142,8 +171,20 @@ def _sort(
         return {}
     found = {}
     for name, rows in cells.items():
-        found[f"{question.subgroup} {question.place} {name}"] = whole = np.zeros(chosen.size, np.bool_)
+        found[f"{_name(question)} {name}"] = whole = np.zeros(chosen.size, np.bool_)
         whole[chosen] = rows
+    return found
+
+
+def _scores(
+    plan: AnalysisPlan, item: Estimator, question: Question, columns: Columns, chosen: Rows
+) -> NDArray[np.float64]:
+    """Put the scores whose squares are asked for at their places among all rows of the site."""
+    compute = KINDS[type(item)].scores
+    assert compute is not None, "whoever answers with squares says what they are squares of"
+    own = compute(plan, item, question, columns)
+    found = np.zeros((own.shape[0], chosen.size))
+    found[:, chosen] = own
     return found
 
 

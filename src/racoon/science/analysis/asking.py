@@ -6,7 +6,7 @@ to be kept, and a run goes on after any interruption without asking for a releas
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from racoon.domain.analysis import AnalysisPlan
@@ -14,6 +14,7 @@ from racoon.science.analysis.questions import Answer, Part, Question
 
 TOO_FEW_SITES = "Too few sites take part in this analysis."
 NO_SITE = "No site may take part."
+NOT_HARMONISED = "The values of this site are not harmonised."
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ class Inquiry:
         Answers so far.
     without
         Sites that left while this estimator was computed.
+    harmony
+        By place of an estimator: what each site needs to harmonise its rows, ``None`` where nothing is harmonised.
     """
 
     plan: AnalysisPlan
@@ -89,6 +92,7 @@ class Inquiry:
     counted: set[str] = field(default_factory=set)
     least: int = 0
     asked: set[Question] = field(default_factory=set)
+    harmony: Callable[[int], Mapping[str, tuple[float, ...]] | None] = field(default=lambda _: None)
 
     def __post_init__(self) -> None:
         self.refused |= set(self.without.items())
@@ -110,7 +114,9 @@ class Inquiry:
 
     def about(self, place: int) -> Inquiry:
         """Look at another estimator of the plan, for the same rows; who counts there is not who counts here."""
-        return Inquiry(self.plan, place, self.subgroup, self.book, self.without, asked=self.asked)
+        return Inquiry(
+            self.plan, place, self.subgroup, self.book, self.without, asked=self.asked, harmony=self.harmony
+        )
 
     def place_of(self, title: str) -> int:
         """Find an earlier estimator by its title."""
@@ -129,6 +135,9 @@ class Inquiry:
         """
         question = Question(self.place, self.subgroup, part, tuple(coefficients))
         sites = [site for site in self.book.sites if site not in self.without]
+        if (harmony := self.harmony(self.place)) is not None:
+            self.refused |= {(site, NOT_HARMONISED) for site in sites if site not in harmony}
+            sites = [site for site in sites if site in harmony]
         found = self._known(question, sites)
         for site, answer in found.items():
             self.refused |= {(site, reason) for reason in answer.reasons}
@@ -157,11 +166,18 @@ class Inquiry:
         return (TOO_FEW_SITES,) if len(self.counted) < max(self.least, 1) else ()
 
     def _known(self, question: Question, sites: Sequence[str]) -> dict[str, Answer]:
-        answers = self.book.answers.get(question, {})
-        missing = [site for site in sites if site not in answers]
+        harmony = self.harmony(question.place)
+        asked = {
+            site: question if harmony is None else replace(question, harmony=harmony[site]) for site in sites
+        }
+        found = {site: self.book.answers.get(own, {}).get(site) for site, own in asked.items()}
+        missing = [site for site, answer in found.items() if answer is None]
         if gone := {site: self.book.left[site] for site in missing if site in self.book.left}:
             raise SiteLeft(gone)
         if missing:
-            raise Waiting({question: missing})
+            waiting: dict[Question, list[str]] = {}
+            for site in missing:
+                waiting.setdefault(asked[site], []).append(site)
+            raise Waiting(waiting)
         self.asked.add(question)
-        return {site: answers[site] for site in sites}
+        return {site: answer for site, answer in found.items() if answer is not None}

@@ -75,7 +75,8 @@ def model_columns(
 
 def model_names(plan: AnalysisPlan, terms: Sequence[str]) -> tuple[str, ...]:
     """Name the covariates of a model; nobody's rows are needed for it."""
-    return model_columns(plan, terms, {item.name: np.zeros(0) for item in plan.variables})[0]
+    names = (*(item.name for item in plan.variables), *plan.harmonised)
+    return model_columns(plan, terms, dict.fromkeys(names, np.zeros(0)))[0]
 
 
 def split_terms(terms: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

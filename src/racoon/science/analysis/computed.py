@@ -169,6 +169,19 @@ class Sums:
 
 
 @dataclass(frozen=True)
+class Guarded:
+    """Something made of other columns; it leaves as its own rules say, and only if sums of those columns may."""
+
+    columns: Sums
+    made: Computed
+
+    def pass_through(self, gate: Gate) -> tuple[dict[str, Any] | None, Reasons]:
+        """Let the gate decide on both."""
+        shown, reasons = self.columns.pass_through(gate)
+        return self.made.pass_through(gate) if shown is not None else (None, reasons)
+
+
+@dataclass(frozen=True)
 class Together:
     """Parts of which none makes sense without the others: all leave, or nothing does."""
 

@@ -32,12 +32,16 @@ class Kind:
     sort
         Where coefficients decide who is counted where: by cell, which rows.  Two nearly equal cells tell about the few
         subjects that differ, so the site's ledger has to know them.
+    scores
+        Where squares of scores are asked for at coefficients and hazards: the score of each row, or of each cluster at
+        its first row, shape (columns, rows).  The difference of two such sums tells about those whose scores differ.
     """
 
     compute: Callable[[AnalysisPlan, Any, Question, Columns], Computed]
     check: Callable[[AnalysisPlan, Any, Question, Mapping[str, Any]], None]
     conclude: Callable[[Inquiry, Any], ResultTable]
     sort: Callable[[AnalysisPlan, Any, Question, Columns], Mapping[str, NDArray[np.bool_]]] | None = None
+    scores: Callable[[AnalysisPlan, Any, Question, Columns], NDArray[np.float64]] | None = None
 
 
 def refused(inquiry: Inquiry, title: str, columns: tuple[str, ...], reasons: tuple[str, ...]) -> ResultTable:

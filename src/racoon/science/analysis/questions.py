@@ -31,6 +31,8 @@ class Question:
     path
         Common hazards and mean covariates per interval of a published grid, which the squared scores of a Cox model
         need; empty otherwise.
+    harmony
+        What the site needs to harmonise its own rows, where the estimator uses harmonised values; empty otherwise.
     """
 
     place: int
@@ -40,6 +42,7 @@ class Question:
     size: float = 1.0
     imputation: int = 0
     path: tuple[float, ...] = ()
+    harmony: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -52,7 +55,8 @@ class Question:
         }
         if self.imputation:
             document["imputation"] = self.imputation
-        return {**document, "path": list(self.path)} if self.path else document
+        later = {"path": list(self.path), "harmony": list(self.harmony)}
+        return {**document, **{key: value for key, value in later.items() if value}}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Question:
@@ -78,6 +82,7 @@ class Question:
                 float(document["size"]),
                 imputation,
                 tuple(float(value) for value in document.get("path", ())),
+                tuple(float(value) for value in document.get("harmony", ())),
             )
         except (KeyError, TypeError) as error:
             raise ValueError("this is no question of an analysis") from error

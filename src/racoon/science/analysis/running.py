@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from racoon.domain.analysis import AnalysisPlan
 from racoon.science.analysis.answering import compute_answers, judge
 from racoon.science.analysis.asking import Book, Inquiry, SiteLeft, Waiting
 from racoon.science.analysis.columns import SiteTable
+from racoon.science.analysis.harmonising import Harmony, harmony_of
 from racoon.science.analysis.kinds import KINDS
 from racoon.science.analysis.questions import Question
 from racoon.science.analysis.results import Analysis, ResultTable
@@ -38,10 +39,17 @@ def advance(plan: AnalysisPlan, book: Book) -> Analysis | Open:
     """
     tables: list[ResultTable] = []
     waiting: dict[str, dict[Question, None]] = {}
+    kept: dict[int, Harmony | None] = {}
+
+    def harmony(place: int) -> Harmony | None:
+        if place not in kept:
+            kept[place] = harmony_of(plan, place, book)
+        return kept[place]
+
     for subgroup in ("", *(group.name for group in plan.subgroups)):
         for place in range(len(plan.estimators)):
             try:
-                tables.append(_estimate(plan, place, subgroup, book))
+                tables.append(_estimate(plan, place, subgroup, book, harmony))
             except Waiting as wait:
                 for question, sites in wait.questions.items():
                     for site in sites:
@@ -77,12 +85,18 @@ def run_plan(plan: AnalysisPlan, sites: Sequence[SiteTable]) -> Analysis:
     return found
 
 
-def _estimate(plan: AnalysisPlan, place: int, subgroup: str, book: Book) -> ResultTable:
+def _estimate(
+    plan: AnalysisPlan,
+    place: int,
+    subgroup: str,
+    book: Book,
+    harmony: Callable[[int], Harmony | None],
+) -> ResultTable:
     """Compute one estimator; when a site leaves it on the way, again without that site."""
     without: dict[str, str] = {}
     while True:
         try:
-            return _compute(Inquiry(plan, place, subgroup, book, dict(without)))
+            return _compute(Inquiry(plan, place, subgroup, book, dict(without), harmony=harmony))
         except SiteLeft as left:
             without |= left.reasons
 

@@ -104,6 +104,12 @@ class Harmonisation:
         corrected = (standard - known.shift) / np.sqrt(known.scale)
         return np.asarray(corrected * self.spread + kept, dtype=np.float64)
 
+    def numbers(self, site: str) -> tuple[float, ...]:
+        """Return what a site needs to harmonise its own rows, as :func:`harmonise` takes it."""
+        known = self.corrections[site]
+        rows = np.vstack([self.slopes, self.level, self.spread, known.shift, known.scale])
+        return tuple(float(value) for value in rows.ravel())
+
     def report(self) -> tuple[dict[str, float | str], ...]:
         """Say what changes: per site and feature the shift in the feature's unit and the factor of its SD."""
         return tuple(
@@ -164,6 +170,44 @@ class Harmonisation:
             )
             found.append((feature, float(np.std(before, ddof=1)), float(np.std(after, ddof=1))))
         return tuple(found)
+
+
+def numbers_width(covariates: int, features: int) -> int:
+    """Count the numbers that a site needs."""
+    return (covariates + 4) * features
+
+
+def harmonise(numbers: Sequence[float], covariates: ArrayLike, features: ArrayLike) -> NDArray[np.float64]:
+    """Harmonise rows with what CENTRAL worked out for their site.
+
+    Parameters
+    ----------
+    numbers
+        From :meth:`Harmonisation.numbers`.
+    covariates, features
+        Shapes (rows, covariates) and (rows, features).
+
+    Returns
+    -------
+    ndarray
+        Shape (rows, features), in the features' units.
+
+    Raises
+    ------
+    ValueError
+        If the numbers are not those of as many columns, or make no sense.
+    """
+    x, y = np.asarray(covariates, dtype=np.float64), np.asarray(features, dtype=np.float64)
+    known = np.asarray(numbers, dtype=np.float64)
+    if known.size != numbers_width(x.shape[1], y.shape[1]) or not np.isfinite(known).all():
+        raise ValueError("a harmonisation has the same numbers for each feature")
+    *slopes, level, spread, shift, scale = known.reshape(-1, y.shape[1])
+    if (spread <= 0).any() or (scale <= 0).any():
+        raise ValueError("a harmonisation has positive spreads and scales")
+    correction = SiteCorrection(shift, scale, shift, scale)
+    matrix = np.array(slopes).reshape(x.shape[1], y.shape[1])
+    fitted = Harmonisation((), (), matrix, level, spread, {"": correction})
+    return fitted.apply("", x, y)
 
 
 def fit_combat(

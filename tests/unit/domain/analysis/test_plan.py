@@ -198,7 +198,7 @@ def test_every_estimator_survives_the_wire():
         ({"title": "t", "measure": "share"}, "names the outcome"),
         ({"title": "b", "features": ["age"]}, "two features"),
         ({"title": "z", "limit": 0}, "positive number of SD"),
-        ({"title": "s", "edges": [30, 60]}, "Cox model without a grid"),
+        ({"title": "s", "edges": [30, 60]}, "leave the edges out"),
         ({"title": "s", "terms": ["age:after(days)"]}, "stands alone"),
         ({"title": "n", "variable": "age"}, "must be a truth"),
     ],

@@ -203,7 +203,10 @@ def test_site_effects_harmonisation_and_imputation(rehearsal, rows):
     assert death["SD of the sites"]["estimate"] < 0.5
     combat = table_of(rehearsal, "ComBat")
     assert len(combat.rows) == SITES * 3
-    assert all("after harmonisation" in note for note in combat.notes)
+    assert all("after harmonisation" in note for note in combat.notes[:-1])
+    harmonised = cells(rehearsal, "Death, harmonised", "term")
+    assert harmonised["smoker"]["ratio low"] < math.exp(0.7) < harmonised["smoker"]["ratio high"]
+    assert "fat_h" in harmonised
     imputed = cells(rehearsal, "Volume, imputed", "term")
     known = np.isfinite(rows["liver"])
     stages = [rows["stage"] == level for level in ("II", "III")]

@@ -242,3 +242,14 @@ def test_coefficients_that_move_a_few_subjects_between_cells_get_no_answer(site:
     near = ask(51.0)
     assert (counts(near), near["codes"]) == (None, {"release.earlier_population"})
     assert counts(ask(60.0)) == [20, 10]
+
+
+def test_cells_of_one_round_are_compared_too(site: Site) -> None:
+    document = plan_of().to_dict()
+    document["variables"].append({"name": "male", "kind": "truth", "derivation": "sex = 'male'"})
+    document["estimators"].append(
+        {"estimator": "prediction", "title": "Risk", "outcome": "male", "score": "Large", "edges": [0.5]}
+    )
+    asked = [Question(2, coefficients=(-age, 1.0)) for age in (50.0, 51.0)]
+    both = site.run(parse_plan(document), *asked)["answers"]
+    assert [answer["value"] is not None for answer in both] == [True, False]

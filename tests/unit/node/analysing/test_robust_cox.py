@@ -1,8 +1,11 @@
-"""Robust and clustered variance of a Cox model over sites, through their gates; and what the gates refuse."""
+"""Robust and clustered variance of a Cox model over sites, through their gates; and what gates and ledger refuse."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +13,20 @@ import pytest
 from numpy.typing import NDArray
 
 from racoon.domain.analysis import AnalysisPlan, parse_plan
+from racoon.domain.identity import Pseudonym
+from racoon.node.analysing.model import DerivedTable
+from racoon.node.analysing.worker import compute_round
+from racoon.node.approvals.model import job_content_hash
 from racoon.node.release.estimates import EstimateGate
 from racoon.node.release.policy import DisclosurePolicy
+from racoon.node.release.service import ReleaseGate
+from racoon.platform.audit import AuditLog
+from racoon.platform.database import Database, create_all
+from racoon.protocol.messages import JobOffer
 from racoon.science.analysis import OpenGate, SiteTable, run_plan
 from racoon.science.analysis.answering import check_answer, compute_answers, judge
 from racoon.science.analysis.questions import Question
+from tests.unit.node.analysing.test_job import Line
 
 EDGES = (5.0, 12.0, 50.0)
 
@@ -106,3 +118,82 @@ def test_hazards_that_leave_one_subject_are_refused() -> None:
         values.append(answer.value)
     assert values[0] is not None
     assert values[1] is None
+
+
+class Ledger:
+    """One site's gate with its ledger, asked by somebody who crafts hazards."""
+
+    def __init__(self, database: Database, plan: AnalysisPlan, rows: dict[str, NDArray[np.float64]]) -> None:
+        self.database, self.plan, self.jobs = database, plan, 0
+        subjects = tuple(Pseudonym(f"P{number:03d}") for number in range(rows["days"].size))
+        self.table = DerivedTable(subjects, rows)
+        self.gate = ReleaseGate(DisclosurePolicy(), Line(), AuditLog("node"))
+
+    def ask(self, *paths: NDArray[np.float64], without: int = 0) -> list[str]:
+        """Ask for the squared scores over some hazards in one round; returns ``shown`` or the rule, for each."""
+        self.jobs += 1
+        questions = [Question(0, "", "meat", (0.1,), path=tuple(path.ravel())) for path in paths]
+        parameters = {"questions": [question.to_dict() for question in questions], "sites": 3}
+        kept = DerivedTable(
+            self.table.subjects[without:],
+            {name: column[without:] for name, column in self.table.columns.items()},
+        )
+        offer = JobOffer(
+            job_id=f"job-{self.jobs}", run_id="run-1", study_id="S1", study_hash="0" * 64, kind="analyse",
+            plan_hash=self.plan.hash, content_hash=job_content_hash("analyse", parameters), parameters=parameters,
+            not_after=datetime.now(UTC) + timedelta(hours=1),
+        )  # fmt: skip
+        aggregate = {
+            **compute_round(self.plan, kept, parameters),
+            "plan_hash": self.plan.hash,
+            "dataset_hash": "d",
+        }
+        with self.database.begin() as connection:
+            released = self.gate.submit(connection, offer, aggregate, {})
+        answers = released.payload["answers"]
+        codes = {item.public_reason: item.reason_code for item in released.suppressed}
+        return ["shown" if item["value"] is not None else codes[item["reasons"][0]] for item in answers]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    rows = split(columns(), 3)[0].columns
+    # The last interval but one has one subject of a rare kind: who knows its sum twice knows that subject.
+    found = Database(f"sqlite:///{tmp_path}/node.sqlite")
+    create_all(found, "node")
+    yield Ledger(found, plan_of(terms=["a"], variance="robust", cluster=None), dict(rows))
+    found.dispose()
+
+
+FAIR = np.tile([0.3, 0.3, 0.15, 0.15, 0.5], (3, 1))
+
+
+def test_hazards_that_differ_for_a_few_subjects_are_refused_together(ledger: Ledger) -> None:
+    days, died = ledger.table.columns["days"], ledger.table.columns["died"]
+    last = np.flatnonzero((days > EDGES[1]) & (died == 0))
+    days[last[3:]] = 5.0  # three subjects leave in the last interval
+    other = FAIR.copy()
+    other[2, 0] = 0.31  # only they weigh otherwise
+    assert ledger.ask(FAIR) == ["shown"]
+    assert ledger.ask(FAIR) == ["shown"]
+    assert ledger.ask(other) == ["release.earlier_squares"]
+    spread = FAIR * 1.01
+    assert ledger.ask(spread) == ["shown"]  # as after a site has left: everybody weighs otherwise
+    assert ledger.ask(spread, without=2) == ["release.earlier_population"]
+
+
+def test_two_hazards_of_one_round_are_compared_too(ledger: Ledger) -> None:
+    days, died = ledger.table.columns["days"], ledger.table.columns["died"]
+    last = np.flatnonzero((days > EDGES[1]) & (died == 0))
+    days[last[3:]] = 5.0
+    other = FAIR.copy()
+    other[2, 0] = 0.31
+    assert ledger.ask(FAIR, other) == ["shown", "release.earlier_squares"]
+
+
+def test_many_hazards_count_as_parameters_of_one_model(ledger: Ledger) -> None:
+    ledger.gate.policy = DisclosurePolicy(parameters_per_observation=0.05)
+    found = [ledger.ask(FAIR * (1 + number / 100))[0] for number in range(12)]
+    allowed = int(0.05 * ledger.table.columns["days"].size)
+    assert 0 < allowed < 12
+    assert found == ["shown"] * allowed + ["release.earlier_squares"] * (12 - allowed)

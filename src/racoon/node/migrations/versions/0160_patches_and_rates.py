@@ -8,7 +8,7 @@ from alembic import op
 from racoon.platform.database import UtcDateTime
 
 revision = "0160"
-down_revision = "0152"
+down_revision = "0154"
 branch_labels = None
 depends_on = None
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from racoon.domain.analysis import AnalysisPlan, CoxModel, Model
 from racoon.domain.analysis.terms import parse_term
-from racoon.science.analysis.columns import Columns, model_columns, model_names, split_terms
+from racoon.science.analysis.columns import Columns, complete, model_columns, model_names, split_terms
 from racoon.science.analysis.computed import Computed, Risk, Step
 from racoon.science.analysis.kind import Kind
 from racoon.science.analysis.modelling import cox_names, fit_cox, fit_glm
@@ -83,6 +83,31 @@ def _model(plan: AnalysisPlan, item: Model, question: Question, columns: Columns
     return Step(item.title, design.columns, weights, step, item.family == "binomial", meat)
 
 
+def _model_scores(
+    plan: AnalysisPlan, item: Model, question: Question, columns: Columns
+) -> NDArray[np.float64]:
+    design = design_of(plan, item, columns)
+    family = Family(item.family)
+    residual = family.terms(design.outcome, design.predictor(question.coefficients), question.size).residual
+    others = [columns[name] for name in (item.outcome, item.offset, item.cluster) if name is not None]
+    known = complete([*model_columns(plan, item.terms, columns)[1].T, *others])
+    clusters = design.clusters if item.variance == "clustered" else None
+    return _at_rows(known, design.columns * (design.weights * residual), clusters)
+
+
+def _at_rows(
+    known: NDArray[np.bool_], scores: NDArray[np.float64], clusters: NDArray[np.intp] | None
+) -> NDArray[np.float64]:
+    """Put scores of complete rows, or of clusters at their first row, at their places among all rows."""
+    places = np.flatnonzero(known)
+    summed = cluster_sums(scores, clusters)
+    if clusters is not None and summed.shape[1] < places.size:
+        places = places[np.unique(clusters, return_index=True)[1]]
+    found = np.zeros((scores.shape[0], known.size))
+    found[:, places] = summed
+    return found
+
+
 def _check_model(plan: AnalysisPlan, item: Model, question: Question, value: Mapping[str, Any]) -> None:
     if question.part == "meat":
         Meat.from_dict(value)
@@ -121,11 +146,7 @@ def _cox(plan: AnalysisPlan, item: CoxModel, question: Question, columns: Column
     grid = TimeGrid(item.edges) if item.edges else None
     meat = None
     if question.part == "meat":
-        residuals = (
-            own_residuals(rows, asked, item.ties)
-            if grid is None
-            else grid_residuals(rows, grid, asked, question.path)
-        )
+        residuals = _residuals(rows, item, question)
         by_cluster = item.variance == "clustered"
         meat = robust_meat(rows, residuals, by_cluster=by_cluster)
         # Whoever asks may choose hazards that leave one subject, or one cluster, in the squares.
@@ -135,6 +156,23 @@ def _cox(plan: AnalysisPlan, item: CoxModel, question: Question, columns: Column
     if grid is None:
         return Step(item.title, rows.columns, weights, compute_own_step(rows, asked, item.ties), True, meat)
     return Risk(item.title, rows.columns, weights, compute_risk_sums(rows, grid, asked), meat)
+
+
+def _residuals(rows: SurvivalRows, item: CoxModel, question: Question) -> NDArray[np.float64]:
+    asked = ModelQuestion("cox", rows.names, question.coefficients)
+    if not item.edges:
+        return own_residuals(rows, asked, item.ties)
+    return grid_residuals(rows, TimeGrid(item.edges), asked, question.path)
+
+
+def _cox_scores(
+    plan: AnalysisPlan, item: CoxModel, question: Question, columns: Columns
+) -> NDArray[np.float64]:
+    rows = survival_rows(plan, item, columns)
+    others = [columns[name] for name in (item.time, item.event, item.cluster) if name is not None]
+    known = complete([*model_columns(plan, item.terms, columns)[1].T, *others])
+    clusters = rows.clusters if item.variance == "clustered" else None
+    return _at_rows(known, _residuals(rows, item, question), clusters)
 
 
 def _side_by_side(weights: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -166,5 +204,5 @@ def _check_cox(plan: AnalysisPlan, item: CoxModel, question: Question, value: Ma
         raise ValueError("an answer about other columns")
 
 
-MODEL = Kind(_model, _check_model, fit_glm)
-COX = Kind(_cox, _check_cox, fit_cox)
+MODEL = Kind(_model, _check_model, fit_glm, scores=_model_scores)
+COX = Kind(_cox, _check_cox, fit_cox, scores=_cox_scores)

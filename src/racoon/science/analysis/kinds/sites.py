@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from racoon.domain.analysis import AnalysisPlan
-from racoon.domain.analysis.estimators import Harmonisation, MixedModel
+from racoon.domain.analysis.estimators import Harmonisation, MixedModel, harmonised_names
 from racoon.science.analysis.asking import Inquiry
 from racoon.science.analysis.columns import Columns, model_columns, model_names
 from racoon.science.analysis.computed import Computed, Step
+from racoon.science.analysis.harmonising import fit_harmonisation
 from racoon.science.analysis.kind import Kind, refused, table, values_of
 from racoon.science.analysis.kinds.relations import check_products, cross_products
 from racoon.science.analysis.modelling import MODEL, AskedSites
 from racoon.science.analysis.questions import Question
 from racoon.science.analysis.results import Cell, ResultTable, SiteLine
 from racoon.science.statistics.estimate import p_of_z, z_of
-from racoon.science.statistics.harmonisation import fit_combat
 from racoon.science.statistics.mixed import fit_mixed
 from racoon.science.statistics.mixed_glm import (
     SITE_SD,
@@ -132,15 +132,10 @@ HARMONISATION = (
 
 
 def _conclude_harmonisation(inquiry: Inquiry, item: Harmonisation) -> ResultTable:
-    own = {site: CrossProducts.from_dict(dict(value)) for site, value in values_of(inquiry.first()).items()}
-    inquiry.counted |= set(own)
-    if reasons := inquiry.too_few():
+    own, fitted, reasons = fit_harmonisation(inquiry, item)
+    if fitted is None:
         return refused(inquiry, item.title, HARMONISATION, reasons)
-    try:
-        fitted = fit_combat(own, item.features)
-        changes = fitted.changes(own)
-    except ValueError as error:
-        return table(inquiry, item.title, HARMONISATION, [], (f"Not computed: {error}.",))
+    changes = fitted.changes(own)
     rows: list[tuple[Cell, ...]] = []
     lines: list[SiteLine] = []
     for change in changes:
@@ -171,6 +166,9 @@ def _conclude_harmonisation(inquiry: Inquiry, item: Harmonisation) -> ResultTabl
         f"{feature}: spread of the site means {before:.4g} before and {after:.4g} after harmonisation."
         for feature, before, after in fitted.spread_of_means(changes)
     ]
+    if item.suffix:
+        made = ", ".join(harmonised_names(item))
+        spread.append(f"Harmonised values, for later estimators: {made}.")
     return table(inquiry, item.title, HARMONISATION, rows, tuple(spread), tuple(lines))
 
 
