@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import APIRequestContext, Browser, Page, sync_playwright
 
 from racoon.domain.identity import Role
 from racoon.node.archive.http import router as archive_router
@@ -21,7 +21,7 @@ from racoon.node.archive.service import Archive
 from racoon.node.reading.http import router as reading_router
 from racoon.node.reading.http._page import is_room_built
 from racoon.node.reading.keys import KEYS
-from racoon.node.reading.model import mask_of_runs
+from racoon.node.reading.model import mask_of_runs, runs_of
 from racoon.node.reading.work.model import Assignment
 from racoon.node.reading.work.service import Work
 from racoon.platform.audit import AuditLog
@@ -95,6 +95,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Databa
     accounts = install_accounts(app, "node", database)
     accounts.create(database, "reader", PASSWORD, [Role.READER])
     accounts.create(database, "second", PASSWORD, [Role.READER])
+    accounts.create(database, "third", PASSWORD, [Role.READER])
     accounts.create(database, "informatician", PASSWORD, [Role.SITE_INFORMATICIAN])
     app.state.archive = archive
     Work(database, AuditLog("node"), archive).assign(
@@ -707,3 +708,76 @@ def test_who_may_not_measure_has_no_tools_for_it(open_room: OpenRoom) -> None:
     assert page.locator("#report").count() == 0
     page.keyboard.press("l")
     assert page.inner_text("#status") == "Your roles do not allow this."
+
+
+def signed_in(browser: Browser, address: str, name: str) -> APIRequestContext:
+    """Somebody who asks the node without a page."""
+    request = browser.new_context(extra_http_headers={"Origin": address}).request
+    form = {"username": name, "password": PASSWORD}
+    assert request.post(f"{address}/login", form=form, max_redirects=0).status == 303
+    return request
+
+
+def read_and_sign(somebody: APIRequestContext, address: str, columns: slice, score: int) -> None:
+    """Draw a box around the nodule, answer all but one question as normal, and sign."""
+    place = f"{address}/api/reading/series/{uid(1, 1)}/drawing"
+    made = somebody.post(f"{place}/segments?based_on=0&label=SCT:27925004").json()
+    mask = np.zeros((128, 96), np.bool_)
+    mask[52:68, columns] = True
+    stroke = [{"segment": 1, "slice": 6, "runs": runs_of(mask)}]
+    saved = somebody.patch(f"{place}?based_on={made['revision']}", data=stroke).json()
+    assert somebody.post(f"{place}/finish?based_on={saved['revision']}").ok
+    report = f"{address}/api/reading/imaging-studies/{uid(1)}/report"
+    scores = {"ru": score, "rm": 0, "rl": 0, "lu": 0, "ll": 0}
+    opacities = [
+        {"linkId": f"score-{lobe}", "answer": [{"valueInteger": value}]} for lobe, value in scores.items()
+    ]
+    lungs = [
+        {"linkId": "opacities-present", "answer": [{"valueBoolean": True}]},
+        {"linkId": "opacities", "item": opacities},
+    ]
+    kept = somebody.put(f"{report}?based_on=0", data=[{"linkId": "lungs", "item": lungs}]).json()
+    filled = somebody.post(f"{report}/normal?based_on={kept['revision']}").json()
+    assert filled["problems"] == []
+    assert somebody.post(f"{report}/sign?based_on={filled['revision']}").ok
+
+
+def test_a_third_reader_decides_with_both_readings_in_sight(
+    open_room: OpenRoom, node: tuple[str, Database], browser: Browser
+) -> None:
+    address, _ = node
+    tasks = {"series": [uid(1, 1)], "readers": ["reader", "second"], "adjudicator": "third"}
+    manager = signed_in(browser, address, "informatician")
+    assert manager.post(f"{address}/api/reading/worklists/decide/tasks", data=tasks).json() == {"added": 3}
+    read_and_sign(signed_in(browser, address, "reader"), address, slice(20, 36), 1)
+    read_and_sign(signed_in(browser, address, "second"), address, slice(24, 40), 3)
+    page = open_room("third", f"?list=decide&instance={uid(1, 1, 7)}", "de-DE")
+    page.wait_for_selector("#stage[data-masks='6']")
+    assert "Abweichende Antworten: 2" in page.inner_text("#differing")
+    # Boxes of 16 columns that share 12: Dice 0.75.
+    assert "0,75" in page.inner_text("#mask-agreement")
+    shown = page.locator("#legend li:has(input:checked)").all_inner_texts()
+    assert [name.partition("· ")[2].split()[0] for name in shown] == ["reader", "second"]
+    page.click("#decision-panel summary")
+    shot(page, "decision-panel")
+    assert "Kappa" in page.inner_text("#list-agreement")
+    names = page.locator("#legend li").all_inner_texts()
+    assert any("· reader" in name for name in names)
+    assert any("· second" in name for name in names)
+    page.click("#begin-ways button >> nth=0")
+    wait_until(page, "document.querySelector('#status').textContent === 'Gespeichert'")
+    both = page.locator("[data-path='lungs/opacities/score-ru'] .readings")
+    assert both.inner_text().split("\n") == ["≠", "reader: 1", "second: 3"]
+    both.scroll_into_view_if_needed()
+    shot(page, "decision")
+    both.locator("button >> nth=1").click()
+    wait_until(page, "document.querySelector('#report-open').textContent.includes('signiert werden')")
+    violations = Axe().run(page, options=AXE).response["violations"]
+    assert violations == []
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    shot(page, "decision-whole")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#report-panel.signed")
+    case = f"/api/reading/worklists/decide/cases/{uid(1)}/decision"
+    assert api(page, case)["whose"]["lungs/opacities/score-ru"] == "second"

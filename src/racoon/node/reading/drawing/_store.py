@@ -47,8 +47,10 @@ def load(connection: sa.Connection, series_uid: str, author: str) -> Drawing | N
     row = connection.execute(
         sa.select(drawings).where(drawings.c.series_uid == series_uid, drawings.c.author == author)
     ).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _drawing_of(row)
+
+
+def _drawing_of(row: sa.Row[Any]) -> Drawing:
     return Drawing(
         drawing_id=row.drawing_id,
         series_uid=row.series_uid,
@@ -164,6 +166,12 @@ def finished_of_others(connection: sa.Connection, series_uid: str, author: str) 
         drawings.c.series_uid == series_uid, drawings.c.author != author
     )
     return [list(found) for found in connection.execute(query).scalars()]
+
+
+def load_of_study(connection: sa.Connection, imaging_study_uid: str) -> list[Drawing]:
+    """Load every reader's drawings on an imaging study, without their pixels."""
+    query = sa.select(drawings).where(drawings.c.imaging_study_uid == imaging_study_uid)
+    return [_drawing_of(row) for row in connection.execute(query)]
 
 
 def finished_on_studies(

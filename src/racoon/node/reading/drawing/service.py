@@ -54,6 +54,11 @@ def drawn_by_others(database: Database, series_uid: str, author: str) -> frozens
     return frozenset(uid for finished in found for uid in finished)
 
 
+def finished_on_study(connection: sa.Connection, imaging_study_uid: str) -> list[Drawing]:
+    """Return the drawings on an imaging study that were stored in the archive, of every reader."""
+    return [item for item in _store.load_of_study(connection, imaging_study_uid) if item.finished]
+
+
 def stored_by_others(
     connection: sa.Connection, author: str, imaging_study_uids: sa.Select[Any]
 ) -> sa.Select[Any]:

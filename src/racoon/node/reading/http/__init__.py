@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from racoon.node.reading.http import _drawings, _findings, _page, _reports, _work
+from racoon.node.reading.http import _decisions, _drawings, _findings, _page, _reports, _work
 
 router = APIRouter(tags=["reading"])
 router.include_router(_page.router)
@@ -16,3 +16,4 @@ router.include_router(_drawings.router)
 router.include_router(_findings.router)
 router.include_router(_reports.router)
 router.include_router(_work.router)
+router.include_router(_decisions.router)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from racoon.domain.finding import MEANINGS, NAMES
 from racoon.domain.permission import is_permitted
 from racoon.node.archive.read_audit import record_image_read
+from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import (
     Uid,
     hidden_masks,
@@ -19,9 +20,11 @@ from racoon.node.reading.http._rooms import (
     reading_of,
     require_sight,
     seen_by,
+    work_of,
 )
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import ROOM_WORDS, SeriesView
+from racoon.node.reading.work.model import ADJUDICATE, ReadingTask
 from racoon.platform.auth import User, require
 from racoon.web.pages import asset, render
 from racoon.web.translation import language_of
@@ -53,6 +56,7 @@ def show_series(
     segment: Annotated[str, Query(max_length=80)] = "",
     finding: Annotated[str, Query(max_length=36)] = "",
     plain: bool = False,
+    list_name: Annotated[str, Query(alias="list", max_length=80)] = "",
 ) -> Response:
     """Show a series, at a slice, with a segment or a finding when the address names them.
 
@@ -75,9 +79,10 @@ def show_series(
         "start": start,
         "segment": segment if segment in known else "",
     }
-    is_room = is_room_built() and not plain
+    is_room, task = is_room_built() and not plain, None
     if is_room:
-        script |= {"finding": finding} | _room(request, user, view)
+        task = work_of(request).task_of(user, view.imaging_study_uid, list_name)
+        script |= {"finding": finding} | _room(request, user, view) | _asked(task)
     return render(
         request,
         "node/reading/room.html" if is_room else "node/reading/series.html",
@@ -90,7 +95,20 @@ def show_series(
         is_room_built=is_room_built(),
         all_series=reading.picture_series(view.imaging_study_uid) if is_room else (),
         keys=KEYS,
+        task=task,
+        decides=bool(script.get("decides")),
     )
+
+
+def _asked(task: ReadingTask | None) -> dict[str, Any]:
+    """Return what a reading list asks of the reader here."""
+    if task is None:
+        return {"list": "", "template": DEFAULT_TEMPLATE, "decides": False}
+    return {
+        "list": task.list_name,
+        "template": task.template_url,
+        "decides": task.duty == ADJUDICATE and not task.is_waiting,
+    }
 
 
 def _room(request: Request, user: User, view: SeriesView) -> dict[str, Any]:

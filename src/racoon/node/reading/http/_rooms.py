@@ -11,6 +11,7 @@ from racoon.node.archive.access import ImageAccess
 from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.node.reading.adjudication.service import Adjudication
 from racoon.node.reading.drawing.service import Drawings, drawn_by_others, superseded
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.model import SeriesView
@@ -86,6 +87,12 @@ def work_of(request: Request) -> Work:
     """Return the reading lists."""
     state = request.app.state
     return Work(state.database, state.audit, state.archive)
+
+
+def decisions_of(request: Request) -> Adjudication:
+    """Return the decisions between readings."""
+    state = request.app.state
+    return Adjudication(state.database, state.audit, state.archive)
 
 
 def hidden_masks(request: Request, user: User, view: SeriesView) -> frozenset[str]:

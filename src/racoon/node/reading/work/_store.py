@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
-from racoon.node.reading.work.model import ReadingTask
+from racoon.node.reading.work.model import ADJUDICATE, READ, ReadingTask
 from racoon.platform.database import UtcDateTime, metadata
 
 tasks = sa.Table(
@@ -26,6 +26,7 @@ tasks = sa.Table(
     sa.Column("due_on", sa.String(10), nullable=False),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("done_at", UtcDateTime),
+    sa.Column("duty", sa.String(12), nullable=False, server_default=READ),
     sa.Index("ix_reading_task_reader", "reader"),
 )
 
@@ -54,6 +55,7 @@ def insert_missing(connection: sa.Connection, rows: Sequence[ReadingTask]) -> in
                     priority=task.priority,
                     due_on=task.due_on,
                     position=task.position,
+                    duty=task.duty,
                 )
             )
             added += 1
@@ -99,8 +101,30 @@ def blinded_studies(reader: str) -> sa.Select[Any]:
                 other.c.imaging_study_uid == tasks.c.imaging_study_uid,
             ),
         )
-        .where(tasks.c.reader == reader, tasks.c.is_blinded, other.c.done_at.is_(None))
+        .where(tasks.c.reader == reader, tasks.c.is_blinded, other.c.duty == READ, other.c.done_at.is_(None))
     )
+
+
+def waiting_cases(connection: sa.Connection, adjudicator: str) -> set[tuple[str, str]]:
+    """Return list and imaging study of the decisions for which a reading is still missing."""
+    other = tasks.alias()
+    query = (
+        sa.select(tasks.c.list_name, tasks.c.imaging_study_uid)
+        .join(
+            other,
+            sa.and_(
+                other.c.list_name == tasks.c.list_name,
+                other.c.imaging_study_uid == tasks.c.imaging_study_uid,
+            ),
+        )
+        .where(
+            tasks.c.reader == adjudicator,
+            tasks.c.duty == ADJUDICATE,
+            other.c.duty == READ,
+            other.c.done_at.is_(None),
+        )
+    )
+    return {(row.list_name, row.imaging_study_uid) for row in connection.execute(query)}
 
 
 def is_blinded(connection: sa.Connection, reader: str, imaging_study_uid: str = "") -> bool:
@@ -146,4 +170,5 @@ def _task_of(row: sa.Row[Any]) -> ReadingTask:
         due_on=row.due_on,
         position=row.position,
         done_at=row.done_at,
+        duty=row.duty,
     )

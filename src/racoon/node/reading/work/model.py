@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from racoon.domain.identity import Pseudonym
+from racoon.domain.questionnaire import Words
 from racoon.errors import Defect, Refused
 
 
@@ -44,6 +46,8 @@ class Assignment:
         0 to 9; higher comes first.
     due_on
         ISO date, or empty.
+    adjudicator
+        Who decides when two readers are done, or empty.
     """
 
     list_name: str
@@ -53,11 +57,24 @@ class Assignment:
     is_blinded: bool = True
     priority: int = 0
     due_on: str = ""
+    adjudicator: str = ""
+
+
+READ, ADJUDICATE = "read", "adjudicate"
+"""What a task asks for: a reading, or a decision between readings."""
 
 
 @dataclass(frozen=True)
 class ReadingTask:
-    """One imaging study for one reader."""
+    """One imaging study for one reader.
+
+    Parameters
+    ----------
+    duty
+        :data:`READ` or :data:`ADJUDICATE`.
+    is_waiting
+        Whether readers whose readings are to be decided between are not done yet.
+    """
 
     list_name: str
     imaging_study_uid: str
@@ -70,11 +87,13 @@ class ReadingTask:
     due_on: str
     position: int
     done_at: datetime | None = None
+    duty: str = READ
+    is_waiting: bool = False
 
     @property
     def link(self) -> str:
-        """Address of the image to read."""
-        return f"/reading/series/{self.series_uid}"
+        """Address of the image to read, for this list."""
+        return f"/reading/series/{self.series_uid}?list={quote(self.list_name, safe='')}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -87,6 +106,8 @@ class ReadingTask:
             "due_on": self.due_on,
             "blinded": self.is_blinded,
             "done_at": self.done_at.isoformat() if self.done_at else None,
+            "duty": self.duty,
+            "waiting": self.is_waiting,
             "link": self.link,
         }
 
@@ -112,11 +133,14 @@ class ItemAgreement:
     value: float | None
     low: float | None = None
     high: float | None = None
+    link_id: str = ""
+    words: Words | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
+    def to_dict(self, language: str = "en") -> dict[str, Any]:
+        """Return the JSON form, the question in a language."""
         return {
-            "question": self.question,
+            "question": self.words.in_language(language) if self.words else self.question,
+            "link_id": self.link_id,
             "readers": list(self.readers),
             "measure": self.measure,
             "cases": self.cases,

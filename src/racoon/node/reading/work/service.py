@@ -7,6 +7,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,8 @@ from racoon.node.reading.reports.catalogue import newest_template
 from racoon.node.reading.reports.published import filed_by_others, signed_answers
 from racoon.node.reading.work import _store
 from racoon.node.reading.work.model import (
+    ADJUDICATE,
+    READ,
     Assignment,
     BadAssignment,
     ItemAgreement,
@@ -59,6 +62,11 @@ def hidden_from(connection: sa.Connection, user_name: str) -> sa.Select[Any] | N
     return sa.select(*made.c)
 
 
+def tasks_on(connection: sa.Connection, imaging_study_uid: str) -> list[ReadingTask]:
+    """Return the tasks of every list and reader on an imaging study."""
+    return _store.load(connection, imaging_study_uid=imaging_study_uid)
+
+
 class Work:
     """Reading lists.
 
@@ -90,6 +98,11 @@ class Work:
         """
         if not assignment.readers or not assignment.series_uids or not assignment.list_name.strip():
             raise BadAssignment("A reading list needs a name, series and readers.")
+        people = [(reader, READ) for reader in assignment.readers]
+        if assignment.adjudicator:
+            if len(set(assignment.readers)) != 2 or assignment.adjudicator in assignment.readers:
+                raise BadAssignment("A third person decides between exactly two readers.")
+            people.append((assignment.adjudicator, ADJUDICATE))
         newest_template(assignment.template_url)
         facts = [self._archive.series_row(uid).facts for uid in assignment.series_uids]
         rows = [
@@ -104,8 +117,9 @@ class Work:
                 priority=assignment.priority,
                 due_on=assignment.due_on,
                 position=_position(assignment.list_name, reader, fact.imaging_study_uid),
+                duty=duty,
             )
-            for reader in assignment.readers
+            for reader, duty in people
             for fact in facts
         ]
         with self._database.begin() as connection:
@@ -116,7 +130,12 @@ class Work:
                 actor_role=user.main_role,
                 action="reading.assign",
                 target=f"reading-list/{assignment.list_name.strip()}",
-                details={"readers": list(assignment.readers), "imaging_studies": len(facts), "added": added},
+                details={
+                    "readers": list(assignment.readers),
+                    "adjudicator": assignment.adjudicator,
+                    "imaging_studies": len(facts),
+                    "added": added,
+                },
             )
         return added
 
@@ -124,12 +143,25 @@ class Work:
         """List the reader's tasks in the order they are to be read."""
         with self._database.connect() as connection:
             found = _store.load(connection, reader=user.name)
-        return [task for task in found if self._archive.is_readable(task.pseudonym)]
+            waiting = _store.waiting_cases(connection, user.name)
+        return [
+            replace(
+                task,
+                is_waiting=task.duty == ADJUDICATE and (task.list_name, task.imaging_study_uid) in waiting,
+            )
+            for task in found
+            if self._archive.is_readable(task.pseudonym)
+        ]
 
-    def close(self, user: User, imaging_study_uid: str, template_url: str) -> None:
-        """Mark the reader's tasks as done, because the report is signed."""
-        with self._database.begin() as connection:
-            _store.close(connection, user.name, imaging_study_uid, template_url, clock.now())
+    def task_of(self, user: User, imaging_study_uid: str, list_name: str = "") -> ReadingTask | None:
+        """Return what a reader is asked on an imaging study: in the list that is named, else what is open."""
+        found = [task for task in self.mine(user) if task.imaging_study_uid == imaging_study_uid]
+        named = [task for task in found if task.list_name == list_name]
+        return next(iter(named), None) or next((task for task in found if task.done_at is None), None)
+
+    def close(self, connection: sa.Connection, user: User, imaging_study_uid: str, template_url: str) -> None:
+        """Mark the reader's tasks as done, in the transaction that signs the report."""
+        _store.close(connection, user.name, imaging_study_uid, template_url, clock.now())
 
     def is_blinded(self, user: User, imaging_study_uid: str) -> bool:
         """Tell whether a user must see nothing of other readers on an imaging study.
@@ -146,7 +178,7 @@ class Work:
         ------
         NoSuchList
         """
-        found = self._tasks(list_name)
+        found = self._readings(list_name)
         counts: dict[str, tuple[int, int]] = {}
         for task in found:
             done, total = counts.get(task.reader, (0, 0))
@@ -162,7 +194,7 @@ class Work:
         StillBlinded
             If no case is done by everyone.
         """
-        found = self._tasks(list_name)
+        found = self._readings(list_name)
         by_case: dict[str, list[ReadingTask]] = defaultdict(list)
         for task in found:
             by_case[task.imaging_study_uid].append(task)
@@ -182,7 +214,16 @@ class Work:
             for agreed in compare(template, pair, signed, cases)
         ]
 
-    def _tasks(self, list_name: str) -> list[ReadingTask]:
+    def _readings(self, list_name: str) -> list[ReadingTask]:
+        return [task for task in self.tasks(list_name) if task.duty == READ]
+
+    def tasks(self, list_name: str) -> list[ReadingTask]:
+        """List all tasks of a list.
+
+        Raises
+        ------
+        NoSuchList
+        """
         with self._database.connect() as connection:
             found = _store.load(connection, list_name=list_name)
         found = [task for task in found if self._archive.is_readable(task.pseudonym)]
@@ -215,7 +256,7 @@ def compare(
             and item.link_id in signed.get((pair[1], uid), {})
         ]
         if both:
-            results.append(_compare(item, pair, both))
+            results.append(replace(_compare(item, pair, both), link_id=item.link_id, words=item.words))
     return results
 
 
