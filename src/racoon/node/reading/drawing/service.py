@@ -47,6 +47,13 @@ def superseded(database: Database, series_uid: str) -> frozenset[str]:
     return frozenset(uid for finished in found for uid in finished[:-1])
 
 
+def drawn_by(database: Database, series_uid: str, author: str) -> frozenset[str]:
+    """Return the segmentations of a series that a reader drew."""
+    with database.connect() as connection:
+        found = _store.load(connection, series_uid, author)
+    return frozenset(found.finished) if found else frozenset()
+
+
 def drawn_by_others(database: Database, series_uid: str, author: str) -> frozenset[str]:
     """Return the segmentations of a series that other readers drew."""
     with database.connect() as connection:
@@ -64,6 +71,16 @@ def stored_by_others(
 ) -> sa.Select[Any]:
     """Select the segmentations that other readers stored of some imaging studies."""
     return _store.finished_on_studies(connection, author, imaging_study_uids)
+
+
+def stored_by(connection: sa.Connection, author: str, imaging_study_uids: sa.Select[Any]) -> sa.Select[Any]:
+    """Select the segmentations that a reader stored of some imaging studies."""
+    return _store.finished_on_studies(connection, author, imaging_study_uids, own=True)
+
+
+def hand_over(connection: sa.Connection, imaging_study_uid: str, author: str, to: str) -> int:
+    """Give a reader's drawings on an imaging study to another one; returns how many."""
+    return _store.give(connection, imaging_study_uid, author, to)
 
 
 class Drawings:

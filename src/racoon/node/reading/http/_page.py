@@ -17,6 +17,7 @@ from racoon.node.reading.http._rooms import (
     Uid,
     hidden_masks,
     may_see,
+    protocols_of,
     reading_of,
     require_sight,
     seen_by,
@@ -83,6 +84,7 @@ def show_series(
     if is_room:
         task = work_of(request).task_of(user, view.imaging_study_uid, list_name)
         script |= {"finding": finding} | _room(request, user, view) | _asked(task)
+        script["hanging"] |= _hung(request, task)
     return render(
         request,
         "node/reading/room.html" if is_room else "node/reading/series.html",
@@ -98,6 +100,15 @@ def show_series(
         task=task,
         decides=bool(script.get("decides")),
     )
+
+
+def _hung(request: Request, task: ReadingTask | None) -> dict[str, Any]:
+    """Return how the protocol of a list wants images shown first; what it leaves open is the site's table's."""
+    if task is None or not task.protocol:
+        return {}
+    wanted = protocols_of(request).get(task.protocol).hanging
+    shown = {"layout": wanted.layout, "prior": wanted.prior}
+    return shown | ({"window": wanted.window} if wanted.window else {})
 
 
 def _asked(task: ReadingTask | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
 
+from racoon.node.reading.http._people import readers_of
 from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import may_see, work_of
 from racoon.node.reading.work.model import Assignment, ReadingTask
@@ -47,6 +48,7 @@ def show_worklist(request: Request, user: Reader) -> Response:
         "node/reading/worklist.html",
         tasks=tasks,
         done=sum(task.done_at is not None for task in tasks),
+        people=[name for name in readers_of(request) if name != user.name],
     )
 
 

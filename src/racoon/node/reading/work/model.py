@@ -26,6 +26,20 @@ class StillBlinded(Refused):
     status = 409
 
 
+class NoSuchTask(Refused):
+    """Nobody of this name has this task."""
+
+    code = "reading.no_such_task"
+    status = 404
+
+
+class CannotHandOver(Refused):
+    """A case that is read, or a person who has to do with it already."""
+
+    code = "reading.cannot_hand_over"
+    status = 409
+
+
 class BadAssignment(Defect):
     """An assignment without readers, or of series that are not here."""
 
@@ -48,6 +62,14 @@ class Assignment:
         ISO date, or empty.
     adjudicator
         Who decides when two readers are done, or empty.
+    readers_per_case
+        How many of the readers get each case, shared out evenly; 0 gives it to all of them.
+    is_random
+        Whether each reader has an own random order; else the order of the series here.
+    hides_machines
+        Whether stored masks that are not the reader's own are hidden until all readers are done with a case.
+    protocol
+        Name and version of the protocol it was made from, or empty.
     """
 
     list_name: str
@@ -58,6 +80,10 @@ class Assignment:
     priority: int = 0
     due_on: str = ""
     adjudicator: str = ""
+    readers_per_case: int = 0
+    is_random: bool = True
+    hides_machines: bool = False
+    protocol: str = ""
 
 
 READ, ADJUDICATE = "read", "adjudicate"
@@ -89,6 +115,8 @@ class ReadingTask:
     done_at: datetime | None = None
     duty: str = READ
     is_waiting: bool = False
+    hides_machines: bool = False
+    protocol: str = ""
 
     @property
     def link(self) -> str:
@@ -108,6 +136,8 @@ class ReadingTask:
             "done_at": self.done_at.isoformat() if self.done_at else None,
             "duty": self.duty,
             "waiting": self.is_waiting,
+            "reader": self.reader,
+            "protocol": self.protocol,
             "link": self.link,
         }
 

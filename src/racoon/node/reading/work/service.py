@@ -14,11 +14,13 @@ import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.domain.questionnaire import Answered, Coding, Item, Template
-from racoon.node.archive.service import Archive
-from racoon.node.reading.drawing.service import stored_by_others
+from racoon.node.archive.model import SeriesFacts
+from racoon.node.archive.service import Archive, masks_on
+from racoon.node.reading.drawing.service import stored_by, stored_by_others
 from racoon.node.reading.reports.catalogue import newest_template
 from racoon.node.reading.reports.published import filed_by_others, signed_answers
 from racoon.node.reading.work import _store
+from racoon.node.reading.work._handing_over import hand_over
 from racoon.node.reading.work.model import (
     ADJUDICATE,
     READ,
@@ -53,13 +55,17 @@ def hidden_from(connection: sa.Connection, user_name: str) -> sa.Select[Any] | N
     sqlalchemy.Select or None
         None where the reader is blinded on nothing, so that nobody else pays for the question.
     """
-    if not _store.is_blinded(connection, user_name):
+    parts: list[sa.Select[Any]] = []
+    if _store.is_blinded(connection, user_name):
+        studies = _store.blinded_studies(user_name)
+        parts += [stored_by_others(connection, user_name, studies), filed_by_others(user_name, studies)]
+    if _store.is_blinded(connection, user_name, to_machines=True):
+        studies = _store.blinded_studies(user_name, to_machines=True)
+        parts.append(masks_on(studies, but=stored_by(connection, user_name, studies)))
+    if not parts:
         return None
-    studies = _store.blinded_studies(user_name)
-    masks = stored_by_others(connection, user_name, studies)
     # As one sub-query: a union may not stand in IN on its own with every database.
-    made = masks.union_all(filed_by_others(user_name, studies)).subquery()
-    return sa.select(*made.c)
+    return sa.select(*sa.union_all(*parts).subquery().c)
 
 
 def tasks_on(connection: sa.Connection, imaging_study_uid: str) -> list[ReadingTask]:
@@ -98,31 +104,36 @@ class Work:
         """
         if not assignment.readers or not assignment.series_uids or not assignment.list_name.strip():
             raise BadAssignment("A reading list needs a name, series and readers.")
-        people = [(reader, READ) for reader in assignment.readers]
-        if assignment.adjudicator:
-            if len(set(assignment.readers)) != 2 or assignment.adjudicator in assignment.readers:
-                raise BadAssignment("A third person decides between exactly two readers.")
-            people.append((assignment.adjudicator, ADJUDICATE))
+        per_case = assignment.readers_per_case or len(assignment.readers)
+        if per_case > len(assignment.readers):
+            raise BadAssignment("There are fewer readers than each case needs.")
+        if assignment.adjudicator and (per_case != 2 or assignment.adjudicator in assignment.readers):
+            raise BadAssignment("A third person decides between exactly two readers.")
         newest_template(assignment.template_url)
         facts = [self._archive.series_row(uid).facts for uid in assignment.series_uids]
-        rows = [
-            ReadingTask(
-                list_name=assignment.list_name.strip(),
-                imaging_study_uid=fact.imaging_study_uid,
-                series_uid=fact.series_uid,
-                pseudonym=fact.pseudonym,
-                reader=reader,
-                template_url=assignment.template_url,
-                is_blinded=assignment.is_blinded,
-                priority=assignment.priority,
-                due_on=assignment.due_on,
-                position=_position(assignment.list_name, reader, fact.imaging_study_uid),
-                duty=duty,
-            )
-            for reader, duty in people
-            for fact in facts
-        ]
         with self._database.begin() as connection:
+            before = _store.load(connection, list_name=assignment.list_name.strip())
+            rows = [
+                ReadingTask(
+                    list_name=assignment.list_name.strip(),
+                    imaging_study_uid=fact.imaging_study_uid,
+                    series_uid=fact.series_uid,
+                    pseudonym=fact.pseudonym,
+                    reader=reader,
+                    template_url=assignment.template_url,
+                    is_blinded=assignment.is_blinded,
+                    priority=assignment.priority,
+                    due_on=assignment.due_on,
+                    position=_position(assignment.list_name, reader, fact.imaging_study_uid)
+                    if assignment.is_random
+                    else place,
+                    duty=duty,
+                    hides_machines=assignment.hides_machines,
+                    protocol=assignment.protocol,
+                )
+                for place, (fact, people) in enumerate(_shared_out(assignment, facts, per_case, before))
+                for reader, duty in people
+            ]
             added = _store.insert_missing(connection, rows)
             self._audit.append(
                 connection,
@@ -170,6 +181,37 @@ class Work:
         """
         with self._database.connect() as connection:
             return _store.is_blinded(connection, user.name, imaging_study_uid)
+
+    def is_blinded_to_machines(self, user: User, imaging_study_uid: str) -> bool:
+        """Tell whether no stored mask of anybody else is shown to a user on an imaging study."""
+        with self._database.connect() as connection:
+            return _store.is_blinded(connection, user.name, imaging_study_uid, to_machines=True)
+
+    def names(self) -> list[str]:
+        """List the names of all reading lists."""
+        with self._database.connect() as connection:
+            return _store.list_names(connection)
+
+    def hand_over(
+        self, user: User, list_name: str, imaging_study_uid: str, reader: str, to: str
+    ) -> dict[str, int]:
+        """Give an unfinished case to another reader, with the draft, drawings and marks that were begun.
+
+        Raises
+        ------
+        NoSuchTask, CannotHandOver
+        """
+        with self._database.begin() as connection:
+            moved = hand_over(connection, list_name, imaging_study_uid, reader, to)
+            self._audit.append(
+                connection,
+                actor=user.name,
+                actor_role=user.main_role,
+                action="reading.hand_over",
+                target=f"reading-list/{list_name}",
+                details={"imaging_study": imaging_study_uid, "from": reader, "to": to, **moved},
+            )
+        return moved
 
     def progress(self, list_name: str) -> dict[str, tuple[int, int]]:
         """Count done and all tasks of each reader.
@@ -312,6 +354,32 @@ def _flat(items: Sequence[Answered]) -> dict[str, object]:
             found.setdefault(node.link_id, value.key if isinstance(value, Coding) else value)
         for key, inner in _flat(node.items).items():
             found.setdefault(key, inner)
+    return found
+
+
+def _shared_out(
+    assignment: Assignment, facts: Sequence[SeriesFacts], per_case: int, before: Sequence[ReadingTask]
+) -> list[tuple[SeriesFacts, list[tuple[str, str]]]]:
+    """Say who gets each case: whoever has least, and among equals a draw that is the same whenever it is made."""
+    held = dict.fromkeys(assignment.readers, 0)
+    known = set()
+    for task in before:
+        known.add(task.imaging_study_uid)
+        if task.reader in held and task.duty == READ:
+            held[task.reader] += 1
+    found = []
+    for fact in facts:
+        uid = fact.imaging_study_uid
+        if uid in known and per_case < len(assignment.readers):
+            continue
+        draw = {reader: _position(f"{assignment.list_name}/draw", reader, uid) for reader in held}
+        order = sorted(assignment.readers, key=lambda reader, draw=draw: (held[reader], draw[reader]))  # type: ignore[misc] # a default binds the loop's value
+        people = [(reader, READ) for reader in order[:per_case]]
+        for reader, _ in people:
+            held[reader] += 1
+        if assignment.adjudicator:
+            people.append((assignment.adjudicator, ADJUDICATE))
+        found.append((fact, people))
     return found
 
 
