@@ -55,6 +55,33 @@ FLAGS = [
 AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 
 
+OVERLAP = """([image, masks]) => {
+    const overlay = document.querySelector(masks);
+    const { width, height } = overlay;
+    const small = new OffscreenCanvas(width, height).getContext('2d');
+    small.drawImage(document.querySelector(`${image} canvas`), 0, 0, width, height);
+    const grey = small.getImageData(0, 0, width, height).data;
+    const mask = overlay.getContext('2d').getImageData(0, 0, width, height).data;
+    let [left, right, top, bottom] = [width, 0, height, 0];
+    for (let at = 0; at < width * height; at++) {
+        if (!mask[4 * at + 3]) continue;
+        const [x, y] = [at % width, Math.floor(at / width)];
+        [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
+    }
+    let [both, onlyMask, onlyBright] = [0, 0, 0];
+    for (let y = top - 5; y <= bottom + 5; y++) {
+        for (let x = left - 5; x <= right + 5; x++) {
+            const at = 4 * (y * width + x);
+            // Half way between lung and nodule: the image is smoothed between pixels, the mask is not.
+            const [isMask, isBright] = [mask[at + 3] > 0, grey[at] > 165];
+            both += isMask && isBright; onlyMask += isMask && !isBright; onlyBright += !isMask && isBright;
+        }
+    }
+    return [both, onlyMask, onlyBright];
+}"""
+"""How many pixels of a canvas are mask and bright, only mask, only bright, around the mask."""
+
+
 def chest() -> np.ndarray:  # type: ignore[type-arg]
     """Soft tissue with two dark lungs and a bright nodule that is largest in the middle."""
     row, column = np.mgrid[:128, :96]
@@ -296,32 +323,8 @@ def test_masks_lie_on_their_voxels(open_room: OpenRoom) -> None:
     page = open_room(query=f"?instance={uid(1, 1, 7)}&segment={uid(1, 50, 1)}:1")
     page.wait_for_selector("#stage[data-masks='6']")
     page.keyboard.press("3")
-    script = """() => {
-        const overlay = document.querySelector('#overlay');
-        const { width, height } = overlay;
-        const small = new OffscreenCanvas(width, height).getContext('2d');
-        small.drawImage(document.querySelector('#viewport canvas'), 0, 0, width, height);
-        const grey = small.getImageData(0, 0, width, height).data;
-        const mask = overlay.getContext('2d').getImageData(0, 0, width, height).data;
-        let [left, right, top, bottom] = [width, 0, height, 0];
-        for (let at = 0; at < width * height; at++) {
-            if (!mask[4 * at + 3]) continue;
-            const [x, y] = [at % width, Math.floor(at / width)];
-            [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x), Math.min(top, y), Math.max(bottom, y)];
-        }
-        let [both, onlyMask, onlyBright] = [0, 0, 0];
-        for (let y = top - 5; y <= bottom + 5; y++) {
-            for (let x = left - 5; x <= right + 5; x++) {
-                const at = 4 * (y * width + x);
-                // Half way between lung and nodule: the image is smoothed between pixels, the mask is not.
-                const [isMask, isBright] = [mask[at + 3] > 0, grey[at] > 165];
-                both += isMask && isBright; onlyMask += isMask && !isBright; onlyBright += !isMask && isBright;
-            }
-        }
-        return [both, onlyMask, onlyBright];
-    }"""
     page.wait_for_timeout(500)
-    both, only_mask, only_bright = page.evaluate(script)
+    both, only_mask, only_bright = page.evaluate(OVERLAP, ["#viewport", "#overlay"])
     assert both > 1000
     assert (2 * both) / (2 * both + only_mask + only_bright) > 0.97, (both, only_mask, only_bright)
 
@@ -441,7 +444,30 @@ def test_planes_slab_cine_and_an_earlier_examination(open_room: OpenRoom) -> Non
     page.wait_for_timeout(300)
     highest = plane_grey(page)
     assert sum(highest) > sum(thin)
+    page.keyboard.press("o")
+    page.keyboard.press("o")
+    page.keyboard.press("o")
+    page.wait_for_selector("#stage[data-slab='thin'][data-plane-masks='2']")
+    page.click("#legend li:nth-child(2) input")
+    page.click("#presets button:nth-child(3)")
+    page.wait_for_timeout(500)
     shot(page, "planes")
+    both, only_mask, only_bright = page.evaluate(OVERLAP, ["#plane-axial", "#plane-masks-axial"])
+    assert (2 * both) / (2 * both + only_mask + only_bright) > 0.95, (both, only_mask, only_bright)
+    # The other planes cut the lungs and the air around, which are dark and under the other mask.
+    page.click("#legend li:nth-child(1) input")
+    page.click("#legend li:nth-child(2) input")
+    page.wait_for_timeout(300)
+    shot(page, "planes-lung")
+    for plane in ("coronal", "sagittal"):
+        both, only_mask, only_bright = page.evaluate(OVERLAP, [f"#plane-{plane}", f"#plane-masks-{plane}"])
+        assert only_mask > 5000, plane
+        assert both < 0.05 * only_mask, (plane, both, only_mask)
+        assert only_bright > 1000, plane
+    page.keyboard.press("m")
+    page.wait_for_timeout(200)
+    assert page.evaluate(OVERLAP, ["#plane-coronal", "#plane-masks-coronal"])[1] == 0
+    page.keyboard.press("m")
     page.keyboard.press("Escape")
     page.wait_for_selector("#planes", state="hidden")
     page.wait_for_selector("#stage[data-index='5']")

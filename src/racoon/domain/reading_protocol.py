@@ -8,11 +8,14 @@ made from it.  Not here: making lists and handing cases over (``node.reading.wor
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from racoon.domain.canonical import canonical_json
+from racoon.domain.coding import Code
+from racoon.domain.labels import LABEL_MAPS, PALETTE, Label
 from racoon.errors import Defect
 
 MESSAGES: Mapping[str, str] = {
@@ -25,6 +28,10 @@ MESSAGES: Mapping[str, str] = {
     "not_yes_no": "%(place)s is yes or no.",
     "not_choice": "%(place)s is one of: %(expected)s.",
     "not_list": "%(place)s is a list of texts.",
+    "not_code": "%(place)s is a code such as SCT:39607008.",
+    "not_colour": "%(place)s is a colour such as #4cc9f0.",
+    "not_labels": "%(place)s is the name of a list (%(expected)s) or a list of labels, each a table.",
+    "same_twice": "%(place)s has the same code twice.",
     "not_part": "%(place)s is a table of its own.",
     "no_template": "There is no report template of the address in %(place)s.",
     "two_readers": "A third person decides between exactly two readers: set readers to 2, or leave %(place)s out.",
@@ -111,6 +118,8 @@ class ReadingProtocol:
         ``"random"`` for each reader in another way, or ``"as listed"``.
     blinded_to_readers, blinded_to_machines
         Until every reader of a case is done: nothing of the others; no stored mask that is not one's own.
+    labels
+        What a segment may mean; empty leaves it to the body part.
     """
 
     name: str
@@ -124,6 +133,7 @@ class ReadingProtocol:
     order: str = "random"
     blinded_to_readers: bool = True
     blinded_to_machines: bool = False
+    labels: tuple[Label, ...] = ()
 
     @property
     def key(self) -> str:
@@ -142,6 +152,7 @@ class ReadingProtocol:
             "readers": document.pop("blinded_to_readers"),
             "machines": document.pop("blinded_to_machines"),
         }
+        document["labels"] = [_label_to_dict(label) for label in self.labels]
         return document
 
     def digest(self) -> str:
@@ -194,6 +205,7 @@ def protocol_of(document: object, templates: Sequence[str]) -> ReadingProtocol:
         order=found.choice("order", ORDERS),
         blinded_to_readers=blinding.truth("readers", default=True),
         blinded_to_machines=blinding.truth("machines", default=False),
+        labels=_labels(found),
     )
     problems = [*found.problems, *series.problems, *hanging.problems, *blinding.problems]
     if protocol.template and protocol.template not in templates:
@@ -207,8 +219,51 @@ def protocol_of(document: object, templates: Sequence[str]) -> ReadingProtocol:
 
 _PARTS = (
     "name", "version", "template", "title", "series", "hanging", "readers", "adjudication", "order", "blinding",
+    "labels",
 )  # fmt: skip
 _SERIES = ("modality", "body_part", "words", "not_words", "thickest_mm", "fewest_images", "prefer")
+
+
+_LABEL = ("code", "english", "german", "colour", "also")
+_CODE = re.compile(r"[A-Z0-9]{1,16}:[A-Za-z0-9.\-]{1,16}")
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def _labels(found: _Reader) -> tuple[Label, ...]:
+    value = found.document.get("labels", [])
+    names = ", ".join(entry.name for entry in LABEL_MAPS)
+    if isinstance(value, str):
+        shipped = next((entry.labels for entry in LABEL_MAPS if entry.name == value), None)
+        if shipped is None:
+            found.wrong("labels", "not_labels", names)
+        return shipped or ()
+    if not isinstance(value, Sequence) or not all(isinstance(item, Mapping) for item in value):
+        found.wrong("labels", "not_labels", names)
+        return ()
+    labels = []
+    for at, item in enumerate(value):
+        reader = _Reader(item, f"labels[{at}]", _LABEL)
+        english = reader.text("english", 64, needed=True)
+        colour = reader.text("colour", 7) or PALETTE[at % len(PALETTE)]
+        if not _COLOUR.fullmatch(colour):
+            reader.wrong("colour", "not_colour")
+        code = reader.code("code", reader.text("code", 40, needed=True), english)
+        also = tuple(reader.code("also", text, english) for text in reader.texts("also", lower=False))
+        labels.append(Label(code, reader.text("german", 64), colour.lower(), also))
+        found.problems += reader.problems
+    if len({label.code.key for label in labels}) < len(labels):
+        found.wrong("labels", "same_twice")
+    return tuple(labels)
+
+
+def _label_to_dict(label: Label) -> dict[str, Any]:
+    return {
+        "code": label.code.key,
+        "english": label.code.meaning,
+        "german": label.german,
+        "colour": label.colour,
+        "also": [code.key for code in label.also],
+    }
 
 
 class _Reader:
@@ -226,13 +281,13 @@ class _Reader:
     def _at(self, key: str) -> str:
         return f"{self.place}.{key}" if self.place else key
 
-    def _wrong(self, key: str, code: str, expected: object = "") -> None:
+    def wrong(self, key: str, code: str, expected: object = "") -> None:
         self.problems.append(ProtocolProblem(self._at(key), code, str(expected)))
 
     def part(self, key: str, known: Sequence[str]) -> _Reader:
         value = self.document.get(key, {})
         if not isinstance(value, Mapping):
-            self._wrong(key, "not_part")
+            self.wrong(key, "not_part")
             value = {}
         return _Reader(value, self._at(key), known)
 
@@ -240,50 +295,56 @@ class _Reader:
         value = self.document.get(key)
         if value is None:
             if needed:
-                self._wrong(key, "missing")
+                self.wrong(key, "missing")
             return ""
         if not isinstance(value, str) or len(value) > longest or (needed and not value.strip()):
-            self._wrong(key, "not_text", longest)
+            self.wrong(key, "not_text", longest)
             return ""
         return value.strip()
 
     def name(self, key: str) -> str:
         value = self.text(key, 60, needed=True)
         if value and not all(character in "abcdefghijklmnopqrstuvwxyz0123456789-" for character in value):
-            self._wrong(key, "not_name")
+            self.wrong(key, "not_name")
         return value
 
     def number(self, key: str, fewest: int, default: int | None, *, most: int = 1_000_000) -> int:
         value = self.document.get(key, default)
         if value is None:
-            self._wrong(key, "missing")
+            self.wrong(key, "missing")
             return fewest
         if not isinstance(value, int) or isinstance(value, bool) or not fewest <= value <= most:
-            self._wrong(key, "not_number", f"{fewest} to {most}" if most < 1_000_000 else fewest)
+            self.wrong(key, "not_number", f"{fewest} to {most}" if most < 1_000_000 else fewest)
             return fewest
         return value
 
     def truth(self, key: str, *, default: bool) -> bool:
         value = self.document.get(key, default)
         if not isinstance(value, bool):
-            self._wrong(key, "not_yes_no")
+            self.wrong(key, "not_yes_no")
             return default
         return value
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         value = self.document.get(key, choices[0])
         if value not in choices:
-            self._wrong(key, "not_choice", ", ".join(choices))
+            self.wrong(key, "not_choice", ", ".join(choices))
             return choices[0]
         return str(value)
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def code(self, key: str, text: str, meaning: str) -> Code:
+        if text and not _CODE.fullmatch(text):
+            self.wrong(key, "not_code")
+        scheme, _, value = text.partition(":")
+        return Code(value, scheme, meaning)
+
+    def texts(self, key: str, *, lower: bool = True) -> tuple[str, ...]:
         value = self.document.get(key, [])
         if (
             not isinstance(value, Sequence)
             or isinstance(value, str)
             or not all(isinstance(item, str) and 0 < len(item) <= 64 for item in value)
         ):
-            self._wrong(key, "not_list")
+            self.wrong(key, "not_list")
             return ()
-        return tuple(item.lower() for item in value)
+        return tuple(item.lower() if lower else item for item in value)

@@ -60,3 +60,19 @@ def test_every_mistake_is_said_at_once_and_in_words() -> None:
     assert "There is no report template of the address in template." in said
     assert any("exactly two readers" in text for text in said)
     assert problems([1]) == [MESSAGES["not_a_table"]]
+
+
+def test_labels_are_a_shipped_list_or_the_studys_own() -> None:
+    shipped = protocol_of(document(labels="chest"), TEMPLATES)
+    assert {label.code.key: [code.value for code in label.also] for label in shipped.labels}[
+        "SCT:39607008"
+    ] == ["RID1301"]
+    assert protocol_of(shipped.to_dict(), TEMPLATES) == shipped
+    own = {"code": "SCT:39607008", "english": "Lung", "german": "Lunge", "colour": "#12AB34"}
+    (label,) = protocol_of(document(labels=[own]), TEMPLATES).labels
+    assert (label.german, label.colour) == ("Lunge", "#12ab34")
+    said = problems(document(labels=[own, own | {"colour": "red"}, {"code": "lung", "english": "x"}]))
+    assert "labels[1].colour is a colour such as #4cc9f0." in said
+    assert "labels[2].code is a code such as SCT:39607008." in said
+    assert "labels has the same code twice." in said
+    assert problems(document(labels="knee"))[0].startswith("labels is the name of a list (anything, chest)")

@@ -135,7 +135,7 @@ def codes() -> Iterator[str]:
     )
     yield from (binding.label for binding in KEYS)
     yield from (code.meaning for code in (*MEANINGS, *NUMBERS.values()))
-    yield from (code.meaning for entry in LABEL_MAPS for code in entry.labels)
+    yield from (label.code.meaning for entry in LABEL_MAPS for label in entry.labels)
     yield from (english for _, english in REASONS.values())
     yield from PULL_REASONS.values()
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 
 from racoon.domain.identity import Role
 from racoon.node.reading.work.model import ReadingTask
 from racoon.node.reading.work.service import Work
+from racoon.standards.dicom.colour import colour_of
 from tests.dicom_objects import ct_series, deidentified, segmentation, uid
 from tests.unit.node.reading.test_findings_and_reports import PASSWORD, Node, new, node
 from tests.unit.node.reading.test_work import sign
@@ -26,6 +29,9 @@ hanging: {window: Lung, layout: planes}
 readers: 2
 adjudication: true
 blinding: {readers: true, machines: true}
+labels:
+  - {code: "SCT:39607008", english: Lung, german: Lungenflügel, colour: "#12ab34", also: ["RADLEX:RID1301"]}
+  - {code: "99STUDY:SOLID", english: Solid part, german: Solider Anteil}
 """
 LISTS = "/api/reading/worklists/shared"
 
@@ -152,3 +158,28 @@ def test_a_reader_hands_an_own_case_over(planned: Node) -> None:
     assert di.post("/reading/worklist/hand-over", data=form, follow_redirects=False).status_code == 303
     assert mine.imaging_study_uid not in di.get("/api/reading/worklist").text
     assert di.post("/reading/worklist/hand-over", data=form).status_code == 404
+
+
+def test_the_protocols_labels_are_drawn_with_their_names_codes_and_colours(planned: Node) -> None:
+    mine = next(task for task in tasks_of(planned) if task.duty == "read" and task.done_at is None)
+    client = planned.as_(mine.reader)
+    place = f"/api/reading/series/{mine.series_uid}/drawing"
+    german = {"Accept-Language": "de"}
+    labels = client.get(f"{place}?list=shared", headers=german).json()["labels"]
+    assert labels[0] == ["SCT:39607008", "Lungenflügel", "#12ab34"]
+    assert labels[1][:2] == ["99STUDY:SOLID", "Solider Anteil"]
+    refused = client.post(f"{place}/segments?based_on=0&label=SCT:27925004&list=shared")
+    assert refused.json()["code"] == "reading.bad_drawing"
+    made = client.post(f"{place}/segments?based_on=0&label=SCT:39607008&list=shared", headers=german).json()
+    assert [made["segments"][0][key] for key in ("name", "colour")] == ["Lungenflügel", "#12ab34"]
+    stroke = [{"segment": 1, "slice": 1, "runs": [7, 3]}]
+    saved = client.patch(f"{place}?based_on={made['revision']}", json=stroke).json()
+    stored = client.post(f"{place}/finish?based_on={saved['revision']}").json()["instance"]
+    archive: Any = planned.client.app.state.archive  # type: ignore[attr-defined] # a FastAPI application
+    header = pydicom.dcmread(io.BytesIO(archive.read_object(archive.instance(stored))))
+    (segment,) = header.SegmentSequence
+    (code,) = segment.SegmentedPropertyTypeCodeSequence
+    assert [item.CodeValue for item in code.EquivalentCodeSequence] == ["RID1301"]
+    assert colour_of(segment.RecommendedDisplayCIELabValue) == "#12ab34"
+    legend = client.get(f"/api/reading/series/{mine.series_uid}").json()["segments"]
+    assert [f"{stored}:1", "#12ab34"] in [entry[:2] for entry in legend]

@@ -9,9 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from racoon.domain.coding import Code
 from racoon.domain.identity import Pseudonym
-from racoon.domain.labels import label_of
+from racoon.domain.labels import Label
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.service import Archive
 from racoon.node.reading.drawing import _store
@@ -141,11 +140,8 @@ class Drawings:
                 drawing.segment(number)
             return self._write(connection, view, drawing, changes)
 
-    def add_segment(self, user: User, series_uid: str, based_on: int, label_key: str) -> DrawingState:
-        """Add an empty segment that means one of the label maps' concepts."""
-        label = label_of(label_key)
-        if label is None:
-            raise BadDrawing("Choose a label from the list.")
+    def add_segment(self, user: User, series_uid: str, based_on: int, label: Label) -> DrawingState:
+        """Add an empty segment that means one of a label map's concepts."""
         return self._describe(user, series_uid, based_on, lambda drawing: _with_segment(drawing, label))
 
     def change_segment(
@@ -329,7 +325,7 @@ class Drawings:
         )
 
 
-def _with_segment(drawing: Drawing, label: Code, origin: str = "", algorithm: str = "") -> Drawing:
+def _with_segment(drawing: Drawing, label: Label, origin: str = "", algorithm: str = "") -> Drawing:
     if len(drawing.segments) >= MOST_SEGMENTS:
         raise BadDrawing("A drawing has at most 255 segments.")
     number = max((segment.number for segment in drawing.segments), default=0) + 1

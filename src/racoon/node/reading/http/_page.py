@@ -25,6 +25,7 @@ from racoon.node.reading.http._rooms import (
 )
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import ROOM_WORDS, SeriesView
+from racoon.node.reading.service import Overlays
 from racoon.node.reading.work.model import ADJUDICATE, ReadingTask
 from racoon.platform.auth import User, require
 from racoon.web.pages import asset, render
@@ -175,15 +176,34 @@ def list_priors(request: Request, series: Uid, user: Viewer) -> dict[str, Any]:
 @router.get("/reading/series/{series}/overlays/{index}")
 def read_overlays(request: Request, series: Uid, index: Annotated[int, Path(ge=0)], user: Viewer) -> Response:
     """Return the masks on one slice by segment: start, length, … over its pixels in reading order."""
+    return _compact(_overlays(request, series, user).get(index, {}))
+
+
+@router.get("/reading/series/{series}/overlays")
+def read_all_overlays(request: Request, series: Uid, user: Viewer) -> Response:
+    """Return the masks of the whole series by slice and segment, for the planes that cut through it."""
+    return _compact(_overlays(request, series, user))
+
+
+def _overlays(request: Request, series: str, user: User) -> Overlays:
+    """Return the masks of a series that a person may see."""
     reading = reading_of(request)
     view = reading.view(series)
     require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
-    found = reading.overlays(series).get(index, {})
-    if hidden := hidden_masks(request, user, view):
-        found = {key: runs for key, runs in found.items() if key.partition(":")[0] not in hidden}
+    hidden = hidden_masks(request, user, view)
+    found = reading.overlays(series)
+    if not hidden:
+        return found
+    return {
+        index: {key: runs for key, runs in masks.items() if key.partition(":")[0] not in hidden}
+        for index, masks in found.items()
+    }
+
+
+def _compact(document: object) -> Response:
     return Response(
-        json.dumps(found, separators=(",", ":")),
+        json.dumps(document, separators=(",", ":")),
         media_type="application/json",
         headers={"Cache-Control": "no-store"},
     )

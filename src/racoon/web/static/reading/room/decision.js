@@ -42,22 +42,22 @@ export class Decision {
       cell.dataset.reader = name;
       return cell;
     }));
-    this.#fill("mask-agreement", this.both.masks.map((/** @type {any} */ row) => [
+    this.#fill("mask-agreement", 1, this.both.masks.map((/** @type {any} */ row) => [
       row.name, this.numbers.format(row.dice), row.hd95_mm === null ? "–" : this.numbers.format(row.hd95_mm),
       row.volumes_ml.map((/** @type {number} */ ml) => this.numbers.format(ml)).join(" / "),
     ]));
     byId("no-masks").hidden = this.both.masks.length > 0;
     byId("mask-table").hidden = !this.both.masks.length;
-    this.#fill("list-agreement", this.both.agreement.map((/** @type {any} */ row) => [
+    this.#fill("list-agreement", 2, this.both.agreement.map((/** @type {any} */ row) => [
       row.question, this.data.words[row.measure] ?? row.measure, row.value === null ? "–" : this.numbers.format(row.value), `${row.cases}`,
     ]));
   }
 
-  /** @param {string} id @param {string[][]} rows */
-  #fill(id, rows) {
+  /** @param {string} id @param {number} words columns of words before the numbers @param {string[][]} rows */
+  #fill(id, words, rows) {
     byId(id).replaceChildren(...rows.map((row) => {
       const line = make("tr");
-      line.append(...row.map((text, at) => make(at ? "td" : "th", at ? "number" : "", text)));
+      line.append(...row.map((text, at) => make(at ? "td" : "th", at >= words ? "number" : "", text)));
       line.firstChild.scope = "row";
       return line;
     }));

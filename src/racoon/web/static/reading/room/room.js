@@ -195,12 +195,12 @@ const begin = async () => {
       const address = new URL(location.href);
       address.pathname = `/reading/series/${stage.series.series}`;
       address.search = "";
-      if (data.list) address.searchParams.set("list", data.list);
       address.searchParams.set("instance", instance);
       address.searchParams.set("frame", `${frame}`);
       const [only, ...others] = stage.masks.shown;
       if (only && !others.length) address.searchParams.set("segment", only);
       if (findings.chosen) address.searchParams.set("finding", findings.chosen);
+      if (data.list) address.searchParams.set("list", data.list);
       history.replaceState(null, "", address);
     }, 200);
   };
