@@ -41,6 +41,18 @@ STEPS = [
         tests=("tests/unit/node/reading/test_work.py",),
     ),
     Step(
+        "decisions",
+        "a third reader sees nothing before both are done, then both side by side; the signed record names all three "
+        "and whose answer each is; Dice and distance of two boxes known by hand",
+        tests=("tests/unit/node/reading/test_decisions.py",),
+    ),
+    Step(
+        "protocols",
+        "reading protocols as data with every mistake in words; lists from a dataset, shared out evenly; stored masks "
+        "hidden where the protocol says so; an unfinished case handed over with what was begun",
+        tests=("tests/unit/domain/test_reading_protocol.py", "tests/unit/node/reading/test_protocols.py"),
+    ),
+    Step(
         "templates",
         "conditions, sums, limits and repeats of a Questionnaire; what the subset lacks is refused",
         tests=("tests/unit/domain/questionnaire",),

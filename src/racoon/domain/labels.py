@@ -1,14 +1,63 @@
-"""Label maps: what a segment may mean when a reader draws it, as SNOMED CT concepts in the order of the list.
+"""Label maps: what a segment may mean when a reader draws it: concepts with their codes, names and colours.
 
-Not here: which masks exist, and who drew them (``node.reading.drawing``).
+A study's reading protocol may bring a map of its own; else the body part decides.  Not here: which masks exist, and
+who drew them (``node.reading.drawing``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from racoon.domain.coding import Code
+
+PALETTE = (
+    "#4cc9f0", "#f9c74f", "#f94144", "#90be6d", "#b388eb", "#f8961e", "#43aa8b", "#ff70a6",
+    "#577590", "#c8e639", "#e07a5f", "#7bdff2",
+)  # fmt: skip
+"""Colours of segments, told apart on grey and by most colour-blind readers; they repeat after twelve."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """One concept of a label map.
+
+    Parameters
+    ----------
+    code
+        With its English meaning.
+    german
+        Its German name; empty where the pages' catalogue has one.
+    colour
+        ``#rrggbb``.
+    also
+        The same concept in other terminologies, RadLex for example.
+    """
+
+    code: Code
+    german: str = ""
+    colour: str = PALETTE[0]
+    also: tuple[Code, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "code": self.code.to_dict(),
+            "german": self.german,
+            "colour": self.colour,
+            "also": [code.to_dict() for code in self.also],
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Label:
+        """Read the JSON form."""
+        return cls(
+            Code.from_dict(document["code"]),
+            document["german"],
+            document["colour"],
+            tuple(Code.from_dict(item) for item in document["also"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -20,47 +69,55 @@ class LabelMap:
     name
         Stable name, used in reading protocols.
     labels
-        Concepts in the order readers meet them.
+        In the order readers meet them.
     """
 
     name: str
-    labels: tuple[Code, ...]
+    labels: tuple[Label, ...]
 
 
-def _snomed(*rows: tuple[str, str]) -> tuple[Code, ...]:
-    return tuple(Code(value, "SCT", meaning) for value, meaning in rows)
+def _snomed(*rows: tuple[str, str, str]) -> tuple[Label, ...]:
+    """Build labels of SNOMED CT code, meaning and RadLex code, which may be empty; each map has colours in order."""
+    return tuple(
+        Label(
+            Code(value, "SCT", meaning),
+            colour=PALETTE[at % len(PALETTE)],
+            also=(Code(radlex, "RADLEX", meaning),) if radlex else (),
+        )
+        for at, (value, meaning, radlex) in enumerate(rows)
+    )
 
 
-_ANYTHING = _snomed(
-    ("52988006", "Lesion"),
-    ("27925004", "Nodule"),
-    ("4147007", "Mass"),
-    ("59441001", "Lymph node"),
-    ("367643001", "Cyst"),
-    ("128462008", "Metastasis"),
+_ANYTHING = (
+    ("52988006", "Lesion", "RID38780"),
+    ("27925004", "Nodule", "RID3875"),
+    ("4147007", "Mass", "RID3874"),
+    ("59441001", "Lymph node", "RID13296"),
+    ("367643001", "Cyst", "RID3890"),
+    ("128462008", "Metastasis", ""),
 )
 
 LABEL_MAPS: tuple[LabelMap, ...] = (
-    LabelMap("anything", _ANYTHING),
+    LabelMap("anything", _snomed(*_ANYTHING)),
     LabelMap(
         "chest",
-        _ANYTHING
-        + _snomed(
-            ("95436008", "Lung consolidation"),
-            ("60046008", "Pleural effusion"),
-            ("36118008", "Pneumothorax"),
-            ("373945007", "Pericardial effusion"),
-            ("39607008", "Lung"),
-            ("3341006", "Right lung"),
-            ("44029006", "Left lung"),
-            ("42400003", "Upper lobe of right lung"),
-            ("72481006", "Middle lobe of right lung"),
-            ("266005", "Lower lobe of right lung"),
-            ("44714003", "Upper lobe of left lung"),
-            ("41224006", "Lower lobe of left lung"),
-            ("44567001", "Trachea"),
-            ("80891009", "Heart"),
-            ("15825003", "Aorta"),
+        _snomed(
+            *_ANYTHING,
+            ("95436008", "Lung consolidation", "RID43255"),
+            ("60046008", "Pleural effusion", "RID34539"),
+            ("36118008", "Pneumothorax", "RID5352"),
+            ("373945007", "Pericardial effusion", "RID38588"),
+            ("39607008", "Lung", "RID1301"),
+            ("3341006", "Right lung", "RID1302"),
+            ("44029006", "Left lung", "RID1326"),
+            ("42400003", "Upper lobe of right lung", "RID1303"),
+            ("72481006", "Middle lobe of right lung", "RID1310"),
+            ("266005", "Lower lobe of right lung", "RID1315"),
+            ("44714003", "Upper lobe of left lung", "RID1327"),
+            ("41224006", "Lower lobe of left lung", "RID1338"),
+            ("44567001", "Trachea", "RID1247"),
+            ("80891009", "Heart", "RID1385"),
+            ("15825003", "Aorta", ""),
         ),
     ),
 )
@@ -77,6 +134,6 @@ def label_map_for(body_part: str) -> LabelMap:
     return label_map("chest" if body_part.upper() in {"CHEST", "THORAX", "LUNG"} else "anything")
 
 
-def label_of(key: str, maps: Sequence[LabelMap] = LABEL_MAPS) -> Code | None:
-    """Return the concept of a key in any of the maps, or None."""
-    return next((code for entry in maps for code in entry.labels if code.key == key), None)
+def label_of(key: str, labels: Sequence[Label]) -> Label | None:
+    """Return the label of a key, or None."""
+    return next((label for label in labels if label.code.key == key), None)

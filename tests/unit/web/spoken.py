@@ -46,6 +46,7 @@ from racoon.domain.governance.study import (
 from racoon.domain.identity import Role
 from racoon.domain.labels import LABEL_MAPS
 from racoon.domain.questionnaire import MESSAGES
+from racoon.domain.reading_protocol import MESSAGES as PROTOCOL_MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
 from racoon.node.approvals.model import LEFT, NOT_IN_THIS_STATE, NOT_RELEASED
 from racoon.node.intake.pull.model import REASONS as PULL_REASONS
@@ -126,10 +127,16 @@ def codes() -> Iterator[str]:
     yield from (*NAMES, *TONES, *RUNS, *PARTS, *PROTECT)
     yield from ("manual", "assisted", "automatic", "semiautomatic", "axial", "coronal", "sagittal", "oblique")
     yield from (preset.name for preset in CT_PRESETS)
-    yield from (*FINDING_LABELS.values(), *ROOM_WORDS, *MESSAGES.values())
+    yield from (
+        *FINDING_LABELS.values(),
+        *ROOM_WORDS,
+        *MESSAGES.values(),
+        *PROTOCOL_MESSAGES.values(),
+        "Line",
+    )
     yield from (binding.label for binding in KEYS)
     yield from (code.meaning for code in (*MEANINGS, *NUMBERS.values()))
-    yield from (code.meaning for entry in LABEL_MAPS for code in entry.labels)
+    yield from (label.code.meaning for entry in LABEL_MAPS for label in entry.labels)
     yield from (english for _, english in REASONS.values())
     yield from PULL_REASONS.values()
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))

@@ -7,7 +7,17 @@ maxValue, unit, enableWhen with enableBehavior, a calculated sum, translations, 
 answer of a normal case, and which numbers of a finding an answer may be taken from.  Not here: storing and signing.
 """
 
-from racoon.domain.questionnaire.answers import Answer, Answered, BadAnswers, items_of, items_to_fhir
+from racoon.domain.questionnaire.answers import (
+    Answer,
+    Answered,
+    BadAnswers,
+    agreed_items,
+    answer_to_fhir,
+    answers_by_path,
+    items_of,
+    items_to_fhir,
+    same_answers,
+)
 from racoon.domain.questionnaire.evaluation import (
     MESSAGES,
     Evaluation,
@@ -16,7 +26,7 @@ from racoon.domain.questionnaire.evaluation import (
     initial_items,
     normal_items,
 )
-from racoon.domain.questionnaire.template import BadTemplate, Coding, Item, Template, template_of
+from racoon.domain.questionnaire.template import BadTemplate, Coding, Item, Template, Words, template_of
 
 __all__ = [
     "MESSAGES",
@@ -29,10 +39,15 @@ __all__ = [
     "Item",
     "Problem",
     "Template",
+    "Words",
+    "agreed_items",
+    "answer_to_fhir",
+    "answers_by_path",
     "evaluate",
     "initial_items",
     "items_of",
     "items_to_fhir",
     "normal_items",
+    "same_answers",
     "template_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,53 @@ def _answer(item: Item, document: object) -> Answer:
     return Answer(value, source)  # type: ignore[arg-type]
 
 
+def answers_by_path(template: Template, items: Sequence[Answered]) -> dict[str, tuple[Answer, ...]]:
+    """Return the answers of every answered question by its path, e.g. ``"lungs/nodules[0]/nodule-size"``."""
+    asked = {item.link_id: item for item in template.walk()}
+    return dict(_by_path(asked, items, ""))
+
+
+def _by_path(
+    asked: Mapping[str, Item], items: Sequence[Answered], above: str
+) -> Iterator[tuple[str, tuple[Answer, ...]]]:
+    counts: dict[str, int] = {}
+    for node in items:
+        item = asked[node.link_id]
+        number = counts.get(node.link_id, 0)
+        counts[node.link_id] = number + 1
+        path = f"{above}{node.link_id}" + (f"[{number}]" if item.repeats and not item.is_question else "")
+        if node.answers:
+            yield path, node.answers
+        yield from _by_path(asked, node.items, f"{path}/")
+
+
+def agreed_items(first: Sequence[Answered], second: Sequence[Answered]) -> tuple[Answered, ...]:
+    """Return what two readings answer alike; instances of a repeated group are compared in their order."""
+    left = list(second)
+    found = []
+    for node in first:
+        other = next((item for item in left if item.link_id == node.link_id), None)
+        if other is None:
+            continue
+        left.remove(other)
+        answers = node.answers if same_answers(node.answers, other.answers) else ()
+        inside = agreed_items(node.items, other.items)
+        if answers or inside:
+            found.append(Answered(node.link_id, answers, inside))
+    return tuple(found)
+
+
+def same_answers(first: Sequence[Answer], second: Sequence[Answer]) -> bool:
+    """Tell whether two readers say the same, wherever they took it from and in whatever order."""
+
+    def said(answers: Sequence[Answer]) -> list[str]:
+        return sorted(
+            repr(answer.value.key if isinstance(answer.value, Coding) else answer.value) for answer in answers
+        )
+
+    return said(first) == said(second)
+
+
 def items_to_fhir(template: Template, items: Sequence[Answered]) -> list[dict[str, Any]]:
     """Write the items of a QuestionnaireResponse."""
     kinds = {item.link_id: item for item in template.walk()}
@@ -104,13 +151,14 @@ def items_to_fhir(template: Template, items: Sequence[Answered]) -> list[dict[st
 def _to_fhir(kinds: Mapping[str, Item], item: Answered) -> dict[str, Any]:
     document: dict[str, Any] = {"linkId": item.link_id, "text": kinds[item.link_id].words.text}
     if item.answers:
-        document["answer"] = [_answer_to_fhir(kinds[item.link_id].kind, answer) for answer in item.answers]
+        document["answer"] = [answer_to_fhir(kinds[item.link_id].kind, answer) for answer in item.answers]
     if item.items:
         document["item"] = [_to_fhir(kinds, child) for child in item.items]
     return document
 
 
-def _answer_to_fhir(kind: str, answer: Answer) -> dict[str, Any]:
+def answer_to_fhir(kind: str, answer: Answer) -> dict[str, Any]:
+    """Write one answer to a question of a kind."""
     value: Any = answer.value
     if isinstance(value, Coding):
         value = {"system": value.system, "code": value.code, "display": value.display}

@@ -19,6 +19,7 @@ from racoon.node.intake import forgetting
 from racoon.node.jobs.service import ended_jobs
 from racoon.node.measuring import service as measuring
 from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.node.reading.adjudication import service as adjudication
 from racoon.node.reading.drawing import service as drawings
 from racoon.node.reading.findings import service as findings
 from racoon.node.reading.reports import service as reports
@@ -87,6 +88,7 @@ def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.Subjects
         rows = {
             "cohorts": cohorts.forget_subject(connection, pseudonym),
             "measuring": measuring.forget_subject(connection, pseudonym, series_uids),
+            "decisions": adjudication.forget_subject(connection, pseudonym),
             "drawings": drawings.forget_subject(connection, pseudonym),
             "findings": findings.forget_subject(connection, pseudonym),
             "reading_tasks": reading_work.forget_subject(connection, pseudonym),

@@ -35,6 +35,7 @@ NAVIGATION = (
     NavigationItem("/", "Today", "overview.read"),
     NavigationItem("/studies", "Studies", "study.read"),
     NavigationItem("/reading/worklist", "Worklist", "report.write"),
+    NavigationItem("/reading/lists", "Reading lists", "reading.assign"),
     NavigationItem("/archive", "Archive", "archive.read"),
     NavigationItem("/deletions", "Deletions", "image.delete.confirm"),
     NavigationItem("/values", "Values", "measurement.read"),

@@ -18,6 +18,7 @@ from racoon.node.archive._volumes import SegmentationMask, VolumeLoader
 from racoon.node.archive.access import Restriction
 from racoon.node.archive.model import (
     MAXIMUM_BATCH,
+    SEGMENTATION_MODALITY,
     ArchiveCounts,
     BatchTooLarge,
     DeidentifiedInstance,
@@ -42,6 +43,20 @@ from racoon.standards.dicom.volume import Arrangement, Volume
 StoredListener = Callable[[sa.Connection, Sequence[SeriesFacts]], None]
 """Called inside the storing transaction with the facts of each series that changed; if it fails, nothing is
 stored."""
+
+
+def masks_on(imaging_study_uids: sa.Select[Any], *, but: sa.Select[Any]) -> sa.Select[Any]:
+    """Select the SOP Instance UIDs of all segmentations of some imaging studies but some."""
+    instances, series = sa.alias(_store.instances), sa.alias(_store.series)
+    return (
+        sa.select(instances.c.sop_instance_uid)
+        .join(series, series.c.id == instances.c.series_id)
+        .where(
+            series.c.modality == SEGMENTATION_MODALITY,
+            series.c.imaging_study_uid.in_(imaging_study_uids),
+            instances.c.sop_instance_uid.not_in(but),
+        )
+    )
 
 
 def _everything_is_readable(_: Pseudonym) -> bool:

@@ -18,12 +18,6 @@ AXES = (("L", "R"), ("P", "A"), ("H", "F"))
 LEANING = 0.25
 """A second letter is written when the edge leans by more than about 15 degrees towards it."""
 
-PALETTE = (
-    "#4cc9f0", "#f9c74f", "#f94144", "#90be6d", "#b388eb", "#f8961e", "#43aa8b", "#ff70a6",
-    "#577590", "#c8e639", "#e07a5f", "#7bdff2",
-)  # fmt: skip
-"""Colours of segments, told apart on grey and by most colour-blind readers; they repeat after twelve."""
-
 
 class BadRuns(Defect):
     """Runs of a mask that are not well formed."""
@@ -121,7 +115,14 @@ ROOM_WORDS = (
     *FINDING_LABELS.values(),
     "Address",
     "Choose a finding that has such a number first.",
+    "Answers of",
     "Complete: it can be signed.",
+    "Differing answers",
+    "ICC(2,1)",
+    "kappa",
+    "no answer",
+    "weighted kappa",
+    "What both say",
     "Correct",
     "from the image",
     "Loading …",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
+from racoon.domain.labels import PALETTE
 from racoon.node.archive.model import (
     SEGMENTATION_MODALITY,
     InstanceRow,
@@ -22,7 +23,6 @@ from racoon.node.archive.model import (
 from racoon.node.archive.service import Archive
 from racoon.node.reading.model import (
     FINDING_LABELS,
-    PALETTE,
     Plane,
     SegmentEntry,
     SeriesView,
@@ -228,7 +228,7 @@ class Reading:
                         name=segment.name or segment.label.meaning,
                         code=segment.label.key if segment.label.value else "",
                         algorithm=kind,
-                        colour=PALETTE[len(entries) % len(PALETTE)],
+                        colour=_free(segment.colour, entries),
                         meaning=segment.label.meaning,
                     )
                 )
@@ -236,6 +236,14 @@ class Reading:
 
     def _read(self, row: InstanceRow) -> Dataset:
         return pydicom.dcmread(io.BytesIO(self._archive.read_object(row)))
+
+
+def _free(colour: str, entries: Sequence[SegmentEntry]) -> str:
+    """Take the colour that a mask brings, unless one before it has it; then the next of the palette."""
+    taken = {entry.colour for entry in entries}
+    turn = PALETTE[len(entries) % len(PALETTE)]
+    wanted = (colour, turn, *PALETTE)
+    return next((item for item in wanted if item and item not in taken), turn)
 
 
 def _planes(arrangement: Arrangement | None, pictures: list[InstanceRow]) -> tuple[Plane, ...]:

@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 
 from racoon.domain.coding import Code
 from racoon.errors import Defect
+from racoon.standards.dicom.colour import colour_of
 from racoon.standards.dicom.pixels import decode_frame, frame_count, transfer_syntax_of
 from racoon.standards.dicom.plane import Frame
 from racoon.standards.dicom.volume import Arrangement, Volume
@@ -55,6 +56,8 @@ class Segment:
         Name of the algorithm, empty for manual work.
     tracking_uid
         Tracking UID, or empty.
+    colour
+        Recommended Display CIELab Value (0062,000D) as ``#rrggbb``, or empty.
     """
 
     number: int
@@ -63,6 +66,7 @@ class Segment:
     algorithm_type: str = ""
     algorithm_name: str = ""
     tracking_uid: str = ""
+    colour: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +145,15 @@ def segments_of(dataset: Dataset) -> tuple[Segment, ...]:
                 algorithm_type=str(item.get("SegmentAlgorithmType") or ""),
                 algorithm_name=_algorithm_name(item),
                 tracking_uid=str(item.get("TrackingUID") or ""),
+                colour=_colour(item),
             )
         )
     return tuple(sorted(segments, key=lambda segment: segment.number))
+
+
+def _colour(item: Dataset) -> str:
+    lab = item.get("RecommendedDisplayCIELabValue")
+    return colour_of([int(value) for value in lab]) if lab is not None and len(lab) == 3 else ""
 
 
 def _type_code(item: Dataset, name: str) -> Code:

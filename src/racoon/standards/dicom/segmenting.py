@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from racoon.domain.coding import Code
+from racoon.standards.dicom.colour import lab_of
 from racoon.standards.dicom.uids import uid_from_digest
 
 TISSUE = Code("85756007", "SCT", "Tissue")
@@ -135,11 +136,17 @@ class DrawnSegment:
         Boolean array (slice, row, column) on the grid of the sources; not empty.
     corrected
         Name of the algorithm whose mask the reader started from, empty where there was none.
+    colour
+        ``#rrggbb`` to show it in, or empty.
+    also
+        The same concept in other terminologies (Equivalent Code Sequence, PS3.3 8.9).
     """
 
     label: Code
     voxels: npt.NDArray[np.bool_]
     corrected: str = ""
+    colour: str = ""
+    also: tuple[Code, ...] = ()
 
 
 def build_drawn_segmentation(
@@ -182,7 +189,8 @@ def build_drawn_segmentation(
             segment_number=place,
             segment_label=(segment.label.meaning or segment.label.value)[:64],
             segmented_property_category=CodedConcept(TISSUE.value, TISSUE.scheme, TISSUE.meaning),
-            segmented_property_type=_concept(segment.label),
+            segmented_property_type=_concept(segment.label, segment.also),
+            display_color=_display(segment.colour),
             algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC
             if segment.corrected
             else hd.seg.SegmentAlgorithmTypeValues.MANUAL,
@@ -220,13 +228,24 @@ def build_drawn_segmentation(
     return segmentation
 
 
-def _concept(label: Code) -> Any:
+def _display(colour: str) -> Any:
+    from highdicom.color import CIELabColor  # noqa: PLC0415 - as above
+
+    return CIELabColor.from_dicom_value(lab_of(colour)) if colour else None
+
+
+def _concept(label: Code, also: Sequence[Code] = ()) -> Any:
     from highdicom.sr.coding import CodedConcept  # noqa: PLC0415 - as above
 
     if not label.value:
         # A mask from elsewhere without a code keeps its name as a private concept.
         return CodedConcept("SEGMENT", "99RACOON", label.meaning[:64] or "Segment")
-    return CodedConcept(label.value, label.scheme, (label.meaning or label.value)[:64])
+    concept = CodedConcept(label.value, label.scheme, (label.meaning or label.value)[:64])
+    if also:
+        concept.EquivalentCodeSequence = [
+            CodedConcept(code.value, code.scheme, (code.meaning or code.value)[:64]) for code in also
+        ]
+    return concept
 
 
 def _settle(segmentation: Dataset, first: Dataset, identity: tuple[str, ...]) -> None:

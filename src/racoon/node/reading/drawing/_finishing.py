@@ -43,7 +43,13 @@ def write_segmentation(
         # A multi-frame object counts its frames in its own order, not in that of space.
         order = np.argsort([frame for _, frame in canvas.places])
     segments = [
-        DrawnSegment(segment.label, masks[segment.number][order], segment.algorithm)
+        DrawnSegment(
+            segment.label.code,
+            masks[segment.number][order],
+            segment.algorithm,
+            colour=segment.label.colour,
+            also=segment.label.also,
+        )
         for segment in drawing.segments
         if masks[segment.number].any()
     ]

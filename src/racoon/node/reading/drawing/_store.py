@@ -47,8 +47,10 @@ def load(connection: sa.Connection, series_uid: str, author: str) -> Drawing | N
     row = connection.execute(
         sa.select(drawings).where(drawings.c.series_uid == series_uid, drawings.c.author == author)
     ).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _drawing_of(row)
+
+
+def _drawing_of(row: sa.Row[Any]) -> Drawing:
     return Drawing(
         drawing_id=row.drawing_id,
         series_uid=row.series_uid,
@@ -166,17 +168,41 @@ def finished_of_others(connection: sa.Connection, series_uid: str, author: str) 
     return [list(found) for found in connection.execute(query).scalars()]
 
 
+def load_of_study(connection: sa.Connection, imaging_study_uid: str) -> list[Drawing]:
+    """Load every reader's drawings on an imaging study, without their pixels."""
+    query = sa.select(drawings).where(drawings.c.imaging_study_uid == imaging_study_uid)
+    return [_drawing_of(row) for row in connection.execute(query)]
+
+
+def give(connection: sa.Connection, imaging_study_uid: str, author: str, to: str) -> int:
+    """Give an author's drawings on an imaging study to another one who has none there; returns how many."""
+    own = sa.select(drawings.c.series_uid).where(drawings.c.author == to)
+    changed = connection.execute(
+        sa.update(drawings)
+        .where(
+            drawings.c.imaging_study_uid == imaging_study_uid,
+            drawings.c.author == author,
+            drawings.c.series_uid.not_in(own),
+        )
+        .values(author=to)
+    )
+    return int(changed.rowcount)
+
+
 def finished_on_studies(
-    connection: sa.Connection, author: str, imaging_study_uids: sa.Select[Any]
+    connection: sa.Connection, author: str, imaging_study_uids: sa.Select[Any], *, own: bool = False
 ) -> sa.Select[Any]:
-    """Select the segmentations that drawings of other authors on some imaging studies were stored as."""
+    """Select the segmentations that drawings of other authors, or own ones, were stored as on some imaging studies."""
     is_postgresql = connection.dialect.name == "postgresql"
     expand = sa.func.jsonb_array_elements_text if is_postgresql else sa.func.json_each
     stored = expand(drawings.c.finished).table_valued("value", name="finished_entry")
     return (
         sa.select(stored.c.value)
         .select_from(drawings.join(stored, sa.true()))
-        .where(drawings.c.author != author, drawings.c.imaging_study_uid.in_(imaging_study_uids))
+        .where(
+            drawings.c.author == author if own else drawings.c.author != author,
+            drawings.c.imaging_study_uid.in_(imaging_study_uids),
+        )
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 
+from racoon.domain.labels import Label
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.drawing.model import BadDrawing, DrawnSegment, NoGrid, SliceChange, Wish
@@ -94,7 +95,7 @@ def adopt(archive: Archive, canvas: Canvas, sop_instance_uid: str) -> list[tuple
             continue
         segment = DrawnSegment(
             0,
-            found.mask.label,
+            Label(found.mask.label, colour=""),
             origin=f"{found.seg_instance_uid}:{found.segment_number}",
             algorithm=found.algorithm_name,
         )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from racoon.domain.coding import Code
 from racoon.domain.identity import Pseudonym
+from racoon.domain.labels import Label
 from racoon.errors import Defect, Refused
 
 MOST_SEGMENTS = 255
@@ -47,6 +48,8 @@ class DrawnSegment:
     ----------
     number
         From 1; never used twice in a drawing.
+    label
+        What it means; without a colour where it came from a stored mask.
     is_locked
         Whether it is protected from being changed.
     origin
@@ -56,7 +59,7 @@ class DrawnSegment:
     """
 
     number: int
-    label: Code
+    label: Label
     is_locked: bool = False
     origin: str = ""
     algorithm: str = ""
@@ -76,11 +79,16 @@ class DrawnSegment:
         """Read the JSON form."""
         return cls(
             document["number"],
-            Code.from_dict(document["label"]),
+            _label(document["label"]),
             document["locked"],
             document["origin"],
             document["algorithm"],
         )
+
+
+def _label(document: dict[str, Any]) -> Label:
+    """Read a label; drawings of earlier versions hold its code alone."""
+    return Label.from_dict(document) if "code" in document else Label(Code.from_dict(document), colour="")
 
 
 @dataclass(frozen=True)

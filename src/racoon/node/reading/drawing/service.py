@@ -9,9 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from racoon.domain.coding import Code
 from racoon.domain.identity import Pseudonym
-from racoon.domain.labels import label_of
+from racoon.domain.labels import Label
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.service import Archive
 from racoon.node.reading.drawing import _store
@@ -47,6 +46,13 @@ def superseded(database: Database, series_uid: str) -> frozenset[str]:
     return frozenset(uid for finished in found for uid in finished[:-1])
 
 
+def drawn_by(database: Database, series_uid: str, author: str) -> frozenset[str]:
+    """Return the segmentations of a series that a reader drew."""
+    with database.connect() as connection:
+        found = _store.load(connection, series_uid, author)
+    return frozenset(found.finished) if found else frozenset()
+
+
 def drawn_by_others(database: Database, series_uid: str, author: str) -> frozenset[str]:
     """Return the segmentations of a series that other readers drew."""
     with database.connect() as connection:
@@ -54,11 +60,26 @@ def drawn_by_others(database: Database, series_uid: str, author: str) -> frozens
     return frozenset(uid for finished in found for uid in finished)
 
 
+def finished_on_study(connection: sa.Connection, imaging_study_uid: str) -> list[Drawing]:
+    """Return the drawings on an imaging study that were stored in the archive, of every reader."""
+    return [item for item in _store.load_of_study(connection, imaging_study_uid) if item.finished]
+
+
 def stored_by_others(
     connection: sa.Connection, author: str, imaging_study_uids: sa.Select[Any]
 ) -> sa.Select[Any]:
     """Select the segmentations that other readers stored of some imaging studies."""
     return _store.finished_on_studies(connection, author, imaging_study_uids)
+
+
+def stored_by(connection: sa.Connection, author: str, imaging_study_uids: sa.Select[Any]) -> sa.Select[Any]:
+    """Select the segmentations that a reader stored of some imaging studies."""
+    return _store.finished_on_studies(connection, author, imaging_study_uids, own=True)
+
+
+def hand_over(connection: sa.Connection, imaging_study_uid: str, author: str, to: str) -> int:
+    """Give a reader's drawings on an imaging study to another one; returns how many."""
+    return _store.give(connection, imaging_study_uid, author, to)
 
 
 class Drawings:
@@ -119,11 +140,8 @@ class Drawings:
                 drawing.segment(number)
             return self._write(connection, view, drawing, changes)
 
-    def add_segment(self, user: User, series_uid: str, based_on: int, label_key: str) -> DrawingState:
-        """Add an empty segment that means one of the label maps' concepts."""
-        label = label_of(label_key)
-        if label is None:
-            raise BadDrawing("Choose a label from the list.")
+    def add_segment(self, user: User, series_uid: str, based_on: int, label: Label) -> DrawingState:
+        """Add an empty segment that means one of a label map's concepts."""
         return self._describe(user, series_uid, based_on, lambda drawing: _with_segment(drawing, label))
 
     def change_segment(
@@ -307,7 +325,7 @@ class Drawings:
         )
 
 
-def _with_segment(drawing: Drawing, label: Code, origin: str = "", algorithm: str = "") -> Drawing:
+def _with_segment(drawing: Drawing, label: Label, origin: str = "", algorithm: str = "") -> Drawing:
     if len(drawing.segments) >= MOST_SEGMENTS:
         raise BadDrawing("A drawing has at most 255 segments.")
     number = max((segment.number for segment in drawing.segments), default=0) + 1

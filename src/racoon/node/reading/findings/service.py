@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 
 from racoon import __version__
@@ -29,6 +31,16 @@ __all__ = ["Findings", "forget_subject", "plane_of"]
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove the findings of a subject in all their revisions; returns how many rows."""
     return _store.forget_subject(connection, pseudonym)
+
+
+def hand_over(connection: sa.Connection, imaging_study_uid: str, author: str, to: str) -> int:
+    """Give a reader's findings on an imaging study to another one, as their next revisions; returns how many."""
+    found = [item for item in _store.load_of_study(connection, imaging_study_uid) if item.author == author]
+    for item in found:
+        _store.insert(
+            connection, replace(item, revision=item.revision + 1, author=to, written_at=clock.now())
+        )
+    return len(found)
 
 
 class Findings:

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from racoon.node.reading.http import _drawings, _findings, _page, _reports, _work
+from racoon.node.reading.http import (
+    _decisions,
+    _drawings,
+    _findings,
+    _lists,
+    _page,
+    _protocols,
+    _reports,
+    _work,
+)
 
 router = APIRouter(tags=["reading"])
 router.include_router(_page.router)
@@ -16,3 +25,6 @@ router.include_router(_drawings.router)
 router.include_router(_findings.router)
 router.include_router(_reports.router)
 router.include_router(_work.router)
+router.include_router(_decisions.router)
+router.include_router(_protocols.router)
+router.include_router(_lists.router)

@@ -11,19 +11,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 
-from racoon.domain.labels import label_map_for
+from racoon.domain.labels import PALETTE, Label, label_map_for, label_of
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.read_audit import record_image_read
-from racoon.node.reading.drawing.model import DrawingState, Operation, SliceChange, Wish
+from racoon.node.reading.drawing.model import BadDrawing, DrawingState, Operation, SliceChange, Wish
 from racoon.node.reading.http._rooms import (
     Uid,
     client_of,
     drawings_of,
     hidden_masks,
+    protocols_of,
     reading_of,
     require_sight,
+    work_of,
 )
-from racoon.node.reading.model import PALETTE
+from racoon.node.reading.model import SeriesView
 from racoon.platform.auth import User, require
 from racoon.web.translation import language_of
 from racoon.web.words import words_of
@@ -62,11 +64,19 @@ router = APIRouter(prefix="/api/reading/series/{series}/drawing", dependencies=[
 
 BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
 Number = Annotated[int, Path(ge=1)]
+ListName = Annotated[str, Query(alias="list", max_length=80, description="Reading list, for its labels")]
 
 
 def _describe(request: Request, state: DrawingState) -> dict[str, Any]:
-    words = words_of(language_of(request))
+    language = language_of(request)
     drawing = state.drawing
+    taken: list[str] = []
+    for segment in drawing.segments:
+        colour = segment.label.colour
+        # Two nodules are two colours, and others than the first masks of the archive have.
+        taken.append(
+            colour if colour and colour not in taken else PALETTE[(segment.number + 4) % len(PALETTE)]
+        )
     return {
         "revision": drawing.revision,
         "finished": bool(drawing.finished) and drawing.finished_revision == drawing.revision,
@@ -74,16 +84,15 @@ def _describe(request: Request, state: DrawingState) -> dict[str, Any]:
         "segments": [
             {
                 "number": segment.number,
-                "key": segment.label.key,
-                "name": words(segment.label.meaning) or segment.label.value,
+                "key": segment.label.code.key,
+                "name": _name(segment.label, language),
                 "locked": segment.is_locked,
                 "origin": segment.origin,
                 "algorithm": segment.algorithm,
-                # Other colours than the first masks of the archive have.
-                "colour": PALETTE[(segment.number + 4) % len(PALETTE)],
+                "colour": colour,
                 "volume_ml": state.volumes_ml.get(segment.number, 0.0),
             }
-            for segment in drawing.segments
+            for segment, colour in zip(drawing.segments, taken, strict=True)
         ],
         "slices": [
             {"segment": change.segment, "slice": change.index, "runs": change.runs} for change in state.slices
@@ -91,15 +100,28 @@ def _describe(request: Request, state: DrawingState) -> dict[str, Any]:
     }
 
 
+def _name(label: Label, language: str) -> str:
+    if language == "de" and label.german:
+        return label.german
+    return words_of(language)(label.code.meaning) or label.code.value
+
+
+def _labels(request: Request, user: User, view: SeriesView, list_name: str) -> tuple[Label, ...]:
+    """Return what a segment may mean: as the reading protocol says, else as the body part does."""
+    task = work_of(request).task_of(user, view.imaging_study_uid, list_name)
+    own = protocols_of(request).get(task.protocol).labels if task and task.protocol else ()
+    return own or label_map_for(view.body_part).labels
+
+
 @router.get("")
-def read_drawing(request: Request, series: Uid, user: Author) -> dict[str, Any]:
+def read_drawing(request: Request, series: Uid, user: Author, list_name: ListName = "") -> dict[str, Any]:
     """Return the reader's own drawing with its pixels, and the labels a segment may have."""
     view = reading_of(request).view(series)
     record_image_read(request, user, series, view.pseudonym)
-    words = words_of(language_of(request))
-    labels = label_map_for(view.body_part).labels
+    language = language_of(request)
+    labels = _labels(request, user, view, list_name)
     return _describe(request, drawings_of(request).get(user, series)) | {
-        "labels": [[code.key, words(code.meaning)] for code in labels]
+        "labels": [[label.code.key, _name(label, language), label.colour] for label in labels]
     }
 
 
@@ -124,9 +146,13 @@ def add_segment(
     user: Author,
     based_on: BasedOn,
     label: Annotated[str, Query(max_length=80)],
+    list_name: ListName = "",
 ) -> dict[str, Any]:
     """Add an empty segment with a label of the list."""
-    return _describe(request, drawings_of(request).add_segment(user, series, based_on, label))
+    found = label_of(label, _labels(request, user, reading_of(request).view(series), list_name))
+    if found is None:
+        raise BadDrawing("Choose a label from the list.")
+    return _describe(request, drawings_of(request).add_segment(user, series, based_on, found))
 
 
 @router.put("/segments/{number}")

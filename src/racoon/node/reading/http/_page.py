@@ -12,16 +12,21 @@ from starlette.responses import Response
 from racoon.domain.finding import MEANINGS, NAMES
 from racoon.domain.permission import is_permitted
 from racoon.node.archive.read_audit import record_image_read
+from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import (
     Uid,
     hidden_masks,
     may_see,
+    protocols_of,
     reading_of,
     require_sight,
     seen_by,
+    work_of,
 )
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import ROOM_WORDS, SeriesView
+from racoon.node.reading.service import Overlays
+from racoon.node.reading.work.model import ADJUDICATE, ReadingTask
 from racoon.platform.auth import User, require
 from racoon.web.pages import asset, render
 from racoon.web.translation import language_of
@@ -53,6 +58,7 @@ def show_series(
     segment: Annotated[str, Query(max_length=80)] = "",
     finding: Annotated[str, Query(max_length=36)] = "",
     plain: bool = False,
+    list_name: Annotated[str, Query(alias="list", max_length=80)] = "",
 ) -> Response:
     """Show a series, at a slice, with a segment or a finding when the address names them.
 
@@ -75,9 +81,11 @@ def show_series(
         "start": start,
         "segment": segment if segment in known else "",
     }
-    is_room = is_room_built() and not plain
+    is_room, task = is_room_built() and not plain, None
     if is_room:
-        script |= {"finding": finding} | _room(request, user, view)
+        task = work_of(request).task_of(user, view.imaging_study_uid, list_name)
+        script |= {"finding": finding} | _room(request, user, view) | _asked(task)
+        script["hanging"] |= _hung(request, task)
     return render(
         request,
         "node/reading/room.html" if is_room else "node/reading/series.html",
@@ -90,7 +98,29 @@ def show_series(
         is_room_built=is_room_built(),
         all_series=reading.picture_series(view.imaging_study_uid) if is_room else (),
         keys=KEYS,
+        task=task,
+        decides=bool(script.get("decides")),
     )
+
+
+def _hung(request: Request, task: ReadingTask | None) -> dict[str, Any]:
+    """Return how the protocol of a list wants images shown first; what it leaves open is the site's table's."""
+    if task is None or not task.protocol:
+        return {}
+    wanted = protocols_of(request).get(task.protocol).hanging
+    shown = {"layout": wanted.layout, "prior": wanted.prior}
+    return shown | ({"window": wanted.window} if wanted.window else {})
+
+
+def _asked(task: ReadingTask | None) -> dict[str, Any]:
+    """Return what a reading list asks of the reader here."""
+    if task is None:
+        return {"list": "", "template": DEFAULT_TEMPLATE, "decides": False}
+    return {
+        "list": task.list_name,
+        "template": task.template_url,
+        "decides": task.duty == ADJUDICATE and not task.is_waiting,
+    }
 
 
 def _room(request: Request, user: User, view: SeriesView) -> dict[str, Any]:
@@ -146,15 +176,34 @@ def list_priors(request: Request, series: Uid, user: Viewer) -> dict[str, Any]:
 @router.get("/reading/series/{series}/overlays/{index}")
 def read_overlays(request: Request, series: Uid, index: Annotated[int, Path(ge=0)], user: Viewer) -> Response:
     """Return the masks on one slice by segment: start, length, … over its pixels in reading order."""
+    return _compact(_overlays(request, series, user).get(index, {}))
+
+
+@router.get("/reading/series/{series}/overlays")
+def read_all_overlays(request: Request, series: Uid, user: Viewer) -> Response:
+    """Return the masks of the whole series by slice and segment, for the planes that cut through it."""
+    return _compact(_overlays(request, series, user))
+
+
+def _overlays(request: Request, series: str, user: User) -> Overlays:
+    """Return the masks of a series that a person may see."""
     reading = reading_of(request)
     view = reading.view(series)
     require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
-    found = reading.overlays(series).get(index, {})
-    if hidden := hidden_masks(request, user, view):
-        found = {key: runs for key, runs in found.items() if key.partition(":")[0] not in hidden}
+    hidden = hidden_masks(request, user, view)
+    found = reading.overlays(series)
+    if not hidden:
+        return found
+    return {
+        index: {key: runs for key, runs in masks.items() if key.partition(":")[0] not in hidden}
+        for index, masks in found.items()
+    }
+
+
+def _compact(document: object) -> Response:
     return Response(
-        json.dumps(found, separators=(",", ":")),
+        json.dumps(document, separators=(",", ":")),
         media_type="application/json",
         headers={"Cache-Control": "no-store"},
     )

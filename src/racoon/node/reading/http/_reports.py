@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Body, Depends, Query, Request
 from starlette.responses import Response
 
@@ -13,6 +14,7 @@ from racoon.errors import RacoonError
 from racoon.node.reading.http._rooms import (
     Uid,
     client_of,
+    decisions_of,
     made_objects,
     published_of,
     reports_of,
@@ -45,7 +47,8 @@ logger = logging.getLogger(__name__)
 DEFAULT_TEMPLATE = "urn:racoon:questionnaire:thorax-short"
 
 
-def _describe(request: Request, state: ReportState, *, with_form: bool = False) -> dict[str, Any]:
+def describe_report(request: Request, state: ReportState, *, with_form: bool = False) -> dict[str, Any]:
+    """Return the JSON form of a report: answers, what is asked and what is open, in the reader's language."""
     report, language = state.report, language_of(request)
     document: dict[str, Any] = {
         "id": report.report_id,
@@ -86,7 +89,7 @@ def read_report(
     """Return the reader's own report with its form, the open questions and what is not asked."""
     before = published_of(request).previous(user, study, template)
     shown = _before(before, language_of(request)) if before else None
-    return _describe(request, reports_of(request).get(user, study, template), with_form=True) | {
+    return describe_report(request, reports_of(request).get(user, study, template), with_form=True) | {
         "before": shown
     }
 
@@ -109,7 +112,7 @@ def save_report(
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
     """Save the answers (items of a QuestionnaireResponse) as a draft, whatever is still missing."""
-    return _describe(request, reports_of(request).save(user, study, template, items, based_on))
+    return describe_report(request, reports_of(request).save(user, study, template, items, based_on))
 
 
 @router.post("/normal")
@@ -121,7 +124,7 @@ def fill_normal(
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
     """Give every open question the answer of a normal case."""
-    return _describe(request, reports_of(request).fill_normal(user, study, template, based_on))
+    return describe_report(request, reports_of(request).fill_normal(user, study, template, based_on))
 
 
 @router.post("/sign")
@@ -133,14 +136,20 @@ def sign_report(
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
     """Sign the report; an incomplete one is refused, and a signed one is never changed."""
-    state = reports_of(request).sign(user, study, template, based_on, client_of(request))
-    work_of(request).close(user, study, template)
+    decisions, work = decisions_of(request), work_of(request)
+    decisions.prepare(user, study, template)
+
+    def also(connection: sa.Connection, version: ReportVersion) -> None:
+        decisions.check(connection, user, version)
+        work.close(connection, user, study, template)
+
+    state = reports_of(request).sign(user, study, template, based_on, client_of(request), also=also)
     try:
         published_of(request).file(user, study, template, made_objects(request))
     except RacoonError as error:
         # Signed is signed; filing can be asked for again.
         logger.warning("report.not_filed", extra={"code": error.code})
-    return _describe(request, state)
+    return describe_report(request, state)
 
 
 @router.post("/file")
@@ -156,7 +165,9 @@ def amend_report(
     request: Request, study: Uid, user: Author, reason: Words, template: TemplateUrl = DEFAULT_TEMPLATE
 ) -> dict[str, Any]:
     """Open a signed report again; the signed version stays."""
-    return _describe(request, reports_of(request).amend(user, study, template, reason, client_of(request)))
+    return describe_report(
+        request, reports_of(request).amend(user, study, template, reason, client_of(request))
+    )
 
 
 @router.post("/addendum")
@@ -164,7 +175,7 @@ def add_to_report(
     request: Request, study: Uid, user: Author, text: Words, template: TemplateUrl = DEFAULT_TEMPLATE
 ) -> dict[str, Any]:
     """Add words to a signed report; they are signed with it."""
-    return _describe(request, reports_of(request).add(user, study, template, text, client_of(request)))
+    return describe_report(request, reports_of(request).add(user, study, template, text, client_of(request)))
 
 
 @router.get("/versions")
@@ -205,4 +216,5 @@ def show_document(
             and not (later and item.version > later[0])
         ],
         newer=later[-1] if later else 0,
+        decision=decisions_of(request).of_report(shown.report_id, shown.version),
     )

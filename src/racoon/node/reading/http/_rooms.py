@@ -11,9 +11,11 @@ from racoon.node.archive.access import ImageAccess
 from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
-from racoon.node.reading.drawing.service import Drawings, drawn_by_others, superseded
+from racoon.node.reading.adjudication.service import Adjudication
+from racoon.node.reading.drawing.service import Drawings, drawn_by, drawn_by_others, superseded
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.model import SeriesView
+from racoon.node.reading.protocols.service import Protocols
 from racoon.node.reading.reports.published import PublishedReports
 from racoon.node.reading.reports.service import Reports
 from racoon.node.reading.service import Reading
@@ -88,11 +90,28 @@ def work_of(request: Request) -> Work:
     return Work(state.database, state.audit, state.archive)
 
 
+def protocols_of(request: Request) -> Protocols:
+    """Return the reading protocols."""
+    state = request.app.state
+    return Protocols(state.database, state.audit, state.archive)
+
+
+def decisions_of(request: Request) -> Adjudication:
+    """Return the decisions between readings."""
+    state = request.app.state
+    return Adjudication(state.database, state.audit, state.archive)
+
+
 def hidden_masks(request: Request, user: User, view: SeriesView) -> frozenset[str]:
     """Return the segmentations that a reader of an open blinded double reading must not see."""
-    if not work_of(request).is_blinded(user, view.imaging_study_uid):
-        return frozenset()
-    return drawn_by_others(request.app.state.database, view.series_uid, user.name)
+    work, database = work_of(request), request.app.state.database
+    hidden: frozenset[str] = frozenset()
+    if work.is_blinded(user, view.imaging_study_uid):
+        hidden |= drawn_by_others(database, view.series_uid, user.name)
+    if work.is_blinded_to_machines(user, view.imaging_study_uid):
+        there = {entry.key.partition(":")[0] for entry in view.segments}
+        hidden |= there - drawn_by(database, view.series_uid, user.name)
+    return hidden
 
 
 def seen_by(request: Request, user: User, view: SeriesView) -> SeriesView:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
 
+from racoon.node.reading.http._people import readers_of
 from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import may_see, work_of
 from racoon.node.reading.work.model import Assignment, ReadingTask
@@ -31,6 +32,7 @@ class NewTasks(BaseModel):
     blinded: bool = True
     priority: Annotated[int, Field(ge=0, le=9)] = 0
     due_on: Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
+    adjudicator: Annotated[str, Field(max_length=80)] = ""
 
 
 def _mine(request: Request, user: User) -> list[ReadingTask]:
@@ -46,13 +48,15 @@ def show_worklist(request: Request, user: Reader) -> Response:
         "node/reading/worklist.html",
         tasks=tasks,
         done=sum(task.done_at is not None for task in tasks),
+        people=[name for name in readers_of(request) if name != user.name],
     )
 
 
 @router.get("/reading/worklist/next", include_in_schema=False)
 def open_next(request: Request, user: Reader) -> Response:
     """Lead to the next case that is not read yet, or to the list when all are."""
-    task = next((task for task in _mine(request, user) if task.done_at is None), None)
+    tasks = _mine(request, user)
+    task = next((task for task in tasks if task.done_at is None and not task.is_waiting), None)
     return RedirectResponse(task.link if task else "/reading/worklist", status_code=303)
 
 
@@ -73,6 +77,7 @@ def assign_tasks(request: Request, name: ListName, user: Assigner, tasks: NewTas
         tasks.blinded,
         tasks.priority,
         tasks.due_on,
+        tasks.adjudicator,
     )
     return {"added": work_of(request).assign(user, assignment)}
 

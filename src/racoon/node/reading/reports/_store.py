@@ -48,6 +48,15 @@ def forget_subject(connection: sa.Connection, pseudonym: str) -> int:
     return int(connection.execute(statement).rowcount)
 
 
+def give(connection: sa.Connection, report_id: str, to: str, response: dict[str, Any]) -> None:
+    """Give a draft to another author."""
+    connection.execute(
+        sa.update(reading_report)
+        .where(reading_report.c.report_id == report_id)
+        .values(author=to, response=response)
+    )
+
+
 def save(connection: sa.Connection, report: StoredReport) -> None:
     """Insert or replace the row of a report."""
     values = {

@@ -47,13 +47,26 @@ def signed_answers(
     connection: sa.Connection, template_url: str, imaging_study_uids: Sequence[str]
 ) -> list[tuple[str, str, tuple[Answered, ...]]]:
     """Return (author, imaging study, answers) of the newest signed versions of a template."""
-    found = []
-    for version in _versions.load_newest_of_studies(connection, imaging_study_uids):
-        canonical = version.response["questionnaire"]
-        if canonical.partition("|")[0] == template_url:
-            items = items_of(templates()[canonical], version.response["item"])
-            found.append((version.author, version.imaging_study_uid, items))
-    return found
+    return [
+        (version.author, version.imaging_study_uid, answers_of(version))
+        for version in signed_versions(connection, template_url, imaging_study_uids)
+    ]
+
+
+def signed_versions(
+    connection: sa.Connection, template_url: str, imaging_study_uids: Sequence[str]
+) -> list[ReportVersion]:
+    """Return the newest signed version of every author on some imaging studies, of one template."""
+    return [
+        version
+        for version in _versions.load_newest_of_studies(connection, imaging_study_uids)
+        if version.response["questionnaire"].partition("|")[0] == template_url
+    ]
+
+
+def answers_of(version: ReportVersion) -> tuple[Answered, ...]:
+    """Return the answers of a signed version."""
+    return items_of(templates()[version.response["questionnaire"]], version.response["item"])
 
 
 def filed_by_others(author: str, imaging_study_uids: sa.Select[Any]) -> sa.Select[Any]:

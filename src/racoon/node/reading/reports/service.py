@@ -53,6 +53,18 @@ LONGEST_REASON = 500
 LONGEST_ADDENDUM = 4000
 
 
+def hand_over(
+    connection: sa.Connection, imaging_study_uid: str, template_url: str, author: str, to: str
+) -> int:
+    """Give the draft of a report to another reader who has begun none; returns how many, 0 or 1."""
+    begun = _store.load(connection, imaging_study_uid, author, template_url)
+    is_there = _store.load(connection, imaging_study_uid, to, template_url) is not None
+    if begun is None or is_there or begun.signed_at is not None or begun.amending:
+        return 0
+    _store.give(connection, begun.report_id, to, begun.response | {"author": {"display": to}})
+    return 1
+
+
 class Reports:
     """Structured reports of readers.
 
@@ -98,6 +110,21 @@ class Reports:
 
         return self._change(user, imaging_study_uid, template_url, based_on, change)
 
+    def begin(
+        self,
+        user: User,
+        imaging_study_uid: str,
+        template_url: str,
+        items: Sequence[Answered],
+        based_on: int,
+    ) -> ReportState:
+        """Put the answers of other readings into the draft, to decide between them."""
+
+        def change(report: StoredReport) -> tuple[Answered, ...]:
+            return self._with_sources(report, items)
+
+        return self._change(user, imaging_study_uid, template_url, based_on, change)
+
     def fill_normal(
         self, user: User, imaging_study_uid: str, template_url: str, based_on: int
     ) -> ReportState:
@@ -115,8 +142,15 @@ class Reports:
         template_url: str,
         based_on: int,
         client: str | None = None,
+        *,
+        also: Callable[[sa.Connection, ReportVersion], None] = lambda _connection, _version: None,
     ) -> ReportState:
         """Sign a complete report: from here on nobody changes it.
+
+        Parameters
+        ----------
+        also
+            What else the signature does, in its transaction; what it refuses is not signed.
 
         Raises
         ------
@@ -141,7 +175,8 @@ class Reports:
             signed = replace(signed, signed_hash=signed.digest())
             _store.save(connection, signed)
             kind = "amended" if signed.amending else "signed"
-            self._keep(connection, signed, kind, signed.amending, signed.signed_hash)
+            version = self._keep(connection, signed, kind, signed.amending, signed.signed_hash)
+            also(connection, version)
             self._audit.append(
                 connection,
                 actor=user.name,
@@ -217,7 +252,7 @@ class Reports:
 
     def _keep(
         self, connection: sa.Connection, report: StoredReport, kind: str, text: str, digest: str
-    ) -> None:
+    ) -> ReportVersion:
         number = len(_versions.load(connection, report.report_id)) + 1
         version = ReportVersion(
             report_id=report.report_id,
@@ -232,6 +267,7 @@ class Reports:
             signed_at=clock.now() if kind == "addendum" else report.signed_at or clock.now(),
         )
         _versions.insert(connection, version)
+        return version
 
     def _record(
         self,

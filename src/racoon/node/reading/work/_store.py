@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
-from racoon.node.reading.work.model import ReadingTask
+from racoon.node.reading.work.model import ADJUDICATE, READ, ReadingTask
 from racoon.platform.database import UtcDateTime, metadata
 
 tasks = sa.Table(
@@ -26,6 +26,9 @@ tasks = sa.Table(
     sa.Column("due_on", sa.String(10), nullable=False),
     sa.Column("position", sa.Integer, nullable=False),
     sa.Column("done_at", UtcDateTime),
+    sa.Column("duty", sa.String(12), nullable=False, server_default=READ),
+    sa.Column("hides_machines", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("protocol", sa.String(80), nullable=False, server_default=""),
     sa.Index("ix_reading_task_reader", "reader"),
 )
 
@@ -54,6 +57,9 @@ def insert_missing(connection: sa.Connection, rows: Sequence[ReadingTask]) -> in
                     priority=task.priority,
                     due_on=task.due_on,
                     position=task.position,
+                    duty=task.duty,
+                    hides_machines=task.hides_machines,
+                    protocol=task.protocol,
                 )
             )
             added += 1
@@ -85,9 +91,34 @@ def load(
     )
 
 
-def blinded_studies(reader: str) -> sa.Select[Any]:
+def give(connection: sa.Connection, task: ReadingTask, to: str) -> None:
+    """Give a task to another reader."""
+    connection.execute(
+        sa.update(tasks)
+        .where(
+            tasks.c.list_name == task.list_name,
+            tasks.c.imaging_study_uid == task.imaging_study_uid,
+            tasks.c.reader == task.reader,
+        )
+        .values(reader=to)
+    )
+
+
+def list_names(connection: sa.Connection) -> list[str]:
+    """Load the names of all lists."""
+    return list(
+        connection.execute(sa.select(tasks.c.list_name).distinct().order_by(tasks.c.list_name)).scalars()
+    )
+
+
+def blinded_studies(reader: str, *, to_machines: bool = False) -> sa.Select[Any]:
     """Select the imaging studies of which a reader must see nothing of others: a reader of a blinded list, until
     every reader of the list is done with the case.
+
+    Parameters
+    ----------
+    to_machines
+        Select those where no stored mask of anybody else is shown either.
     """
     other = tasks.alias()
     return (
@@ -99,13 +130,42 @@ def blinded_studies(reader: str) -> sa.Select[Any]:
                 other.c.imaging_study_uid == tasks.c.imaging_study_uid,
             ),
         )
-        .where(tasks.c.reader == reader, tasks.c.is_blinded, other.c.done_at.is_(None))
+        .where(
+            tasks.c.reader == reader,
+            tasks.c.hides_machines if to_machines else tasks.c.is_blinded,
+            other.c.duty == READ,
+            other.c.done_at.is_(None),
+        )
     )
 
 
-def is_blinded(connection: sa.Connection, reader: str, imaging_study_uid: str = "") -> bool:
+def waiting_cases(connection: sa.Connection, adjudicator: str) -> set[tuple[str, str]]:
+    """Return list and imaging study of the decisions for which a reading is still missing."""
+    other = tasks.alias()
+    query = (
+        sa.select(tasks.c.list_name, tasks.c.imaging_study_uid)
+        .join(
+            other,
+            sa.and_(
+                other.c.list_name == tasks.c.list_name,
+                other.c.imaging_study_uid == tasks.c.imaging_study_uid,
+            ),
+        )
+        .where(
+            tasks.c.reader == adjudicator,
+            tasks.c.duty == ADJUDICATE,
+            other.c.duty == READ,
+            other.c.done_at.is_(None),
+        )
+    )
+    return {(row.list_name, row.imaging_study_uid) for row in connection.execute(query)}
+
+
+def is_blinded(
+    connection: sa.Connection, reader: str, imaging_study_uid: str = "", *, to_machines: bool = False
+) -> bool:
     """Tell whether a reader is blinded on an imaging study, or on any."""
-    query = blinded_studies(reader)
+    query = blinded_studies(reader, to_machines=to_machines)
     if imaging_study_uid:
         query = query.where(tasks.c.imaging_study_uid == imaging_study_uid)
     return connection.execute(query.limit(1)).first() is not None
@@ -146,4 +206,7 @@ def _task_of(row: sa.Row[Any]) -> ReadingTask:
         due_on=row.due_on,
         position=row.position,
         done_at=row.done_at,
+        duty=row.duty,
+        hides_machines=row.hides_machines,
+        protocol=row.protocol,
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from racoon.domain.identity import Pseudonym
+from racoon.domain.questionnaire import Words
 from racoon.errors import Defect, Refused
 
 
@@ -21,6 +23,20 @@ class StillBlinded(Refused):
     """Agreement is shown when every reader of a blinded case is done."""
 
     code = "reading.still_blinded"
+    status = 409
+
+
+class NoSuchTask(Refused):
+    """Nobody of this name has this task."""
+
+    code = "reading.no_such_task"
+    status = 404
+
+
+class CannotHandOver(Refused):
+    """A case that is read, or a person who has to do with it already."""
+
+    code = "reading.cannot_hand_over"
     status = 409
 
 
@@ -44,6 +60,16 @@ class Assignment:
         0 to 9; higher comes first.
     due_on
         ISO date, or empty.
+    adjudicator
+        Who decides when two readers are done, or empty.
+    readers_per_case
+        How many of the readers get each case, shared out evenly; 0 gives it to all of them.
+    is_random
+        Whether each reader has an own random order; else the order of the series here.
+    hides_machines
+        Whether stored masks that are not the reader's own are hidden until all readers are done with a case.
+    protocol
+        Name and version of the protocol it was made from, or empty.
     """
 
     list_name: str
@@ -53,11 +79,28 @@ class Assignment:
     is_blinded: bool = True
     priority: int = 0
     due_on: str = ""
+    adjudicator: str = ""
+    readers_per_case: int = 0
+    is_random: bool = True
+    hides_machines: bool = False
+    protocol: str = ""
+
+
+READ, ADJUDICATE = "read", "adjudicate"
+"""What a task asks for: a reading, or a decision between readings."""
 
 
 @dataclass(frozen=True)
 class ReadingTask:
-    """One imaging study for one reader."""
+    """One imaging study for one reader.
+
+    Parameters
+    ----------
+    duty
+        :data:`READ` or :data:`ADJUDICATE`.
+    is_waiting
+        Whether readers whose readings are to be decided between are not done yet.
+    """
 
     list_name: str
     imaging_study_uid: str
@@ -70,11 +113,15 @@ class ReadingTask:
     due_on: str
     position: int
     done_at: datetime | None = None
+    duty: str = READ
+    is_waiting: bool = False
+    hides_machines: bool = False
+    protocol: str = ""
 
     @property
     def link(self) -> str:
-        """Address of the image to read."""
-        return f"/reading/series/{self.series_uid}"
+        """Address of the image to read, for this list."""
+        return f"/reading/series/{self.series_uid}?list={quote(self.list_name, safe='')}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -87,6 +134,10 @@ class ReadingTask:
             "due_on": self.due_on,
             "blinded": self.is_blinded,
             "done_at": self.done_at.isoformat() if self.done_at else None,
+            "duty": self.duty,
+            "waiting": self.is_waiting,
+            "reader": self.reader,
+            "protocol": self.protocol,
             "link": self.link,
         }
 
@@ -112,11 +163,14 @@ class ItemAgreement:
     value: float | None
     low: float | None = None
     high: float | None = None
+    link_id: str = ""
+    words: Words | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
+    def to_dict(self, language: str = "en") -> dict[str, Any]:
+        """Return the JSON form, the question in a language."""
         return {
-            "question": self.question,
+            "question": self.words.in_language(language) if self.words else self.question,
+            "link_id": self.link_id,
             "readers": list(self.readers),
             "measure": self.measure,
             "cases": self.cases,

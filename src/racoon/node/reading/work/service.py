@@ -7,18 +7,23 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.domain.questionnaire import Answered, Coding, Item, Template
-from racoon.node.archive.service import Archive
-from racoon.node.reading.drawing.service import stored_by_others
+from racoon.node.archive.model import SeriesFacts
+from racoon.node.archive.service import Archive, masks_on
+from racoon.node.reading.drawing.service import stored_by, stored_by_others
 from racoon.node.reading.reports.catalogue import newest_template
 from racoon.node.reading.reports.published import filed_by_others, signed_answers
 from racoon.node.reading.work import _store
+from racoon.node.reading.work._handing_over import hand_over
 from racoon.node.reading.work.model import (
+    ADJUDICATE,
+    READ,
     Assignment,
     BadAssignment,
     ItemAgreement,
@@ -50,13 +55,22 @@ def hidden_from(connection: sa.Connection, user_name: str) -> sa.Select[Any] | N
     sqlalchemy.Select or None
         None where the reader is blinded on nothing, so that nobody else pays for the question.
     """
-    if not _store.is_blinded(connection, user_name):
+    parts: list[sa.Select[Any]] = []
+    if _store.is_blinded(connection, user_name):
+        studies = _store.blinded_studies(user_name)
+        parts += [stored_by_others(connection, user_name, studies), filed_by_others(user_name, studies)]
+    if _store.is_blinded(connection, user_name, to_machines=True):
+        studies = _store.blinded_studies(user_name, to_machines=True)
+        parts.append(masks_on(studies, but=stored_by(connection, user_name, studies)))
+    if not parts:
         return None
-    studies = _store.blinded_studies(user_name)
-    masks = stored_by_others(connection, user_name, studies)
     # As one sub-query: a union may not stand in IN on its own with every database.
-    made = masks.union_all(filed_by_others(user_name, studies)).subquery()
-    return sa.select(*made.c)
+    return sa.select(*sa.union_all(*parts).subquery().c)
+
+
+def tasks_on(connection: sa.Connection, imaging_study_uid: str) -> list[ReadingTask]:
+    """Return the tasks of every list and reader on an imaging study."""
+    return _store.load(connection, imaging_study_uid=imaging_study_uid)
 
 
 class Work:
@@ -90,25 +104,36 @@ class Work:
         """
         if not assignment.readers or not assignment.series_uids or not assignment.list_name.strip():
             raise BadAssignment("A reading list needs a name, series and readers.")
+        per_case = assignment.readers_per_case or len(assignment.readers)
+        if per_case > len(assignment.readers):
+            raise BadAssignment("There are fewer readers than each case needs.")
+        if assignment.adjudicator and (per_case != 2 or assignment.adjudicator in assignment.readers):
+            raise BadAssignment("A third person decides between exactly two readers.")
         newest_template(assignment.template_url)
         facts = [self._archive.series_row(uid).facts for uid in assignment.series_uids]
-        rows = [
-            ReadingTask(
-                list_name=assignment.list_name.strip(),
-                imaging_study_uid=fact.imaging_study_uid,
-                series_uid=fact.series_uid,
-                pseudonym=fact.pseudonym,
-                reader=reader,
-                template_url=assignment.template_url,
-                is_blinded=assignment.is_blinded,
-                priority=assignment.priority,
-                due_on=assignment.due_on,
-                position=_position(assignment.list_name, reader, fact.imaging_study_uid),
-            )
-            for reader in assignment.readers
-            for fact in facts
-        ]
         with self._database.begin() as connection:
+            before = _store.load(connection, list_name=assignment.list_name.strip())
+            rows = [
+                ReadingTask(
+                    list_name=assignment.list_name.strip(),
+                    imaging_study_uid=fact.imaging_study_uid,
+                    series_uid=fact.series_uid,
+                    pseudonym=fact.pseudonym,
+                    reader=reader,
+                    template_url=assignment.template_url,
+                    is_blinded=assignment.is_blinded,
+                    priority=assignment.priority,
+                    due_on=assignment.due_on,
+                    position=_position(assignment.list_name, reader, fact.imaging_study_uid)
+                    if assignment.is_random
+                    else place,
+                    duty=duty,
+                    hides_machines=assignment.hides_machines,
+                    protocol=assignment.protocol,
+                )
+                for place, (fact, people) in enumerate(_shared_out(assignment, facts, per_case, before))
+                for reader, duty in people
+            ]
             added = _store.insert_missing(connection, rows)
             self._audit.append(
                 connection,
@@ -116,7 +141,12 @@ class Work:
                 actor_role=user.main_role,
                 action="reading.assign",
                 target=f"reading-list/{assignment.list_name.strip()}",
-                details={"readers": list(assignment.readers), "imaging_studies": len(facts), "added": added},
+                details={
+                    "readers": list(assignment.readers),
+                    "adjudicator": assignment.adjudicator,
+                    "imaging_studies": len(facts),
+                    "added": added,
+                },
             )
         return added
 
@@ -124,12 +154,25 @@ class Work:
         """List the reader's tasks in the order they are to be read."""
         with self._database.connect() as connection:
             found = _store.load(connection, reader=user.name)
-        return [task for task in found if self._archive.is_readable(task.pseudonym)]
+            waiting = _store.waiting_cases(connection, user.name)
+        return [
+            replace(
+                task,
+                is_waiting=task.duty == ADJUDICATE and (task.list_name, task.imaging_study_uid) in waiting,
+            )
+            for task in found
+            if self._archive.is_readable(task.pseudonym)
+        ]
 
-    def close(self, user: User, imaging_study_uid: str, template_url: str) -> None:
-        """Mark the reader's tasks as done, because the report is signed."""
-        with self._database.begin() as connection:
-            _store.close(connection, user.name, imaging_study_uid, template_url, clock.now())
+    def task_of(self, user: User, imaging_study_uid: str, list_name: str = "") -> ReadingTask | None:
+        """Return what a reader is asked on an imaging study: in the list that is named, else what is open."""
+        found = [task for task in self.mine(user) if task.imaging_study_uid == imaging_study_uid]
+        named = [task for task in found if task.list_name == list_name]
+        return next(iter(named), None) or next((task for task in found if task.done_at is None), None)
+
+    def close(self, connection: sa.Connection, user: User, imaging_study_uid: str, template_url: str) -> None:
+        """Mark the reader's tasks as done, in the transaction that signs the report."""
+        _store.close(connection, user.name, imaging_study_uid, template_url, clock.now())
 
     def is_blinded(self, user: User, imaging_study_uid: str) -> bool:
         """Tell whether a user must see nothing of other readers on an imaging study.
@@ -139,6 +182,37 @@ class Work:
         with self._database.connect() as connection:
             return _store.is_blinded(connection, user.name, imaging_study_uid)
 
+    def is_blinded_to_machines(self, user: User, imaging_study_uid: str) -> bool:
+        """Tell whether no stored mask of anybody else is shown to a user on an imaging study."""
+        with self._database.connect() as connection:
+            return _store.is_blinded(connection, user.name, imaging_study_uid, to_machines=True)
+
+    def names(self) -> list[str]:
+        """List the names of all reading lists."""
+        with self._database.connect() as connection:
+            return _store.list_names(connection)
+
+    def hand_over(
+        self, user: User, list_name: str, imaging_study_uid: str, reader: str, to: str
+    ) -> dict[str, int]:
+        """Give an unfinished case to another reader, with the draft, drawings and marks that were begun.
+
+        Raises
+        ------
+        NoSuchTask, CannotHandOver
+        """
+        with self._database.begin() as connection:
+            moved = hand_over(connection, list_name, imaging_study_uid, reader, to)
+            self._audit.append(
+                connection,
+                actor=user.name,
+                actor_role=user.main_role,
+                action="reading.hand_over",
+                target=f"reading-list/{list_name}",
+                details={"imaging_study": imaging_study_uid, "from": reader, "to": to, **moved},
+            )
+        return moved
+
     def progress(self, list_name: str) -> dict[str, tuple[int, int]]:
         """Count done and all tasks of each reader.
 
@@ -146,7 +220,7 @@ class Work:
         ------
         NoSuchList
         """
-        found = self._tasks(list_name)
+        found = self._readings(list_name)
         counts: dict[str, tuple[int, int]] = {}
         for task in found:
             done, total = counts.get(task.reader, (0, 0))
@@ -162,7 +236,7 @@ class Work:
         StillBlinded
             If no case is done by everyone.
         """
-        found = self._tasks(list_name)
+        found = self._readings(list_name)
         by_case: dict[str, list[ReadingTask]] = defaultdict(list)
         for task in found:
             by_case[task.imaging_study_uid].append(task)
@@ -182,7 +256,16 @@ class Work:
             for agreed in compare(template, pair, signed, cases)
         ]
 
-    def _tasks(self, list_name: str) -> list[ReadingTask]:
+    def _readings(self, list_name: str) -> list[ReadingTask]:
+        return [task for task in self.tasks(list_name) if task.duty == READ]
+
+    def tasks(self, list_name: str) -> list[ReadingTask]:
+        """List all tasks of a list.
+
+        Raises
+        ------
+        NoSuchList
+        """
         with self._database.connect() as connection:
             found = _store.load(connection, list_name=list_name)
         found = [task for task in found if self._archive.is_readable(task.pseudonym)]
@@ -215,7 +298,7 @@ def compare(
             and item.link_id in signed.get((pair[1], uid), {})
         ]
         if both:
-            results.append(_compare(item, pair, both))
+            results.append(replace(_compare(item, pair, both), link_id=item.link_id, words=item.words))
     return results
 
 
@@ -271,6 +354,32 @@ def _flat(items: Sequence[Answered]) -> dict[str, object]:
             found.setdefault(node.link_id, value.key if isinstance(value, Coding) else value)
         for key, inner in _flat(node.items).items():
             found.setdefault(key, inner)
+    return found
+
+
+def _shared_out(
+    assignment: Assignment, facts: Sequence[SeriesFacts], per_case: int, before: Sequence[ReadingTask]
+) -> list[tuple[SeriesFacts, list[tuple[str, str]]]]:
+    """Say who gets each case: whoever has least, and among equals a draw that is the same whenever it is made."""
+    held = dict.fromkeys(assignment.readers, 0)
+    known = set()
+    for task in before:
+        known.add(task.imaging_study_uid)
+        if task.reader in held and task.duty == READ:
+            held[task.reader] += 1
+    found = []
+    for fact in facts:
+        uid = fact.imaging_study_uid
+        if uid in known and per_case < len(assignment.readers):
+            continue
+        draw = {reader: _position(f"{assignment.list_name}/draw", reader, uid) for reader in held}
+        order = sorted(assignment.readers, key=lambda reader, draw=draw: (held[reader], draw[reader]))  # type: ignore[misc] # a default binds the loop's value
+        people = [(reader, READ) for reader in order[:per_case]]
+        for reader, _ in people:
+            held[reader] += 1
+        if assignment.adjudicator:
+            people.append((assignment.adjudicator, ADJUDICATE))
+        found.append((fact, people))
     return found
 
 

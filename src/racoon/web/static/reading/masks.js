@@ -18,6 +18,8 @@ export const paint = (words, width, height, runs, colour, alpha) => {
       const x = at % width;
       const isEdge = x === 0 || x === width - 1 || at < width || at >= width * (height - 1) ||
         !(inside[at - 1] && inside[at + 1] && inside[at - width] && inside[at + width]);
+      // Outlines of what was painted before stay, so that masks on each other are told apart.
+      if (!isEdge && words[at] >>> 24 === 255) continue;
       words[at] = colour | ((isEdge ? 255 : alpha) << 24) >>> 0;
     }
   }

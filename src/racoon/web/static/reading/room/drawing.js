@@ -3,7 +3,9 @@
 
 import { bitmapOf, runsOf } from "../masks.js";
 import { alongLine, insideOutline } from "./pens.js";
+import { showCursor } from "./pen-cursor.js";
 import { ask } from "./requests.js";
+import { listSegments } from "./segments-list.js";
 import { Strokes } from "./strokes.js";
 
 /** @typedef {{ segment: number, slice: number, before: number[], after: number[] }} Difference */
@@ -26,6 +28,8 @@ export class Drawing {
     this.pen = "";
     this.down = false;
     this.painting = false;
+    /** @type {Place[] | null} */
+    this.early = null;
     this.finished = false;
     /** @type {[number, number] | undefined} */
     this.pointer = undefined;
@@ -96,7 +100,7 @@ export class Drawing {
     this.strokes = null;
     if (!series.hasOverlays) return this.use("");
     const strokes = new Strokes(this.data.user, series.series, this.say, this.data.words);
-    const drawing = await ask("GET", strokes.address);
+    const drawing = await ask("GET", `${strokes.address}?list=${encodeURIComponent(this.data.list)}`);
     if (this.stage.series?.series !== series.series) return;
     this.strokes = strokes;
     strokes.onSaved = (answer) => this.#describe(answer);
@@ -183,7 +187,12 @@ export class Drawing {
     const index = this.stage.index;
     const erases = this.pen === "eraser" || event.shiftKey || event.buttons === 32; // 32: the back of a pen
     this.down = true;
-    if (!place || !(await this.#ready())) return;
+    // While the node makes the first segment, the hand goes on: those places belong to the stroke.
+    this.early = place ? [place] : [];
+    const isReady = place && await this.#ready();
+    const early = this.early;
+    this.early = null;
+    if (!isReady) return;
     if (this.pen === "grow") return this.#grow(index, place);
     const before = this.#get(this.active, index);
     const { rows, columns } = this.sheet;
@@ -191,15 +200,16 @@ export class Drawing {
       index, before, erases, last: place, outline: [place], bits: bitmapOf(before, rows * columns),
       values: this.pen === "threshold" && !erases ? this.stage.valuesOf(index) : null,
     };
-    this.#apply(place);
+    for (const item of early) this.#apply(item);
     // The hand was quicker than the first segment came.
     if (!this.down) this.#end();
   }
 
   /** @param {PointerEvent} event */
   #move(event) {
-    const place = this.stroke && this.stage.pixelAt(event.clientX, event.clientY);
-    if (place) this.#apply(place);
+    const place = (this.stroke || this.early) && this.stage.pixelAt(event.clientX, event.clientY);
+    if (place && this.early && this.down) this.early.push(place);
+    else if (place && this.stroke) this.#apply(place);
   }
 
   /** @param {Place} place */
@@ -320,7 +330,7 @@ export class Drawing {
 
   /** Make a segment of the chosen label. */
   async add() {
-    const answer = await this.strokes?.ask("POST", `/segments?label=${encodeURIComponent(byId("label").value)}`);
+    const answer = await this.strokes?.ask("POST", `/segments?label=${encodeURIComponent(byId("label").value)}&list=${encodeURIComponent(this.data.list)}`);
     if (!answer) return;
     this.active = answer.segments.at(-1).number;
     this.#describe(answer);
@@ -356,7 +366,7 @@ export class Drawing {
   }
 
   /** @param {number} number @param {string} method @param {string} [query] */
-  async #change(number, method, query = "") {
+  async change(number, method, query = "") {
     const answer = await this.strokes?.ask(method, `/segments/${number}${query}`);
     if (!answer) return;
     if (method === "DELETE") {
@@ -371,80 +381,7 @@ export class Drawing {
     this.stage.refresh();
   }
 
-  #list() {
-    const words = this.data.words;
-    const held = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.hold : undefined;
-    byId("drawn-segments").replaceChildren(...this.segments.map((segment) => {
-      const item = document.createElement("li");
-      item.dataset.number = segment.number;
-      const label = document.createElement("label");
-      const choice = document.createElement("input");
-      choice.type = "radio";
-      choice.name = "active-segment";
-      choice.dataset.hold = `choose ${segment.number}`;
-      choice.checked = segment.number === this.active;
-      choice.addEventListener("change", () => {
-        this.active = segment.number;
-        this.stage.refresh();
-      });
-      const swatch = document.createElement("span");
-      swatch.className = "swatch";
-      swatch.style.background = segment.colour;
-      const name = document.createElement("span");
-      name.textContent = segment.name;
-      label.append(choice, swatch, name);
-      const volume = document.createElement("span");
-      volume.className = "quiet mono volume";
-      volume.dataset.volume = `${segment.volume_ml}`;
-      volume.textContent = `${this.numbers.format(segment.volume_ml)} ml`;
-      const lock = this.#button(segment.locked ? words["Unlock"] : words["Lock"], `lock ${segment.number}`,
-        () => this.#change(segment.number, "PUT", `?locked=${!segment.locked}`));
-      const remove = this.#button(words["Remove"], `remove ${segment.number}`, () => this.#change(segment.number, "DELETE"));
-      remove.disabled = segment.locked;
-      item.append(label, volume, lock, remove);
-      return item;
-    }));
-    if (held) /** @type {any} */ (document.querySelector(`[data-hold="${held}"]`))?.focus();
-    const others = this.segments.filter((segment) => segment.number !== this.active);
-    byId("other").replaceChildren(...others.map((segment) => new Option(segment.name, `${segment.number}`)));
-    byId("finish").disabled = !this.segments.length || this.finished;
-  }
+  #list() { listSegments(this); }
 
-  /** @param {string} text @param {string} hold @param {() => void} act */
-  #button(text, hold, act) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "plain";
-    button.textContent = text;
-    button.dataset.hold = hold;
-    button.addEventListener("click", act);
-    return button;
-  }
-
-  /** Show the size of the pen, and the outline that the scissors cut. */
-  #cursor() {
-    const sheet = byId("pen");
-    const { width, height } = this.stage.element.getBoundingClientRect();
-    if (sheet.width !== Math.round(width) || sheet.height !== Math.round(height)) {
-      sheet.width = Math.round(width);
-      sheet.height = Math.round(height);
-    }
-    const context = sheet.getContext("2d");
-    context.clearRect(0, 0, sheet.width, sheet.height);
-    if (!this.pen || !this.pointer) return;
-    context.strokeStyle = "#ffffff";
-    context.shadowColor = "#000000";
-    context.shadowBlur = 2;
-    const box = this.stage.element.getBoundingClientRect();
-    if (this.pen === "scissors" && this.stroke) {
-      context.beginPath();
-      for (const [row, column] of this.stroke.outline) context.lineTo(...this.stage.canvasAt(row, column));
-      context.closePath();
-      context.stroke();
-    } else if (!["scissors", "grow"].includes(this.pen)) {
-      context.beginPath();
-      context.arc(this.pointer[0] - box.left, this.pointer[1] - box.top, Math.max(2, this.radius * this.stage.pixelsPerMm), 0, 2 * Math.PI);
-      context.stroke();
-    }
-  }
+  #cursor() { showCursor(this); }
 }

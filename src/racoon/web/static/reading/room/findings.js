@@ -1,6 +1,7 @@
 // Findings: what is drawn on the stage is stored at the node, which answers with its numbers.
 // @ts-check
 
+import { entryOf } from "./findings-list.js";
 import { Refusal, ask } from "./requests.js";
 
 /** Kinds of finding by the tool that draws them. */
@@ -178,7 +179,7 @@ export class Findings {
       data: {
         label: "",
         cachedStats: {},
-        lines: this.#lines(finding),
+        lines: this.lines(finding),
         ...(finding.kind === "freehand" ? { contour: { polyline: finding.points_mm.map((/** @type {number[]} */ point) => [...point]), closed: true } } : {}),
         handles: {
           points: handlesOf(finding),
@@ -295,7 +296,7 @@ export class Findings {
     if (!finding) {
       if (drawn) annotation.state.removeAnnotation(id);
     } else if (drawn && JSON.stringify(this.#documentOf(drawn)?.points_mm) === JSON.stringify(finding.points_mm)) {
-      drawn.data.lines = this.#lines(finding);
+      drawn.data.lines = this.lines(finding);
     } else {
       if (drawn) annotation.state.removeAnnotation(id);
       this.#put(finding);
@@ -349,7 +350,7 @@ export class Findings {
   }
 
   /** Numbers of a finding as people read them. @param {Finding} finding @returns {string[]} */
-  #lines(finding) {
+  lines(finding) {
     return finding.numbers.map((/** @type {any} */ number) =>
       `${this.data.names[number.name]}: ${this.numbers.format(number.value)} ${UNITS[number.unit] ?? number.unit}`.trim());
   }
@@ -358,51 +359,6 @@ export class Findings {
   list() {
     const list = byId("findings");
     byId("no-findings").hidden = this.stored.size > 0;
-    list.replaceChildren(...[...this.stored.values()].map((finding, at) => this.#entry(finding, at)));
-  }
-
-  /** @param {Finding} finding @param {number} at */
-  #entry(finding, at) {
-    const words = this.data.words;
-    const entry = document.createElement("li");
-    entry.dataset.finding = finding.id;
-    entry.classList.toggle("here", finding.id === this.chosen);
-    const open = document.createElement("button");
-    open.type = "button";
-    open.className = "finding";
-    if (finding.id === this.chosen) open.setAttribute("aria-current", "true");
-    const title = document.createElement("strong");
-    title.textContent = `${at + 1} ${this.data.meanings.find((/** @type {string[]} */ [key]) => key === finding.meaning.key)?.[1] ?? finding.meaning.meaning}`;
-    const lines = document.createElement("span");
-    lines.className = "numbers";
-    lines.textContent = this.#lines(finding).join(" · ");
-    for (const [name, value] of finding.numbers.map((/** @type {any} */ n) => [n.name, n.value])) {
-      lines.dataset[name.replace(/_(.)/g, (/** @type {string} */ _, /** @type {string} */ letter) => letter.toUpperCase())] = `${value}`;
-    }
-    const author = document.createElement("span");
-    author.className = "quiet";
-    author.textContent = finding.author;
-    open.append(title, lines, author);
-    open.addEventListener("click", () => this.choose(finding.id));
-    entry.append(open);
-    const more = document.createElement("div");
-    more.className = "more";
-    const link = document.createElement("a");
-    link.href = finding.link;
-    link.textContent = words["Address"];
-    if (finding.author === this.data.user && this.data.mayWrite) {
-      const meaning = document.createElement("select");
-      meaning.setAttribute("aria-label", words["Meaning"]);
-      for (const [key, text] of this.data.meanings) meaning.add(new Option(text, key, false, key === finding.meaning.key));
-      meaning.addEventListener("change", () => this.mean(finding.id, meaning.value));
-      const remove = document.createElement("button");
-      remove.type = "button";
-      remove.className = "plain";
-      remove.textContent = words["Remove"];
-      remove.addEventListener("click", () => this.remove(finding.id));
-      more.append(meaning, link, remove);
-    } else more.append(link);
-    entry.append(more);
-    return entry;
+    list.replaceChildren(...[...this.stored.values()].map((finding, at) => entryOf(this, finding, at)));
   }
 }

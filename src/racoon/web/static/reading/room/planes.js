@@ -1,6 +1,9 @@
 // Three planes through the same volume: crosshair, slabs (highest, mean, lowest value) and letters at their edges.
 // @ts-check
 
+import { PlaneMasks } from "./plane-masks.js";
+import { ask } from "./requests.js";
+
 const NAMES = ["axial", "coronal", "sagittal"];
 const COLOURS = /** @type {Record<string, string>} */ ({ axial: "#7bdff2", coronal: "#f9c74f", sagittal: "#ff70a6" });
 const SLABS = ["thin", "highest", "mean", "lowest"];
@@ -17,6 +20,8 @@ export class Planes {
     this.isOpen = false;
     this.slab = "thin";
     this.shown = "";
+    this.masks = new PlaneMasks(stage);
+    stage.onMasks = () => this.#paintMasks();
   }
 
   /** Open the planes where the reader is, or go back to the slice that the crosshair is on. */
@@ -63,6 +68,7 @@ export class Planes {
     engine.renderViewports(NAMES);
     this.#letters();
     byId("stage").dataset.planes = "open";
+    await this.#takeMasks(series);
   }
 
   #prepare() {
@@ -75,6 +81,7 @@ export class Planes {
         defaultOptions: { orientation: axes[name.toUpperCase()], background: [0, 0, 0] },
       });
       byId(`plane-${name}`).addEventListener(core.Enums.Events.CAMERA_MODIFIED, () => this.#letters());
+      byId(`plane-${name}`).addEventListener(core.Enums.Events.IMAGE_RENDERED, () => this.masks.paintSoon(name));
     }
     tools.addTool(tools.CrosshairsTool);
     const group = (this.group = tools.ToolGroupManager.createToolGroup("planes"));
@@ -85,6 +92,19 @@ export class Planes {
     group.setToolActive("Pan", { bindings: [{ mouseButton: Auxiliary }] });
     group.setToolActive("Zoom", { bindings: [{ mouseButton: Secondary }] });
     group.setToolActive("StackScroll", { bindings: [{ mouseButton: Wheel }] });
+  }
+
+  /** Lay the masks over the planes, stored ones and what the reader draws. @param {any} series */
+  async #takeMasks(series) {
+    const stored = series.segments.length ? await ask("GET", `/reading/series/${series.series}/overlays`) : {};
+    if (this.stage.series?.series !== series.series) return;
+    this.masks.take(this.stage.series, stored);
+    this.#paintMasks();
+    byId("stage").dataset.planeMasks = `${this.masks.solids.length}`;
+  }
+
+  #paintMasks() {
+    if (this.isOpen) for (const name of NAMES) this.masks.paintSoon(name);
   }
 
   /** Use the window of the slices here too. */

@@ -2,24 +2,15 @@
 // what is wrong; it decides nothing itself and saves after every change.
 // @ts-check
 
+import { SOURCE, asChips, asField, choicesOf, make } from "./answers.js";
 import { Refusal, ask } from "./requests.js";
 
 /** @typedef {any} Item */
 
 const PAUSE_MS = 300;
-const SOURCE = "urn:racoon:fhir:answer-from-finding";
-const FEW = 7; // up to so many answers are chips, more are a drop-down list
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
-
-/** @param {string} name @param {string} [className] @param {string} [text] */
-const make = (name, className = "", text = "") => {
-  const element = document.createElement(name);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  return /** @type {any} */ (element);
-};
 
 export class Report {
   /** @param {any} data what the page holds @param {(text: string, isBad?: boolean) => void} say
@@ -29,26 +20,34 @@ export class Report {
     this.say = say;
     this.chosenFinding = chosenFinding;
     this.root = byId("report");
-    this.address = `/api/reading/imaging-studies/${data.study}/report`;
+    this.language = data.language;
+    /** What stands below a question besides its answer, by path. @type {(path: string, control: any) => HTMLElement[]} */
+    this.besides = () => [];
     /** @type {any} */
     this.state = null;
     /** @type {Map<string, any>} control of each question by its path */
     this.controls = new Map();
     this.timer = 0;
     this.queue = Promise.resolve();
-    this.isTouched = false;
     this.showsProblems = false;
   }
 
   async load() {
-    this.state = await ask("GET", this.address);
+    this.state = await ask("GET", this.address());
     this.form = this.state.form;
     this.before = this.state.before;
-    byId("read-report").href = `${this.address}/document`;
+    byId("read-report").href = this.address("/document");
     byId("amend").addEventListener("click", () => this.#askWords("amend", "reason"));
     byId("addendum").addEventListener("click", () => this.#askWords("addendum", "text"));
     this.draw();
     this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#digit(event));
+  }
+
+  /** @param {string} [way] @param {boolean} [isChange] */
+  address(way = "", isChange = false) {
+    const query = new URLSearchParams({ template: this.data.template });
+    if (isChange) query.set("based_on", this.state.revision);
+    return `/api/reading/imaging-studies/${this.data.study}/report${way}?${query}`;
   }
 
   get isSigned() {
@@ -102,13 +101,13 @@ export class Report {
 
   /** @param {Item} item @param {any[]} answers @param {string} path */
   #question(item, answers, path) {
-    const chips = this.#choices(item);
+    const chips = choicesOf(item, this.data.words);
     const box = make(chips ? "fieldset" : "div", `question${item.required ? " required" : ""}`);
     box.dataset.path = path;
     box.dataset.link = item.linkId;
     const control = { item, box, source: "", read: () => /** @type {any[]} */ ([]), write: (/** @type {any[]} */ _) => {} };
-    if (chips) this.#asChips(control, chips, path);
-    else this.#asField(control, path);
+    if (chips) asChips(control, chips, path, this);
+    else asField(control, path, this);
     const source = make("a", "source quiet");
     source.hidden = true;
     const problem = this.#problem(path);
@@ -124,6 +123,7 @@ export class Report {
       const line = make("p", "quiet before", `${this.data.words["Before"]}: ${before}`);
       box.append(line);
     }
+    box.append(...this.besides(path, control));
     control.write(answers);
     this.controls.set(path, control);
     return box;
@@ -135,101 +135,6 @@ export class Report {
     problem.id = `problem-${path}`;
     problem.hidden = true;
     return problem;
-  }
-
-  /** Answers that fit on chips: few, and each of them one click or one digit.
-   * @param {Item} item @returns {{text: string, value: any}[] | null} */
-  #choices(item) {
-    const words = this.data.words;
-    if (item.kind === "boolean") {
-      return [{ text: words["no"], value: { valueBoolean: false } }, { text: words["yes"], value: { valueBoolean: true } }];
-    }
-    if (item.kind === "choice" && (item.options.length <= FEW || item.repeats)) {
-      return item.options.map((/** @type {any} */ { system, code, text }) => ({ text, value: { valueCoding: { system, code } } }));
-    }
-    const isShort = item.kind === "integer" && item.minimum !== null && item.maximum !== null && item.maximum - item.minimum < FEW;
-    if (!isShort || item.readOnly) return null;
-    return Array.from({ length: item.maximum - item.minimum + 1 }, (_, at) => (
-      { text: `${item.minimum + at}`, value: { valueInteger: item.minimum + at } }));
-  }
-
-  /** @param {any} control @param {{text: string, value: any}[]} choices @param {string} path */
-  #asChips(control, choices, path) {
-    const { item, box } = control;
-    box.append(make("legend", "", item.text));
-    const row = make("div", "chips");
-    const inputs = choices.map(({ text, value }, at) => {
-      const label = make("label", "chip");
-      const input = make("input");
-      input.type = item.repeats ? "checkbox" : "radio";
-      input.name = `answer-${path}`;
-      input.disabled = this.isSigned;
-      input.setAttribute("aria-describedby", `problem-${path}`);
-      input.addEventListener("change", () => this.#changed(control));
-      label.append(input, make("span", "", text));
-      label.title = `${at + 1}`;
-      row.append(label);
-      return { input, value };
-    });
-    box.append(row);
-    control.focus = () => (inputs.find(({ input }) => input.checked) ?? inputs[0]).input.focus();
-    control.read = () => inputs.filter(({ input }) => input.checked).map(({ value }) => value);
-    control.write = (/** @type {any[]} */ answers) => {
-      const given = new Set(answers.map(keyOf));
-      for (const { input, value } of inputs) input.checked = given.has(keyOf(value));
-    };
-    control.digit = (/** @type {number} */ digit) => {
-      // Numbers mean themselves; words are counted from 1.
-      const at = item.kind === "integer" ? digit - item.minimum : digit - 1;
-      inputs[at]?.input.click();
-      return Boolean(inputs[at]);
-    };
-  }
-
-  /** @param {any} control @param {string} path */
-  #asField(control, path) {
-    const { item, box } = control;
-    const label = make("label", "", item.text + (item.unit ? ` (${item.unit})` : ""));
-    const field = make(item.kind === "choice" ? "select" : item.kind === "text" ? "textarea" : "input");
-    const isNumber = item.kind === "integer" || item.kind === "decimal";
-    if (isNumber) field.inputMode = "decimal";
-    if (item.longest) field.maxLength = item.longest;
-    field.id = label.htmlFor = `answer-${path}`;
-    field.readOnly = item.readOnly || this.isSigned;
-    if (item.kind === "choice") {
-      field.disabled = this.isSigned;
-      field.add(new Option("", ""));
-      for (const [at, option] of item.options.entries()) field.add(new Option(option.text, `${at}`));
-    }
-    field.setAttribute("aria-describedby", `problem-${path}`);
-    field.addEventListener("input", () => { control.source = ""; this.#changed(control); });
-    box.append(label, field);
-    control.focus = () => field.focus();
-    control.read = () => {
-      const text = field.value.trim();
-      if (!text) return [];
-      if (item.kind === "choice") {
-        const { system, code } = item.options[Number(text)];
-        return [{ valueCoding: { system, code } }];
-      }
-      if (!isNumber) return [{ valueString: text }];
-      const number = Number(text.replace(",", "."));
-      if (!Number.isFinite(number)) return [];
-      const value = item.kind === "integer" ? { valueInteger: Math.round(number) } : { valueDecimal: number };
-      return [control.source ? { ...value, extension: [{ url: SOURCE, valueString: control.source }] } : value];
-    };
-    control.write = (/** @type {any[]} */ answers) => {
-      const [answer] = answers;
-      control.source = answer?.extension?.find((/** @type {any} */ found) => found.url === SOURCE)?.valueString ?? "";
-      if (!answer) field.value = "";
-      else if (item.kind === "choice") field.value = `${item.options.findIndex((/** @type {any} */ option) => keyOf({ valueCoding: option }) === keyOf(answer))}`;
-      else {
-        const value = answer.valueString ?? answer.valueDecimal ?? answer.valueInteger;
-        const text = isNumber ? new Intl.NumberFormat(this.data.language, { maximumFractionDigits: 1, useGrouping: false }).format(value) : value;
-        // What a person is typing is not rewritten under the hand.
-        if (document.activeElement !== field) field.value = text;
-      }
-    };
   }
 
   // Saving: everything after every change, one request at a time.
@@ -256,8 +161,7 @@ export class Report {
   }
 
   /** @param {any} _control */
-  #changed(_control) {
-    this.isTouched = true;
+  changed(_control) {
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.save(), PAUSE_MS);
   }
@@ -266,7 +170,7 @@ export class Report {
   save() {
     clearTimeout(this.timer);
     this.timer = 0;
-    return this.#send(() => ask("PUT", `${this.address}?based_on=${this.state.revision}`, this.#collect(this.form.items, "")));
+    return this.#send(() => ask("PUT", this.address("", true), this.#collect(this.form.items, "")));
   }
 
   /** @param {() => Promise<any>} request */
@@ -360,7 +264,7 @@ export class Report {
     if (at < 0) level.push({ linkId: last, item: [] });
     else level.splice(level.indexOf(level.filter((node) => node.linkId === last)[at]), 1);
     this.#redraws = true;
-    this.#send(() => ask("PUT", `${this.address}?based_on=${this.state.revision}`, items)).then(() => {
+    this.#send(() => ask("PUT", this.address("", true), items)).then(() => {
       const boxes = this.root.querySelectorAll(`fieldset.group[data-link="${last}"]`);
       if (at < 0 && boxes.length) boxes[boxes.length - 1].querySelector("input, select, textarea")?.focus();
     });
@@ -376,6 +280,13 @@ export class Report {
     control.write([{ valueDecimal: value, extension: [{ url: SOURCE, valueString: finding.id }] }]);
     control.source = finding.id;
     this.save();
+  }
+
+  /** Replace the draft by what the node makes of it. @param {string} address without the revision */
+  async replace(address) {
+    if (this.timer) await this.save();
+    this.#redraws = true;
+    await this.#send(() => ask("POST", `${address}${address.includes("?") ? "&" : "?"}based_on=${this.state.revision}`));
   }
 
   // Keys: digits choose in the question that has the focus.
@@ -400,9 +311,7 @@ export class Report {
 
   async normal() {
     if (this.isSigned) return;
-    if (this.timer) await this.save();
-    this.#redraws = true;
-    await this.#send(() => ask("POST", `${this.address}/normal?based_on=${this.state.revision}`));
+    await this.replace(this.address("/normal"));
     if (this.state.problems.length) this.focus();
     else byId("sign").focus();
   }
@@ -417,7 +326,7 @@ export class Report {
     dialog.addEventListener("close", async () => {
       if (dialog.returnValue !== "send") return;
       this.#redraws = true;
-      await this.#send(() => ask("POST", `${this.address}/${way}`, { [name]: byId("words-text").value }));
+      await this.#send(() => ask("POST", this.address(`/${way}`), { [name]: byId("words-text").value }));
     }, { once: true });
   }
 
@@ -438,13 +347,7 @@ export class Report {
     dialog.addEventListener("close", async () => {
       if (dialog.returnValue !== "sign") return;
       this.#redraws = true;
-      await this.#send(() => ask("POST", `${this.address}/sign?based_on=${this.state.revision}`));
+      await this.#send(() => ask("POST", this.address("/sign", true)));
     }, { once: true });
   }
 }
-
-/** What makes two answers the same. @param {any} answer */
-const keyOf = (answer) => {
-  if (answer.valueCoding) return `${answer.valueCoding.system}|${answer.valueCoding.code}`;
-  return `${answer.valueBoolean ?? answer.valueInteger ?? answer.valueString}`;
-};

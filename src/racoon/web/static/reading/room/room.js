@@ -1,6 +1,7 @@
 // The reading room: puts stage, findings, report and keys together.  Where there is no WebGL the plain viewer opens.
 // @ts-check
 
+import { Decision } from "./decision.js";
 import { Drawing } from "./drawing.js";
 import { Findings } from "./findings.js";
 import { bindKeys } from "./keys.js";
@@ -52,12 +53,18 @@ const begin = async () => {
     prior.setWindow();
   };
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
+  const decision = report && data.decides ? new Decision(data, report) : null;
 
   /** @param {any} series @param {number} start */
   const open = async (series, start) => {
     say(words["Loading …"]);
     planes.forget();
+    decision?.mark(series);
     await stage.show(series, start);
+    if (decision?.keys.length) {
+      stage.masks.shown = new Set(decision.keys);
+      stage.repaint();
+    }
     const preset = series.presets.find((/** @type {[string, number, number]} */ [name]) => name === series.hanging?.window);
     if (preset) stage.setWindow(preset[1], preset[2]);
     describe(series);
@@ -82,6 +89,7 @@ const begin = async () => {
   drawing.onFinished = async () => {
     const series = await ask("GET", `/api/reading/series/${stage.series?.series}`);
     if (series.series !== stage.series?.series) return;
+    decision?.mark(series);
     stage.update(series);
     describe(series);
   };
@@ -192,6 +200,7 @@ const begin = async () => {
       const [only, ...others] = stage.masks.shown;
       if (only && !others.length) address.searchParams.set("segment", only);
       if (findings.chosen) address.searchParams.set("finding", findings.chosen);
+      if (data.list) address.searchParams.set("list", data.list);
       history.replaceState(null, "", address);
     }, 200);
   };
@@ -291,6 +300,7 @@ const begin = async () => {
     });
   }
 
+  await decision?.load();
   await open(data, data.start);
   byId("stage").dataset.ready = "image";
   await Promise.all([findings.load(), report?.load(), prior.load()]);

@@ -52,6 +52,8 @@ export class Stage {
     this.playing = 0;
     /** @type {() => void} */
     this.onWindow = () => {};
+    /** @type {() => void} what is shown of the masks changed */
+    this.onMasks = () => {};
     /** @type {(index: number) => void} */
     this.onSlice = () => {};
     /** Colours and runs that a reader draws on a slice, painted above the stored masks.
@@ -355,5 +357,6 @@ export class Stage {
     this.masks.picture = null;
     this.#loadMasks(this.index);
     this.#decorate();
+    this.onMasks();
   }
 }

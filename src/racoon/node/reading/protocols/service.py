@@ -1,0 +1,204 @@
+"""What one may ask of reading protocols: save a version, list them, choose series by one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import yaml
+
+from racoon.domain.reading_protocol import ReadingProtocol, SeriesRule, protocol_of
+from racoon.errors import Defect, Refused
+from racoon.node.archive.model import SEGMENTATION_MODALITY, SeriesFacts, SeriesNotFound
+from racoon.node.archive.service import Archive
+from racoon.node.reading.protocols import _store
+from racoon.node.reading.reports.catalogue import templates
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import User
+from racoon.platform.database import Database
+
+LONGEST_FILE = 64_000
+
+
+class NoSuchProtocol(Refused):
+    """No reading protocol of this name and version."""
+
+    code = "reading.no_such_protocol"
+    status = 404
+
+
+class ProtocolIsFixed(Refused):
+    """A saved version is not changed."""
+
+    code = "reading.protocol_is_fixed"
+    status = 409
+
+
+class UnreadableProtocol(Defect):
+    """A file that is neither YAML nor JSON."""
+
+    code = "reading.unreadable_protocol"
+
+
+@dataclass(frozen=True)
+class SavedProtocol:
+    """A version with who saved it when."""
+
+    protocol: ReadingProtocol
+    sha256: str
+    made_by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a protocol chooses of a dataset.
+
+    Parameters
+    ----------
+    series
+        One per imaging study.
+    left_out
+        Imaging studies of the dataset without a series that fits.
+    """
+
+    series: tuple[SeriesFacts, ...]
+    left_out: tuple[str, ...]
+
+
+def read_protocol(text: str) -> ReadingProtocol:
+    """Read a protocol from YAML or JSON.
+
+    Raises
+    ------
+    UnreadableProtocol
+        With the line that cannot be read.
+    BadProtocol
+        With every problem.
+    """
+    if len(text) > LONGEST_FILE:
+        raise UnreadableProtocol("A protocol has at most 64,000 characters.")
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise UnreadableProtocol(
+            "This is neither YAML nor JSON. Check the indentation and the quotation marks.",
+            details={"line": mark.line + 1 if mark else 0},
+        ) from None
+    return protocol_of(document, sorted({template.url for template in templates().values()}))
+
+
+class Protocols:
+    """Reading protocols.
+
+    Parameters
+    ----------
+    database, audit
+        Where they and their audit entries are kept.
+    archive
+        Whose series they choose from.
+    """
+
+    def __init__(self, database: Database, audit: AuditLog, archive: Archive) -> None:
+        self._database = database
+        self._audit = audit
+        self._archive = archive
+
+    def save(self, user: User, text: str) -> ReadingProtocol:
+        """Save a version; saving the same again changes nothing.
+
+        Raises
+        ------
+        UnreadableProtocol, BadProtocol
+        ProtocolIsFixed
+            If this version is there with other content.
+        """
+        protocol = read_protocol(text)
+        with self._database.begin() as connection:
+            before = _store.load(connection, protocol.name, protocol.version)
+            if before is not None:
+                if before.sha256 != protocol.digest():
+                    raise ProtocolIsFixed(
+                        "This version is there already and says something else. Give the next version number."
+                    )
+                return protocol
+            _store.insert(connection, protocol, user.name)
+            self._audit.append(
+                connection,
+                actor=user.name,
+                actor_role=user.main_role,
+                action="reading.protocol",
+                target=f"reading-protocol/{protocol.key}",
+                details={"sha256": protocol.digest()},
+            )
+        return protocol
+
+    def all(self) -> list[SavedProtocol]:
+        """List every version, by name and the newest first."""
+        with self._database.connect() as connection:
+            found = _store.load_all(connection)
+        known = sorted({template.url for template in templates().values()})
+        return [
+            SavedProtocol(protocol_of(row.document, known), row.sha256, row.made_by, row.made_at)
+            for row in found
+        ]
+
+    def get(self, key: str) -> ReadingProtocol:
+        """Return the protocol of a name and version, ``name|version``.
+
+        Raises
+        ------
+        NoSuchProtocol
+        """
+        found = next((saved.protocol for saved in self.all() if saved.protocol.key == key), None)
+        if found is None:
+            raise NoSuchProtocol("There is no such reading protocol.")
+        return found
+
+    def choose(self, protocol: ReadingProtocol, series_uids: Sequence[str]) -> Chosen:
+        """Choose one series of each imaging study; series that may not be read are not there."""
+        by_study: dict[str, list[SeriesFacts]] = defaultdict(list)
+        for uid in series_uids:
+            try:
+                facts = self._archive.series_row(uid).facts
+            except SeriesNotFound:
+                continue
+            if facts.rows and facts.modality != SEGMENTATION_MODALITY:
+                by_study[facts.imaging_study_uid].append(facts)
+        chosen = {study: _best(protocol.series, found) for study, found in by_study.items()}
+        return Chosen(
+            tuple(facts for _, facts in sorted(chosen.items()) if facts is not None),
+            tuple(sorted(study for study, facts in chosen.items() if facts is None)),
+        )
+
+
+def _best(rule: SeriesRule, found: Sequence[SeriesFacts]) -> SeriesFacts | None:
+    fitting = [facts for facts in found if _fits(rule, facts)]
+
+    def order(facts: SeriesFacts) -> tuple[float, float, str]:
+        first = float(facts.series_number or 0)
+        if rule.prefer == "thinnest slices":
+            return (facts.slice_thickness_mm or 1e9, first, facts.series_uid)
+        if rule.prefer == "most images":
+            return (-facts.instance_count, first, facts.series_uid)
+        return (first, 0.0, facts.series_uid)
+
+    return min(fitting, key=order, default=None)
+
+
+def _fits(rule: SeriesRule, facts: SeriesFacts) -> bool:
+    said = facts.description.lower()
+    return (
+        rule.modality in ("", facts.modality)
+        and rule.body_part in ("", facts.body_part.upper())
+        and (not rule.words or any(word in said for word in rule.words))
+        and not any(word in said for word in rule.not_words)
+        and (
+            rule.thickest_mm is None
+            or (facts.slice_thickness_mm is not None and facts.slice_thickness_mm <= rule.thickest_mm)
+        )
+        and facts.instance_count >= rule.fewest_images
+    )

@@ -1,0 +1,115 @@
+// Questions of a form as chips and fields: each can be read, written and given the focus.
+// @ts-check
+
+/** @typedef {{ isSigned: boolean, language: string, changed: (control: any) => void }} Host the form around them */
+
+export const SOURCE = "urn:racoon:fhir:answer-from-finding";
+const FEW = 7; // up to so many answers are chips, more are a drop-down list
+
+/** @param {string} name @param {string} [className] @param {string} [text] */
+export const make = (name, className = "", text = "") => {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return /** @type {any} */ (element);
+};
+
+/** What makes two answers the same. @param {any} answer */
+const keyOf = (answer) => {
+  if (answer.valueCoding) return `${answer.valueCoding.system}|${answer.valueCoding.code}`;
+  return `${answer.valueBoolean ?? answer.valueInteger ?? answer.valueDecimal ?? answer.valueString}`;
+};
+
+/** Answers that fit on chips: few, and each of them one click or one digit.
+ * @param {any} item @param {Record<string, string>} words @returns {{text: string, value: any}[] | null} */
+export const choicesOf = (item, words) => {
+  if (item.kind === "boolean") {
+    return [{ text: words["no"], value: { valueBoolean: false } }, { text: words["yes"], value: { valueBoolean: true } }];
+  }
+  if (item.kind === "choice" && (item.options.length <= FEW || item.repeats)) {
+    return item.options.map((/** @type {any} */ { system, code, text }) => ({ text, value: { valueCoding: { system, code } } }));
+  }
+  const isShort = item.kind === "integer" && item.minimum !== null && item.maximum !== null && item.maximum - item.minimum < FEW;
+  if (!isShort || item.readOnly) return null;
+  return Array.from({ length: item.maximum - item.minimum + 1 }, (_, at) => (
+    { text: `${item.minimum + at}`, value: { valueInteger: item.minimum + at } }));
+};
+
+/** @param {any} control @param {{text: string, value: any}[]} choices @param {string} path @param {Host} host */
+export const asChips = (control, choices, path, host) => {
+  const { item, box } = control;
+  box.append(make("legend", "", item.text));
+  const row = make("div", "chips");
+  const inputs = choices.map(({ text, value }, at) => {
+    const label = make("label", "chip");
+    const input = make("input");
+    input.type = item.repeats ? "checkbox" : "radio";
+    input.name = `answer-${path}`;
+    input.disabled = host.isSigned;
+    input.setAttribute("aria-describedby", `problem-${path}`);
+    input.addEventListener("change", () => host.changed(control));
+    label.append(input, make("span", "", text));
+    label.title = `${at + 1}`;
+    row.append(label);
+    return { input, value };
+  });
+  box.append(row);
+  control.focus = () => (inputs.find(({ input }) => input.checked) ?? inputs[0]).input.focus();
+  control.read = () => inputs.filter(({ input }) => input.checked).map(({ value }) => value);
+  control.write = (/** @type {any[]} */ answers) => {
+    const given = new Set(answers.map(keyOf));
+    for (const { input, value } of inputs) input.checked = given.has(keyOf(value));
+  };
+  control.digit = (/** @type {number} */ digit) => {
+    // Numbers mean themselves; words are counted from 1.
+    const at = item.kind === "integer" ? digit - item.minimum : digit - 1;
+    inputs[at]?.input.click();
+    return Boolean(inputs[at]);
+  };
+};
+
+/** @param {any} control @param {string} path @param {Host} host */
+export const asField = (control, path, host) => {
+  const { item, box } = control;
+  const label = make("label", "", item.text + (item.unit ? ` (${item.unit})` : ""));
+  const field = make(item.kind === "choice" ? "select" : item.kind === "text" ? "textarea" : "input");
+  const isNumber = item.kind === "integer" || item.kind === "decimal";
+  if (isNumber) field.inputMode = "decimal";
+  if (item.longest) field.maxLength = item.longest;
+  field.id = label.htmlFor = `answer-${path}`;
+  field.readOnly = item.readOnly || host.isSigned;
+  if (item.kind === "choice") {
+    field.disabled = host.isSigned;
+    field.add(new Option("", ""));
+    for (const [at, option] of item.options.entries()) field.add(new Option(option.text, `${at}`));
+  }
+  field.setAttribute("aria-describedby", `problem-${path}`);
+  field.addEventListener("input", () => { control.source = ""; host.changed(control); });
+  box.append(label, field);
+  control.focus = () => field.focus();
+  control.read = () => {
+    const text = field.value.trim();
+    if (!text) return [];
+    if (item.kind === "choice") {
+      const { system, code } = item.options[Number(text)];
+      return [{ valueCoding: { system, code } }];
+    }
+    if (!isNumber) return [{ valueString: text }];
+    const number = Number(text.replace(",", "."));
+    if (!Number.isFinite(number)) return [];
+    const value = item.kind === "integer" ? { valueInteger: Math.round(number) } : { valueDecimal: number };
+    return [control.source ? { ...value, extension: [{ url: SOURCE, valueString: control.source }] } : value];
+  };
+  control.write = (/** @type {any[]} */ answers) => {
+    const [answer] = answers;
+    control.source = answer?.extension?.find((/** @type {any} */ found) => found.url === SOURCE)?.valueString ?? "";
+    if (!answer) field.value = "";
+    else if (item.kind === "choice") field.value = `${item.options.findIndex((/** @type {any} */ option) => keyOf({ valueCoding: option }) === keyOf(answer))}`;
+    else {
+      const value = answer.valueString ?? answer.valueDecimal ?? answer.valueInteger;
+      const text = isNumber ? new Intl.NumberFormat(host.language, { maximumFractionDigits: 1, useGrouping: false }).format(value) : value;
+      // What a person is typing is not rewritten under the hand.
+      if (document.activeElement !== field) field.value = text;
+    }
+  };
+};

@@ -1,0 +1,47 @@
+// One line of the list of findings: what it is, its numbers, its address; its author can change and remove it.
+// @ts-check
+
+/** @param {any} findings @param {any} finding @param {number} at */
+export const entryOf = (findings, finding, at) => {
+  const words = findings.data.words;
+  const entry = document.createElement("li");
+  entry.dataset.finding = finding.id;
+  entry.classList.toggle("here", finding.id === findings.chosen);
+  const open = document.createElement("button");
+  open.type = "button";
+  open.className = "finding";
+  if (finding.id === findings.chosen) open.setAttribute("aria-current", "true");
+  const title = document.createElement("strong");
+  title.textContent = `${at + 1} ${findings.data.meanings.find((/** @type {string[]} */ [key]) => key === finding.meaning.key)?.[1] ?? finding.meaning.meaning}`;
+  const lines = document.createElement("span");
+  lines.className = "numbers";
+  lines.textContent = findings.lines(finding).join(" · ");
+  for (const [name, value] of finding.numbers.map((/** @type {any} */ n) => [n.name, n.value])) {
+    lines.dataset[name.replace(/_(.)/g, (/** @type {string} */ _, /** @type {string} */ letter) => letter.toUpperCase())] = `${value}`;
+  }
+  const author = document.createElement("span");
+  author.className = "quiet";
+  author.textContent = finding.author;
+  open.append(title, lines, author);
+  open.addEventListener("click", () => findings.choose(finding.id));
+  entry.append(open);
+  const more = document.createElement("div");
+  more.className = "more";
+  const link = document.createElement("a");
+  link.href = finding.link;
+  link.textContent = words["Address"];
+  if (finding.author === findings.data.user && findings.data.mayWrite) {
+    const meaning = document.createElement("select");
+    meaning.setAttribute("aria-label", words["Meaning"]);
+    for (const [key, text] of findings.data.meanings) meaning.add(new Option(text, key, false, key === finding.meaning.key));
+    meaning.addEventListener("change", () => findings.mean(finding.id, meaning.value));
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.className = "plain";
+    remove.textContent = words["Remove"];
+    remove.addEventListener("click", () => findings.remove(finding.id));
+    more.append(meaning, link, remove);
+  } else more.append(link);
+  entry.append(more);
+  return entry;
+};
