@@ -8,7 +8,7 @@ from alembic import op
 from racoon.platform.database import Json
 
 revision = "0170"
-down_revision = "0152"
+down_revision = "0165"
 branch_labels = None
 depends_on = None
 
