@@ -38,7 +38,7 @@ Their values are checked against shapes with a known answer instead."""
 Weston's score counts pixels; a piece of an artery holds the centres of its voxels."""
 
 WHOLE_CATALOGUE = settings(max_examples=min(settings().max_examples, 200))
-"""Each example computes every definition twice: two hundred of them take a minute and are twenty thousand values."""
+"""Each example computes every definition twice: two hundred of them are forty thousand values."""
 
 shapes = st.tuples(*[st.integers(1, 5)] * 3)
 
@@ -145,6 +145,7 @@ POWERS = {
 """How a value grows with the length of a voxel."""
 
 
+@WHOLE_CATALOGUE
 @given(scans().filter(lambda scan: scan[1].any()), st.floats(0.1, 10.0))
 def test_lengths_in_another_unit_and_back_give_the_same_value(scan, factor):
     voxels, mask, affine = scan
@@ -162,6 +163,7 @@ def test_lengths_in_another_unit_and_back_give_the_same_value(scan, factor):
             assert math.isclose(measured(name, back), here, rel_tol=1e-6), name
 
 
+@WHOLE_CATALOGUE
 @given(scans().filter(lambda scan: scan[1].any()), st.floats(0.2, 3.0), st.floats(-50.0, 50.0))
 def test_densities_in_another_unit_and_back_give_the_same_value(scan, slope, intercept):
     voxels, mask, affine = scan
