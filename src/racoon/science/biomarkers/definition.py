@@ -87,6 +87,32 @@ class Context:
         return facts if self.suv_factor is None else {**facts, "suv_factor": self.suv_factor}
 
 
+_SHARP = (
+    "B60",
+    "B70",
+    "B80",
+    "BR59",
+    "BR60",
+    "BR64",
+    "BL57",
+    "BL60",
+    "LUNG",
+    "BONE",
+    "EDGE",
+    "FC5",
+    "FC8",
+    "YC",
+    "YD",
+    "YE",
+)
+"""Beginnings of the names of edge-enhancing kernels of four vendors."""
+
+
+def is_sharp(kernel: str) -> bool:
+    """Tell whether a kernel enhances edges; one that is not named is taken for a soft one."""
+    return kernel.upper().startswith(_SHARP)
+
+
 @dataclass(frozen=True)
 class Validity:
     """Where the thresholds of a definition hold.
@@ -107,6 +133,8 @@ class Validity:
         True when the scan has to be triggered by the heart beat.
     uptake
         True when the values have to be SUV: a header must then allow the conversion.
+    soft_kernel
+        True when an edge-enhancing kernel makes the value invalid: its noise moves voxels across fixed thresholds.
     """
 
     modalities: frozenset[str] = frozenset()
@@ -116,6 +144,7 @@ class Validity:
     maximum_slice_mm: float | None = None
     gated: bool = False
     uptake: bool = False
+    soft_kernel: bool = False
 
     def defines(self, context: Context) -> bool:
         """Tell whether the value exists for this kind of image; an unknown kind is judged by ``reason``."""
@@ -127,7 +156,10 @@ class Validity:
             return "modality_unknown"
         if self.uptake and context.has_header and context.suv_factor is None:
             return "uptake_unknown"
-        return self._tube(context) or self._medium(context) or self._timing(context)
+        return self._tube(context) or self._medium(context) or self._timing(context) or self._kernel(context)
+
+    def _kernel(self, context: Context) -> str:
+        return "sharp_kernel" if self.soft_kernel and is_sharp(context.kernel) else ""
 
     def _tube(self, context: Context) -> str:
         if self.kvp is None:

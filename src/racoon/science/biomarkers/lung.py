@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from racoon.science.biomarkers.definition import (
@@ -11,37 +13,21 @@ from racoon.science.biomarkers.definition import (
     Quality,
     Region,
     Validity,
+    is_sharp,
     whole_structure,
 )
 
 UNENHANCED_120 = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True)
 """The thresholds of lung densitometry were calibrated on unenhanced CT at 120 kV."""
 
-
-_SHARP = (
-    "B60",
-    "B70",
-    "B80",
-    "BR59",
-    "BR60",
-    "BR64",
-    "BL57",
-    "BL60",
-    "LUNG",
-    "BONE",
-    "EDGE",
-    "FC5",
-    "FC8",
-    "YC",
-    "YD",
-    "YE",
-)
-"""Beginnings of the names of edge-enhancing kernels of four vendors."""
+SOFT_UNENHANCED_120 = replace(UNENHANCED_120, soft_kernel=True)
+"""And on smooth kernels: an edge-enhancing one alone can double a share below a threshold (Boedeker 2004,
+doi:10.1148/radiol.2321030383)."""
 
 
 def soft_kernel(_region: Region, context: Context) -> str:
     """Warn when the kernel is sharp: noise then moves voxels across fixed thresholds."""
-    return "sharp_kernel" if context.kernel.upper().startswith(_SHARP) else ""
+    return "sharp_kernel" if is_sharp(context.kernel) else ""
 
 
 def thin_slices(_region: Region, context: Context) -> str:
@@ -50,7 +36,7 @@ def thin_slices(_region: Region, context: Context) -> str:
     return "thick_slices" if thickness is not None and thickness > 3.0 else ""
 
 
-DENSITOMETRY: tuple[Quality, ...] = (whole_structure, soft_kernel, thin_slices)
+DENSITOMETRY: tuple[Quality, ...] = (whole_structure, thin_slices)
 """Rules for every share below a threshold in the lungs."""
 
 

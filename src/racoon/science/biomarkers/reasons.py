@@ -42,6 +42,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Die Schwellen gelten nicht für diese Röhrenspannung.",
         "The thresholds do not hold for this tube voltage.",
     ),
+    "sharp_kernel": (
+        "Ein scharfer Rekonstruktionskern verschiebt durch sein Rauschen Voxel über die festen Schwellen.",
+        "A sharp reconstruction kernel moves voxels across the fixed thresholds by its noise.",
+    ),
     "contrast": (
         "Nach Kontrastmittel ist der Wert nicht gültig.",
         "The value is not valid after contrast medium.",

@@ -318,14 +318,24 @@ def test_pet():
     assert math.isnan(measure("suv_max", voxels, mask, Context("CT")).value)
 
 
+@pytest.mark.parametrize("name", ["laa_950", "perc_15", "ggo_percent", "agatston"])
+def test_a_sharp_kernel_is_outside_what_fixed_thresholds_hold_for(name):
+    voxels = np.full((5, 9, 9), -800, np.int16)
+    mask = np.zeros(voxels.shape, bool)
+    mask[1:4, 2:7, 2:7] = True
+    for kernel, valid in (("B30f", True), ("B70f", False), ("", True)):
+        context = Context("CT", kvp=120.0, slice_thickness_mm=2.5, kernel=kernel, is_gated=True)
+        found = measure(name, voxels, mask, context)
+        assert (found.valid, found.reason) == (valid, "" if valid else "sharp_kernel")
+        assert math.isfinite(found.value)
+
+
 def test_whole_structures_that_touch_the_end_are_warned_about():
     voxels = np.full((5, 9, 9), -800, np.int16)
     inside = np.zeros(voxels.shape, bool)
     inside[1:4, 2:7, 2:7] = True
-    context = Context("CT", kvp=120.0, slice_thickness_mm=5.0, kernel="B70f")
-    assert measure("laa_950", voxels, np.ones_like(inside), context).warnings == (
-        "cut_off",
-        "sharp_kernel",
-        "thick_slices",
-    )
+    context = Context("CT", kvp=120.0, slice_thickness_mm=5.0, kernel="B30f")
+    assert measure("laa_950", voxels, np.ones_like(inside), context).warnings == ("cut_off", "thick_slices")
+    sharp = Context("CT", kvp=120.0, slice_thickness_mm=1.0, kernel="B70f")
+    assert measure("mean_lung_density", voxels, inside, sharp).warnings == ("sharp_kernel",)
     assert measure("laa_950", voxels, inside, Context("CT", kvp=120.0)).warnings == ()

@@ -2,7 +2,6 @@
 
 from racoon.science.biomarkers.calcium import agatston
 from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
-from racoon.science.biomarkers.lung import soft_kernel
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(
@@ -18,10 +17,15 @@ DEFINITION = Definition(
     source="Agatston 1990, doi:10.1016/0735-1097(90)90282-T",
     compute_formula=agatston,
     validity=Validity(
-        frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True, maximum_slice_mm=3.0, gated=True
+        frozenset({"CT"}),
+        kvp=(120.0, 120.0),
+        unenhanced=True,
+        maximum_slice_mm=3.0,
+        gated=True,
+        soft_kernel=True,
     ),
     defaults={"threshold_hu": 130, "smallest_mm2": 1.0, "connectivity": 8, "reference_slice_mm": 3.0},
     applies_to=CORONARIES,
-    quality=(whole_structure, soft_kernel),
+    quality=(whole_structure,),
     ranges="0; 1–10; 11–100; 101–400; > 400 AU (strata of Rumberger 1999, Mayo Clinic Proceedings)",
 )

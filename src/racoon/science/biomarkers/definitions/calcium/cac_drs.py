@@ -2,7 +2,6 @@
 
 from racoon.science.biomarkers.calcium import category
 from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
-from racoon.science.biomarkers.lung import soft_kernel
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(
@@ -15,10 +14,15 @@ DEFINITION = Definition(
     source="Hecht 2018 (CAC-DRS), doi:10.1016/j.jcct.2018.03.008",
     compute_formula=category,
     validity=Validity(
-        frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True, maximum_slice_mm=3.0, gated=True
+        frozenset({"CT"}),
+        kvp=(120.0, 120.0),
+        unenhanced=True,
+        maximum_slice_mm=3.0,
+        gated=True,
+        soft_kernel=True,
     ),
     defaults={"threshold_hu": 130, "smallest_mm2": 1.0, "connectivity": 8, "reference_slice_mm": 3.0},
     applies_to=CORONARIES,
-    quality=(whole_structure, soft_kernel),
+    quality=(whole_structure,),
     ranges="A0 none, A1 mild, A2 moderate, A3 severe (Hecht 2018)",
 )

@@ -2,7 +2,6 @@
 
 from racoon.science.biomarkers.calcium import calcium_mass
 from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
-from racoon.science.biomarkers.lung import soft_kernel
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(
@@ -15,7 +14,12 @@ DEFINITION = Definition(
     source="McCollough 2007, doi:10.1148/radiol.2432050808",
     compute_formula=calcium_mass,
     validity=Validity(
-        frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True, maximum_slice_mm=3.0, gated=True
+        frozenset({"CT"}),
+        kvp=(120.0, 120.0),
+        unenhanced=True,
+        maximum_slice_mm=3.0,
+        gated=True,
+        soft_kernel=True,
     ),
     defaults={
         "threshold_hu": 130,
@@ -26,5 +30,5 @@ DEFINITION = Definition(
     },
     applies_to=CORONARIES,
     required=("mg_per_cm3_per_hu",),
-    quality=(whole_structure, soft_kernel),
+    quality=(whole_structure,),
 )

@@ -14,7 +14,7 @@ DEFINITION = Definition(
     formula="100 × voxels with lower_hu <= HU <= upper_hu / voxels of the lungs",
     source="Gattinoni 2001, doi:10.1164/ajrccm.164.9.2103121",
     compute_formula=band_share,
-    validity=Validity(frozenset({"CT"}), unenhanced=True),
+    validity=Validity(frozenset({"CT"}), unenhanced=True, soft_kernel=True),
     defaults={"lower_hu": -1000, "upper_hu": -901},
     applies_to=LUNGS,
     quality=DENSITOMETRY,

@@ -14,7 +14,7 @@ DEFINITION = Definition(
     formula="100 × voxels with lower_hu <= HU <= upper_hu / voxels of the lungs; vessels are counted too",
     source="no standard exists; the thresholds are parameters, and masks are better where they exist",
     compute_formula=band_share,
-    validity=Validity(frozenset({"CT"}), unenhanced=True),
+    validity=Validity(frozenset({"CT"}), unenhanced=True, soft_kernel=True),
     defaults={"lower_hu": -299, "upper_hu": 50},
     applies_to=LUNGS,
     quality=DENSITOMETRY,

@@ -1,7 +1,7 @@
 """High attenuation area, −600 to −250 HU."""
 
 from racoon.science.biomarkers.definition import Definition
-from racoon.science.biomarkers.lung import DENSITOMETRY, UNENHANCED_120, high_attenuation
+from racoon.science.biomarkers.lung import DENSITOMETRY, SOFT_UNENHANCED_120, high_attenuation
 from racoon.science.biomarkers.structures import LUNGS
 
 DEFINITION = Definition(
@@ -13,7 +13,7 @@ DEFINITION = Definition(
     formula="100 × voxels with lower_hu <= HU <= upper_hu / voxels of the lungs",
     source="Lederer 2009, doi:10.1164/rccm.200812-1966OC",
     compute_formula=high_attenuation,
-    validity=UNENHANCED_120,
+    validity=SOFT_UNENHANCED_120,
     defaults={"lower_hu": -600, "upper_hu": -250},
     applies_to=LUNGS,
     quality=DENSITOMETRY,

@@ -2,7 +2,7 @@
 
 from racoon.science.biomarkers.aeration import share_below
 from racoon.science.biomarkers.definition import Definition
-from racoon.science.biomarkers.lung import DENSITOMETRY, UNENHANCED_120
+from racoon.science.biomarkers.lung import DENSITOMETRY, SOFT_UNENHANCED_120
 from racoon.science.biomarkers.structures import LUNGS
 
 DEFINITION = Definition(
@@ -14,7 +14,7 @@ DEFINITION = Definition(
     formula="100 × voxels with HU < threshold_hu / voxels of the lungs (strictly below)",
     source="Müller 1988, doi:10.1378/chest.94.4.782",
     compute_formula=share_below,
-    validity=UNENHANCED_120,
+    validity=SOFT_UNENHANCED_120,
     defaults={"threshold_hu": -910},
     applies_to=LUNGS,
     quality=DENSITOMETRY,

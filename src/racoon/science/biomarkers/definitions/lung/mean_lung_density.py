@@ -2,7 +2,7 @@
 
 from racoon.science.biomarkers.definition import Definition
 from racoon.science.biomarkers.densities import HOUNSFIELD
-from racoon.science.biomarkers.lung import DENSITOMETRY, UNENHANCED_120, mean_hu
+from racoon.science.biomarkers.lung import DENSITOMETRY, UNENHANCED_120, mean_hu, soft_kernel
 from racoon.science.biomarkers.structures import LUNGS
 
 DEFINITION = Definition(
@@ -16,5 +16,5 @@ DEFINITION = Definition(
     compute_formula=mean_hu,
     validity=UNENHANCED_120,
     applies_to=LUNGS,
-    quality=DENSITOMETRY,
+    quality=(*DENSITOMETRY, soft_kernel),
 )

@@ -2,7 +2,7 @@
 
 from racoon.science.biomarkers.definition import Definition
 from racoon.science.biomarkers.densities import HOUNSFIELD
-from racoon.science.biomarkers.lung import DENSITOMETRY, UNENHANCED_120, percentile
+from racoon.science.biomarkers.lung import DENSITOMETRY, SOFT_UNENHANCED_120, percentile
 from racoon.science.biomarkers.structures import LUNGS
 
 DEFINITION = Definition(
@@ -14,7 +14,7 @@ DEFINITION = Definition(
     formula="smallest HU at or below which percent % of the lung voxels lie (inverted CDF)",
     source="Parr 2004, doi:10.1164/rccm.200403-326OC",
     compute_formula=percentile,
-    validity=UNENHANCED_120,
+    validity=SOFT_UNENHANCED_120,
     defaults={"percent": 15},
     applies_to=LUNGS,
     quality=DENSITOMETRY,

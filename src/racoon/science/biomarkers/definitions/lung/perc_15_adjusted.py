@@ -2,7 +2,7 @@
 
 from racoon.science.biomarkers.aeration import perc15_adjusted
 from racoon.science.biomarkers.definition import Definition
-from racoon.science.biomarkers.lung import DENSITOMETRY, UNENHANCED_120
+from racoon.science.biomarkers.lung import DENSITOMETRY, SOFT_UNENHANCED_120
 
 DEFINITION = Definition(
     id="perc_15_adjusted",
@@ -13,7 +13,7 @@ DEFINITION = Definition(
     formula="(15th percentile of HU + 1000) × measured lung volume / predicted_tlv_ml",
     source="Parr 2008, doi:10.1186/1465-9921-9-21",
     compute_formula=perc15_adjusted,
-    validity=UNENHANCED_120,
+    validity=SOFT_UNENHANCED_120,
     defaults={"predicted_tlv_ml": 0.0},
     applies_to=("lung",),
     required=("predicted_tlv_ml",),

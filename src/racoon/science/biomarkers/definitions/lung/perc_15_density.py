@@ -2,7 +2,7 @@
 
 from racoon.science.biomarkers.aeration import perc15_density
 from racoon.science.biomarkers.definition import Definition
-from racoon.science.biomarkers.lung import DENSITOMETRY, UNENHANCED_120
+from racoon.science.biomarkers.lung import DENSITOMETRY, SOFT_UNENHANCED_120
 from racoon.science.biomarkers.structures import LUNGS
 
 DEFINITION = Definition(
@@ -14,7 +14,7 @@ DEFINITION = Definition(
     formula="15th percentile of HU (inverted CDF) + 1000",
     source="Parr 2004, doi:10.1164/rccm.200403-326OC",
     compute_formula=perc15_density,
-    validity=UNENHANCED_120,
+    validity=SOFT_UNENHANCED_120,
     applies_to=LUNGS,
     quality=DENSITOMETRY,
 )
