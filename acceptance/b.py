@@ -170,7 +170,7 @@ STEPS = [
     Step(
         "hostile-peers",
         "ten thousand mutated PDU streams a seed: each ends its association and nothing else",
-        tests=("tests/network/test_dicom_robustness.py",),
+        tests=("tests/network/test_dicom_robustness.py", "tests/unit/platform/dimse"),
     ),
     Step(
         "dicomweb",

@@ -216,6 +216,35 @@ def test_object_beyond_the_limit_ends_its_association_only(tmp_path: Path) -> No
         running.process.join(10)
 
 
+def test_object_is_never_held_in_memory(listener: Listener) -> None:
+    """It goes to the disk as it arrives, whatever its size."""
+
+    def most_kib() -> int:
+        status = Path(f"/proc/{listener.process.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0])
+
+    dataset = pydicom.dcmread(io.BytesIO(make_ct(planted=False).data))
+    dataset.PixelData = bytes(40 << 20)
+    entity = AE(ae_title="SCANNER")
+    entity.add_requested_context(dataset.SOPClassUID)
+    association = entity.associate("127.0.0.1", listener.port, ae_title="RACOON")
+    before = most_kib()
+    assert association.send_c_store(dataset).Status == 0
+    association.release()
+    assert most_kib() - before < 8 << 10
+    (path,) = listener.spool.glob("*.dcm")
+    assert pydicom.dcmread(path).PixelData == dataset.PixelData
+
+
+def test_searches_are_refused_at_this_door(listener: Listener) -> None:
+    entity = AE(ae_title="SCANNER")
+    entity.add_requested_context("1.2.840.10008.5.1.4.1.2.2.1")
+    entity.add_requested_context("1.2.840.10008.1.1")
+    association = entity.associate("127.0.0.1", listener.port, ae_title="RACOON")
+    assert [context.abstract_syntax for context in association.accepted_contexts] == ["1.2.840.10008.1.1"]
+    association.release()
+
+
 def test_occupied_port_is_said_clearly(listener: Listener) -> None:
     process = multiprocessing.get_context("fork").Process(target=run_listener, args=(listener.settings,))
     process.start()

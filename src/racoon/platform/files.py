@@ -60,7 +60,7 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def create_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> bool:
@@ -80,7 +80,7 @@ def create_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> bool:
             return False
         finally:
             partial.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     return True
 
 
@@ -99,7 +99,8 @@ def _write_partial(path: Path, data: bytes, mode: int) -> Path:
     return partial
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_role
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 
 from racoon.node.intake.model import PeerOptions
 from racoon.node.intake.receipts import Receipts
-from racoon.standards.dicom.uids import is_uid
+from racoon.standards.dicom.uids import EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN, is_uid
 
 LOG = logging.getLogger(__name__)
 
@@ -28,6 +31,9 @@ NO_SUCH_INSTANCE, CLASS_CONFLICT = 0x0112, 0x0119
 
 SUCCESS, INVALID_ARGUMENT, NO_SUCH_ACTION = 0x0000, 0x0115, 0x0123
 """Status codes of N-ACTION (PS3.7 annex C)."""
+
+Report = tuple[int, bytes]
+"""Type of the event and its information, encoded."""
 
 MOST_REFERENCES = 100_000
 RETRIES_S = (0.0, 5.0, 60.0)
@@ -57,12 +63,31 @@ class Commitment:
         """Give up answers that are still to be tried again."""
         self._stop.set()
 
-    def handle(self, event: Any) -> tuple[int, Dataset | None]:
-        """Take an N-ACTION request and answer later (PS3.4 J.3.2)."""
-        if event.action_type != REQUEST_COMMITMENT:
+    def take(self, calling: str, action: int, data: bytes, syntax: str) -> tuple[int, Report | None]:
+        """Take an N-ACTION request (PS3.4 J.3.2).
+
+        Parameters
+        ----------
+        calling
+            Title of who asks.
+        action
+            Type of the action.
+        data
+            Its information, encoded in a transfer syntax without compression.
+        syntax
+            The transfer syntax.
+
+        Returns
+        -------
+        tuple
+            Status, and the report to send on the same association; None when it goes another way, or nowhere.
+        """
+        if action != REQUEST_COMMITMENT:
             return NO_SUCH_ACTION, None
         try:
-            request = event.action_information
+            request = read_dataset(
+                BytesIO(data), syntax == IMPLICIT_LITTLE_ENDIAN, syntax != EXPLICIT_BIG_ENDIAN
+            )
             transaction = str(request.TransactionUID)
             references = [
                 (str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID))
@@ -73,14 +98,11 @@ class Commitment:
         if not is_uid(transaction) or not 0 < len(references) <= MOST_REFERENCES:
             return INVALID_ARGUMENT, None
         kind, answer = self.answer(transaction, references)
-        calling = str(event.assoc.requestor.ae_title).strip()
         peer = self._peers.get(calling)
-        target = self._send_anew if peer is not None else self._send_back
+        if peer is None:
+            return SUCCESS, (kind, _encoded(answer, syntax))
         threading.Thread(
-            target=target,
-            args=(calling, peer, kind, answer) if peer is not None else (event.assoc, kind, answer),
-            name="storage-commitment",
-            daemon=True,
+            target=self._send_anew, args=(calling, peer, kind, answer), name="storage-commitment", daemon=True
         ).start()
         return SUCCESS, None
 
@@ -103,12 +125,6 @@ class Commitment:
             answer.FailedSOPSequence = failed
         return (SOME_FAILED if failed else ALL_SAFE), answer
 
-    def _send_back(self, association: Any, kind: int, answer: Dataset) -> None:
-        try:
-            association.send_n_event_report(answer, kind, PUSH_MODEL, PUSH_MODEL_INSTANCE)
-        except (RuntimeError, ValueError) as error:
-            LOG.warning("storage commitment not delivered", extra={"reason": type(error).__name__})
-
     def _send_anew(self, calling: str, peer: PeerOptions, kind: int, answer: Dataset) -> None:
         for pause_s in RETRIES_S:
             if self._stop.wait(pause_s):
@@ -118,6 +134,9 @@ class Commitment:
         LOG.warning("storage commitment not delivered: the sender cannot be reached")
 
     def _try_anew(self, calling: str, peer: PeerOptions, kind: int, answer: Dataset) -> bool:
+        # A caller's side is pynetdicom's; it is loaded by the first answer that needs it.
+        from pynetdicom import AE, build_role  # noqa: PLC0415
+
         entity = AE(ae_title=self._ae_title)
         entity.add_requested_context(PUSH_MODEL)
         # We call, and are the provider all the same (PS3.4 J.3.3, PS3.7 D.3.3.4).
@@ -132,3 +151,11 @@ class Commitment:
             return False
         finally:
             association.release()
+
+
+def _encoded(dataset: Dataset, syntax: str) -> bytes:
+    stream = DicomBytesIO()
+    stream.is_implicit_VR = syntax == IMPLICIT_LITTLE_ENDIAN
+    stream.is_little_endian = syntax != EXPLICIT_BIG_ENDIAN
+    write_dataset(stream, dataset)
+    return stream.getvalue()

@@ -7,30 +7,46 @@ arrives and is quarantined with its reason, instead of vanishing as a rejected c
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
-from typing import Any
 
-from pynetdicom import _config, evt
+from pydicom._uid_dict import UID_dictionary
 
 from racoon.node.intake._commitment import PUSH_MODEL, Commitment
+from racoon.node.intake._messages import SUCCESS, VERIFICATION, Acting, Echoing, Ignoring, Storing
+from racoon.node.intake._slots import Slots
 from racoon.node.intake.activity import Activity, Counting
 from racoon.node.intake.model import DicomOptions, ListenerSettings
 from racoon.node.intake.receipts import Receipts
 from racoon.node.intake.spool import Spool
-from racoon.platform.dimse.server import LARGEST_PDU_BYTES, Entity, OpenPort
+from racoon.platform.dimse.acceptor import Limits, OutOfPlace, Taking
+from racoon.platform.dimse.command import ANSWER, Command, Field, Operation
+from racoon.platform.dimse.pdu import (
+    CALLED_TITLE_UNKNOWN,
+    CALLING_TITLE_UNKNOWN,
+    LARGEST_PDU_BYTES,
+    AcceptedContext,
+    AssociateRequest,
+    ContextResult,
+    ProposedContext,
+    Rejection,
+)
+from racoon.platform.dimse.port import Port
 from racoon.platform.dimse.tls import listening_context
-from racoon.platform.files import StorageFull
 from racoon.platform.settings import ConfigurationError
 from racoon.platform.supervise import mark_ready, stopping
-from racoon.standards.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, is_uid
+from racoon.standards.dicom.uids import (
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    IMPLICIT_LITTLE_ENDIAN,
+    is_uid,
+)
 
 LOG = logging.getLogger(__name__)
 
-SUCCESS, OUT_OF_RESOURCES, CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
-"""Status codes of C-STORE (PS3.4 table B.2-1)."""
-
-VERIFICATION = "1.2.840.10008.1.1"
+PLAIN_SYNTAXES = (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN)
+"""What verification and commitment are spoken in."""
 
 FLUSH_RECEIPTS_S = 1.0
 """A request for commitment writes pending receipts itself; this is for those of a day without one."""
@@ -40,6 +56,17 @@ class ListenerPortInUse(ConfigurationError):
     """Another process listens on the DICOM port."""
 
     code = "intake.port_in_use"
+
+
+def is_storage(sop_class: str) -> bool:
+    """Tell whether a SOP class counts as one of storage: by its name in PS3.6, or because nobody knows it.
+
+    Private classes, and those newer than the dictionary, are taken; searching, printing and the like are not ours.
+    """
+    if sop_class == PUSH_MODEL:
+        return False
+    known = UID_dictionary.get(sop_class)
+    return known is None or (known[1] == "SOP Class" and "Storage" in known[0])
 
 
 class DicomListener:
@@ -65,36 +92,28 @@ class DicomListener:
     def __init__(
         self, options: DicomOptions, spool: Spool, receipts: Receipts, activity: Activity | None = None
     ) -> None:
-        self._spool = spool
-        self._activity = activity
-        self._transfers: dict[int, Counting] = {}
-        self._receipts = receipts
-        self._commitment = Commitment(receipts, options.ae_title, options.peers)
+        self._title = options.ae_title.strip()
+        self._senders = frozenset(options.calling_ae_titles)
         self._limit = options.max_object_mb << 20
-        self._received: dict[int, int] = {}
-        entity = _application_entity(options)
-        handlers = [
-            (evt.EVT_C_STORE, self._store),
-            (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-            (evt.EVT_N_ACTION, self._commitment.handle),
-            (evt.EVT_DATA_RECV, self._count),
-            (evt.EVT_ACCEPTED, self._list),
-            (evt.EVT_RELEASED, lambda event: self._unlist(event, "released")),
-            (evt.EVT_ABORTED, lambda event: self._unlist(event, "aborted")),
-            (evt.EVT_CONN_CLOSE, self._forget),
-        ]
+        self.spool, self.receipts, self.activity = spool, receipts, activity
+        self.commitment = Commitment(receipts, options.ae_title, options.peers)
+        limits = Limits(
+            min(options.max_pdu_bytes, LARGEST_PDU_BYTES),
+            artim_s=options.association_timeout_s,
+            idle_s=options.idle_timeout_s,
+            implementation=(IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME),
+        )
         tls = None
         if options.certificate is not None and options.key is not None:
             tls = listening_context(options.certificate, options.key, options.authority)
         try:
-            self._open = OpenPort(
-                entity,
+            self._port = Port(
                 options.host,
                 options.port,
-                handlers,
+                self,
+                limits,
+                max_associations=options.max_associations,
                 tls=tls,
-                handshake_timeout_s=options.association_timeout_s,
-                pdu_timeout_s=options.idle_timeout_s,
             )
         except OSError as error:
             raise ListenerPortInUse(
@@ -105,100 +124,92 @@ class DicomListener:
     @property
     def port(self) -> int:
         """Port that is open."""
-        return self._open.port
+        return self._port.port
 
     def start(self) -> None:
         """Accept connections from now on."""
-        self._open.start()
+        self._port.start()
 
     def stop(self) -> None:
         """Close the port and end open associations; what was acknowledged is on disk."""
-        self._commitment.stop()
-        self._open.stop()
+        self.commitment.stop()
+        self._port.stop()
 
-    def _store(self, event: Any) -> int:
-        association = id(event.assoc)
-        self._received.pop(association, None)
-        request = event.request
-        if not is_uid(str(request.AffectedSOPInstanceUID)) or not is_uid(str(request.AffectedSOPClassUID)):
-            LOG.warning("object refused: malformed UID in the request")
-            self._note(association, 0)
-            return CANNOT_UNDERSTAND
-        data = event.encoded_dataset()
-        try:
-            self._spool.put([data])
-        except StorageFull:
-            LOG.error("disk full: object refused; the sender will try again")
-            self._note(association, 0)
-            return OUT_OF_RESOURCES
-        except OSError as error:
-            LOG.error(
-                "spool cannot be written: object refused", extra={"reason": os.strerror(error.errno or 0)}
-            )
-            self._note(association, 0)
-            return OUT_OF_RESOURCES
-        self._note(association, len(data))
-        self._receipts.add(str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID))
-        return SUCCESS
+    def judge(self, request: AssociateRequest) -> Rejection | None:
+        """Refuse who is not listed, or calls somebody else."""
+        if request.called != self._title:
+            return CALLED_TITLE_UNKNOWN
+        if self._senders and request.calling not in self._senders:
+            return CALLING_TITLE_UNKNOWN
+        return None
 
-    def _count(self, event: Any) -> None:
-        """Abort a sender whose object outgrows the limit while it arrives."""
-        association = id(event.assoc)
-        total = self._received.get(association, 0) + len(event.data)
-        self._received[association] = total
-        if total > self._limit:
-            LOG.warning("object larger than dicom.max_object_mb: association aborted")
-            self._received.pop(association, None)
-            event.assoc.abort()
+    def choose(self, proposed: ProposedContext) -> tuple[ContextResult, str]:
+        """Take storage as it is offered, verification and commitment in a plain syntax."""
+        syntaxes = [syntax for syntax in proposed.transfer_syntaxes if is_uid(syntax)]
+        if proposed.abstract_syntax in (VERIFICATION, PUSH_MODEL):
+            syntaxes = [syntax for syntax in syntaxes if syntax in PLAIN_SYNTAXES]
+        elif not is_uid(proposed.abstract_syntax) or not is_storage(proposed.abstract_syntax):
+            return ContextResult.ABSTRACT_SYNTAX_NOT_SUPPORTED, IMPLICIT_LITTLE_ENDIAN
+        if not syntaxes:
+            return ContextResult.TRANSFER_SYNTAXES_NOT_SUPPORTED, IMPLICIT_LITTLE_ENDIAN
+        return ContextResult.ACCEPTED, syntaxes[0]
 
-    def _list(self, event: Any) -> None:
+    def open(self, request: AssociateRequest, address: str) -> Sending:
+        """Begin to receive from a sender."""
+        return Sending(self, request.calling, address, self._limit)
+
+
+class Sending:
+    """One association of a sender.
+
+    Parameters
+    ----------
+    listener
+        Whose it is.
+    calling, address
+        Who sends.
+    limit
+        Largest object in bytes.
+    """
+
+    def __init__(self, listener: DicomListener, calling: str, address: str, limit: int) -> None:
+        self._listener = listener
+        self._calling = calling
+        self._limit = limit
+        self._activity = listener.activity
+        self._counting: Counting | None = None
         if self._activity is not None:
-            requestor = event.assoc.requestor
-            self._transfers[id(event.assoc)] = self._activity.begin(
-                "dicom", str(requestor.ae_title).strip(), str(requestor.address)
-            )
+            self._counting = self._activity.begin("dicom", calling, address)
 
-    def _note(self, association: int, size_bytes: int) -> None:
-        """Count an object of an association: durable with its size, refused with none."""
-        counting = self._transfers.get(association)
-        if self._activity is None or counting is None:
-            return
+    def receive(self, context: AcceptedContext, command: Command) -> Taking:
+        """Take a message."""
+        operation = command.number(Field.COMMAND)
+        if operation & ANSWER or operation == Operation.CANCEL:
+            return Ignoring()
+        if context.abstract_syntax == VERIFICATION:
+            if operation == Operation.ECHO:
+                return Echoing(command)
+        elif context.abstract_syntax == PUSH_MODEL:
+            if operation == Operation.ACTION:
+                return Acting(command, context, self._calling, self._listener.commitment)
+        elif operation == Operation.STORE and command.has_data:
+            return Storing(command, context, self._listener.spool, self._limit, self._done)
+        raise OutOfPlace(f"Operation {operation:#06x} does not belong to its presentation context.")
+
+    def end(self, how: str) -> None:
+        """List the association as over."""
+        if self._activity is not None and self._counting is not None:
+            self._activity.finish(self._counting, how)
+
+    def _done(self, sop_class: str, sop_instance: str, size_bytes: int) -> None:
+        """Count an object: durable with its size, refused with none."""
+        if self._activity is not None and self._counting is not None:
+            if size_bytes:
+                self._activity.count(self._counting, size_bytes)
+            else:
+                self._activity.count_refused(self._counting)
         if size_bytes:
-            self._activity.count(counting, size_bytes)
-        else:
-            self._activity.count_refused(counting)
-
-    def _unlist(self, event: Any, end: str) -> None:
-        counting = self._transfers.pop(id(event.assoc), None)
-        if self._activity is not None and counting is not None:
-            self._activity.finish(counting, end)
-
-    def _forget(self, event: Any) -> None:
-        self._received.pop(id(event.assoc), None)
-        self._unlist(event, "aborted")
-        if event.assoc.requestor.primitive is None:
-            # A port scan or a health probe: without this its thread waits for the whole ARTIM time.
-            event.assoc.dul.to_user_queue.put(None)
-
-
-def _application_entity(options: DicomOptions) -> Any:
-    # Unknown and private SOP classes count as storage, in any syntax; see the module's first paragraph.
-    _config.UNRESTRICTED_STORAGE_SERVICE = True
-    _config.LOG_HANDLER_LEVEL = "none"
-    logging.getLogger("pynetdicom").setLevel(logging.ERROR)
-    entity = Entity(ae_title=options.ae_title)
-    entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    entity.add_supported_context(VERIFICATION)
-    entity.add_supported_context(PUSH_MODEL)
-    entity.require_called_aet = True
-    entity.require_calling_aet = list(options.calling_ae_titles)
-    entity.maximum_pdu_size = min(options.max_pdu_bytes, LARGEST_PDU_BYTES)
-    entity.maximum_associations = options.max_associations
-    entity.acse_timeout = options.association_timeout_s
-    entity.dimse_timeout = options.idle_timeout_s
-    entity.network_timeout = options.idle_timeout_s
-    return entity
+            self._listener.receipts.add(sop_class, sop_instance)
 
 
 def run(settings: ListenerSettings, spool_folder: Path, activity_folder: Path) -> None:
@@ -210,6 +221,10 @@ def run(settings: ListenerSettings, spool_folder: Path, activity_folder: Path) -
     activity = Activity(activity_folder)
     activity.end_interrupted("dicom")
     listener = DicomListener(settings.dicom, spool, receipts, activity)
+    # The port is ours by now, so nobody else's slots are looked at.
+    slots = Slots(spool_folder.with_name("arriving"))
+    slots.recover(spool_folder)
+    spool.use(slots)
     listener.start()
     LOG.info("listening", extra={"port": listener.port})
     mark_ready()
@@ -217,4 +232,8 @@ def run(settings: ListenerSettings, spool_folder: Path, activity_folder: Path) -
         receipts.flush()
         activity.flush()
     listener.stop()
+    slots.close()
     receipts.close()
+
+
+__all__ = ["SUCCESS", "DicomListener", "ListenerPortInUse", "is_storage", "run"]

@@ -15,12 +15,13 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from racoon.platform.files import StorageFull, disk_errors
+from racoon.node.intake._slots import Slot, Slots
+from racoon.platform.files import StorageFull, disk_errors, sync_folder
 
 NAME = re.compile(r"(\d{10,})-(\d+)-(\d+)(?:~([a-z_]+|corrects-[0-9a-f]{16}))?\.dcm")
 
@@ -29,6 +30,12 @@ RESERVE_BYTES = 256 << 20
 
 STALE_PARTIAL_S = 6 * 3600
 """A partial file older than this belongs to a transfer that ended with a crash; it was never acknowledged."""
+
+LOOK_EVERY_BYTES = 64 << 20
+"""How much of one object is written between two looks at the free space."""
+
+MOST_PARTS = 256
+"""Pieces of one write; the kernel takes 1024."""
 
 _SUFFIX = ".dcm"
 
@@ -70,6 +77,11 @@ class Spool:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._numbers = itertools.count()
         self._commit = GroupCommit(folder)
+        self._slots: Slots | None = None
+
+    def use(self, slots: Slots) -> None:
+        """Write objects that arrive in pieces into files made ahead, from now on."""
+        self._slots = slots
 
     def new_name(self, released: str = "") -> str:
         """Give a name nobody else gets: time, process and a running number."""
@@ -84,24 +96,28 @@ class Spool:
         StorageFull
             If there is no space, also for what the rest of the node needs.
         """
-        target = self.folder / self.new_name(released)
-        partial = target.with_suffix(".part")
         contents = list(parts)
-        if shutil.disk_usage(self.folder).free < RESERVE_BYTES + sum(len(part) for part in contents):
-            raise StorageFull("The disk of the spool is full. Free some space; senders will try again.")
-        with disk_errors():
-            try:
-                descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                try:
-                    for part in contents:
-                        _write_all(descriptor, part)
-                    self._commit.commit(descriptor, partial, target)
-                finally:
-                    os.close(descriptor)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
-        return target
+        target = self.folder / self.new_name(released)
+        _look_for_space(self.folder, sum(len(part) for part in contents))
+        incoming = Incoming(target, self._commit)
+        try:
+            incoming.write(contents)
+            return incoming.commit()
+        except BaseException:
+            incoming.discard()
+            raise
+
+    def begin(self) -> Incoming:
+        """Begin to write an object whose bytes are still on their way.
+
+        Raises
+        ------
+        StorageFull
+            If there is no space, also for what the rest of the node needs.
+        """
+        target = self.folder / self.new_name()
+        _look_for_space(self.folder, 0)
+        return Incoming(target, self._commit, self._slots.take() if self._slots is not None else None)
 
     def waiting(self, limit: int) -> list[SpooledFile]:
         """List the oldest objects."""
@@ -149,6 +165,96 @@ class Spool:
         return removed
 
 
+class Incoming:
+    """An object on its way into the spool; others see it when it is whole and on disk.
+
+    Parameters
+    ----------
+    target
+        Its name afterwards.
+    commit
+        What makes it durable.
+    slot
+        File made ahead for it; what is written then begins with a preamble.
+    """
+
+    def __init__(self, target: Path, commit: GroupCommit, slot: Slot | None = None) -> None:
+        self.size_bytes = 0
+        self._target, self._commit, self._slot = target, commit, slot
+        self._partial = target.with_suffix(".part")
+        self._looked_at = 0
+        if slot is not None:
+            self._partial, self._descriptor = slot.path, slot.descriptor
+            return
+        with disk_errors():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            self._descriptor = os.open(self._partial, flags, 0o600)
+
+    def write(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Write the next pieces; none of them is kept.
+
+        Raises
+        ------
+        StorageFull
+            If there is no space.
+        """
+        size = sum(len(part) for part in parts)
+        if self.size_bytes + size - self._looked_at > LOOK_EVERY_BYTES:
+            self._looked_at = self.size_bytes
+            _look_for_space(self._target.parent, size)
+        with disk_errors():
+            if len(parts) > MOST_PARTS:
+                parts = [b"".join(parts)]
+            written = os.writev(self._descriptor, parts)
+            if written < size:
+                _write_all(self._descriptor, b"".join(parts)[written:])
+        if self._slot is not None:
+            self._slot.add(parts, self.size_bytes)
+        self.size_bytes += size
+
+    def commit(self) -> Path:
+        """Finish; when this returns the object survives a power cut.
+
+        Raises
+        ------
+        StorageFull, OSError
+            What the system said; the object then is not there.
+        """
+        try:
+            with disk_errors():
+                if self._slot is None:
+                    self._commit.commit(self._descriptor, self._partial, self._target)
+                else:
+                    self._slot.seal(self._target.name, self.size_bytes)
+                    os.fsync(self._descriptor)
+                    self._partial.rename(self._target)
+        except BaseException:
+            self.discard()
+            raise
+        os.close(self._descriptor)
+        self._descriptor = -1
+        return self._target
+
+    def discard(self) -> None:
+        """Forget what was written; nothing happens to an object that is committed."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._partial.unlink(missing_ok=True)
+
+
+def _look_for_space(folder: Path, ahead: int) -> None:
+    """Look for space.
+
+    Raises
+    ------
+    StorageFull
+        If there is none for so many bytes ahead.
+    """
+    if shutil.disk_usage(folder).free < RESERVE_BYTES + ahead:
+        raise StorageFull("The disk of the spool is full. Free some space; senders will try again.")
+
+
 def _write_all(descriptor: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
@@ -157,7 +263,6 @@ def _write_all(descriptor: int, data: bytes | memoryview) -> None:
 
 @dataclass
 class _Pending:
-    descriptor: int
     partial: Path
     target: Path
     done: threading.Event = field(default_factory=threading.Event)
@@ -167,7 +272,8 @@ class _Pending:
 class GroupCommit:
     """Makes files durable together: one sync of the folder serves all transfers that end at the same time.
 
-    The first waiting thread leads: it syncs and renames everything queued so far, then syncs the folder once.
+    Each thread syncs its own file, side by side: the file system then writes one entry of its journal for several.
+    The first waiting thread leads: it renames everything queued so far and syncs the folder once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -183,7 +289,8 @@ class GroupCommit:
         OSError
             What the system said; the file then has no final name.
         """
-        pending = _Pending(descriptor, partial, target)
+        os.fsync(descriptor)
+        pending = _Pending(partial, target)
         self._queue.put(pending)
         with self._leader:
             if not pending.done.is_set():
@@ -198,21 +305,13 @@ class GroupCommit:
                 group.append(self._queue.get_nowait())
         for pending in group:
             try:
-                os.fsync(pending.descriptor)
                 pending.partial.rename(pending.target)
             except OSError as error:
                 pending.error = error
         try:
-            self._sync_folder()
+            sync_folder(self._folder)
         except OSError as error:
             for pending in group:
                 pending.error = pending.error or error
         for pending in group:
             pending.done.set()
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

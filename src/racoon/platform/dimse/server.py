@@ -1,4 +1,4 @@
-"""The accepting side of DICOM's upper layer (PS3.8): pynetdicom, with bounds on what a peer can take.
+"""The accepting side of DICOM's upper layer (PS3.8) for searches: pynetdicom, with bounds on what a peer can take.
 
 Every length, wait and number of connections has a limit; what a hostile peer sends ends its own association.
 """
@@ -17,15 +17,12 @@ from pynetdicom import AE
 from pynetdicom.fsm import InvalidEventError, StateMachine
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
+from racoon.platform.dimse.pdu import LARGEST_PDU_BYTES
+from racoon.platform.dimse.port import WAITING_CONNECTIONS
+
 LOG = logging.getLogger(__name__)
 
-LARGEST_PDU_BYTES = 1 << 20
-"""A PDU may not announce more than this, whatever the settings say."""
-
 RECEIVE_BYTES = 1 << 18
-
-WAITING_CONNECTIONS = 32
-"""Connections beyond the associations that may be about to ask for one; more are closed at once."""
 
 
 class BoundedSocket(AssociationSocket):

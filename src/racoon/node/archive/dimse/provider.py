@@ -28,7 +28,8 @@ from racoon.node.archive.model import InstanceRow
 from racoon.node.archive.read_audit import ImageReadAudit
 from racoon.node.archive.service import Archive
 from racoon.platform.auth import User
-from racoon.platform.dimse.server import LARGEST_PDU_BYTES, Entity, OpenPort, addresses_of
+from racoon.platform.dimse.pdu import LARGEST_PDU_BYTES
+from racoon.platform.dimse.server import Entity, OpenPort, addresses_of
 from racoon.platform.dimse.tls import listening_context
 from racoon.platform.settings import ConfigurationError
 from racoon.platform.supervise import mark_ready, stopping
