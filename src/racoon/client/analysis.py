@@ -20,6 +20,7 @@ from racoon.domain.analysis.columns import columns_of
 from racoon.domain.analysis.sources import CLINICAL, HELP, source_kind
 from racoon.domain.plan import MeasuringPlan
 from racoon.errors import Defect
+from racoon.science.biomarkers.catalogue import unit_of
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -52,7 +53,7 @@ class ResearchStudy:
         """
         definition = self.central.study(self.study_id)["definition"]
         measuring = definition.get("measuring")
-        return Table(self, columns_of(MeasuringPlan.from_dict(measuring) if measuring else None))
+        return Table(self, columns_of(MeasuringPlan.from_dict(measuring) if measuring else None, unit_of))
 
 
 @dataclass(frozen=True)

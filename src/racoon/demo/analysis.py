@@ -14,6 +14,7 @@ from racoon.domain.coding import Code
 from racoon.domain.cohort import CohortDefinition, ImagingCriterion
 from racoon.domain.plan import Bins, Measurement, MeasuringPlan, TrainingPlan
 from racoon.domain.study import StudyDefinition
+from racoon.science.biomarkers.catalogue import unit_of
 
 ORGAN_VOLUME_BINS = {
     "right_lung": Bins(0, 4800, 200),
@@ -97,7 +98,7 @@ SHOWN = 3
 
 def _plan(measuring: MeasuringPlan) -> AnalysisPlan:
     """Write the study's analysis: Table 1, and a model that small hospitals rightly refuse."""
-    age, sex, *measured = columns_of(measuring)
+    age, sex, *measured = columns_of(measuring, unit_of)
     volumes = [column for column in measured if "volume" in column["name"]][:SHOWN] or measured[:SHOWN]
     names = [str(column["name"]) for column in volumes]
     return parse_plan(

@@ -39,6 +39,7 @@ from racoon.errors import RacoonError
 from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.platform.database import Database
+from racoon.science.biomarkers.catalogue import unit_of
 from racoon.web.pages import render
 from racoon.web.translation import language_of
 
@@ -172,7 +173,7 @@ def _writing(database: Database, analyses: AnalysisRuns) -> APIRouter:
     ) -> Response:
         with database.connect() as connection:
             study = analyses.study(connection, study_id)
-        offered = columns_of(study.definition.measuring)
+        offered = columns_of(study.definition.measuring, unit_of)
         preview = preview_of(form, offered)
         return render(
             request,
@@ -205,7 +206,7 @@ def _writing(database: Database, analyses: AnalysisRuns) -> APIRouter:
         with database.connect() as connection:
             study = analyses.study(connection, study_id)
         known = next((item for item in study.definition.analyses if item.name == plan), None)
-        offered = columns_of(study.definition.measuring)
+        offered = columns_of(study.definition.measuring, unit_of)
         return draw(request, study_id, form_of_plan(known.to_dict(), offered) if known else {})
 
     @routes.post("/studies/{study_id}/plan/check")
@@ -216,7 +217,7 @@ def _writing(database: Database, analyses: AnalysisRuns) -> APIRouter:
         def check() -> Response:
             with database.connect() as connection:
                 study = analyses.study(connection, study_id)
-            preview = preview_of(form, columns_of(study.definition.measuring))
+            preview = preview_of(form, columns_of(study.definition.measuring, unit_of))
             written = plan_yaml(preview.plan) if preview.plan else ""
             problem = problem_text(preview.problem, language_of(request))
             return render(
@@ -240,7 +241,7 @@ def _writing(database: Database, analyses: AnalysisRuns) -> APIRouter:
             try:
                 with database.begin() as connection:
                     study = analyses.study(connection, study_id)
-                    document = document_of_form(form, columns_of(study.definition.measuring))
+                    document = document_of_form(form, columns_of(study.definition.measuring, unit_of))
                     role = actor_role(user, "study.create")
                     number = int(version) if version.isdigit() else 0
                     analyses.propose(connection, study_id, parse_plan(document), number, user.name, role)

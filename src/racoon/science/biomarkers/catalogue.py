@@ -65,6 +65,12 @@ def get_definition(biomarker: str, version: str) -> Definition:
     return found
 
 
+def unit_of(biomarker: str, version: str) -> str:
+    """UCUM unit of a biomarker; empty when this version of it is not installed."""
+    found = CATALOGUE.get(f"{biomarker}@{version}")
+    return found.unit if found else ""
+
+
 def newest_definitions() -> tuple[Definition, ...]:
     """Newest version of each id, in the order of the catalogue."""
     return tuple(_open(place) for place in definitions.FILES)
