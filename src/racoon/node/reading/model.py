@@ -105,7 +105,12 @@ FINDING_LABELS = {
 
 
 ROOM_WORDS = (
+    "Accept",
     "Addendum",
+    "Proposal accepted",
+    "Proposal rejected",
+    "Proposed",
+    "Reject",
     "Before",
     "Being amended",
     "Why is the report amended?",

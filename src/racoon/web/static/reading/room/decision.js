@@ -21,7 +21,7 @@ export class Decision {
     this.both = null;
     /** Masks of the two readers in the shown series: what is seen first. @type {string[]} */
     this.keys = [];
-    report.besides = (/** @type {string} */ path, /** @type {any} */ control) => this.#beside(path, control);
+    report.besides.push((/** @type {string} */ path, /** @type {any} */ control) => this.#beside(path, control));
   }
 
   async load() {

@@ -7,6 +7,7 @@ import { Findings } from "./findings.js";
 import { bindKeys } from "./keys.js";
 import { Planes } from "./planes.js";
 import { Prior } from "./prior.js";
+import { Proposals } from "./proposals.js";
 import { Report } from "./report.js";
 import { ask } from "./requests.js";
 import { Stage } from "./stage.js";
@@ -54,6 +55,8 @@ const begin = async () => {
   };
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
   const decision = report && data.decides ? new Decision(data, report) : null;
+
+  const proposals = report && data.list ? new Proposals(data, report, say) : null;
 
   /** @param {any} series @param {number} start */
   const open = async (series, start) => {
@@ -303,6 +306,7 @@ const begin = async () => {
   await decision?.load();
   await open(data, data.start);
   byId("stage").dataset.ready = "image";
+  await proposals?.load();
   await Promise.all([findings.load(), report?.load(), prior.load()]);
   if (data.hanging?.layout === "planes") await planes.toggle();
   if (data.hanging?.prior && byId("prior-choice").value) await prior.toggle();
