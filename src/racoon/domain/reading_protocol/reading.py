@@ -134,13 +134,13 @@ def _proposals(found: _Reader) -> tuple[ProposalRule, ...]:
         steps = item.get("answers", [])
         answers: list[tuple[float, str]] = []
         for step in steps if isinstance(steps, Sequence) and not isinstance(steps, str) else [None]:
-            least = (
-                step.get("from") if isinstance(step, Mapping) and set(step) == {"from", "answer"} else None
-            )
+            if not isinstance(step, Mapping) or set(step) != {"from", "answer"}:
+                reader.wrong("answers", "not_steps")
+                break
+            least, said = step["from"], step["answer"]
             if not isinstance(least, int | float) or (answers and least <= answers[-1][0]):
                 reader.wrong("answers", "not_steps")
                 break
-            said = step["answer"]
             answers.append((float(least), str(said).lower() if isinstance(said, bool) else str(said)))
         rules.append(
             ProposalRule(

@@ -30,6 +30,9 @@ from racoon.platform import clock
 from racoon.platform.auth import User
 from racoon.platform.database import Database
 
+MASK = "mask/"
+"""Before the SOP Instance UID of a segmentation, where a proposal is a mask."""
+
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove the proposals on a subject; returns how many rows."""
@@ -103,6 +106,32 @@ class Proposals:
             )
         if not changed:
             raise NoSuchProposal("Nothing is proposed for this question.")
+
+    def decide_mask(self, user: User, imaging_study_uid: str, segmentation: str, *, accept: bool) -> None:
+        """Note that a reader takes a machine's mask over, or rejects it; a later decision replaces it."""
+        state = ACCEPTED if accept else REJECTED
+        series = self._archive.series(SeriesFilter(imaging_study_uid=imaging_study_uid, limit=1))
+        path, now = f"{MASK}{segmentation}", clock.now()
+        with self._database.begin() as connection:
+            if not _store.decide(connection, imaging_study_uid, user.name, "", path, state, now) and series:
+                _store.insert(
+                    connection,
+                    imaging_study_uid=imaging_study_uid,
+                    reader=user.name,
+                    template_url="",
+                    path=path,
+                    pseudonym=str(series[0].facts.pseudonym),
+                    answer={},
+                    source={"segmentation": segmentation},
+                    state=state,
+                    decided_at=now,
+                )
+
+    def rejected_masks(self, user: User, imaging_study_uid: str) -> frozenset[str]:
+        """Return the segmentations that a reader rejected."""
+        with self._database.connect() as connection:
+            found = _store.load(connection, imaging_study_uid, user.name, "")
+        return frozenset(row.path.removeprefix(MASK) for row in found if row.state == REJECTED)
 
     def levels(
         self,

@@ -117,7 +117,7 @@ const begin = async () => {
       button.addEventListener("click", () => stage.setWindow(centre, width));
       return button;
     }));
-    byId("legend").replaceChildren(...series.segments.map((/** @type {string[]} */ [key, colour, name, code]) => segment(key, colour, name, code)));
+    byId("legend").replaceChildren(...series.segments.map((/** @type {any[]} */ entry) => segment(entry, series)));
     byId("segments-title").hidden = !series.segments.length;
     byId("irregular").replaceChildren(...(series.findings ?? []).map((/** @type {string[]} */ [label, message]) => {
       const note = document.createElement("p");
@@ -133,8 +133,9 @@ const begin = async () => {
     stage.lightPreset();
   };
 
-  /** @param {string} key @param {string} colour @param {string} name @param {string} code */
-  const segment = (key, colour, name, code) => {
+  /** A line of the legend. @param {any[]} entry @param {any} series */
+  const segment = ([key, colour, name, code, isAutomatic], series) => {
+    const uid = key.split(":")[0];
     const item = document.createElement("li");
     const label = document.createElement("label");
     const box = document.createElement("input");
@@ -162,10 +163,34 @@ const begin = async () => {
       correct.className = "plain correct";
       correct.textContent = words["Correct"];
       correct.setAttribute("aria-label", `${words["Correct"]}: ${name}`);
-      correct.addEventListener("click", () => drawing.adopt(key.split(":")[0]));
+      correct.addEventListener("click", () => drawing.adopt(uid));
       item.append(correct);
+      if (isAutomatic) item.append(rejecting(uid, name, series));
     }
     return item;
+  };
+
+  /** A machine's mask is a proposal: say that it was rejected, or offer to. @param {string} uid @param {string} name @param {any} series */
+  const rejecting = (uid, name, series) => {
+    if (series.rejected?.includes(uid)) {
+      const mark = document.createElement("span");
+      mark.className = "quiet";
+      mark.textContent = words["Proposal rejected"];
+      return mark;
+    }
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "plain";
+    button.textContent = words["Reject"];
+    button.setAttribute("aria-label", `${words["Reject"]}: ${name}`);
+    button.addEventListener("click", async () => {
+      if (!await drawing.reject(uid)) return;
+      series.rejected = [...(series.rejected ?? []), uid];
+      for (const [key] of series.segments) if (key.startsWith(`${uid}:`)) stage.masks.shown.delete(key);
+      describe(series);
+      stage.repaint();
+    });
+    return button;
   };
 
   /** Show another series of this imaging study without leaving the report. @param {string} uid @param {number} [start] */
