@@ -390,12 +390,19 @@ def test_every_kind_is_drawn_stored_and_shown_again(open_room: OpenRoom) -> None
     drag(page, (0.45, 0.20), (0.50, 0.25))
     page.mouse.click(*on_stage(page, 0.45, 0.25))
     wait_for_saved(page, 7)
+    page.select_option("#punch-shape", "cube")
+    page.focus("#stage")
+    page.keyboard.press("z")
+    drag(page, (0.61, 0.55), (0.63, 0.55))
+    wait_for_saved(page, 8)
+    assert "cube · Length" in page.inner_text("#findings li:last-child .numbers")
     found = {item["kind"]: item for item in findings(page)}
-    assert set(found) == {"bidirectional", "ellipse", "probe", "rectangle", "sphere", "freehand", "angle"}
+    kinds = {"bidirectional", "ellipse", "probe", "rectangle", "sphere", "cube", "freehand", "angle"}
+    assert set(found) == kinds
     sides = np.diff(np.array(found["rectangle"]["points_mm"]), axis=0)
     area = np.linalg.norm(sides[0]) * np.linalg.norm(sides[1])
     assert found["rectangle"]["numbers"][0]["value"] == pytest.approx(float(area), abs=1e-6)
-    for kind in ("rectangle", "sphere", "freehand"):
+    for kind in ("rectangle", "sphere", "cube", "freehand"):
         assert {n["name"]: n["value"] for n in found[kind]["numbers"]}["mean"] == -850, kind
     assert 0 < found["angle"]["numbers"][0]["value"] < 180
     names = {number["name"]: number for number in found["ellipse"]["numbers"]}

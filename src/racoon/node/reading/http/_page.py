@@ -143,6 +143,7 @@ def _room(request: Request, user: User, view: SeriesView) -> dict[str, Any]:
         "meanings": [[code.key, words(code.meaning)] for code in MEANINGS],
         # The value of one pixel is coded as a mean, which nobody would call it.
         "names": {name: words(code.meaning) for name, code in NAMES.items()} | {"value": words("Value")},
+        "shapes": {kind: words(kind) for kind in ("cylinder", "cube")},
         "words": {text: words(text) for text in ROOM_WORDS},
     }
 
