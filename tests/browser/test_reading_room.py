@@ -419,9 +419,9 @@ def test_every_kind_is_drawn_stored_and_shown_again(open_room: OpenRoom) -> None
     assert findings(page)[0]["meaning"]["meaning"] == "Nodule"
     shot(page, "kinds")
     other = open_room("second", query=f"?instance={uid(1, 1, 7)}")
-    assert other.locator("#findings li").count() == 7
+    assert other.locator("#findings li").count() == 8
     assert other.locator("#findings .more button").count() == 0
-    for _ in range(7):
+    for _ in range(8):
         page.keyboard.press("n")
         page.wait_for_selector("#findings li.here")
         page.keyboard.press("Delete")

@@ -138,7 +138,9 @@ def _punched(archive: Archive, dataset: Dataset, finding: Finding, plane: ImageP
     affine = arrangement.affine.copy()
     affine[:3, 3] += affine[:3, 0] * low
     upright = np.cross(plane.along_row, plane.along_column)
-    found = punch(Image(np.stack(slices), affine), points[0], diameter.value, shape=shape, axis=upright)
+    found = punch(
+        Image(np.stack(slices), affine), points[0], diameter.value, shape=shape, axis=upright.tolist()
+    )
     if found is None:
         return (diameter,)
     inside = found.patch[found.mask]
