@@ -53,6 +53,12 @@ STEPS = [
         tests=("tests/unit/domain/test_reading_protocol.py", "tests/unit/node/reading/test_protocols.py"),
     ),
     Step(
+        "proposals",
+        "measured values as proposed answers: none is an answer before a person says so, none is signed undecided, "
+        "the level of automation is in what is signed",
+        tests=("tests/unit/node/reading/test_proposals.py",),
+    ),
+    Step(
         "templates",
         "conditions, sums, limits and repeats of a Questionnaire; what the subset lacks is refused",
         tests=("tests/unit/domain/questionnaire",),

@@ -18,6 +18,7 @@ from racoon.domain.identity import Role
 from racoon.node.archive.http import router as archive_router
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
+from racoon.node.measuring import _store as measured
 from racoon.node.reading.http import router as reading_router
 from racoon.node.reading.http._page import is_room_built
 from racoon.node.reading.keys import KEYS
@@ -30,6 +31,7 @@ from racoon.platform.database import Database, create_all, metadata
 from racoon.platform.http import Listener, create_app, serve_in_thread
 from racoon.web.pages import NavigationItem, Site, install_pages
 from tests.dicom_objects import ct_series, deidentified, segmentation, uid
+from tests.unit.node.reading.test_proposals import value
 
 pytestmark = [
     pytest.mark.external,
@@ -388,12 +390,19 @@ def test_every_kind_is_drawn_stored_and_shown_again(open_room: OpenRoom) -> None
     drag(page, (0.45, 0.20), (0.50, 0.25))
     page.mouse.click(*on_stage(page, 0.45, 0.25))
     wait_for_saved(page, 7)
+    page.select_option("#punch-shape", "cube")
+    page.focus("#stage")
+    page.keyboard.press("z")
+    drag(page, (0.61, 0.55), (0.63, 0.55))
+    wait_for_saved(page, 8)
+    assert "cube · Length" in page.inner_text("#findings li:last-child .numbers")
     found = {item["kind"]: item for item in findings(page)}
-    assert set(found) == {"bidirectional", "ellipse", "probe", "rectangle", "sphere", "freehand", "angle"}
+    kinds = {"bidirectional", "ellipse", "probe", "rectangle", "sphere", "cube", "freehand", "angle"}
+    assert set(found) == kinds
     sides = np.diff(np.array(found["rectangle"]["points_mm"]), axis=0)
     area = np.linalg.norm(sides[0]) * np.linalg.norm(sides[1])
     assert found["rectangle"]["numbers"][0]["value"] == pytest.approx(float(area), abs=1e-6)
-    for kind in ("rectangle", "sphere", "freehand"):
+    for kind in ("rectangle", "sphere", "cube", "freehand"):
         assert {n["name"]: n["value"] for n in found[kind]["numbers"]}["mean"] == -850, kind
     assert 0 < found["angle"]["numbers"][0]["value"] < 180
     names = {number["name"]: number for number in found["ellipse"]["numbers"]}
@@ -410,9 +419,9 @@ def test_every_kind_is_drawn_stored_and_shown_again(open_room: OpenRoom) -> None
     assert findings(page)[0]["meaning"]["meaning"] == "Nodule"
     shot(page, "kinds")
     other = open_room("second", query=f"?instance={uid(1, 1, 7)}")
-    assert other.locator("#findings li").count() == 7
+    assert other.locator("#findings li").count() == 8
     assert other.locator("#findings .more button").count() == 0
-    for _ in range(7):
+    for _ in range(8):
         page.keyboard.press("n")
         page.wait_for_selector("#findings li.here")
         page.keyboard.press("Delete")
@@ -854,3 +863,49 @@ def test_a_list_is_made_of_a_dataset_and_a_protocol(open_room: OpenRoom, node: t
     )
     page.goto(f"{address}/preferences?theme=dark&next=/reading/lists")
     look("lists")
+
+
+PREFILLED = """
+name: prefilled
+version: 1
+template: urn:racoon:questionnaire:thorax-short
+series: {prefer: first series}
+hanging: {window: Lung}
+blinding: {readers: false}
+proposals:
+  - question: emphysema
+    biomarker: laa_950
+    answers: [{from: 0, answer: "272519000"}, {from: 5, answer: "255604002"}]
+"""
+
+
+def test_a_measured_value_is_proposed_and_accepted(
+    open_room: OpenRoom, node: tuple[str, Database], browser: Browser
+) -> None:
+    address, database = node
+    with database.begin() as connection:
+        measured.save_series(connection, [value(1, "laa_950", 7.5)], [], ("PROJ-1", "a" * 64, uid(1, 1)))
+    manager = signed_in(browser, address, "informatician")
+    assert manager.post(f"{address}/api/reading/protocols", data={"document": PREFILLED}).ok
+    wanted = {"protocol": "prefilled|1", "study": "PROJ-1", "readers": ["reader"]}
+    assert manager.post(f"{address}/api/reading/worklists/prefilled/from-protocol", data=wanted).ok
+    page = open_room(query="?list=prefilled", language="de-DE")
+    # The protocol's window, not the site's.
+    assert page.locator("#presets button[aria-pressed='true']").inner_text().endswith("Lunge")
+    proposal = page.locator("[data-proposal='lungs/emphysema']")
+    assert "laa_950 7,5 %" in proposal.inner_text()
+    assert page.locator("[data-path='lungs/emphysema'] input:checked").count() == 0
+    proposal.scroll_into_view_if_needed()
+    shot(page, "proposal")
+    found = [item["id"] for item in Axe().run(page, options=AXE).response["violations"]]
+    assert found == []
+    proposal.locator("button >> nth=0").click()
+    page.wait_for_selector("[data-proposal='lungs/emphysema'][data-state='accepted']")
+    assert page.locator("[data-path='lungs/emphysema'] input:checked").count() == 1
+    page.keyboard.press("Alt+n")
+    wait_until(page, "document.querySelector('#report-open').textContent.includes('signiert werden')")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#report-panel.signed")
+    response = api(page, f"/api/reading/imaging-studies/{uid(1)}/report/questionnaire-response")
+    assert json.dumps(response).count('"valueCode": "automatic"') == 1

@@ -42,6 +42,8 @@ class FindingKind(StrEnum):
     RECTANGLE = "rectangle"
     FREEHAND = "freehand"
     SPHERE = "sphere"
+    CYLINDER = "cylinder"
+    CUBE = "cube"
 
 
 POINT_COUNT: Mapping[FindingKind, tuple[int, int]] = {
@@ -53,10 +55,13 @@ POINT_COUNT: Mapping[FindingKind, tuple[int, int]] = {
     FindingKind.RECTANGLE: (4, 4),
     FindingKind.FREEHAND: (3, 1000),
     FindingKind.SPHERE: (2, 2),
+    FindingKind.CYLINDER: (2, 2),
+    FindingKind.CUBE: (2, 2),
 }
 """Fewest and most points of a kind.  Two axes are written as the ends of the first, then the ends of the second; the
 corner of an angle is its second point; corners of a rectangle and points of a freehand outline follow each other along
-the outline; a sphere is its centre and a point of its surface."""
+the outline; what is punched out is its centre and a point whose distance is half its size: the diameter of a sphere,
+the diameter and length of a cylinder upright on its slice, the side of a cube along the patient's axes."""
 
 MEANINGS: tuple[Code, ...] = (
     Code("52988006", "SCT", "Lesion"),
@@ -170,7 +175,7 @@ def finding_of(finding_id: str, document: Mapping[str, Any]) -> Finding:
         kind = FindingKind(str(document.get("kind")))
     except ValueError:
         raise BadFinding(
-            "A finding is a line, two axes, an angle, an outline, a sphere or a point."
+            "A finding is a line, two axes, an angle, an outline, a punched piece or a point."
         ) from None
     meaning = next((code for code in MEANINGS if code.key == document.get("meaning")), None)
     if meaning is None:

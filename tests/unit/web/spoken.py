@@ -126,6 +126,7 @@ def codes() -> Iterator[str]:
             yield f"condition.{state.value}" if states is Condition else state.value
     yield from (*NAMES, *TONES, *RUNS, *PARTS, *PROTECT)
     yield from ("manual", "assisted", "automatic", "semiautomatic", "axial", "coronal", "sagittal", "oblique")
+    yield from ("sphere", "cylinder", "cube")
     yield from (preset.name for preset in CT_PRESETS)
     yield from (
         *FINDING_LABELS.values(),

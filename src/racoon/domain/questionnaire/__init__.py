@@ -12,11 +12,13 @@ from racoon.domain.questionnaire.answers import (
     Answered,
     BadAnswers,
     agreed_items,
+    answer_of_fhir,
     answer_to_fhir,
     answers_by_path,
     items_of,
     items_to_fhir,
     same_answers,
+    with_levels,
 )
 from racoon.domain.questionnaire.evaluation import (
     MESSAGES,
@@ -41,6 +43,7 @@ __all__ = [
     "Template",
     "Words",
     "agreed_items",
+    "answer_of_fhir",
     "answer_to_fhir",
     "answers_by_path",
     "evaluate",
@@ -50,4 +53,5 @@ __all__ = [
     "normal_items",
     "same_answers",
     "template_of",
+    "with_levels",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from racoon.domain.questionnaire.template import OURS, VALUE_NAMES, Coding, Item, Template, Value
@@ -12,6 +12,9 @@ from racoon.errors import Defect
 
 SOURCE = OURS + "answer-from-finding"
 """On an answer: the finding whose number it is."""
+
+AUTOMATION = OURS + "answer-automation"
+"""On an answer: ``automatic`` for an accepted proposal, ``assisted`` where one was there; nothing for manual."""
 
 DEEPEST = 10
 
@@ -24,10 +27,11 @@ class BadAnswers(Defect):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, and the finding it was taken from."""
+    """One answer, the finding it was taken from, and how automatic it is; empty for manual."""
 
     value: Value
     finding_id: str = ""
+    level: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,14 +63,15 @@ def _items(asked: Sequence[Item], document: object, depth: int) -> tuple[Answere
         item = known.get(str(entry.get("linkId"))) if isinstance(entry, Mapping) else None
         if item is None:
             raise BadAnswers("The answers name a question that the template does not have at this place.")
-        answers = tuple(_answer(item, answer) for answer in entry.get("answer") or ())
+        answers = tuple(answer_of_fhir(item, answer) for answer in entry.get("answer") or ())
         if answers and not item.is_question:
             raise BadAnswers("A group of questions has no answer of its own.")
         found.append(Answered(item.link_id, answers, _items(item.items, entry.get("item") or (), depth + 1)))
     return tuple(found)
 
 
-def _answer(item: Item, document: object) -> Answer:
+def answer_of_fhir(item: Item, document: object) -> Answer:
+    """Read one answer to a question."""
     name = VALUE_NAMES.get(item.kind, "")
     value = document.get(name) if isinstance(document, Mapping) else None
     is_right = {
@@ -79,20 +84,19 @@ def _answer(item: Item, document: object) -> Answer:
     }.get(item.kind, False)
     if not is_right or not isinstance(document, Mapping):
         raise BadAnswers("An answer has another type than its question.", details={"link_id": item.link_id})
-    source = next(
-        (
-            str(extension.get("valueString", ""))
-            for extension in document.get("extension") or ()
-            if isinstance(extension, Mapping) and extension.get("url") == SOURCE
-        ),
-        "",
-    )
+    extensions = {
+        str(extension.get("url")): extension
+        for extension in document.get("extension") or ()
+        if isinstance(extension, Mapping)
+    }
+    source = str(extensions.get(SOURCE, {}).get("valueString", ""))
+    level = str(extensions.get(AUTOMATION, {}).get("valueCode", ""))
     if item.kind == "choice" and isinstance(value, Mapping):
         given = Coding(str(value.get("system", "")), str(value.get("code", "")))
         # The words of a coded answer are the template's, whatever a client sends.
         known = {option.coding.key: option.coding for option in item.options}
-        return Answer(known.get(given.key, given), source)
-    return Answer(value, source)  # type: ignore[arg-type]
+        return Answer(known.get(given.key, given), source, level)
+    return Answer(value, source, level)  # type: ignore[arg-type]
 
 
 def answers_by_path(template: Template, items: Sequence[Answered]) -> dict[str, tuple[Answer, ...]]:
@@ -163,6 +167,33 @@ def answer_to_fhir(kind: str, answer: Answer) -> dict[str, Any]:
     if isinstance(value, Coding):
         value = {"system": value.system, "code": value.code, "display": value.display}
     document: dict[str, Any] = {VALUE_NAMES[kind]: value}
+    extensions: list[dict[str, Any]] = []
     if answer.finding_id:
-        document["extension"] = [{"url": SOURCE, "valueString": answer.finding_id}]
-    return document
+        extensions.append({"url": SOURCE, "valueString": answer.finding_id})
+    if answer.level:
+        extensions.append({"url": AUTOMATION, "valueCode": answer.level})
+    return document | ({"extension": extensions} if extensions else {})
+
+
+def with_levels(
+    template: Template, items: Sequence[Answered], levels: Mapping[str, str]
+) -> tuple[Answered, ...]:
+    """Write how automatic each answer is, by path; what is not named becomes manual."""
+    asked = {item.link_id: item for item in template.walk()}
+    return _with_levels(asked, items, levels, "")
+
+
+def _with_levels(
+    asked: Mapping[str, Item], items: Sequence[Answered], levels: Mapping[str, str], above: str
+) -> tuple[Answered, ...]:
+    counts: dict[str, int] = {}
+    found = []
+    for node in items:
+        item, number = asked[node.link_id], counts.get(node.link_id, 0)
+        counts[node.link_id] = number + 1
+        path = f"{above}{node.link_id}" + (f"[{number}]" if item.repeats and not item.is_question else "")
+        answers = tuple(replace(answer, level=levels.get(path, "")) for answer in node.answers)
+        found.append(
+            replace(node, answers=answers, items=_with_levels(asked, node.items, levels, f"{path}/"))
+        )
+    return tuple(found)

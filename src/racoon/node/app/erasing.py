@@ -22,6 +22,7 @@ from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.node.reading.adjudication import service as adjudication
 from racoon.node.reading.drawing import service as drawings
 from racoon.node.reading.findings import service as findings
+from racoon.node.reading.proposals import service as proposals
 from racoon.node.reading.reports import service as reports
 from racoon.node.reading.work import service as reading_work
 
@@ -91,6 +92,7 @@ def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.Subjects
             "decisions": adjudication.forget_subject(connection, pseudonym),
             "drawings": drawings.forget_subject(connection, pseudonym),
             "findings": findings.forget_subject(connection, pseudonym),
+            "proposals": proposals.forget_subject(connection, pseudonym),
             "reading_tasks": reading_work.forget_subject(connection, pseudonym),
             "reports": reports.forget_subject(connection, pseudonym),
             "clinical": clinical.forget_subject(connection, pseudonym),

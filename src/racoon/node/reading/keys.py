@@ -49,7 +49,7 @@ KEYS = (
     KeyBinding(("j",), "tool-angle", "measure an angle"),
     KeyBinding(("u",), "tool-rectangle", "measure a rectangle"),
     KeyBinding(("h",), "tool-freehand", "measure an outline by free hand"),
-    KeyBinding(("z",), "tool-sphere", "punch a sphere out of the volume"),
+    KeyBinding(("z",), "tool-sphere", "punch a sphere, cylinder or cube out of the volume"),
     KeyBinding(("p",), "tool-probe", "measure a point"),
     KeyBinding(("d",), "pen-brush", "draw with a brush (Shift erases)"),
     KeyBinding(("x",), "pen-eraser", "erase"),

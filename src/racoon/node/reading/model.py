@@ -72,6 +72,8 @@ class SegmentEntry:
         As the mask's author called it.
     meaning
         Of its code, in English.
+    is_automatic
+        Whether a machine drew it and no person changed it.
     """
 
     key: str
@@ -80,6 +82,7 @@ class SegmentEntry:
     algorithm: str
     colour: str
     meaning: str = ""
+    is_automatic: bool = False
 
     def said(self, words: Callable[[str | None], str]) -> str:
         """Name it in the reader's language where the code has a word there, else as its author called it."""
@@ -105,7 +108,12 @@ FINDING_LABELS = {
 
 
 ROOM_WORDS = (
+    "Accept",
     "Addendum",
+    "Proposal accepted",
+    "Proposal rejected",
+    "Proposed",
+    "Reject",
     "Before",
     "Being amended",
     "Why is the report amended?",
@@ -145,6 +153,8 @@ ROOM_WORDS = (
     "This series cannot carry a mask.",
     "Unlock",
     "Value",
+    "automatic",
+    "assisted",
     "yes",
     "Your roles do not allow this.",
 )
@@ -190,7 +200,10 @@ class SeriesView:
             "pixelSpacing": self.pixel_spacing_mm,
             "planes": [[plane.sop_instance_uid, plane.frame, plane.position_mm] for plane in self.planes],
             "presets": [[preset.name, preset.centre, preset.width] for preset in self.presets],
-            "segments": [[entry.key, entry.colour, entry.said(words), entry.code] for entry in self.segments],
+            "segments": [
+                [entry.key, entry.colour, entry.said(words), entry.code, entry.is_automatic]
+                for entry in self.segments
+            ],
             "hasOverlays": self.has_overlays,
             "edges": self.edges,
             "pseudonym": self.pseudonym,

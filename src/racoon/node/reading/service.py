@@ -230,6 +230,7 @@ class Reading:
                         algorithm=kind,
                         colour=_free(segment.colour, entries),
                         meaning=segment.label.meaning,
+                        is_automatic=segment.algorithm_type == "AUTOMATIC",
                     )
                 )
         return tuple(entries)

@@ -19,6 +19,9 @@ class UnknownBiomarker(Refused):
 _PLACES: Mapping[str, str] = {file.rpartition(".")[2]: file for file in definitions.FILES}
 """Id to the place of its file."""
 
+NAMES: frozenset[str] = frozenset(_PLACES)
+"""Every id; knowing it opens no file."""
+
 
 def _open(place: str) -> Definition:
     found: Definition = import_module(f"{definitions.__name__}.{place}").DEFINITION

@@ -140,6 +140,8 @@ class DrawnSegment:
         ``#rrggbb`` to show it in, or empty.
     also
         The same concept in other terminologies (Equivalent Code Sequence, PS3.3 8.9).
+    is_changed
+        Whether the reader changed the mask that it began as.
     """
 
     label: Code
@@ -147,6 +149,7 @@ class DrawnSegment:
     corrected: str = ""
     colour: str = ""
     also: tuple[Code, ...] = ()
+    is_changed: bool = True
 
 
 def build_drawn_segmentation(
@@ -175,9 +178,9 @@ def build_drawn_segmentation(
 
     Notes
     -----
-    A segment that began as the mask of an algorithm is SEMIAUTOMATIC and names it (PS3.3 C.8.20.2), any other is
-    MANUAL.  The reader's name is not in the object: it is not the patient's, but it is a person's; the node's audit
-    holds it beside the object's UID.
+    A segment that began as the mask of an algorithm names it and is SEMIAUTOMATIC where a person changed it, else
+    AUTOMATIC (PS3.3 C.8.20.2); any other is MANUAL.  The reader's name is not in the object: it is not the patient's,
+    but it is a person's; the node's audit holds it beside the object's UID.
     """
     import highdicom as hd  # noqa: PLC0415 - a second that only writing needs
     from highdicom.sr.coding import CodedConcept  # noqa: PLC0415 - as above
@@ -191,13 +194,11 @@ def build_drawn_segmentation(
             segmented_property_category=CodedConcept(TISSUE.value, TISSUE.scheme, TISSUE.meaning),
             segmented_property_type=_concept(segment.label, segment.also),
             display_color=_display(segment.colour),
-            algorithm_type=hd.seg.SegmentAlgorithmTypeValues.SEMIAUTOMATIC
-            if segment.corrected
-            else hd.seg.SegmentAlgorithmTypeValues.MANUAL,
+            algorithm_type=_algorithm_type(segment),
             algorithm_identification=hd.AlgorithmIdentificationSequence(
                 name=segment.corrected[:64],
                 family=CodedConcept("123109", "DCM", "Artificial Intelligence"),
-                version="corrected by a reader",
+                version="corrected by a reader" if segment.is_changed else "accepted by a reader",
             )
             if segment.corrected
             else None,
@@ -226,6 +227,12 @@ def build_drawn_segmentation(
     )
     _settle(segmentation, first, identity)
     return segmentation
+
+
+def _algorithm_type(segment: DrawnSegment) -> str:
+    if not segment.corrected:
+        return "MANUAL"
+    return "SEMIAUTOMATIC" if segment.is_changed else "AUTOMATIC"
 
 
 def _display(colour: str) -> Any:

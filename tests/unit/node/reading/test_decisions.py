@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from typing import Any
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from racoon.domain.canonical import canonical_json
@@ -156,3 +159,29 @@ def test_whose_answer_it_is_follows_from_the_answers() -> None:
     readings = {"a": {"x": (yes,), "y": (yes,), "z": (code,)}, "b": {"x": (yes,), "y": (no,)}}
     decided = {"x": (yes,), "y": (no,), "z": (Answer(Coding("s", "1")),), "w": (yes,)}
     assert whose_answers(decided, readings) == {"x": "both", "y": "b", "z": "a", "w": "own"}
+
+
+def test_what_was_signed_is_a_table(decided: dict[str, Any], node: Node) -> None:
+    eve = node.as_("eve")
+    place = "/api/reading/worklists/third/answers"
+    rows = eve.get(f"{place}?as=json").json()["answers"]
+    sizes = {
+        (row["reader"], row["duty"]): (row["number"], row["unit"])
+        for row in rows
+        if row["path"] == "lungs/nodules[0]/nodule-size"
+    }
+    assert sizes == {
+        ("ada", "read"): (8.0, "mm"),
+        ("ben", "read"): (11.0, "mm"),
+        ("cy", "adjudicate"): (11.0, "mm"),
+    }
+    (truth,) = {row["truth"] for row in rows if row["link_id"] == "nodules-present"}
+    assert truth is True
+    lines = list(csv.DictReader(io.StringIO(eve.get(place).text, newline="")))
+    assert [line["path"] for line in lines] == [row["path"] for row in rows]
+    assert {line["pseudonym"] for line in lines} == {decided["ready"][0]["pseudonym"]}
+    table = parquet.read_table(io.BytesIO(eve.get(f"{place}?as=parquet").content))
+    assert table.num_rows == len(rows)
+    assert str(table.schema.field("number").type) == "double"
+    assert node.as_("ada").get(place).status_code == 403
+    assert node.audited("reading.export") == 3

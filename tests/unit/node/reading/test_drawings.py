@@ -257,8 +257,13 @@ def test_a_pre_label_is_corrected_and_says_so(node: Node) -> None:
     taken = node.client.post(f"{address(3)}/adopt", params={"based_on": 0, "segmentation": made}).json()
     assert (drawn(taken) == (voxels() > 0)).all()
     assert (taken["segments"][0]["algorithm"], taken["segments"][0]["origin"]) == ("Finder", f"{made}:1")
+    assert taken["segments"][0]["level"] == "automatic"
+    # Untouched it stays a machine's mask, which no training takes for a person's.
+    kept = node.client.post(f"{address(3)}/finish", params={"based_on": taken["revision"]}).json()
+    assert algorithm_type(node, kept["instance"]) == "AUTOMATIC"
     change = [{"segment": 1, "slice": 1, "runs": []}]
-    saved = node.client.patch(address(3), params={"based_on": taken["revision"]}, json=change).json()
+    saved = node.client.patch(address(3), params={"based_on": kept["revision"]}, json=change).json()
+    assert saved["segments"][0]["level"] == "assisted"
     done = node.client.post(f"{address(3)}/finish", params={"based_on": saved["revision"]}).json()
     dataset = pydicom.dcmread(io.BytesIO(node.archive.read_object(node.archive.instance(done["instance"]))))
     (segment,) = dataset.SegmentSequence
@@ -275,6 +280,26 @@ def test_a_pre_label_is_corrected_and_says_so(node: Node) -> None:
     }
     assert shown == {made, newest["instance"]}
     assert {row.sop_instance_uid for row in node.archive.segmentations(uid(1, 3))} > {done["instance"]}
+
+
+def algorithm_type(node: Node, instance: str) -> str:
+    dataset = pydicom.dcmread(io.BytesIO(node.archive.read_object(node.archive.instance(instance))))
+    return str(dataset.SegmentSequence[0].SegmentAlgorithmType)
+
+
+def test_a_machines_mask_is_rejected_by_one_reader(node: Node) -> None:
+    made, place = uid(1, 50, 1), f"/api/reading/series/{uid(1, 3)}"
+    before = node.client.get(place).json()
+    assert [entry[4] for entry in before["segments"] if entry[0].startswith(made)] == [True]
+    assert before["rejected"] == []
+    answer = node.client.post(f"{address(3)}/reject", params={"segmentation": made})
+    assert answer.json()["state"] == "rejected"
+    assert node.client.get(place).json()["rejected"] == [made]
+    assert node.client.post(f"{address(3)}/reject", params={"segmentation": "1.2.3"}).status_code == 404
+    # Taking it over is another decision.
+    revision = node.client.get(address(3)).json()["revision"]
+    node.client.post(f"{address(3)}/adopt", params={"based_on": revision, "segmentation": made})
+    assert node.client.get(place).json()["rejected"] == []
 
 
 def test_nothing_drawn_is_not_stored_and_a_subject_is_forgotten(node: Node) -> None:

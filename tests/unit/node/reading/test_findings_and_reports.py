@@ -325,3 +325,25 @@ def test_wrong_answers_are_saved_and_said_at_their_field(node: Node) -> None:
     assert said["lungs/nodules[0]/nodule-size"]["message"] == "The largest possible answer is 300."
     german = client.get(REPORT, headers={"Accept-Language": "de"}).json()["problems"]
     assert "Die größte mögliche Antwort ist 300." in [problem["message"] for problem in german]
+
+
+def test_a_cylinder_and_a_cube_are_punched_by_their_own_shapes(node: Node) -> None:
+    """Voxels counted by hand: 0.7 mm columns, 0.8 mm rows, 2.5 mm slices, values are the column's number."""
+    client = node.as_("ada")
+    centre, size = (-13.0, -18.0, 102.5), 5.0
+    points = [list(centre), [centre[0] + size / 2, centre[1], centre[2]]]
+    found = {}
+    for kind in ("sphere", "cylinder", "cube"):
+        numbers = new(client, kind=kind, points_mm=points)["numbers"]
+        found[kind] = {item["name"]: item["value"] for item in numbers}
+    rows, columns = np.mgrid[:30, :20]
+    across = np.hypot(0.7 * columns - 20 + 13, 0.8 * rows - 30 + 18)
+    # The slices next to the middle one touch the ends of cylinder and cube: three of them.
+    cylinder = 3 * int((across <= size / 2).sum())
+    beside = np.maximum(np.abs(0.7 * columns - 7), np.abs(0.8 * rows - 12))
+    cube = 3 * int((beside <= size / 2 + 1e-9).sum())
+    assert found["cylinder"]["volume"] == pytest.approx(cylinder * 0.7 * 0.8 * 2.5 / 1000)
+    assert found["cube"]["volume"] == pytest.approx(cube * 0.7 * 0.8 * 2.5 / 1000)
+    assert found["sphere"]["volume"] < found["cylinder"]["volume"] < found["cube"]["volume"]
+    assert (found["cube"]["length"], found["cylinder"]["diameter"]) == (size, size)
+    assert found["cube"]["mean"] == pytest.approx(10.0)

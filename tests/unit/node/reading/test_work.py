@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from racoon.node.reading.model import runs_of
 from racoon.node.reading.reports.catalogue import newest_template
-from racoon.node.reading.work.service import compare
+from racoon.node.reading.work.agreement import compare
 from tests.dicom_objects import ct_series, deidentified, uid
 from tests.unit.node.reading.test_findings_and_reports import Node, new, node
 

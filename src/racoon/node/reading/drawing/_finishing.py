@@ -49,6 +49,7 @@ def write_segmentation(
             segment.algorithm,
             colour=segment.label.colour,
             also=segment.label.also,
+            is_changed=segment.is_changed,
         )
         for segment in drawing.segments
         if masks[segment.number].any()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -56,6 +57,8 @@ class DrawnSegment:
         ``<SOP Instance UID>:<segment number>`` of the mask it began as, or empty.
     algorithm
         Name of the algorithm that made that mask, empty for masks of people.
+    is_changed
+        Whether a person changed it since.
     """
 
     number: int
@@ -63,6 +66,14 @@ class DrawnSegment:
     is_locked: bool = False
     origin: str = ""
     algorithm: str = ""
+    is_changed: bool = False
+
+    @property
+    def level(self) -> str:
+        """How automatic it is: a machine's mask as it was is automatic, a changed one assisted, any other manual."""
+        if not self.algorithm:
+            return "manual"
+        return "assisted" if self.is_changed else "automatic"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -72,6 +83,7 @@ class DrawnSegment:
             "locked": self.is_locked,
             "origin": self.origin,
             "algorithm": self.algorithm,
+            "changed": self.is_changed,
         }
 
     @classmethod
@@ -83,6 +95,8 @@ class DrawnSegment:
             document["locked"],
             document["origin"],
             document["algorithm"],
+            # Earlier versions did not note it.
+            document.get("changed", True),
         )
 
 
@@ -115,6 +129,16 @@ class Drawing:
     segments: tuple[DrawnSegment, ...] = ()
     finished: tuple[str, ...] = ()
     finished_revision: int = 0
+
+    def changed(self, numbers: Collection[int]) -> Drawing:
+        """Note that a person changed some segments."""
+        return replace(
+            self,
+            segments=tuple(
+                replace(segment, is_changed=True) if segment.number in numbers else segment
+                for segment in self.segments
+            ),
+        )
 
     def segment(self, number: int) -> DrawnSegment:
         """Return a segment that may be changed.

@@ -136,9 +136,10 @@ class Drawings:
             mask_of_runs(change.runs, (view.rows, view.columns))
         with self._database.begin() as connection:
             drawing = self._next(connection, user, view, based_on)
-            for number in {change.segment for change in changes}:
+            numbers = {change.segment for change in changes}
+            for number in numbers:
                 drawing.segment(number)
-            return self._write(connection, view, drawing, changes)
+            return self._write(connection, view, drawing.changed(numbers), changes)
 
     def add_segment(self, user: User, series_uid: str, based_on: int, label: Label) -> DrawingState:
         """Add an empty segment that means one of a label map's concepts."""
@@ -211,7 +212,8 @@ class Drawings:
         changes = canvas.changes(wish.segment, mask, masks[wish.segment])
         with self._database.begin() as connection:
             drawing = self._next(connection, user, view, based_on)
-            return self._write(connection, view, drawing, changes)
+            touched = drawing.changed({change.segment for change in changes})
+            return self._write(connection, view, touched, changes)
 
     def finish(self, user: User, series_uid: str, based_on: int, client: str | None = None) -> DrawingState:
         """Store the drawing as DICOM SEG in the archive; finishing the same state again changes nothing.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,7 @@ from racoon.science.geometry import (
 )
 from racoon.science.image import Image
 from racoon.science.segmentation import punch
+from racoon.science.segmentation.punch import Shape
 from racoon.standards.dicom.plane import frames_of
 from racoon.standards.dicom.rendering import output_values
 
@@ -66,8 +69,8 @@ def numbers_of(archive: Archive, row: InstanceRow, finding: Finding) -> tuple[Qu
         case FindingKind.RECTANGLE | FindingKind.FREEHAND:
             area = Quantity("area", polygon_area_mm2(points, plane), "mm2")
             return area, *_statistics(dataset, finding, polygon_pixels(points, plane))
-        case FindingKind.SPHERE:
-            return _punched(archive, dataset, finding)
+        case FindingKind.SPHERE | FindingKind.CYLINDER | FindingKind.CUBE:
+            return _punched(archive, dataset, finding, plane)
 
 
 def plane_of(dataset: Dataset, finding: Finding) -> ImagePlane:
@@ -100,10 +103,20 @@ def _values(dataset: Dataset, finding: Finding) -> npt.NDArray[np.generic] | Non
     return output_values(dataset, finding.place.frame - 1)
 
 
-def _punched(archive: Archive, dataset: Dataset, finding: Finding) -> tuple[Quantity, ...]:
-    """Punch a sphere out of the volume: its size, and the values of the voxels whose centres lie inside."""
+PUNCHES: Mapping[FindingKind, tuple[Shape, float]] = {
+    FindingKind.SPHERE: ("sphere", 1.0),
+    FindingKind.CYLINDER: ("cylinder", math.sqrt(2.0)),
+    FindingKind.CUBE: ("cube", math.sqrt(3.0)),
+}
+"""Shape of a kind, and how far its corners reach compared with half its size."""
+
+
+def _punched(archive: Archive, dataset: Dataset, finding: Finding, plane: ImagePlane) -> tuple[Quantity, ...]:
+    """Punch a piece out of the volume: its size, and the values of the voxels whose centres lie inside."""
     points = finding.place.points_mm
-    diameter = Quantity("diameter", 2 * length_mm(points[0], points[1]), "mm")
+    shape, corner = PUNCHES[finding.kind]
+    name = "length" if shape == "cube" else "diameter"
+    diameter = Quantity(name, 2 * length_mm(points[0], points[1]), "mm")
     arrangement = archive.arrange(finding.place.series_uid)
     if (
         arrangement.affine is None
@@ -112,10 +125,10 @@ def _punched(archive: Archive, dataset: Dataset, finding: Finding) -> tuple[Quan
         or int(dataset.get("SamplesPerPixel", 1)) != 1
     ):
         return (diameter,)
-    # Only the slices that the sphere can reach are read.
+    # Only the slices that the piece can reach are read.
     inverse = np.linalg.inv(arrangement.affine)
     middle = float((inverse @ np.array([*points[0], 1.0]))[0])
-    reach = float(np.linalg.norm(inverse[0, :3])) * diameter.value / 2 + 1
+    reach = float(np.linalg.norm(inverse[0, :3])) * corner * diameter.value / 2 + 1
     low = max(0, int(np.floor(middle - reach)))
     high = min(len(arrangement.frames), int(np.ceil(middle + reach)) + 1)
     slices = []
@@ -124,7 +137,10 @@ def _punched(archive: Archive, dataset: Dataset, finding: Finding) -> tuple[Quan
         slices.append(output_values(source, frame.number - 1))
     affine = arrangement.affine.copy()
     affine[:3, 3] += affine[:3, 0] * low
-    found = punch(Image(np.stack(slices), affine), points[0], diameter.value)
+    upright = np.cross(plane.along_row, plane.along_column)
+    found = punch(
+        Image(np.stack(slices), affine), points[0], diameter.value, shape=shape, axis=upright.tolist()
+    )
     if found is None:
         return (diameter,)
     inside = found.patch[found.mask]

@@ -20,6 +20,7 @@ from racoon.node.reading.http._rooms import (
     client_of,
     drawings_of,
     hidden_masks,
+    proposals_of,
     protocols_of,
     reading_of,
     require_sight,
@@ -89,6 +90,7 @@ def _describe(request: Request, state: DrawingState) -> dict[str, Any]:
                 "locked": segment.is_locked,
                 "origin": segment.origin,
                 "algorithm": segment.algorithm,
+                "level": segment.level,
                 "colour": colour,
                 "volume_ml": state.volumes_ml.get(segment.number, 0.0),
             }
@@ -183,7 +185,23 @@ def adopt_segmentation(
     """Take over the segments of a stored segmentation, a pre-label for example, to correct them."""
     if segmentation in hidden_masks(request, user, reading_of(request).view(series)):
         raise SeriesNotFound("There is no such segmentation of this series.")
-    return _describe(request, drawings_of(request).adopt(user, series, based_on, segmentation))
+    state = drawings_of(request).adopt(user, series, based_on, segmentation)
+    study = state.drawing.imaging_study_uid
+    proposals_of(request).decide_mask(user, study, segmentation, accept=True)
+    return _describe(request, state)
+
+
+@router.post("/reject")
+def reject_segmentation(
+    request: Request, series: Uid, user: Author, segmentation: Annotated[str, Query(max_length=64)]
+) -> dict[str, Any]:
+    """Reject a machine's mask: it stays in the archive, and is shown to this reader as rejected."""
+    view = reading_of(request).view(series)
+    seen = {entry.key.partition(":")[0] for entry in view.segments if entry.is_automatic}
+    if segmentation not in seen - hidden_masks(request, user, view):
+        raise SeriesNotFound("There is no such segmentation of this series.")
+    proposals_of(request).decide_mask(user, view.imaging_study_uid, segmentation, accept=False)
+    return {"segmentation": segmentation, "state": "rejected"}
 
 
 @router.post("/work")

@@ -17,6 +17,7 @@ from racoon.node.reading.http._rooms import (
     Uid,
     hidden_masks,
     may_see,
+    proposals_of,
     protocols_of,
     reading_of,
     require_sight,
@@ -80,6 +81,7 @@ def show_series(
     script = view.to_dict(words_of(language_of(request))) | {
         "start": start,
         "segment": segment if segment in known else "",
+        "rejected": _rejected(request, user, view),
     }
     is_room, task = is_room_built() and not plain, None
     if is_room:
@@ -141,6 +143,7 @@ def _room(request: Request, user: User, view: SeriesView) -> dict[str, Any]:
         "meanings": [[code.key, words(code.meaning)] for code in MEANINGS],
         # The value of one pixel is coded as a mean, which nobody would call it.
         "names": {name: words(code.meaning) for name, code in NAMES.items()} | {"value": words("Value")},
+        "shapes": {kind: words(kind) for kind in ("cylinder", "cube")},
         "words": {text: words(text) for text in ROOM_WORDS},
     }
 
@@ -151,7 +154,13 @@ def read_series_view(request: Request, series: Uid, user: Viewer) -> dict[str, A
     view = reading_of(request).view(series)
     require_sight(request, user, view.imaging_study_uid)
     record_image_read(request, user, series, view.pseudonym)
-    return seen_by(request, user, view).to_dict(words_of(language_of(request)))
+    found = seen_by(request, user, view).to_dict(words_of(language_of(request)))
+    return found | {"rejected": _rejected(request, user, view)}
+
+
+def _rejected(request: Request, user: User, view: SeriesView) -> list[str]:
+    """List the machine's masks that this reader rejected."""
+    return sorted(proposals_of(request).rejected_masks(user, view.imaging_study_uid))
 
 
 @router.get("/api/reading/series/{series}/priors")

@@ -9,13 +9,15 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Body, Depends, Query, Request
 from starlette.responses import Response
 
-from racoon.domain.questionnaire import MESSAGES, Problem, items_to_fhir
+from racoon.domain.questionnaire import MESSAGES, Problem, answer_to_fhir, items_to_fhir
 from racoon.errors import RacoonError
 from racoon.node.reading.http._rooms import (
     Uid,
     client_of,
     decisions_of,
     made_objects,
+    proposals_of,
+    protocols_of,
     published_of,
     reports_of,
     require_sight,
@@ -23,7 +25,7 @@ from racoon.node.reading.http._rooms import (
 )
 from racoon.node.reading.reports.catalogue import templates
 from racoon.node.reading.reports.model import ReportNotFound, ReportState, ReportVersion, form_of
-from racoon.node.reading.reports.reading_aloud import lines_of
+from racoon.node.reading.reports.reading_aloud import lines_of, say_answer
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
 from racoon.web.translation import language_of
@@ -138,18 +140,69 @@ def sign_report(
     """Sign the report; an incomplete one is refused, and a signed one is never changed."""
     decisions, work = decisions_of(request), work_of(request)
     decisions.prepare(user, study, template)
+    drafted = reports_of(request).get(user, study, template)
+    levels = proposals_of(request).levels(
+        user, study, drafted.report.template, drafted.report.items, drafted.hidden
+    )
 
     def also(connection: sa.Connection, version: ReportVersion) -> None:
         decisions.check(connection, user, version)
         work.close(connection, user, study, template)
 
-    state = reports_of(request).sign(user, study, template, based_on, client_of(request), also=also)
+    state = reports_of(request).sign(
+        user, study, template, based_on, client_of(request), levels=levels, also=also
+    )
     try:
         published_of(request).file(user, study, template, made_objects(request))
     except RacoonError as error:
         # Signed is signed; filing can be asked for again.
         logger.warning("report.not_filed", extra={"code": error.code})
     return describe_report(request, state)
+
+
+@router.get("/proposals")
+def list_proposals(
+    request: Request,
+    study: Uid,
+    user: Author,
+    template: TemplateUrl = DEFAULT_TEMPLATE,
+    list_name: Annotated[str, Query(alias="list", max_length=80)] = "",
+) -> dict[str, Any]:
+    """List the automatic values that the list's protocol proposes as answers, with where each comes from."""
+    task = work_of(request).task_of(user, study, list_name)
+    protocol = protocols_of(request).get(task.protocol) if task and task.protocol else None
+    form = reports_of(request).get(user, study, template).report.template
+    found = proposals_of(request).offer(user, study, form, protocol)
+    kinds = {item.link_id: item for item in form.walk()}
+    language = language_of(request)
+    return {
+        "proposals": [
+            {
+                "path": proposal.path,
+                "answer": answer_to_fhir(kinds[proposal.path.rpartition("/")[2]].kind, proposal.answer),
+                "text": say_answer(kinds[proposal.path.rpartition("/")[2]], proposal.answer, language),
+                "state": proposal.state,
+                "source": proposal.source,
+            }
+            for proposal in found
+        ]
+    }
+
+
+@router.post("/proposals")
+def decide_proposal(
+    request: Request,
+    study: Uid,
+    user: Author,
+    path: Annotated[str, Query(max_length=200)],
+    template: TemplateUrl = DEFAULT_TEMPLATE,
+    *,
+    accept: bool,
+) -> dict[str, Any]:
+    """Accept or reject what is proposed for a question; the answer itself is saved with the form."""
+    form = reports_of(request).get(user, study, template).report.template
+    proposals_of(request).decide(user, study, form, path, accept=accept)
+    return {"path": path, "accepted": accept}
 
 
 @router.post("/file")

@@ -15,6 +15,7 @@ from racoon.node.reading.adjudication.service import Adjudication
 from racoon.node.reading.drawing.service import Drawings, drawn_by, drawn_by_others, superseded
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.model import SeriesView
+from racoon.node.reading.proposals.service import Proposals
 from racoon.node.reading.protocols.service import Protocols
 from racoon.node.reading.reports.published import PublishedReports
 from racoon.node.reading.reports.service import Reports
@@ -94,6 +95,11 @@ def protocols_of(request: Request) -> Protocols:
     """Return the reading protocols."""
     state = request.app.state
     return Protocols(state.database, state.audit, state.archive)
+
+
+def proposals_of(request: Request) -> Proposals:
+    """Return the automatic values as proposed answers."""
+    return Proposals(request.app.state.database, request.app.state.archive)
 
 
 def decisions_of(request: Request) -> Adjudication:

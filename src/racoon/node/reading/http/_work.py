@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from racoon.node.reading.http._people import readers_of
 from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import may_see, work_of
+from racoon.node.reading.reports.table import write_csv, write_parquet
 from racoon.node.reading.work.model import Assignment, ReadingTask
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
@@ -87,6 +88,23 @@ def read_progress(request: Request, name: ListName) -> dict[str, Any]:
     """Return how far each reader is."""
     found = work_of(request).progress(name)
     return {"readers": [{"reader": who, "done": done, "all": total} for who, (done, total) in found.items()]}
+
+
+@router.get("/api/reading/worklists/{name}/answers")
+def export_answers(
+    request: Request,
+    name: ListName,
+    user: Assigner,
+    form: Annotated[Literal["csv", "parquet", "json"], Query(alias="as")] = "csv",
+) -> Response:
+    """Export what the readers of a list signed, one row per answer, for use inside the hospital."""
+    rows = work_of(request).answers(user, name)
+    if form == "json":
+        return JSONResponse({"answers": list(rows)})
+    data = write_csv(rows) if form == "csv" else write_parquet(rows)
+    media_type = "text/csv; charset=utf-8" if form == "csv" else "application/vnd.apache.parquet"
+    headers = {"Content-Disposition": f'attachment; filename="answers.{form}"'}
+    return Response(data, media_type=media_type, headers=headers)
 
 
 @router.get("/api/reading/worklists/{name}/agreement", dependencies=[Depends(require("reading.assign"))])

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import yaml
 
-from racoon.domain.reading_protocol import ReadingProtocol, SeriesRule, protocol_of
+from racoon.domain.questionnaire import Item
+from racoon.domain.reading_protocol import (
+    BadProtocol,
+    ProtocolProblem,
+    ReadingProtocol,
+    SeriesRule,
+    protocol_of,
+)
 from racoon.errors import Defect, Refused
 from racoon.node.archive.model import SEGMENTATION_MODALITY, SeriesFacts, SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.node.reading.proposals.model import path_of
 from racoon.node.reading.protocols import _store
-from racoon.node.reading.reports.catalogue import templates
+from racoon.node.reading.reports.catalogue import newest_template, templates
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
+from racoon.science.biomarkers.catalogue import NAMES
 
 LONGEST_FILE = 64_000
 
@@ -88,7 +97,39 @@ def read_protocol(text: str) -> ReadingProtocol:
             "This is neither YAML nor JSON. Check the indentation and the quotation marks.",
             details={"line": mark.line + 1 if mark else 0},
         ) from None
-    return protocol_of(document, sorted({template.url for template in templates().values()}))
+    protocol = protocol_of(document, sorted({template.url for template in templates().values()}))
+    if problems := list(_problems_of_proposals(protocol)):
+        raise BadProtocol(problems)
+    return protocol
+
+
+def _problems_of_proposals(protocol: ReadingProtocol) -> Iterator[ProtocolProblem]:
+    """Check what only the template and the catalogue of biomarkers know."""
+    template = newest_template(protocol.template)
+    items = {item.link_id: item for item in template.walk()}
+    for at, rule in enumerate(protocol.proposals):
+        place = f"proposals[{at}]"
+        if rule.biomarker not in NAMES:
+            yield ProtocolProblem(f"{place}.biomarker", "no_biomarker")
+        item = items.get(rule.question)
+        if item is None or path_of(template, rule.question) is None or item.is_read_only:
+            yield ProtocolProblem(f"{place}.question", "no_question")
+            continue
+        expected = _fitting(item)
+        if not rule.answers and item.kind != "decimal":
+            yield ProtocolProblem(f"{place}.answers", "no_answer", ", ".join(expected))
+        for number, (_, said) in enumerate(rule.answers):
+            if said not in expected:
+                yield ProtocolProblem(f"{place}.answers[{number}]", "no_answer", ", ".join(expected))
+
+
+def _fitting(item: Item) -> list[str]:
+    """Say what a step may answer."""
+    if item.kind == "boolean":
+        return ["false", "true"]
+    if item.kind == "integer":
+        return [str(number) for number in range(int(item.minimum or 0), int(item.maximum or 100) + 1)]
+    return [option.coding.code for option in item.options]
 
 
 class Protocols:

@@ -35,6 +35,8 @@ REGIONS: Mapping[FindingKind, str] = {
     FindingKind.RECTANGLE: "POLYLINE",
     FindingKind.FREEHAND: "POLYLINE",
     FindingKind.SPHERE: "CIRCLE",
+    FindingKind.CYLINDER: "CIRCLE",
+    FindingKind.CUBE: "CIRCLE",
 }
 
 

@@ -25,6 +25,8 @@ class ReportLine:
         Answers in words; empty for the heading of a group.
     finding_id
         The finding a number came from, or empty.
+    level
+        ``automatic`` or ``assisted``, empty for manual.
     """
 
     path: str
@@ -32,6 +34,7 @@ class ReportLine:
     question: str
     text: str = ""
     finding_id: str = ""
+    level: str = ""
 
 
 def lines_of(template: Template, items: object, language: str) -> list[ReportLine]:
@@ -55,9 +58,10 @@ def _lines(
             question = item.words.in_language(language)
             if item.is_question:
                 if node.answers:
-                    text = ", ".join(_said(item, answer, language) for answer in node.answers)
+                    text = ", ".join(say_answer(item, answer, language) for answer in node.answers)
                     source = next((answer.finding_id for answer in node.answers if answer.finding_id), "")
-                    yield ReportLine(path, depth, question, text, source)
+                    level = node.answers[0].level
+                    yield ReportLine(path, depth, question, text, source, level)
                 continue
             inside = list(_lines(item.items, node.items, language, f"{path}/", depth + 1))
             if inside:
@@ -65,7 +69,8 @@ def _lines(
                 yield from inside
 
 
-def _said(item: Item, answer: Answer, language: str) -> str:
+def say_answer(item: Item, answer: Answer, language: str) -> str:
+    """Say an answer in words and units."""
     value = answer.value
     if isinstance(value, bool):
         return (YES if value else NO).get(language, str(value))

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.domain.questionnaire import (
-    Answer,
     Answered,
     Evaluation,
-    Item,
     evaluate,
     initial_items,
     items_of,
     normal_items,
+    with_levels,
 )
 from racoon.errors import Defect
 from racoon.node.archive.service import Archive
-from racoon.node.reading.findings.model import FindingNotFound
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.reports import _store, _versions
+from racoon.node.reading.reports._sources import with_sources
 from racoon.node.reading.reports.catalogue import newest_template, templates
 from racoon.node.reading.reports.model import (
     BadReason,
-    NoSuchSource,
     NotSigned,
     ReportChanged,
     ReportSigned,
@@ -106,7 +104,9 @@ class Reports:
         """
 
         def change(report: StoredReport) -> tuple[Answered, ...]:
-            return self._with_sources(report, items_of(report.template, items))
+            # How automatic an answer is, is said at the signature and never believed.
+            given = with_levels(report.template, items_of(report.template, items), {})
+            return with_sources(self._findings, report, given)
 
         return self._change(user, imaging_study_uid, template_url, based_on, change)
 
@@ -121,7 +121,7 @@ class Reports:
         """Put the answers of other readings into the draft, to decide between them."""
 
         def change(report: StoredReport) -> tuple[Answered, ...]:
-            return self._with_sources(report, items)
+            return with_sources(self._findings, report, items)
 
         return self._change(user, imaging_study_uid, template_url, based_on, change)
 
@@ -143,12 +143,15 @@ class Reports:
         based_on: int,
         client: str | None = None,
         *,
+        levels: Mapping[str, str] | None = None,
         also: Callable[[sa.Connection, ReportVersion], None] = lambda _connection, _version: None,
     ) -> ReportState:
         """Sign a complete report: from here on nobody changes it.
 
         Parameters
         ----------
+        levels
+            How automatic answers are, by path.
         also
             What else the signature does, in its transaction; what it refuses is not signed.
 
@@ -162,16 +165,15 @@ class Reports:
         with self._database.connect() as connection:
             drafted = self._load(connection, user, imaging_study_uid, pseudonym, template_url)
         # The findings may have changed since the draft was saved; what is signed is what they say now.
-        sourced = self._with_sources(drafted, drafted.items)
+        sourced = with_sources(self._findings, drafted, drafted.items)
         with self._database.begin() as connection:
             report = self._changeable(connection, user, imaging_study_uid, template_url, pseudonym, based_on)
             evaluation = evaluate(report.template, sourced)
             if not evaluation.is_complete:
                 raise IncompleteReport("The report is not complete: the form shows what is missing or wrong.")
             now = clock.now()
-            signed = replace(
-                report, items=evaluation.items, revision=report.revision + 1, changed_at=now, signed_at=now
-            )
+            items = with_levels(report.template, evaluation.items, levels or {})
+            signed = replace(report, items=items, revision=report.revision + 1, changed_at=now, signed_at=now)
             signed = replace(signed, signed_hash=signed.digest())
             _store.save(connection, signed)
             kind = "amended" if signed.amending else "signed"
@@ -191,7 +193,7 @@ class Reports:
                     "pseudonym": str(pseudonym),
                 },
             )
-        return _state(signed, evaluation)
+        return _state(signed, replace(evaluation, items=items))
 
     def amend(
         self, user: User, imaging_study_uid: str, template_url: str, reason: str, client: str | None = None
@@ -364,37 +366,6 @@ class Reports:
             signed_hash=row.signed_hash,
             amending=row.amending,
         )
-
-    def _with_sources(self, report: StoredReport, items: Sequence[Answered]) -> tuple[Answered, ...]:
-        """Put the stored number of the finding in the place of whatever number came with its name."""
-        asked = {item.link_id: item for item in report.template.walk()}
-        return tuple(
-            replace(
-                node,
-                answers=tuple(
-                    self._sourced(report, asked[node.link_id], answer) if answer.finding_id else answer
-                    for answer in node.answers
-                ),
-                items=self._with_sources(report, node.items),
-            )
-            for node in items
-        )
-
-    def _sourced(self, report: StoredReport, item: Item, answer: Answer) -> Answer:
-        try:
-            stored = self._findings.get(answer.finding_id)
-        except FindingNotFound:
-            stored = None
-        place_is_right = (
-            stored is not None and stored.finding.place.imaging_study_uid == report.imaging_study_uid
-        )
-        if stored is None or not place_is_right or stored.is_removed:
-            raise NoSuchSource("An answer was taken from a finding that is not there. Take it again.")
-        numbers = {number.name: number.value for number in stored.numbers}
-        name = next((name for name in item.from_finding if name in numbers), None)
-        if name is None:
-            raise NoSuchSource("The finding has no number that answers this question.")
-        return Answer(numbers[name], answer.finding_id)
 
 
 def _checked(text: str, longest: int) -> str:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
-from racoon.domain.questionnaire import Answered, Coding, Item, Template
 from racoon.node.archive.model import SeriesFacts
 from racoon.node.archive.service import Archive, masks_on
 from racoon.node.reading.drawing.service import stored_by, stored_by_others
 from racoon.node.reading.reports.catalogue import newest_template
-from racoon.node.reading.reports.published import filed_by_others, signed_answers
+from racoon.node.reading.reports.published import filed_by_others, signed_answers, signed_versions
+from racoon.node.reading.reports.table import rows_of
 from racoon.node.reading.work import _store
 from racoon.node.reading.work._handing_over import hand_over
+from racoon.node.reading.work.agreement import answers_of_case, compare
 from racoon.node.reading.work.model import (
     ADJUDICATE,
     READ,
@@ -35,9 +35,6 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
-
-Answers = Mapping[str, object]
-"""By link id: key of a coded answer, truth value or number."""
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
@@ -227,6 +224,34 @@ class Work:
             counts[task.reader] = done + (task.done_at is not None), total + 1
         return dict(sorted(counts.items()))
 
+    def answers(self, user: User, list_name: str) -> list[dict[str, Any]]:
+        """Return what the people of a list signed last, one row per answer; audited.
+
+        Raises
+        ------
+        NoSuchList
+        """
+        found = self.tasks(list_name)
+        duties = {(task.reader, task.imaging_study_uid): task.duty for task in found}
+        studies = sorted({task.imaging_study_uid for task in found})
+        with self._database.begin() as connection:
+            signed = signed_versions(connection, found[0].template_url, studies)
+            rows = [
+                row
+                for version in signed
+                if (duty := duties.get((version.author, version.imaging_study_uid)))
+                for row in rows_of(version, list_name=list_name, duty=duty)
+            ]
+            self._audit.append(
+                connection,
+                actor=user.name,
+                actor_role=user.main_role,
+                action="reading.export",
+                target=f"reading-list/{list_name}",
+                details={"rows": len(rows)},
+            )
+        return rows
+
     def agreement(self, list_name: str) -> list[ItemAgreement]:
         """Compare each pair of readers, question by question, on the cases that all readers are done with.
 
@@ -246,7 +271,7 @@ class Work:
         template = newest_template(found[0].template_url)
         with self._database.connect() as connection:
             signed = {
-                (reader, uid): _flat(items)
+                (reader, uid): answers_of_case(items)
                 for reader, uid, items in signed_answers(connection, template.url, cases)
             }
         readers = sorted({task.reader for task in found})
@@ -272,89 +297,6 @@ class Work:
         if not found:
             raise NoSuchList("There is no such reading list.")
         return found
-
-
-def compare(
-    template: Template,
-    pair: tuple[str, str],
-    signed: Mapping[tuple[str, str], Answers],
-    cases: Sequence[str],
-) -> list[ItemAgreement]:
-    """Compare two readers on every question that both answered in at least one case.
-
-    Notes
-    -----
-    Coded and yes-no answers by Cohen's kappa, whole numbers by linearly weighted kappa, measured numbers by
-    ICC(2,1): the same measures, with the same limits, as everywhere (``science.statistics``).
-    """
-    results = []
-    for item in template.walk():
-        if not item.is_question or item.kind in ("string", "text") or item.repeats:
-            continue
-        both = [
-            (signed[pair[0], uid][item.link_id], signed[pair[1], uid][item.link_id])
-            for uid in cases
-            if item.link_id in signed.get((pair[0], uid), {})
-            and item.link_id in signed.get((pair[1], uid), {})
-        ]
-        if both:
-            results.append(replace(_compare(item, pair, both), link_id=item.link_id, words=item.words))
-    return results
-
-
-def _compare(item: Item, pair: tuple[str, str], both: list[tuple[object, object]]) -> ItemAgreement:
-    from racoon.science.statistics.agreement import (  # noqa: PLC0415 - brings scipy, which only this needs
-        cohen_kappa,
-        intraclass_correlation,
-        paired,
-        rating_table,
-    )
-
-    first, second = [one for one, _ in both], [other for _, other in both]
-    name = item.words.text
-    if item.kind == "decimal":
-        if len(both) < 2:
-            return ItemAgreement(name, pair, "ICC(2,1)", len(both), None)
-        found = intraclass_correlation(paired(first, second)).two_way  # type: ignore[arg-type] # decimals
-        return ItemAgreement(
-            name, pair, "ICC(2,1)", len(both), _finite(found.value), _finite(found.low), _finite(found.high)
-        )
-    if item.kind == "integer":
-        numbers = [int(str(value)) for value in (*first, *second)]
-        categories: list[object] = list(range(min(numbers), max(numbers) + 1))
-    elif item.kind == "choice":
-        categories = [option.coding.key for option in item.options]
-        categories += [value for value in dict.fromkeys((*first, *second)) if value not in categories]
-    else:
-        categories = [False, True]
-    table = rating_table(first, second, categories)
-    weights = "linear" if item.kind == "integer" else "none"
-    kappa = cohen_kappa(table, weights=weights)  # type: ignore[arg-type] # one of two literals
-    return ItemAgreement(
-        name,
-        pair,
-        "weighted kappa" if item.kind == "integer" else "kappa",
-        len(both),
-        _finite(kappa.value),
-        _finite(kappa.low),
-        _finite(kappa.high),
-    )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _flat(items: Sequence[Answered]) -> dict[str, object]:
-    """Answers by link id; of a repeated group only the first instance is compared."""
-    found: dict[str, object] = {}
-    for node in items:
-        for answer in node.answers[:1]:
-            value = answer.value
-            found.setdefault(node.link_id, value.key if isinstance(value, Coding) else value)
-        for key, inner in _flat(node.items).items():
-            found.setdefault(key, inner)
-    return found
 
 
 def _shared_out(

@@ -21,7 +21,7 @@ export class Decision {
     this.both = null;
     /** Masks of the two readers in the shown series: what is seen first. @type {string[]} */
     this.keys = [];
-    report.besides = (/** @type {string} */ path, /** @type {any} */ control) => this.#beside(path, control);
+    report.besides.push((/** @type {string} */ path, /** @type {any} */ control) => this.#beside(path, control));
   }
 
   async load() {
@@ -111,10 +111,10 @@ export class Decision {
     for (const { segments } of this.both?.masks ?? []) {
       segments.forEach((/** @type {string} */ key, /** @type {number} */ at) => { if (key) owners.set(key.split(":")[0], at); });
     }
-    series.segments = series.segments.map((/** @type {string[]} */ [key, colour, name, code]) => {
+    series.segments = series.segments.map((/** @type {any[]} */ [key, colour, name, ...more]) => {
       const at = owners.get(key.split(":")[0]);
       if (at !== undefined) this.keys.push(key);
-      return at === undefined ? [key, colour, name, code] : [key, COLOURS[at], `${name} · ${this.both.readers[at]}`, code];
+      return at === undefined ? [key, colour, name, ...more] : [key, COLOURS[at], `${name} · ${this.both.readers[at]}`, ...more];
     });
   }
 }

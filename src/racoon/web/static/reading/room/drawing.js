@@ -347,6 +347,11 @@ export class Drawing {
     this.stage.refresh();
   }
 
+  /** Say that a machine's mask is not right. @param {string} segmentation */
+  async reject(segmentation) {
+    return this.strokes?.ask("POST", `/reject?segmentation=${segmentation}`, undefined, false);
+  }
+
   /** Choose the next segment of the list. */
   next() {
     const at = this.segments.findIndex((segment) => segment.number === this.active);

@@ -10,7 +10,7 @@ const KINDS = {
   PlanarFreehandROI: "freehand", CircleROI: "sphere", Probe: "probe",
 };
 const TOOLS = /** @type {Record<string, string>} */ (
-  Object.fromEntries(Object.entries(KINDS).map(([tool, kind]) => [kind, tool])));
+  { ...Object.fromEntries(Object.entries(KINDS).map(([tool, kind]) => [kind, tool])), cylinder: "CircleROI", cube: "CircleROI" });
 
 const UNITS = /** @type {Record<string, string>} */ (
   { "[hnsf'U]": "HU", "[arb'U]": "", mm2: "mm²", mL: "ml", deg: "°" });
@@ -210,7 +210,7 @@ export class Findings {
     if (!place) return null;
     const before = this.stored.get(annotation.annotationUID);
     return {
-      kind: KINDS[/** @type {keyof typeof KINDS} */ (annotation.metadata.toolName)],
+      kind: before?.kind ?? this.#kindOf(annotation.metadata.toolName),
       meaning: before?.meaning.key ?? this.data.meanings[0][0],
       note: before?.note ?? "",
       imaging_study: this.data.study,
@@ -219,6 +219,11 @@ export class Findings {
       frame_of_reference: annotation.metadata.FrameOfReferenceUID,
       points_mm: pointsOf(annotation),
     };
+  }
+
+  /** What a tool draws; a circle is what the reader chose to punch. @param {string} tool */
+  #kindOf(tool) {
+    return tool === "CircleROI" ? byId("punch-shape").value : KINDS[/** @type {keyof typeof KINDS} */ (tool)];
   }
 
   /** The document that was last stored. @param {Finding | undefined} finding */
@@ -351,8 +356,9 @@ export class Findings {
 
   /** Numbers of a finding as people read them. @param {Finding} finding @returns {string[]} */
   lines(finding) {
-    return finding.numbers.map((/** @type {any} */ number) =>
-      `${this.data.names[number.name]}: ${this.numbers.format(number.value)} ${UNITS[number.unit] ?? number.unit}`.trim());
+    const shape = this.data.shapes[finding.kind];
+    return [...(shape ? [shape] : []), ...finding.numbers.map((/** @type {any} */ number) =>
+      `${this.data.names[number.name]}: ${this.numbers.format(number.value)} ${UNITS[number.unit] ?? number.unit}`.trim())];
   }
 
   /** Write the list beside the image. */

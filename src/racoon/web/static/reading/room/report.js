@@ -21,8 +21,8 @@ export class Report {
     this.chosenFinding = chosenFinding;
     this.root = byId("report");
     this.language = data.language;
-    /** What stands below a question besides its answer, by path. @type {(path: string, control: any) => HTMLElement[]} */
-    this.besides = () => [];
+    /** What stands below a question besides its answer. @type {((path: string, control: any) => HTMLElement[])[]} */
+    this.besides = [];
     /** @type {any} */
     this.state = null;
     /** @type {Map<string, any>} control of each question by its path */
@@ -123,7 +123,7 @@ export class Report {
       const line = make("p", "quiet before", `${this.data.words["Before"]}: ${before}`);
       box.append(line);
     }
-    box.append(...this.besides(path, control));
+    for (const more of this.besides) box.append(...more(path, control));
     control.write(answers);
     this.controls.set(path, control);
     return box;

@@ -7,6 +7,7 @@ import { Findings } from "./findings.js";
 import { bindKeys } from "./keys.js";
 import { Planes } from "./planes.js";
 import { Prior } from "./prior.js";
+import { Proposals } from "./proposals.js";
 import { Report } from "./report.js";
 import { ask } from "./requests.js";
 import { Stage } from "./stage.js";
@@ -54,6 +55,8 @@ const begin = async () => {
   };
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
   const decision = report && data.decides ? new Decision(data, report) : null;
+
+  const proposals = report && data.list ? new Proposals(data, report, say) : null;
 
   /** @param {any} series @param {number} start */
   const open = async (series, start) => {
@@ -114,7 +117,7 @@ const begin = async () => {
       button.addEventListener("click", () => stage.setWindow(centre, width));
       return button;
     }));
-    byId("legend").replaceChildren(...series.segments.map((/** @type {string[]} */ [key, colour, name, code]) => segment(key, colour, name, code)));
+    byId("legend").replaceChildren(...series.segments.map((/** @type {any[]} */ entry) => segment(entry, series)));
     byId("segments-title").hidden = !series.segments.length;
     byId("irregular").replaceChildren(...(series.findings ?? []).map((/** @type {string[]} */ [label, message]) => {
       const note = document.createElement("p");
@@ -130,8 +133,9 @@ const begin = async () => {
     stage.lightPreset();
   };
 
-  /** @param {string} key @param {string} colour @param {string} name @param {string} code */
-  const segment = (key, colour, name, code) => {
+  /** A line of the legend. @param {any[]} entry @param {any} series */
+  const segment = ([key, colour, name, code, isAutomatic], series) => {
+    const uid = key.split(":")[0];
     const item = document.createElement("li");
     const label = document.createElement("label");
     const box = document.createElement("input");
@@ -159,10 +163,34 @@ const begin = async () => {
       correct.className = "plain correct";
       correct.textContent = words["Correct"];
       correct.setAttribute("aria-label", `${words["Correct"]}: ${name}`);
-      correct.addEventListener("click", () => drawing.adopt(key.split(":")[0]));
+      correct.addEventListener("click", () => drawing.adopt(uid));
       item.append(correct);
+      if (isAutomatic) item.append(rejecting(uid, name, series));
     }
     return item;
+  };
+
+  /** A machine's mask is a proposal: say that it was rejected, or offer to. @param {string} uid @param {string} name @param {any} series */
+  const rejecting = (uid, name, series) => {
+    if (series.rejected?.includes(uid)) {
+      const mark = document.createElement("span");
+      mark.className = "quiet";
+      mark.textContent = words["Proposal rejected"];
+      return mark;
+    }
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "plain";
+    button.textContent = words["Reject"];
+    button.setAttribute("aria-label", `${words["Reject"]}: ${name}`);
+    button.addEventListener("click", async () => {
+      if (!await drawing.reject(uid)) return;
+      series.rejected = [...(series.rejected ?? []), uid];
+      for (const [key] of series.segments) if (key.startsWith(`${uid}:`)) stage.masks.shown.delete(key);
+      describe(series);
+      stage.repaint();
+    });
+    return button;
   };
 
   /** Show another series of this imaging study without leaving the report. @param {string} uid @param {number} [start] */
@@ -303,6 +331,7 @@ const begin = async () => {
   await decision?.load();
   await open(data, data.start);
   byId("stage").dataset.ready = "image";
+  await proposals?.load();
   await Promise.all([findings.load(), report?.load(), prior.load()]);
   if (data.hanging?.layout === "planes") await planes.toggle();
   if (data.hanging?.prior && byId("prior-choice").value) await prior.toggle();

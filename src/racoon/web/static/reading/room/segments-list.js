@@ -36,7 +36,7 @@ export const listSegments = (drawing) => {
     swatch.className = "swatch";
     swatch.style.background = segment.colour;
     const name = document.createElement("span");
-    name.textContent = segment.name;
+    name.textContent = segment.name + (segment.level === "manual" ? "" : ` (${words[segment.level]})`);
     label.append(choice, swatch, name);
     const volume = document.createElement("span");
     volume.className = "quiet mono volume";

@@ -13,7 +13,8 @@ import { ask } from "./requests.js";
  * @property {[number, number] | null} pixelSpacing  between rows, between columns, in mm
  * @property {[string, number, number | null][]} planes  SOP Instance UID, frame, position in mm
  * @property {[string, number, number][]} presets  name, centre, width
- * @property {[string, string, string, string][]} segments  key, colour, name, code
+ * @property {[string, string, string, string, boolean][]} segments  key, colour, name, code, whether a machine drew it
+ * @property {string[]} [rejected]  segmentations that the reader rejected
  * @property {string} [segment]  key of the only one to show at first
  * @property {boolean} hasOverlays
  * @property {[string, string, string, string] | null} edges  left, right, top, bottom
@@ -90,7 +91,9 @@ export class Stage {
     this.masks.cache.clear();
     this.masks.picture = null;
     // An address may name the one mask that a number was measured in.
-    this.masks.shown = new Set(series.segment ? [series.segment] : series.segments.map(([key]) => key));
+    const rejected = new Set(series.rejected ?? []);
+    const usual = series.segments.map(([key]) => key).filter((key) => !rejected.has(key.split(":")[0]));
+    this.masks.shown = new Set(series.segment ? [series.segment] : usual);
     this.index = start;
     this.#label();
     await this.viewport.setStack(this.ids, start);

@@ -89,14 +89,15 @@ export class Strokes {
   }
 
   /** Ask the node for something that needs everything saved before. @param {string} method @param {string} what
-   * @param {unknown} [body] @returns {Promise<any>} null when it was refused */
-  async ask(method, what, body) {
+   * @param {unknown} [body] @param {boolean} [isChange] whether the drawing gets a new revision
+   * @returns {Promise<any>} null when it was refused */
+  async ask(method, what, body, isChange = true) {
     await this.flush();
     const mark = what.includes("?") ? "&" : "?";
     this.say(this.words["Saving …"]);
     try {
       const answer = await ask(method, `${this.address}${what}${mark}based_on=${this.revision}`, body);
-      this.revision = answer.revision;
+      if (isChange) this.revision = answer.revision;
       this.say(this.words["Saved"]);
       return answer;
     } catch (error) {
