@@ -63,6 +63,7 @@ FILLED: dict[str, str] = {
     "token": "none",
     "plan": "none",
     "name": "pilot",
+    "part": "image",
 }
 """What stands for each parameter of a path; a new one makes the test fail until it is said here."""
 
@@ -331,6 +332,7 @@ def test_nothing_builds_an_archive_without_consent() -> None:
 
 INDEX_READERS = {
     "_browse.py": "lists for Archive.browse, which asks",
+    "_conditions.py": "conditions of _search, which asks for every row",
     "_deletion_routes.py": "routes, listed above",
     "_documents.py": "writes rows of _search, which asks for every row",
     "_hiding.py": "conditions that narrow statements, which ask themselves",

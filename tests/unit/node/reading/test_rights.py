@@ -58,12 +58,14 @@ def finding_on(study: int) -> dict[str, Any]:
 ROUTES = {
     "/reading/series/{series}",
     "/api/reading/series/{series}",
+    "/reading/series/{series}/overlays",
     "/reading/series/{series}/overlays/{index}",
     "/api/reading/series/{series}/drawing",
     "/api/reading/series/{series}/priors",
     "/api/reading/imaging-studies/{study}/findings",
     "/api/reading/imaging-studies/{study}/report",
     "/api/reading/imaging-studies/{study}/report/questionnaire-response",
+    "/api/reading/imaging-studies/{study}/report/proposals",
     "/api/reading/imaging-studies/{study}/report/versions",
     "/api/reading/imaging-studies/{study}/report/document",
     "/reading/findings/{finding_id}",
@@ -80,13 +82,31 @@ WORK = {
 }
 """Routes about tasks; they show no image and no finding."""
 
+DECIDING = {
+    f"/api/reading/worklists/{{name}}/cases/{{study}}/{what}"
+    for what in ("readings", "decision", "provenance")
+}
+"""Routes about a case of a list: for a case that is not there they answer as for images that are not there."""
+
+PLANNING = {
+    "/reading/lists",
+    "/reading/lists/new",
+    "/reading/lists/{name}",
+    "/reading/protocols/new",
+    "/api/reading/protocols",
+    "/api/reading/worklists/{name}/answers",
+}
+"""Routes of those who make lists, who see all images anyway."""
+
 
 def address(route: str, study: int) -> str:
     return route.format(series=uid(study, 1), study=uid(study), index=0, finding_id=FINDING)
 
 
 def test_the_list_of_routes_is_whole() -> None:
-    assert {route.path for route in api_routes(router) if "GET" in route.methods} == ROUTES | WORK
+    assert {
+        route.path for route in api_routes(router) if "GET" in route.methods
+    } == ROUTES | WORK | DECIDING | PLANNING
 
 
 @pytest.mark.parametrize(
@@ -153,3 +173,15 @@ def test_nothing_is_drawn_on_what_was_not_granted(app: FastAPI) -> None:
         )
         assert other.json().get("code") == "archive.not_found", way
         assert own.json().get("detail") != other.json()["detail"], way
+
+
+@pytest.mark.parametrize("route", sorted(DECIDING))
+@pytest.mark.parametrize("study", [1, 2])
+def test_no_case_is_told_apart_from_images_that_are_not_there(app: FastAPI, route: str, study: int) -> None:
+    client = signed_in(app, "rita")
+    assert client.get(route.format(name="pilot", study=uid(study))).status_code == 404
+
+
+@pytest.mark.parametrize("route", sorted(PLANNING))
+def test_a_reader_plans_nothing(app: FastAPI, route: str) -> None:
+    assert signed_in(app, "rita").get(route.format(name="pilot")).status_code == 403
