@@ -97,7 +97,7 @@ def planted_drops(_folder: Path) -> Figures:
 
 def network_of_38(folder: Path) -> Figures:
     """The same over the real protocol; CENTRAL's memory does not follow the rows."""
-    (folder / "small").mkdir()
+    (folder / "small").mkdir(parents=True)
     small = measure(100_000, SITES, COVARIATES, folder / "small")
     (folder / "large").mkdir()
     large = measure(1_000_000, SITES, COVARIATES, folder / "large")
