@@ -22,7 +22,10 @@ node_values.add_to(app)
 
 @app.command
 def serve(
-    *, config: Path, only: Literal["dicom", "http", "query", "worker"] | None = None, json: JsonFlag = False
+    *,
+    config: Path,
+    only: Literal["dicom", "hl7", "http", "query", "worker"] | None = None,
+    json: JsonFlag = False,
 ) -> int:
     """Run the node until it is stopped (Ctrl-C or SIGTERM).
 

@@ -32,6 +32,8 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "intake.send": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "quarantine.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "pull.manage": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "hl7.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
+        "hl7.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DIZ}),
         "archive.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "image.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "finding.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),

@@ -49,6 +49,7 @@ from racoon.domain.questionnaire import MESSAGES
 from racoon.domain.reading_protocol import MESSAGES as PROTOCOL_MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
 from racoon.node.approvals.model import LEFT, NOT_IN_THIS_STATE, NOT_RELEASED
+from racoon.node.clinical.hl7.model import REASONS as MESSAGE_REASONS
 from racoon.node.intake.pull.model import REASONS as PULL_REASONS
 from racoon.node.jobs.model import JobState
 from racoon.node.reading.keys import KEYS
@@ -140,6 +141,7 @@ def codes() -> Iterator[str]:
     yield from (label.code.meaning for entry in LABEL_MAPS for label in entry.labels)
     yield from (english for _, english in REASONS.values())
     yield from PULL_REASONS.values()
+    yield from MESSAGE_REASONS.values()
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)
 

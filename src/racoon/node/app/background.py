@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from racoon.errors import RacoonError
 from racoon.node.app.erasing import settlement
 from racoon.node.app.handlers import register_handlers
+from racoon.node.app.messages import work_in_background
 from racoon.node.app.pulling import run_in_background
 from racoon.node.app.rooms import Rooms, open_pseudonyms
 from racoon.node.archive.assessing import Assessor
@@ -55,7 +56,8 @@ def run_worker(settings: NodeSettings) -> None:
             queue_name = QUICK if job.offer.kind in QUICK_KINDS else HEAVY
             queue.enqueue("site_job", job.offer.job_id, {}, queue_name)
 
-    settling = settlement(rooms, open_pseudonyms(settings))
+    names = open_pseudonyms(settings)
+    settling = settlement(rooms, names)
     line = Line(
         rooms.database,
         rooms.identity,
@@ -87,6 +89,7 @@ def run_worker(settings: NodeSettings) -> None:
         ).start()
     threading.Thread(target=Assessor(rooms.archive).run, args=(stop,), name="assess", daemon=True).start()
     threading.Thread(target=run_in_background, args=(settings, stop), name="pull", daemon=True).start()
+    work_in_background(settings, rooms.database, rooms.audit, names, stop)
     line.start()
     mark_ready()
     next_beat = next_anchor = next_look = 0.0

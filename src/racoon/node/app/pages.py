@@ -7,11 +7,13 @@ from fastapi import FastAPI
 
 from racoon import __version__
 from racoon.node.analysing import http as analysing_http
+from racoon.node.app.messages import open_desk
 from racoon.node.app.rooms import Rooms, open_pseudonyms
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
 from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.clinical import http as clinical_http
+from racoon.node.clinical.hl7 import pages as message_pages
 from racoon.node.consent import http as consent_http
 from racoon.node.intake import http as intake_http
 from racoon.node.jobs import http as jobs_http
@@ -87,6 +89,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.pull = rooms.pull
     app.state.release = rooms.gate
     app.state.fhir = rooms.fhir
+    app.state.messages = open_desk(rooms.settings, rooms.database, rooms.audit)
     app.state.last_contact = last_contact
     app.state.certificate_expires_at = lambda: rooms.identity.expires_at
     install_accounts(
@@ -116,6 +119,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.include_router(accounts_pages)
     app.include_router(intake_http.dicomweb)
     app.include_router(intake_http.pages)
+    app.include_router(message_pages.router)
     _watch(app, rooms)
     return app
 
@@ -141,4 +145,7 @@ def _watch(app: FastAPI, rooms: Rooms) -> None:
         "racoon_intake_waiting_objects",
         "Received objects not yet processed",
         lambda: rooms.intake.status(1).waiting,
+    )
+    app.state.metrics.gauge(
+        "racoon_hl7_messages", "HL7 messages by state, of the last 90 days", app.state.messages.counts
     )

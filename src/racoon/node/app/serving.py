@@ -1,5 +1,6 @@
 """The node's process tree: ``http`` (pages and API for people), ``worker`` (intake, jobs, the outgoing line) and
-``dicom`` (the listener), and where the site opened it ``query`` (the archive for DICOM tools).
+``dicom`` (the listener), and where the site opened them ``query`` (the archive for DICOM tools) and ``hl7`` (messages
+of hospital systems).
 
 What all of them need is imported before the fork, so that they share its memory; what one alone needs is imported
 in that one, so that the three start side by side.
@@ -37,7 +38,7 @@ def serve(config: Path, only: str | None = None) -> int:
     config
         The node's TOML file.
     only
-        ``"http"``, ``"worker"``, ``"dicom"`` or ``"query"`` to run one part; all by default.
+        ``"http"``, ``"worker"``, ``"dicom"``, ``"hl7"`` or ``"query"`` to run one part; all by default.
 
     Returns
     -------
@@ -61,10 +62,12 @@ def serve(config: Path, only: str | None = None) -> int:
     }
     if settings.query.port:
         children["query"] = lambda: _run_query(settings)
+    if settings.hl7.port:
+        children["hl7"] = lambda: _run_hl7(settings)
     if only is not None:
         if only not in children:
             raise ConfigurationError(
-                "query.port is 0, so there is nothing to run; set it to the port to open."
+                f"{only}.port is 0, so there is nothing to run; set it to the port to open."
             )
         children = {only: children[only]}
     run_directory = settings.data_directory / ("run" if only is None else f"run-{only}")
@@ -100,3 +103,9 @@ def _run_query(settings: NodeSettings) -> None:
     from racoon.node.app.querying import run_query  # noqa: PLC0415 - this process alone answers DICOM tools
 
     run_query(settings)
+
+
+def _run_hl7(settings: NodeSettings) -> None:
+    from racoon.node.app.messages import run_hl7  # noqa: PLC0415 - this process alone takes HL7 messages
+
+    run_hl7(settings)

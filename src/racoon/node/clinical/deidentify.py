@@ -102,7 +102,7 @@ _CODE_ELEMENTS = frozenset(
 )
 _DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2})(.*)?)?)?")
 _CLOCK = re.compile(r"T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?")
-_DATE_ELEMENTS = frozenset(
+DATE_ELEMENTS = frozenset(
     {
         "start", "end", "authoredOn", "recordedDate", "issued", "recorded", "dateTime", "date", "dateAsserted",
         "started", "timestamp", "lastUpdated", "valueDate", "event", "manufactureDate", "expirationDate",
@@ -253,7 +253,7 @@ class _Worker:
             if not is_kept:
                 self.losses.left[element] += 1
             return text[:4] if is_kept else None
-        if element in _DATE_ELEMENTS or element.endswith("DateTime"):
+        if element in DATE_ELEMENTS or element.endswith("DateTime"):
             return self._date(text)
         if element in _UID_ELEMENTS:
             return self.names.uid(text.removeprefix("urn:oid:"))
@@ -271,6 +271,7 @@ class _Worker:
             (element in _CODE_ELEMENTS and _PLAIN_CODE.fullmatch(text))
             or (element == "version" and re.fullmatch(r"20\d{2}(\.\d{1,2})*|20\d{2}[01]\d[0-3]\d", text))
             or (element == "unit" and is_ucum(text))
+            or (element == "comparator" and text in ("<", "<=", ">=", ">"))
             or (element in ("periodUnit", "durationUnit") and text in _PERIOD_UNITS)
             or (element == "when" and text in _TIMES_OF_DAY)
             or (element == "country" and re.fullmatch(r"[A-Z]{2,3}", text))

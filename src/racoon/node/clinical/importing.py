@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -20,6 +20,7 @@ from racoon.node.clinical import _store
 from racoon.node.clinical.deidentify import KNOWN_TYPES, REFERENCE, Losses, deidentify
 from racoon.node.clinical.flat import rows_of
 from racoon.node.clinical.import_report import ImportReport
+from racoon.node.clinical.numbers import patient_number
 from racoon.node.pseudonyms.model import DEFAULT_DATE_SHIFT_DAYS, canonical_id
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform import clock
@@ -44,6 +45,8 @@ NOT_PATIENTS = frozenset(
     }
 )
 """People, places and machines of the hospital: nothing of a patient's course stands in them."""
+
+Taken = Literal["taken", "other_patient", "behind"]
 
 RowsListener = Callable[[sa.Connection, Collection[str], Mapping[str, Sequence[Mapping[str, Any]]]], None]
 """Called in the storing transaction with the keys of new or changed resources, and their rows by flat table."""
@@ -209,18 +212,74 @@ class Importer:
                     report.unchanged += 1
                 else:
                     fresh.append(row)
-            medicines = _store.load_contents(
-                connection, sorted({_medicine_key(row["content"]) for row in fresh} - {""})
-            )
-            flat: dict[str, list[dict[str, Any]]] = {}
-            for row in fresh:
-                medicine = medicines.get(_medicine_key(row["content"]))
-                for table, line in rows_of(row["content"], row["key"], row["pseudonym"], medicine):
-                    flat.setdefault(table, []).append(line)
-            _store.replace_rows(connection, fresh, flat)
-            for listener in self._on_stored:
-                listener(connection, [row["key"] for row in fresh], flat)
+            self._store_rows(connection, fresh)
             report.stored += len(fresh)
+
+    def take_groups(
+        self, groups: Sequence[Sequence[Resource]], combine: Callable[[Resource, Resource], Resource]
+    ) -> list[Taken]:
+        """Take resources that belong together, group after group, all in one transaction.
+
+        Parameters
+        ----------
+        groups
+            Of each message its resources, with the Patient that they name; its number is taken as it stands there.
+        combine
+            Makes of a stored resource and a new one, both de-identified, what is kept.
+
+        Returns
+        -------
+        list of str
+            For each group: all of it was taken, or nothing, because something in it was another patient's before or
+            because an earlier group of its patient was not taken.
+        """
+        patients = [item for group in groups for item in group if item["resourceType"] == "Patient"]
+        numbers = {item["id"]: patient_number(item, self._systems)[0] for item in patients}
+        self._names.remember(numbers.values())
+        people = {identity: self._seen(number) for identity, number in numbers.items()}
+        losses = Losses()
+        prepared = [
+            [_row(item, people[_owner_of(item)], losses, is_hashed=False) for item in group]
+            for group in groups
+        ]
+        keys = sorted({row["key"] for rows in prepared for row in rows})
+        taken: list[Taken] = []
+        stopped: set[str] = set()
+        with self._database.begin() as connection:
+            known = _store.known_hashes(connection, keys)
+            owners = {key: row[1] for key, row in known.items()}
+            current = _store.load_contents(connection, keys)
+            made: dict[str, dict[str, Any]] = {}
+            for found in prepared:
+                if any(owners.get(row["key"], row["pseudonym"]) != row["pseudonym"] for row in found):
+                    taken.append("other_patient")
+                else:
+                    taken.append("behind" if any(row["pseudonym"] in stopped for row in found) else "taken")
+                if taken[-1] != "taken":
+                    stopped |= {row["pseudonym"] for row in found}
+                    continue
+                for row in found:
+                    key, content = row["key"], row["content"]
+                    owners[key] = row["pseudonym"]
+                    current[key] = combine(current[key], content) if key in current else content
+                    made[key] = row | {"content": current[key], "content_hash": content_hash(current[key])}
+            changed = [row for key, row in made.items() if row["content_hash"] != known.get(key, ("",))[0]]
+            self._store_rows(connection, changed)
+        return taken
+
+    def _store_rows(self, connection: sa.Connection, fresh: Sequence[dict[str, Any]]) -> None:
+        """Write resources with their flat rows, and tell who keeps tables of their own."""
+        medicines = _store.load_contents(
+            connection, sorted({_medicine_key(row["content"]) for row in fresh} - {""})
+        )
+        flat: dict[str, list[dict[str, Any]]] = {}
+        for row in fresh:
+            medicine = medicines.get(_medicine_key(row["content"]))
+            for table, line in rows_of(row["content"], row["key"], row["pseudonym"], medicine):
+                flat.setdefault(table, []).append(line)
+        _store.replace_rows(connection, fresh, flat)
+        for listener in self._on_stored:
+            listener(connection, [row["key"] for row in fresh], flat)
 
     def _link_patients(self, patients: list[Resource], report: ImportReport) -> None:
         links = {}
@@ -249,16 +308,7 @@ class Importer:
         if person is None:
             report.refuse("subject_unknown", kind)
             return None
-        content = deidentify(item, person, report.losses, shift=kind != "Consent")
-        key = person.token(f"{kind}/{item['id']}")
-        return {
-            "key": key,
-            "kind": kind,
-            "pseudonym": person.subject(),
-            "content_hash": content_hash(content),
-            "content": content,
-            "imported_at": clock.now(),
-        }
+        return _row(item, person, report.losses)
 
     def _stop_changed(self, patient: Resource) -> None:
         """Stop everything of a record whose number is another one than before: a wrong-patient suspicion."""
@@ -268,10 +318,28 @@ class Importer:
 
     def _find_person(self, source: str) -> _Person | None:
         number = self._names.linked(_source(source))
-        if number is None:
-            return None
+        return None if number is None else self._seen(number)
+
+    def _seen(self, number: PatientId) -> _Person:
         shift_days = self._names.date_shift_days(number, limit_days=self._shift_limit_days)
         return _Person(self._names, number, shift_days, clock.now().year - OLDEST_AGE_YEARS + 1)
+
+
+def _row(item: Resource, person: _Person, losses: Losses, *, is_hashed: bool = True) -> dict[str, Any]:
+    kind = str(item["resourceType"])
+    content = deidentify(item, person, losses, shift=kind != "Consent")
+    return {
+        "key": person.token(f"{kind}/{item['id']}"),
+        "kind": kind,
+        "pseudonym": person.subject(),
+        "content_hash": content_hash(content) if is_hashed else "",
+        "content": content,
+        "imported_at": clock.now(),
+    }
+
+
+def _owner_of(item: Resource) -> str:
+    return str(item["id"]) if item["resourceType"] == "Patient" else _subject_of(item) or ""
 
 
 def preview(resources: Iterable[Resource], numbers: Mapping[str, str]) -> list[Resource]:
@@ -295,47 +363,6 @@ def preview(resources: Iterable[Resource], numbers: Mapping[str, str]) -> list[R
         shift_days = names.date_shift_days(number, limit_days=DEFAULT_DATE_SHIFT_DAYS)
         shown.append(deidentify(item, _Person(names, number, shift_days, oldest), losses))
     return shown
-
-
-def patient_number(patient: Resource, systems: Sequence[str] = ()) -> tuple[PatientId, str]:
-    """Find the number under which a patient's images came, and how it was found.
-
-    Parameters
-    ----------
-    patient
-        A Patient with its identifiers.
-    systems
-        Identifier systems that carry it; the identifier of type MR counts where none is given.
-
-    Returns
-    -------
-    tuple
-        The number; and ``number``, ``only_identifier`` or ``other``.  An ``other`` patient gets a pseudonym of his
-        own, which joins no images.
-    """
-    found = [
-        item
-        for item in patient.get("identifier", [])
-        if isinstance(item, dict) and isinstance(item.get("value"), str) and item["value"].strip()
-    ]
-    for item in found:
-        if item.get("system") in systems:
-            return PatientId(item["value"]), "number"
-    if not systems:
-        for item in found:
-            if "MR" in [coding.get("code") for coding in _type_codings(item)]:
-                return PatientId(item["value"]), "number"
-        if len(found) == 1 and not _type_codings(found[0]):
-            return PatientId(found[0]["value"]), "only_identifier"
-    for item in found:
-        return PatientId(f"{item.get('system', '')}|{item['value']}"), "other"
-    return PatientId(f"fhir|{patient['id']}"), "other"
-
-
-def _type_codings(item: Resource) -> list[Resource]:
-    kind = item.get("type")
-    codings = kind.get("coding", []) if isinstance(kind, dict) else []
-    return [coding for coding in codings if isinstance(coding, dict)]
 
 
 def _source(identity: str) -> str:

@@ -35,12 +35,15 @@ class RealDays:
             patient = self._names.reveal(item.pseudonym, ARCHIVE_DOMAIN)
         except UnknownPseudonym:
             return None
-        return shifted - timedelta(days=self._names.date_shift_days(patient, limit_days=self._limit))
+        # An object that came before a merge keeps the shift of the number it came with.
+        days = self._names.date_shift_days(patient, limit_days=self._limit, is_merged=False)
+        return shifted - timedelta(days=days)
 
     def study_pseudonym(self, pseudonym: Pseudonym, study_id: str) -> str:
         """Return the name a subject has in one study only, for those outside."""
         try:
-            return str(self._names.pseudonym(self._names.reveal(pseudonym, ARCHIVE_DOMAIN), study_id))
+            patient = self._names.reveal(pseudonym, ARCHIVE_DOMAIN)
+            return str(self._names.pseudonym(patient, study_id, is_merged=False))
         except UnknownPseudonym:
             # Nobody recorded a patient, as for an object that came de-identified: a token as stable and as blind.
             return f"T-{self._names.token(f'subject/{pseudonym}', study_id)}"

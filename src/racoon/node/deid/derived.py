@@ -56,7 +56,13 @@ class DerivedGate:
 class _GivenNames(Pseudonymiser):
     """Leaves names, UIDs and dates as they are; local texts still become tokens."""
 
-    def pseudonym(self, patient_id: PatientId, domain: str = ARCHIVE_DOMAIN) -> Pseudonym:  # noqa: ARG002
+    def pseudonym(
+        self,
+        patient_id: PatientId,
+        domain: str = ARCHIVE_DOMAIN,  # noqa: ARG002
+        *,
+        is_merged: bool = True,  # noqa: ARG002
+    ) -> Pseudonym:
         return Pseudonym(patient_id)
 
     def uid(self, original: str, domain: str = ARCHIVE_DOMAIN) -> str:
@@ -69,6 +75,7 @@ class _GivenNames(Pseudonymiser):
         domain: str = ARCHIVE_DOMAIN,  # noqa: ARG002
         *,
         limit_days: int = DEFAULT_DATE_SHIFT_DAYS,  # noqa: ARG002
+        is_merged: bool = True,  # noqa: ARG002
     ) -> int:
         return 0
 

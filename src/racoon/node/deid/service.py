@@ -223,7 +223,11 @@ class Deidentifier:
             patient_id=patient_id,
             pseudonym=Pseudonym(subject) if subject else self._names.pseudonym(patient_id, self.domain),
             shift_days=self._names.date_shift_days(
-                patient_id, self.domain, limit_days=self.profile.date_shift_limit_days
+                # Filed under a named subject, an object moves with that one's own, whatever was merged since.
+                patient_id,
+                self.domain,
+                limit_days=self.profile.date_shift_limit_days,
+                is_merged=not subject,
             ),
             profile=self.profile,
             rules=rules,

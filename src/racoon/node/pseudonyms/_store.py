@@ -57,6 +57,18 @@ class MappingTable:
         with self._database.begin() as connection:
             connection.execute(insert(MAPPING).on_conflict_do_nothing(), rows)
 
+    def count(self, domain: str) -> int:
+        """Count what a domain holds."""
+        with self._database.connect() as connection:
+            query = sa.select(sa.func.count()).select_from(MAPPING).where(MAPPING.c.domain == domain)
+            return int(connection.execute(query).scalar_one())
+
+    def names(self, domain: str) -> frozenset[str]:
+        """Return the keyed names of a domain."""
+        with self._database.connect() as connection:
+            query = sa.select(MAPPING.c.pseudonym).where(MAPPING.c.domain == domain)
+            return frozenset(connection.execute(query).scalars())
+
     def open(self, domain: str, pseudonym: str) -> str | None:
         """Give the patient's number behind a pseudonym, None if there is none."""
         query = sa.select(MAPPING.c.sealed).where(

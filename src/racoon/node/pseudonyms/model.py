@@ -33,6 +33,16 @@ LINK_DOMAIN = "link"
 """Domain of records of other systems: a keyed name of the record leads to the sealed number of its patient."""
 
 
+MERGED_DOMAIN = "merged"
+"""Domain of numbers that the hospital merged into others: a keyed name of the old one leads to the sealed new one."""
+
+
+class MergedElsewhere(Refused):
+    """A number that was merged into one patient is to be merged into another one: a person has to look."""
+
+    code = "pseudonyms.merged_elsewhere"
+
+
 class KeyFileUnsafe(Refused):
     """The key file is readable by others."""
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from racoon.node.pseudonyms.model import (
     DEFAULT_DATE_SHIFT_DAYS,
     LINK_DOMAIN,
     LONGEST_DATE_SHIFT_DAYS,
+    MERGED_DOMAIN,
     SHORTEST_REASON,
+    MergedElsewhere,
     ReidentificationRefused,
     ReidentificationRequest,
     UnknownPseudonym,
@@ -38,6 +41,9 @@ from racoon.standards.dicom.uids import is_standard, uid_from_digest
 
 REIDENTIFY = "subject.reidentify"
 """Action of the permission table that both people need."""
+
+LOOK_FOR_MERGES_S = 1.0
+"""How soon another process of the node follows a merge; what it files in between is found and moved, or listed."""
 
 
 class Pseudonymiser:
@@ -72,6 +78,9 @@ class Pseudonymiser:
             )
         self._remembered: dict[tuple[str, str], Pseudonym] = {}
         self._uids: dict[tuple[str, str], str] = {}
+        self._survivors: dict[str, str] = {}
+        self._merged: frozenset[str] = frozenset()
+        self._looked_at = float("-inf")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to a helper process as the place of the key, never as the key."""
@@ -95,7 +104,9 @@ class Pseudonymiser:
         key = self._key.derive(purpose, domain, version=version)
         return hmac.digest(key, f"{domain}\x1f{text}".encode(), sha256)
 
-    def pseudonym(self, patient_id: PatientId, domain: str = ARCHIVE_DOMAIN) -> Pseudonym:
+    def pseudonym(
+        self, patient_id: PatientId, domain: str = ARCHIVE_DOMAIN, *, is_merged: bool = True
+    ) -> Pseudonym:
         """Give the subject's pseudonym in a domain, and record the way back before anybody sees it.
 
         Parameters
@@ -104,8 +115,11 @@ class Pseudonymiser:
             Number of the patient in this hospital.
         domain
             ``"archive"`` or the id of a study.
+        is_merged
+            A number that was merged into another gets that one's pseudonym; False for its own, under which objects
+            lie that came before.
         """
-        canonical = canonical_id(patient_id)
+        canonical = self._survivor(patient_id) if is_merged else canonical_id(patient_id)
         known = self._remembered.get((domain, canonical))
         if known is not None:
             return known
@@ -142,13 +156,16 @@ class Pseudonymiser:
         domain: str = ARCHIVE_DOMAIN,
         *,
         limit_days: int = DEFAULT_DATE_SHIFT_DAYS,
+        is_merged: bool = True,
     ) -> int:
-        """Give the patient's one shift in a domain: -limit to +limit days, never 0."""
+        """Give the patient's one shift in a domain: -limit to +limit days, never 0.
+
+        With ``is_merged=False`` it is the number's own, by which objects moved that came before a merge.
+        """
         if not 1 <= limit_days <= LONGEST_DATE_SHIFT_DAYS:
             raise ValueError(f"a date shift is 1 to {LONGEST_DATE_SHIFT_DAYS} days")
-        number = int.from_bytes(self._digest("date", domain, canonical_id(patient_id))[:8], "big") % (
-            2 * limit_days
-        )
+        canonical = self._survivor(patient_id) if is_merged else canonical_id(patient_id)
+        number = int.from_bytes(self._digest("date", domain, canonical)[:8], "big") % (2 * limit_days)
         return number - limit_days if number < limit_days else number - limit_days + 1
 
     def token(self, text: str, domain: str = ARCHIVE_DOMAIN) -> str:
@@ -169,11 +186,27 @@ class Pseudonymiser:
         if self._table is None:
             return
         links = [(self.token(name, LINK_DOMAIN), canonical_id(to)) for name, to in sources.items()]
-        subjects = {canonical: self._derive_pseudonym(canonical, ARCHIVE_DOMAIN) for _, canonical in links}
+        survivors = {self._survivor(PatientId(canonical)) for _, canonical in links}
+        subjects = {canonical: self._derive_pseudonym(canonical, ARCHIVE_DOMAIN) for canonical in survivors}
         self._table.remember_many(
             [(LINK_DOMAIN, token, canonical) for token, canonical in links]
             + [(ARCHIVE_DOMAIN, psn, canonical) for canonical, psn in subjects.items()]
         )
+        for canonical, psn in subjects.items():
+            self._keep(ARCHIVE_DOMAIN, canonical, psn)
+
+    def remember(self, patients: Iterable[PatientId]) -> None:
+        """Record the pseudonyms of patients in the archive's domain; one transaction for all that are new here."""
+        wanted = {self._survivor(patient) for patient in patients}
+        subjects = {
+            canonical: self._derive_pseudonym(canonical, ARCHIVE_DOMAIN)
+            for canonical in wanted
+            if (ARCHIVE_DOMAIN, canonical) not in self._remembered
+        }
+        if self._table is not None:
+            self._table.remember_many(
+                [(ARCHIVE_DOMAIN, psn, canonical) for canonical, psn in subjects.items()]
+            )
         for canonical, psn in subjects.items():
             self._keep(ARCHIVE_DOMAIN, canonical, psn)
 
@@ -185,6 +218,56 @@ class Pseudonymiser:
         token = self.token(source, LINK_DOMAIN)
         found = None if self._table is None else self._table.open(LINK_DOMAIN, token)
         return None if found is None else PatientId(found)
+
+    def survivor(self, patient_id: PatientId) -> PatientId:
+        """Tell under which number a patient goes on after merges; his own where there was none."""
+        return PatientId(self._survivor(patient_id))
+
+    def merge(self, old: PatientId, surviving: PatientId) -> None:
+        """Let an old number lead to a surviving one from now on; sealed, and never undone.
+
+        Two numbers that are one patient already change nothing, in whatever direction they are named.
+
+        Raises
+        ------
+        MergedElsewhere
+            If the old number was merged into another patient before.
+        """
+        self._looked_at = float("-inf")
+        wanted, canonical = self._survivor(surviving), canonical_id(old)
+        present = self._survivor(old)
+        if present == wanted:
+            return
+        if present != canonical:
+            raise MergedElsewhere("The old number was merged into another patient before.")
+        if self._table is None:
+            raise TypeError("an ephemeral key keeps no merges")
+        token = self.token(canonical, MERGED_DOMAIN)
+        self._table.remember(MERGED_DOMAIN, token, wanted)
+        self._merged |= {token}
+        self._survivors.clear()
+
+    def _survivor(self, patient_id: PatientId) -> str:
+        canonical = canonical_id(patient_id)
+        if self._table is None:
+            return canonical
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_FOR_MERGES_S:
+            self._looked_at = now
+            if self._table.count(MERGED_DOMAIN) != len(self._merged):
+                self._merged = self._table.names(MERGED_DOMAIN)
+                self._survivors.clear()
+        if not self._merged:
+            return canonical
+        if canonical not in self._survivors:
+            found = canonical
+            # No circle: a number is merged once, and only into one that does not lead back to it.
+            while (token := self.token(found, MERGED_DOMAIN)) in self._merged:
+                found = self._table.open(MERGED_DOMAIN, token) or found
+            if len(self._survivors) > 100_000:
+                self._survivors.clear()
+            self._survivors[canonical] = found
+        return self._survivors[canonical]
 
     def reveal(self, pseudonym: Pseudonym, domain: str) -> PatientId:
         """Look up the patient.

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from racoon.domain.identity import is_site_code
+from racoon.node.settings.clinical import Hl7SenderSettings, Hl7Settings
 from racoon.node.settings.dicom import (
     AskerSettings,
     DicomSettings,
@@ -37,6 +38,8 @@ __all__ = [
     "DeidSettings",
     "DicomSettings",
     "FhirSettings",
+    "Hl7SenderSettings",
+    "Hl7Settings",
     "HttpSettings",
     "IntakeSettings",
     "LearningSettings",
@@ -94,6 +97,7 @@ class NodeSettings(BaseSettings):
     deid: DeidSettings = DeidSettings()
     release: ReleaseSettings = ReleaseSettings()
     fhir: FhirSettings = FhirSettings()
+    hl7: Hl7Settings = Hl7Settings()
     learning: LearningSettings = LearningSettings()
 
     @model_validator(mode="after")

@@ -1,0 +1,116 @@
+"""Two numbers become one patient (ADT^A40): rows move at once, later data follow, images that lie there are listed.
+
+Every step may be cut off and is done again: rows first, then the alias behind the door, then rows that came between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from racoon.domain.identity import PatientId, Pseudonym
+from racoon.node.clinical.hl7 import _store
+from racoon.node.clinical.hl7.model import HeldMessage, Merge
+from racoon.node.clinical.importing import RowsListener
+from racoon.node.clinical.rebasing import move_subject
+from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, MergedElsewhere, UnknownPseudonym, canonical_id
+from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.platform.audit import AuditLog
+from racoon.platform.database import Database
+
+ACTOR, ROLE = "hl7", "system"
+
+
+class Merger:
+    """Merges patients at one node.
+
+    Parameters
+    ----------
+    database, audit
+        The node's own.
+    names
+        The door to who is who.
+    shift_limit_days
+        Of the de-identification profile in force.
+    on_stored
+        Listeners that keep tables of their own.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        audit: AuditLog,
+        names: Pseudonymiser,
+        *,
+        shift_limit_days: int,
+        on_stored: Sequence[RowsListener] = (),
+    ) -> None:
+        self._database, self._audit, self._names = database, audit, names
+        self._limit = shift_limit_days
+        self._on_stored = tuple(on_stored)
+
+    def merge(self, old_number: str, surviving_number: str) -> None:
+        """Let one number go on as another one; again without harm, also where neither is known yet.
+
+        Raises
+        ------
+        HeldMessage
+            If the old number was merged into another patient before: nothing is changed.
+        """
+        names, old = self._names, PatientId(old_number)
+        survivor, present = names.survivor(PatientId(surviving_number)), names.survivor(old)
+        own = PatientId(canonical_id(old))
+        if own == survivor:
+            # They are one patient already, merged in the other direction.
+            return
+        if present not in (own, survivor):
+            raise HeldMessage("merged_elsewhere")
+        self._move(own, survivor)
+        try:
+            names.merge(old, survivor)
+        except MergedElsewhere as error:
+            raise HeldMessage("merged_elsewhere") from error
+        self._move(own, survivor)
+
+    def sweep(self) -> int:
+        """Move what another process filed under an old pseudonym while a merge was under way; returns how many."""
+        with self._database.connect() as connection:
+            merges = _store.load_merges(connection)
+        moved = 0
+        for item in merges:
+            try:
+                own = self._names.reveal(Pseudonym(item.old), ARCHIVE_DOMAIN)
+            except UnknownPseudonym:
+                continue
+            survivor = self._names.survivor(own)
+            if survivor != own:
+                moved += self._move(own, survivor)
+        return moved
+
+    def merges(self) -> list[Merge]:
+        """List merges, newest first."""
+        with self._database.connect() as connection:
+            return _store.load_merges(connection)
+
+    def _move(self, own: PatientId, survivor: PatientId) -> int:
+        names = self._names
+        old = names.pseudonym(own, is_merged=False)
+        surviving = names.pseudonym(survivor, is_merged=False)
+        before = names.date_shift_days(own, limit_days=self._limit, is_merged=False)
+        days = names.date_shift_days(survivor, limit_days=self._limit, is_merged=False) - before
+        with self._database.begin() as connection:
+            moved = move_subject(connection, old, surviving, days, self._on_stored)
+            if _store.record_merge(connection, old, surviving, moved) or moved:
+                self._record(connection, old, surviving, moved)
+        return moved
+
+    def _record(self, connection: sa.Connection, old: Pseudonym, surviving: Pseudonym, moved: int) -> None:
+        self._audit.append(
+            connection,
+            actor=ACTOR,
+            actor_role=ROLE,
+            action="clinical.merge",
+            target=f"{ARCHIVE_DOMAIN}/{surviving}",
+            details={"old": old, "moved": moved},
+        )
