@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from racoon.domain.identity import PatientId
+from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.platform.database import Database
 from racoon.standards.hl7v2.mllp import END, RETURN, START, frame
 
 BEGAN = datetime(2024, 3, 1, 8, 0)  # noqa: DTZ001 - HL7 times mostly have no zone
@@ -93,17 +96,18 @@ def _encoded(lines: Sequence[str], charset: str) -> bytes:
 
 @dataclass(frozen=True)
 class Sent:
-    """One block of a stream, and the code that has to be answered; empty where none can be."""
+    """One block of a stream, the code that has to be answered (empty where none can be), and whose it is."""
 
     block: bytes
     code: str
+    patient: int = 0
 
 
 def faulty_stream(seed: int, count: int, patients: int) -> list[Sent]:
     """Build a hospital's day with every fault: duplicates, out of order, wrong encodings, truncated, merges."""
     dice = random.Random(seed)
     made: list[Sent] = []
-    kept: list[bytes] = []
+    kept: list[Sent] = []
     merged: set[int] = set()
     for index in range(count):
         patient = dice.randrange(patients)
@@ -113,7 +117,7 @@ def faulty_stream(seed: int, count: int, patients: int) -> list[Sent]:
         at = BEGAN + timedelta(seconds=7 * index) - late
         fault = dice.random()
         if fault < 0.06 and kept:
-            made.append(Sent(frame(dice.choice(kept)), "AA"))
+            made.append(dice.choice(kept))
             continue
         if fault < 0.09:
             message = adt("A08", number, control_id, at=at, visit=f"V{patient}", charset="UNICODE UTF-8")
@@ -159,9 +163,86 @@ def faulty_stream(seed: int, count: int, patients: int) -> list[Sent]:
                 order=f"R{patient}-{dice.randrange(9)}",
                 control=dice.choice(["NW", "CA"]),
             )
-        kept.append(message)
-        made.append(Sent(frame(message), "AA"))
+        kept.append(Sent(frame(message), "AA", patient))
+        made.append(kept[-1])
     return made
+
+
+Course = tuple[list[tuple[str, str]], list[tuple[str, float]], list[tuple[str, str]]]
+"""Of visits, values and orders: the patient's number after all merges, and what stands there."""
+
+_STATES = {
+    "A01": "in-progress",
+    "A02": "in-progress",
+    "A13": "in-progress",
+    "A03": "finished",
+    "A11": "cancelled",
+}
+
+
+def expected_course(stream: Sequence[Sent]) -> Course:
+    """Say what has to stand there after a stream, from nothing but its texts: the latest event of each thing."""
+    leads_to: dict[str, str] = {}
+    visits: dict[str, tuple[str, str, str]] = {}
+    values: dict[str, tuple[str, str, float]] = {}
+    orders: dict[str, tuple[str, str, str]] = {}
+    for item in stream:
+        if item.code != "AA":
+            continue
+        lines = {
+            line[:3]: line.split("|")
+            for line in item.block.decode("latin-1").strip("\x0b\x1c\r").split("\r")[::-1]
+        }
+        at, event = lines["MSH"][6], lines["MSH"][8].split("^")[1]
+        number = lines["PID"][3].split("^")[0]
+        if event == "A40":
+            leads_to[lines["MRG"][1].split("^")[0]] = number
+        elif event == "R01":
+            order = lines["ORC"][2]
+            if at >= values.get(order, ("", "", 0.0))[1]:
+                values[order] = (number, at, float(lines["OBX"][5]))
+        elif event == "O01":
+            order = lines["ORC"][2]
+            if at >= orders.get(order, ("", "", ""))[1]:
+                orders[order] = (number, at, "active" if lines["ORC"][1] == "NW" else "revoked")
+        else:
+            visit = lines["PV1"][19]
+            state = _STATES.get(event, "unknown")
+            before = visits.get(visit, (number, "", "unknown"))
+            if state != "unknown" and at >= before[1]:
+                visits[visit] = (number, at, state)
+            else:
+                visits[visit] = before
+
+    def last(number: str) -> str:
+        while number in leads_to:
+            number = leads_to[number]
+        return number
+
+    return (
+        sorted((last(number), state) for number, _, state in visits.values()),
+        sorted((last(number), value) for number, _, value in values.values()),
+        sorted((last(number), state) for number, _, state in orders.values()),
+    )
+
+
+def found_course(database: Database, names: Pseudonymiser, patients: int) -> Course:
+    """Read what stands there, in the patients' own numbers."""
+    number_of = {
+        names.pseudonym(PatientId(f"P{patient:05d}"), is_merged=False): f"P{patient:05d}"
+        for patient in range(patients)
+    }
+    with database.connect() as connection:
+        visits = connection.exec_driver_sql("SELECT pseudonym, status FROM clinical_encounter").all()
+        values = connection.exec_driver_sql("SELECT pseudonym, value_number FROM clinical_observation").all()
+        orders = connection.exec_driver_sql(
+            "SELECT pseudonym, json_extract(content, '$.status') FROM clinical_resource WHERE kind = 'ServiceRequest'"
+        ).all()
+    return (
+        sorted((number_of[row[0]], row[1]) for row in visits),
+        sorted((number_of[row[0]], row[1]) for row in values),
+        sorted((number_of[row[0]], row[1]) for row in orders),
+    )
 
 
 class Caller:

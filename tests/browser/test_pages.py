@@ -51,6 +51,7 @@ PAGES = {
         "/intake",
         "/intake/quarantine",
         "/intake/pull",
+        "/intake/messages",
         "/archive/grants",
         "/deletions/new",
         "/jobs",

@@ -147,5 +147,5 @@ def _watch(app: FastAPI, rooms: Rooms) -> None:
         lambda: rooms.intake.status(1).waiting,
     )
     app.state.metrics.gauge(
-        "racoon_hl7_messages", "HL7 messages by state, of the last 90 days", app.state.messages.counts
+        "racoon_hl7_messages", "HL7 messages that are not finished", app.state.messages.open_counts
     )

@@ -31,6 +31,18 @@ MESSAGE = sa.Table(
     sa.Index("ix_message_state", "state", "number"),
 )
 
+SENDER = sa.Table(
+    "sender",
+    METADATA,
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("last_at", UtcDateTime, nullable=False),
+    *(
+        sa.Column(name, sa.Integer, nullable=False)
+        for name in ("messages", "refused", "duplicates", "reused_ids")
+    ),
+)
+"""Counts by sender: the page asks every few seconds, and messages are many."""
+
 SAME_PATIENT = sa.Table(
     "same_patient",
     METADATA,

@@ -69,6 +69,10 @@ class MessageDesk:
         """Count messages by state."""
         return self._inbox.counts()
 
+    def open_counts(self) -> dict[str, int]:
+        """Count what is not finished, by state."""
+        return self._inbox.open_counts()
+
     def senders(self) -> list[SenderLine]:
         """List the configured senders, and what came from none of them."""
         found = {item.name: item for item in self._inbox.senders()}

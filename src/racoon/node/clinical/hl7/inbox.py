@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,16 +19,17 @@ from typing import Any
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy.dialects import sqlite
 
 from racoon.domain.identity import PatientId
-from racoon.node.clinical.hl7._inbox_tables import MESSAGE, METADATA, SAME_PATIENT
+from racoon.node.clinical.hl7._inbox_tables import MESSAGE, METADATA, SAME_PATIENT, SENDER
 from racoon.node.clinical.hl7.model import OPEN, NoSuchMessage, OpenMessage, SenderStatus, State
 from racoon.node.pseudonyms.keys import load_or_create_key
 from racoon.node.pseudonyms.model import KeyFileBroken, canonical_id
 from racoon.platform import clock
 from racoon.platform.database import Database
 
-REMEMBERED = timedelta(days=90)
+REMEMBERED = timedelta(days=30)
 """A message that comes again after this time counts as new; its resources are the same, so nothing doubles."""
 
 LONGEST_LIST = 200
@@ -144,6 +146,7 @@ class Inbox:
                 earlier = known.setdefault((sender, control), {})
                 receipts.append(self._take(connection, item, control, content, earlier))
                 earlier[content] = receipts[-1]
+            _count(connection, arrivals, receipts)
         return receipts
 
     def _take(
@@ -333,21 +336,39 @@ class Inbox:
             found = {state: int(count) for state, count in connection.execute(query)}
         return {state.value: found.get(state.value, 0) for state in State}
 
+    def open_counts(self) -> dict[str, int]:
+        """Count what is not finished, by state; cheap, for the metrics."""
+        states = (State.WAITING, *OPEN)
+        query = sa.select(MESSAGE.c.state, sa.func.count()).where(MESSAGE.c.state.in_(states))
+        with self._database.connect() as connection:
+            found = {
+                state: int(count) for state, count in connection.execute(query.group_by(MESSAGE.c.state))
+            }
+        return {state.value: found.get(state.value, 0) for state in states}
+
     def senders(self) -> list[SenderStatus]:
         """Say of each sender when its last message came, and how many."""
-        query = sa.select(
-            MESSAGE.c.sender,
-            sa.func.max(MESSAGE.c.received_at).label("last_at"),
-            sa.func.count().label("messages"),
-            sa.func.sum(sa.case((MESSAGE.c.state == State.REFUSED, 1), else_=0)).label("refused"),
-            sa.func.sum(MESSAGE.c.duplicates).label("duplicates"),
-            sa.func.sum(sa.case((MESSAGE.c.is_reused_id, 1), else_=0)).label("reused"),
-        ).group_by(MESSAGE.c.sender)
         with self._database.connect() as connection:
-            return [
-                SenderStatus(row.sender, row.last_at, row.messages, row.refused, row.duplicates, row.reused)
-                for row in connection.execute(query.order_by(MESSAGE.c.sender))
-            ]
+            rows = connection.execute(sa.select(SENDER).order_by(SENDER.c.name))
+            return [SenderStatus(**row._mapping) for row in rows]
+
+
+def _count(connection: sa.Connection, arrivals: Sequence[Arrival], receipts: Sequence[Receipt]) -> None:
+    counts: dict[str, Counter[str]] = {}
+    for item, receipt in zip(arrivals, receipts, strict=True):
+        found = counts.setdefault(item.sender, Counter())
+        found["messages"] += 1
+        found["refused"] += item.state is State.REFUSED
+        found["duplicates"] += receipt.is_duplicate
+        found["reused_ids"] += receipt.is_reused_id
+    for name, found in counts.items():
+        values = {column: found[column] for column in ("messages", "refused", "duplicates", "reused_ids")}
+        added = {column: SENDER.c[column] + number for column, number in values.items()}
+        now = clock.now()
+        insert = sqlite.insert(SENDER).values(name=name, last_at=now, **values)
+        connection.execute(
+            insert.on_conflict_do_update(index_elements=["name"], set_={**added, "last_at": now})
+        )
 
 
 def _same_patients(connection: sa.Connection) -> dict[str, str]:
