@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from racoon.domain.identity import Pseudonym
+from racoon.node.app.permission import open_consent
 from racoon.node.archive.records import holdings
 from racoon.node.clinical.hl7.desk import MessageDesk
 from racoon.node.clinical.hl7.door import Door
@@ -64,10 +65,18 @@ def open_worker(settings: NodeSettings, database: Database, audit: AuditLog, nam
     reading = Reading(
         ZoneInfo(settings.fhir.time_zone), settings.hl7.patient_authority, next(iter(systems), "")
     )
+    consent = open_consent(settings, database, audit, names=names)
+
+    def withdrawn(pseudonym: Pseudonym) -> frozenset[str]:
+        with database.connect() as connection:
+            return frozenset(
+                item.scope for item in consent.withdrawals(connection) if item.pseudonym == pseudonym
+            )
+
     return Worker(
         Inbox(inbox_folder(settings)),
         Importer(database, names, patient_systems=systems, shift_limit_days=limit, on_stored=listeners),
-        Merger(database, audit, names, shift_limit_days=limit, on_stored=listeners),
+        Merger(database, audit, names, shift_limit_days=limit, on_stored=listeners, withdrawn=withdrawn),
         names,
         reading,
         settings.hl7.default_encoding,

@@ -5,7 +5,7 @@ Every step may be cut off and is done again: rows first, then the alias behind t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -35,6 +35,8 @@ class Merger:
         Of the de-identification profile in force.
     on_stored
         Listeners that keep tables of their own.
+    withdrawn
+        Tells from what a subject withdrew.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Merger:
         *,
         shift_limit_days: int,
         on_stored: Sequence[RowsListener] = (),
+        withdrawn: Callable[[Pseudonym], frozenset[str]] = lambda _: frozenset(),
     ) -> None:
         self._database, self._audit, self._names = database, audit, names
         self._limit = shift_limit_days
         self._on_stored = tuple(on_stored)
+        self._withdrawn = withdrawn
 
     def merge(self, old_number: str, surviving_number: str) -> None:
         """Let one number go on as another one; again without harm, also where neither is known yet.
@@ -56,7 +60,8 @@ class Merger:
         Raises
         ------
         HeldMessage
-            If the old number was merged into another patient before: nothing is changed.
+            If the old number was merged into another patient before, or the two did not withdraw from the same:
+            nothing is changed.
         """
         names, old = self._names, PatientId(old_number)
         survivor, present = names.survivor(PatientId(surviving_number)), names.survivor(old)
@@ -66,6 +71,9 @@ class Merger:
             return
         if present not in (own, survivor):
             raise HeldMessage("merged_elsewhere")
+        if present == own and self._withdrawn(self._own(own)) != self._withdrawn(self._own(survivor)):
+            # A withdrawal must not end, nor begin, because an office found two numbers to be one person.
+            raise HeldMessage("withdrawn")
         self._move(own, survivor)
         try:
             names.merge(old, survivor)
@@ -94,9 +102,7 @@ class Merger:
             return _store.load_merges(connection)
 
     def _move(self, own: PatientId, survivor: PatientId) -> int:
-        names = self._names
-        old = names.pseudonym(own, is_merged=False)
-        surviving = names.pseudonym(survivor, is_merged=False)
+        names, old, surviving = self._names, self._own(own), self._own(survivor)
         before = names.date_shift_days(own, limit_days=self._limit, is_merged=False)
         days = names.date_shift_days(survivor, limit_days=self._limit, is_merged=False) - before
         with self._database.begin() as connection:
@@ -104,6 +110,9 @@ class Merger:
             if _store.record_merge(connection, old, surviving, moved) or moved:
                 self._record(connection, old, surviving, moved)
         return moved
+
+    def _own(self, number: PatientId) -> Pseudonym:
+        return self._names.pseudonym(number, is_merged=False)
 
     def _record(self, connection: sa.Connection, old: Pseudonym, surviving: Pseudonym, moved: int) -> None:
         self._audit.append(

@@ -45,6 +45,8 @@ REASONS = {
     "no_patient": "PID-3 holds no number under which the images could have come.",
     "no_survivor": "A merge needs the surviving number in PID-3 and the old one in MRG-1.",
     "merged_elsewhere": "The old number was merged into another patient before: a person has to look.",
+    "withdrawn": "One of the two numbers withdrew and the other did not. Record the withdrawal for both, then try"
+    " again; or dismiss the merge.",
     "other_patient": "A visit, an order or a value was another patient's before: a person has to look.",
     "bad_time": "A time in the message is none.",
     "not_stored": "Something in the message cannot be stored as it is; the log of the worker names the rule.",

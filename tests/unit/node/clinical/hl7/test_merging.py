@@ -14,6 +14,7 @@ from racoon.node.cohorts._store import clinical_fact
 from racoon.node.consent.model import Item
 from racoon.node.consent.real_days import RealDays
 from racoon.platform.audit import AuditLog
+from racoon.standards.hl7v2.mllp import Block
 from tests.hl7_messages import BEGAN, adt, oru
 from tests.unit.node.clinical.hl7.conftest import SENDERS, Clinic
 
@@ -140,6 +141,23 @@ def test_rows_that_another_process_files_late_are_moved(clinic: Clinic) -> None:
     assert subjects(clinic, _store.resource) == {own(clinic, "4712")}
     day = (date(2024, 3, 1) + timedelta(days=clinic.shift("4712"))).isoformat()
     assert {row["start"][:10] for row in clinic.rows(_store.encounter)} == {day}
+
+
+def test_merge_waits_where_only_one_of_the_two_withdrew(clinic: Clinic) -> None:
+    clinic.send(adt("A01", "4711", "1", visit="V1"), adt("A01", "4712", "2", visit="V2"))
+    clinic.work()
+    left = {own(clinic, "4711"): frozenset({"*"})}
+    clinic.merger._withdrawn = lambda name: left.get(name, frozenset())
+    clinic.send(merge("4711", "4712"))
+    assert clinic.work() == 0
+    (held,) = clinic.inbox.open_messages()
+    assert held.reason == "withdrawn"
+    assert subjects(clinic, _store.encounter) == {own(clinic, "4711"), own(clinic, "4712")}
+    left[own(clinic, "4712")] = frozenset({"*"})
+    _, data = clinic.inbox.load_open(held.number)
+    clinic.inbox.try_again(held.number, clinic.door.judge(Block("message", data), SENDERS))
+    assert clinic.work() == 1
+    assert subjects(clinic, _store.encounter) == {own(clinic, "4712")}
 
 
 def test_images_under_the_old_pseudonym_are_a_task(clinic: Clinic) -> None:
