@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from racoon.node.clinical.hl7.door import Door
 from racoon.node.clinical.hl7.listener import MllpListener, PortInUse
 from racoon.node.clinical.hl7.model import State
 from racoon.node.settings import Hl7SenderSettings, Hl7Settings
+from racoon.platform.certificates import CertificateAuthority, key_pem, make_key, make_request
 from racoon.standards.hl7v2.mllp import frame
 from tests.hl7_messages import Caller, adt, faulty_stream, oru
 from tests.unit.node.clinical.hl7.conftest import SENDERS, ZONE, Clinic
@@ -121,6 +124,28 @@ def test_faulty_stream_is_answered_as_it_must_be(clinic: Clinic) -> None:
             wanted.pop()
         assert [caller.code() for _ in wanted] == wanted
         caller.close()
+
+
+def test_encrypted_port_speaks_tls_only_and_knows_its_senders(clinic: Clinic, tmp_path: Path) -> None:
+    authority = CertificateAuthority.load_or_create(tmp_path / "ca")
+    server = authority.issue_server(tmp_path / "server", ["localhost", "127.0.0.1"])
+    key = make_key()
+    (tmp_path / "client.key").write_bytes(key_pem(key))
+    (tmp_path / "client.pem").write_bytes(authority.sign_request(make_request(key, "KIS"), "KIS"))
+    stranger = ssl.create_default_context(cafile=str(server.authority))
+    known = ssl.create_default_context(cafile=str(server.authority))
+    known.load_cert_chain(tmp_path / "client.pem", tmp_path / "client.key")
+    files = {"certificate": server.certificate, "key": server.key, "authority": server.authority}
+    with listening(clinic, **files) as listener:
+        caller = Caller(listener.port, known)
+        assert caller.exchange(oru("1", "8")) == "AA"
+        caller.close()
+        for context in (stranger, None):
+            caller = Caller(listener.port, context)
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                caller.exchange(oru("1", "9"))
+            caller.close()
+    assert clinic.inbox.counts()["waiting"] == 1
 
 
 def test_taken_port_is_named(clinic: Clinic) -> None:
