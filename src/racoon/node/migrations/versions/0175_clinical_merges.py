@@ -8,7 +8,7 @@ from alembic import op
 from racoon.platform.database import UtcDateTime
 
 revision = "0175"
-down_revision = "0171"
+down_revision = "0172"
 branch_labels = None
 depends_on = None
 
