@@ -49,6 +49,9 @@ PER_SERIES, PER_STUDY = 50, 100
 PASSWORD = "a long enough password"  # noqa: S105 - of an account that lives as long as this script
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXACT_GOAL_MS, PAGE_GOAL_MS = 5.0, 20.0
+GOAL_INSTANCES = 1_000_000
+"""The goals in milliseconds are for an index of this size; a smaller one stands beside Orthanc and is held against it."""
+
 BATCH = 100
 
 ORTHANC_INSTANCES = 60_000
@@ -357,18 +360,19 @@ def report(
     size: int,
     beside: dict[str, float],
 ) -> int:
-    """Print what was measured; the exit code says whether every goal was met."""
+    """Print what was measured; the exit code says whether every goal was met, and no question slower than the peer's."""
     met = True
     rows = {}
     for question in QUESTIONS:
         row: dict[str, Any] = dict(found[question.name])
-        if question.goal_ms is not None:
+        if question.goal_ms is not None and options.instances >= GOAL_INSTANCES:
             row["goal"] = question.goal_ms
             row["times_faster_than_goal"] = question.goal_ms / row["p95"]
             met = met and row["p95"] <= question.goal_ms
         if question.name in beside:
             row["orthanc_p50"] = beside[question.name]
             row["ratio"] = beside[question.name] / row["p50"]
+            met = met and row["ratio"] >= 1.0
         rows[question.name] = row
     facts = {"instances": options.instances, "imaging_studies": studies, "index_bytes": size}
     if options.json:
