@@ -50,7 +50,7 @@ PASSWORD = "a long enough password"  # noqa: S105 - of an account that lives as 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXACT_GOAL_MS, PAGE_GOAL_MS = 5.0, 20.0
 GOAL_INSTANCES = 1_000_000
-"""The goals in milliseconds are for an index of this size; a smaller one stands beside Orthanc and is held against it."""
+"""The goals in milliseconds are for an index of this size; a smaller one is held against Orthanc beside it."""
 
 BATCH = 100
 
@@ -360,7 +360,7 @@ def report(
     size: int,
     beside: dict[str, float],
 ) -> int:
-    """Print what was measured; the exit code says whether every goal was met, and no question slower than the peer's."""
+    """Print what was measured; the exit code says whether every goal was met, and nothing slower than the peer."""
     met = True
     rows = {}
     for question in QUESTIONS:
