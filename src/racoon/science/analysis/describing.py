@@ -134,13 +134,18 @@ def _quantile_notes(name: str, labels: Sequence[str], groups: Sequence[GroupPart
             if quantile is None or quantile.low is None or quantile.high is None:
                 break
             middle, error = (quantile.low + quantile.high) / 2, (quantile.high - quantile.low) / 2
-            found.append(f"{middle:.4g} ± {error:.3g}")
+            found.append(f"{_plain(middle, 4)} ± {_plain(error, 3)}")
         if len(found) == 3:
             title = name if len(labels) == 1 else f"{name} ({label})"
             notes.append(
                 f"{title}: median {found[0]}, quartiles {found[1]} and {found[2]}; the bins cost these errors."
             )
     return notes
+
+
+def _plain(value: float, digits: int) -> str:
+    """Write so many significant digits, large numbers without an exponent."""
+    return f"{float(f'{value:.{digits}g}'):.12g}"
 
 
 def _shapes(
