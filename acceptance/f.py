@@ -110,6 +110,11 @@ STEPS = [
         "compiled to SQL, equal to a naive evaluator; the same question in another order has the same hash",
         tests=("tests/contract/test_cohort_sql.py", "tests/unit/node/cohorts"),
     ),
+    Step(
+        "cohort-page",
+        "built in the browser without JSON; every definition survives the form; saved and counted from one page",
+        tests=("tests/unit/central/cohorts/test_writing.py", "tests/contract/central/test_cohort_page.py"),
+    ),
     Step("cohort-speed", "a million patients within two seconds on SQLite", action=cohort_speed),
     Step(
         "count-budgets",

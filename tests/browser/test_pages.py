@@ -43,6 +43,7 @@ PAGES = {
         "/monitoring",
         "/nowhere",
     ),
+    ("CENTRAL", "pi"): ("/studies/{study}/cohort",),
     ("CENTRAL", "auditor"): ("/audit",),
     (SITE, "informatician"): (
         "/",

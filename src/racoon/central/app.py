@@ -22,6 +22,7 @@ from racoon.central.analyses.worker import Comparisons, FederatedModel
 from racoon.central.analysing import http as analysing_http
 from racoon.central.analysing import worker as analysing_worker
 from racoon.central.cohorts import http as cohorts_http
+from racoon.central.cohorts import pages as cohorts_pages
 from racoon.central.composition import Central, build, load_authority
 from racoon.central.learning.service import Training
 from racoon.central.monitoring import http as monitoring_http
@@ -116,6 +117,7 @@ def people_app(central: Central) -> FastAPI:
         ),
     )
     app.include_router(analysing_http.pages(central.database, central.analysis_runs, central.monitoring))
+    app.include_router(cohorts_pages.pages(central.database, central.cohorts))
     _register_health(app, central)
     return app
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2.ext import babel_extract
 
+from racoon.central.cohorts.writing import PROBLEMS
 from racoon.central.monitoring.model import Condition
 from racoon.central.orchestration.model import JobState as OfferState
 from racoon.central.orchestration.model import RunState
@@ -142,6 +143,7 @@ def codes() -> Iterator[str]:
     yield from (english for _, english in REASONS.values())
     yield from PULL_REASONS.values()
     yield from MESSAGE_REASONS.values()
+    yield from PROBLEMS
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +13,10 @@ from racoon.central.cohorts.model import combine, read_answer, to_dict
 from racoon.central.orchestration.model import JobOrder, JobState
 from racoon.central.orchestration.service import Runs
 from racoon.central.sites.service import Sites
+from racoon.central.studies.model import Study
 from racoon.central.studies.service import STOPPING_STATES, Studies
 from racoon.domain.canonical import content_hash
-from racoon.domain.cohort import parse_cohort
+from racoon.domain.cohort import CohortDefinition, parse_cohort
 from racoon.errors import Refused
 from racoon.platform import clock
 
@@ -68,6 +70,33 @@ class Cohorts:
             role=role,
         )
 
+    def study(self, connection: sa.Connection, study_id: str) -> Study:
+        """Return the study that a cohort is written for."""
+        return self._studies.study(connection, study_id)
+
+    def saved(self, connection: sa.Connection) -> list[tuple[str, str, CohortDefinition]]:
+        """Return the cohorts of all studies, one may start from them: study id, title, definition."""
+        return [
+            (study.study_id, study.definition.title, parse_cohort(study.definition.cohort))
+            for study in self._studies.studies(connection)
+        ]
+
+    def propose(
+        self,
+        connection: sa.Connection,
+        study_id: str,
+        cohort: CohortDefinition,
+        version: int,
+        actor: str,
+        role: str,
+    ) -> None:
+        """Put a cohort into a study whose definition may still change; the same one leaves it as it is."""
+        definition = self._studies.study(connection, study_id).definition
+        if parse_cohort(definition.cohort).hash == cohort.hash:
+            return
+        document = replace(definition, cohort=cohort.to_dict()).to_dict()
+        self._studies.revise(connection, study_id, document, version, actor, role)
+
     def feasibility(self, connection: sa.Connection, run_id: str) -> dict[str, Any]:
         """Return what may be shown of a count run."""
         run = self._runs.run(connection, run_id)
@@ -80,7 +109,21 @@ class Cohorts:
             and job["result"]["payload"].get("count", "") is not None
         ]
         combined = combine(answers, [job["site"] for job in run["jobs"]])
-        return {"run_id": run_id, "state": run["state"], "created_at": run["created_at"], **to_dict(combined)}
+        withheld = [
+            job["site"]
+            for job in run["jobs"]
+            if job["state"] == JobState.SUCCEEDED
+            and job["result"]
+            and job["result"]["payload"].get("count", "") is None
+        ]
+        return {
+            "run_id": run_id,
+            "state": run["state"],
+            "created_at": run["created_at"],
+            **to_dict(combined),
+            "withheld_sites": sorted(withheld),
+            "cohort_hash": next((job["parameters"]["cohort_hash"] for job in run["jobs"]), ""),
+        }
 
     def newest(self, connection: sa.Connection, study_id: str) -> dict[str, Any] | None:
         """Return the study's newest count, or ``None``."""
