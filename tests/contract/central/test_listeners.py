@@ -28,8 +28,13 @@ OPEN_ROUTES = {
     "/login",
     "/logout",
     "/preferences",
+    "/login/code",
+    "/account",
+    "/account/password",
+    "/account/second-factor",
+    "/account/second-factor/removal",
 }
-"""Routes that ask for no role: to sign in, to join with a code, to probe."""
+"""Routes that ask for no role: to sign in, to join with a code, to probe, and one's own account."""
 
 
 def test_every_route_names_an_action_of_the_permission_table(network: Network) -> None:
