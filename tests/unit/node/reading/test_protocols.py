@@ -19,6 +19,9 @@ from tests.unit.node.reading.test_work import sign
 
 __all__ = ["node"]
 
+pytestmark = pytest.mark.xdist_group("reading-protocols")
+"""The list that one test makes is the one whose cases the next ones hand over."""
+
 STUDIES = list(range(71, 77))
 PROTOCOL = """
 name: lung
