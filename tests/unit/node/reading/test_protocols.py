@@ -19,9 +19,6 @@ from tests.unit.node.reading.test_work import sign
 
 __all__ = ["node"]
 
-pytestmark = pytest.mark.xdist_group("reading-protocols")
-"""The list that one test makes is the one whose cases the next ones hand over."""
-
 STUDIES = list(range(71, 77))
 PROTOCOL = """
 name: lung
@@ -37,6 +34,7 @@ labels:
   - {code: "99STUDY:SOLID", english: Solid part, german: Solider Anteil}
 """
 LISTS = "/api/reading/worklists/shared"
+WANTED = {"protocol": "lung|1", "study": "PROJ-1", "readers": ["ada", "ben", "di"]}
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +59,22 @@ def planned(node: Node) -> Node:
     return node
 
 
+@pytest.fixture(scope="module")
+def protocol(planned: Node) -> Node:
+    """The protocol is written."""
+    answer = planned.as_("eve").post("/api/reading/protocols", json={"document": PROTOCOL})
+    assert answer.status_code == 200
+    return planned
+
+
+@pytest.fixture(scope="module")
+def shared(protocol: Node) -> Node:
+    """A list of its cases is made."""
+    answer = protocol.as_("eve").post(f"{LISTS}/from-protocol", json=WANTED | {"adjudicator": "cy"})
+    assert answer.status_code == 200, answer.text
+    return protocol
+
+
 def test_versions_stay_and_mistakes_are_said(planned: Node) -> None:
     eve = planned.as_("eve")
     assert eve.post("/api/reading/protocols", json={"document": PROTOCOL}).status_code == 200
@@ -79,25 +93,24 @@ def test_versions_stay_and_mistakes_are_said(planned: Node) -> None:
     assert planned.as_("ada").post("/api/reading/protocols", json={"document": PROTOCOL}).status_code == 403
 
 
-def test_a_list_is_made_from_a_dataset_and_shared_out(planned: Node) -> None:
-    eve = planned.as_("eve")
-    wanted = {"protocol": "lung|1", "study": "PROJ-1", "readers": ["ada", "ben", "di"]}
-    refused = eve.post(f"{LISTS}/from-protocol", json=wanted)
+def test_a_list_is_made_from_a_dataset_and_shared_out(protocol: Node) -> None:
+    eve = protocol.as_("eve")
+    refused = eve.post(f"{LISTS}/from-protocol", json=WANTED)
     assert refused.json()["code"] == "reading.bad_assignment"
-    assert eve.post(f"{LISTS}/from-protocol", json=wanted | {"adjudicator": "eve"}).status_code == 422
+    assert eve.post(f"{LISTS}/from-protocol", json=WANTED | {"adjudicator": "eve"}).status_code == 422
     form = {"step": "look", "protocol": "lung|1", "study": "PROJ-1", "readers": ["ada", "ben", "di"]}
     looked = eve.post("/reading/lists/new", data=form, headers={"Accept": "text/html"}).text
     # The examination of the fixture has no lung series: it is said, not silently dropped.
     assert "<strong>6</strong>" in looked
     assert "<strong>1</strong>" in looked
-    made = eve.post(f"{LISTS}/from-protocol", json=wanted | {"adjudicator": "cy"}).json()
+    made = eve.post(f"{LISTS}/from-protocol", json=WANTED | {"adjudicator": "cy"}).json()
     assert (made["added"], made["cases"], made["left_out"]) == (18, 6, [uid(1)])
-    tasks = tasks_of(planned)
+    tasks = tasks_of(protocol)
     assert {task.series_uid for task in tasks} == {uid(study, 2) for study in STUDIES}
     readings = [task.reader for task in tasks if task.duty == "read"]
     assert sorted(map(readings.count, ("ada", "ben", "di"))) == [4, 4, 4]
     assert {task.reader for task in tasks if task.duty == "adjudicate"} == {"cy"}
-    again = eve.post(f"{LISTS}/from-protocol", json=wanted | {"adjudicator": "cy"}).json()
+    again = eve.post(f"{LISTS}/from-protocol", json=WANTED | {"adjudicator": "cy"}).json()
     assert again["added"] == 0
 
 
@@ -106,66 +119,64 @@ def tasks_of(planned: Node) -> list[ReadingTask]:
     return Work(planned.database, state.audit, state.archive).tasks("shared")
 
 
-def test_an_unfinished_case_goes_over_with_what_was_begun(planned: Node) -> None:
+def test_an_unfinished_case_goes_over_with_what_was_begun(shared: Node) -> None:
     study = STUDIES[0]
-    case = [
-        task for task in tasks_of(planned) if task.imaging_study_uid == uid(study) and task.duty == "read"
-    ]
+    case = [task for task in tasks_of(shared) if task.imaging_study_uid == uid(study) and task.duty == "read"]
     first, second = sorted(task.reader for task in case)
     (third,) = {"ada", "ben", "di"} - {first, second}
-    client = planned.as_(first)
+    client = shared.as_(first)
     room = client.get(f"/reading/series/{uid(study, 2)}?list=shared", headers={"Accept": "text/html"}).text
     assert '"template":"urn:racoon:questionnaire:thorax-short"' in room or "plain" in room
     # Blinded to machines: the stored mask is in no list, and no route of the archive gives it.
     assert uid(study, 50, 1) not in room
     assert uid(study, 50, 1) not in client.get(f"/dicom-web/studies/{uid(study)}/instances").text
-    assert uid(study, 50, 1) in planned.as_(third).get(f"/dicom-web/studies/{uid(study)}/instances").text
-    client = planned.as_(first)
+    assert uid(study, 50, 1) in shared.as_(third).get(f"/dicom-web/studies/{uid(study)}/instances").text
+    client = shared.as_(first)
     place = {"imaging_study": uid(study), "series": uid(study, 2), "instance": uid(study, 2, 2)}
     points = [[-20.0, -30.0, 102.5], [-18.0, -28.0, 102.5]]
     finding = new(client, **place, frame_of_reference=uid(study, 9999), points_mm=points)
     report = f"/api/reading/imaging-studies/{uid(study)}/report"
     begun = client.post(f"{report}/normal?based_on=0").json()
     address = f"{LISTS}/cases/{uid(study)}/hand-over"
-    eve = planned.as_("eve")
+    eve = shared.as_("eve")
     assert (
         eve.post(address, json={"reader": first, "to": second}).json()["code"] == "reading.cannot_hand_over"
     )
     assert eve.post(address, json={"reader": first, "to": "eve"}).json()["code"] == "reading.bad_assignment"
     moved = eve.post(address, json={"reader": first, "to": third}).json()
     assert moved == {"tasks": 1, "reports": 1, "drawings": 0, "findings": 1}
-    client = planned.as_(third)
+    client = shared.as_(third)
     taken = client.get(report).json()
     assert (taken["id"], taken["author"]) == (begun["id"], third)
     assert client.get(f"/api/reading/findings/{finding['id']}").json()["author"] == third
     sign(client, study)
-    gone = planned.as_(first)
+    gone = shared.as_(first)
     assert uid(study) not in [
         task["imaging_study"] for task in gone.get("/api/reading/worklist").json()["tasks"]
     ]
     assert gone.get(report).json()["revision"] == 0
-    done = planned.as_("eve").post(address, json={"reader": third, "to": first}).json()
+    done = shared.as_("eve").post(address, json={"reader": third, "to": first}).json()
     assert done["code"] == "reading.cannot_hand_over"
-    assert planned.audited("reading.hand_over") == 1
-    page = planned.as_("eve").get("/reading/lists/shared", headers={"Accept": "text/html"})
+    assert shared.audited("reading.hand_over") == 1
+    page = shared.as_("eve").get("/reading/lists/shared", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert page.text.count("/hand-over") == 17
 
 
-def test_a_reader_hands_an_own_case_over(planned: Node) -> None:
-    mine = next(task for task in tasks_of(planned) if task.reader == "di" and task.done_at is None)
-    case = {task.reader for task in tasks_of(planned) if task.imaging_study_uid == mine.imaging_study_uid}
+def test_a_reader_hands_an_own_case_over(shared: Node) -> None:
+    mine = next(task for task in tasks_of(shared) if task.reader == "di" and task.done_at is None)
+    case = {task.reader for task in tasks_of(shared) if task.imaging_study_uid == mine.imaging_study_uid}
     (to,) = {"ada", "ben", "di"} - case
-    di = planned.as_("di")
+    di = shared.as_("di")
     form = {"list_name": "shared", "study": mine.imaging_study_uid, "to": to}
     assert di.post("/reading/worklist/hand-over", data=form, follow_redirects=False).status_code == 303
     assert mine.imaging_study_uid not in di.get("/api/reading/worklist").text
     assert di.post("/reading/worklist/hand-over", data=form).status_code == 404
 
 
-def test_the_protocols_labels_are_drawn_with_their_names_codes_and_colours(planned: Node) -> None:
-    mine = next(task for task in tasks_of(planned) if task.duty == "read" and task.done_at is None)
-    client = planned.as_(mine.reader)
+def test_the_protocols_labels_are_drawn_with_their_names_codes_and_colours(shared: Node) -> None:
+    mine = next(task for task in tasks_of(shared) if task.duty == "read" and task.done_at is None)
+    client = shared.as_(mine.reader)
     place = f"/api/reading/series/{mine.series_uid}/drawing"
     german = {"Accept-Language": "de"}
     labels = client.get(f"{place}?list=shared", headers=german).json()["labels"]
@@ -178,7 +189,7 @@ def test_the_protocols_labels_are_drawn_with_their_names_codes_and_colours(plann
     stroke = [{"segment": 1, "slice": 1, "runs": [7, 3]}]
     saved = client.patch(f"{place}?based_on={made['revision']}", json=stroke).json()
     stored = client.post(f"{place}/finish?based_on={saved['revision']}").json()["instance"]
-    archive: Any = planned.client.app.state.archive  # type: ignore[attr-defined] # a FastAPI application
+    archive: Any = shared.client.app.state.archive  # type: ignore[attr-defined] # a FastAPI application
     header = pydicom.dcmread(io.BytesIO(archive.read_object(archive.instance(stored))))
     (segment,) = header.SegmentSequence
     (code,) = segment.SegmentedPropertyTypeCodeSequence
