@@ -59,9 +59,10 @@ def newest(node: NodeInProcess) -> str:
 def test_two_people_are_told_and_everything_is_audited(
     node: NodeInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reason = f"{REASON}: nodule"
     anna, bernd = signed_in(node, "anna", Role.DPO), signed_in(node, "bernd", Role.DIZ)
     carl = signed_in(node, "carl", Role.DIZ)
-    page = anna.post("/reidentifications", data={"pseudonym": remembered(node), "reason": REASON})
+    page = anna.post("/reidentifications", data={"pseudonym": remembered(node), "reason": reason})
     assert page.status_code == 200
     address = f"/reidentifications/{newest(node)}"
     early = anna.post(f"{address}/answer")
@@ -79,7 +80,7 @@ def test_two_people_are_told_and_everything_is_audited(
     for entry in ("subject.reidentify.ask", "subject.reidentify.agree", "subject.reidentify"):
         with node.rooms.database.connect() as connection:
             found = connection.exec_driver_sql(
-                "SELECT count(*) FROM audit WHERE action = ? AND purpose = ?", (entry, REASON)
+                "SELECT count(*) FROM audit WHERE action = ? AND purpose = ?", (entry, reason)
             )
             assert found.scalar() == 1, entry
     monkeypatch.setattr(requests, "clock", Later(timedelta(hours=25)))
