@@ -18,7 +18,7 @@ from racoon.domain.canonical import content_hash
 from racoon.domain.coding import Code
 from racoon.domain.dataset import DatasetManifest, DatasetSeries
 from racoon.errors import Defect, Refused
-from racoon.node.measuring import _patches, _store
+from racoon.node.measuring import _facts, _patches, _store
 from racoon.node.measuring.model import StoredValue
 from racoon.node.measuring.series import SOFTWARE, ImageSource, acquisition_of
 from racoon.platform import clock
@@ -241,6 +241,7 @@ def _save(
     if values:
         with database.begin() as connection:
             _store.add_values(connection, values)
+            _facts.record(connection, values)
             _patches.save_patches(connection, patches)
 
 

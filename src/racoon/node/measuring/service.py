@@ -16,7 +16,7 @@ from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym
 from racoon.domain.plan import MeasuringPlan
 from racoon.errors import Refused
-from racoon.node.measuring import _decisions, _patches, _store
+from racoon.node.measuring import _decisions, _facts, _patches, _store
 from racoon.node.measuring._patches import Patch, load_patch
 from racoon.node.measuring.checks import Check, NetworkReference, check_values
 from racoon.node.measuring.comparing import compare, judge, promote
@@ -117,6 +117,7 @@ def run_protocol(
             series_keys = (*keys, item.entry.series_uid)
             with database.begin() as connection:
                 _store.save_series(connection, result.values, result.findings, series_keys)
+                _facts.record(connection, result.values)
                 _decisions.save_checks(connection, *keys, result.checks)
             measured += 1
             found += bool(result.findings)
@@ -252,6 +253,19 @@ def load_value(connection: sa.Connection, number: int) -> StoredValue:
 def load_findings(connection: sa.Connection, *, study_id: str = "", dataset_hash: str = "") -> list[Finding]:
     """Load the series that could not be measured, with the reason in plain words."""
     return _store.load_findings(connection, study_id=study_id, dataset_hash=dataset_hash)
+
+
+def flagged() -> sa.Select[Any]:
+    """Select the UID of a series and a code for everything that was found wrong with it: not measured, or a check
+    that nobody answered with "keep".  A statement for other rooms to stand on; whose values are hidden from a person,
+    they leave out.
+    """
+    finding, check = _store.measuring_finding.c, _decisions.measuring_check.c
+    both = sa.union(
+        sa.select(finding.series_uid, finding.code),
+        sa.select(check.series_uid, check.code).where(check.state != "kept"),
+    ).subquery("flagged")
+    return sa.select(both.c.series_uid, both.c.code)
 
 
 def _plan_values(

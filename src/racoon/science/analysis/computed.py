@@ -28,7 +28,7 @@ class Impossible:
 
     sentence: str
 
-    def pass_through(self, gate: Gate) -> tuple[dict[str, Any] | None, Reasons]:  # noqa: ARG002
+    def pass_through(self, gate: Gate) -> tuple[dict[str, Any] | None, Reasons]:  # noqa: ARG002 -- the signature of all results
         """Let the gate decide."""
         return None, (self.sentence,)
 

@@ -6,8 +6,9 @@ Each has a phantom with an exact answer.
 Not here: loading images (``node.archive``), running over datasets and storing (``node.measuring``).
 """
 
+from racoon.science.biomarkers.acquisition import Context, Validity
 from racoon.science.biomarkers.catalogue import CATALOGUE, UnknownBiomarker, get_definition
-from racoon.science.biomarkers.definition import Context, Definition, Region, Validity, Value
+from racoon.science.biomarkers.definition import Definition, Region, Value
 from racoon.science.biomarkers.reasons import REASONS
 
 __all__ = [

@@ -11,13 +11,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from racoon.science.biomarkers.definition import (
-    Context,
-    Formula,
-    Measured,
-    Parameters,
-    Region,
-)
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Formula, Measured, Parameters, Region
 from racoon.science.biomarkers.evidence import section_of
 from racoon.science.biomarkers.vessels import ARCH_LIMB_MM, Cut, cuts_of
 from racoon.science.geometry import Centreline

@@ -8,13 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from racoon.science.biomarkers.definition import (
-    Context,
-    Formula,
-    Measured,
-    Parameters,
-    Region,
-)
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Formula, Measured, Parameters, Region
 from racoon.science.biomarkers.region import mean_of
 
 

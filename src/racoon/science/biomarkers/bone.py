@@ -6,12 +6,8 @@ import math
 
 import numpy as np
 
-from racoon.science.biomarkers.definition import (
-    Context,
-    Measured,
-    Parameters,
-    Region,
-)
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Measured, Parameters, Region
 from racoon.science.geometry import find_parts
 
 

@@ -13,13 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from racoon.science.biomarkers.definition import (
-    Context,
-    Formula,
-    Measured,
-    Parameters,
-    Region,
-)
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Formula, Measured, Parameters, Region
 from racoon.science.biomarkers.structures import VERTEBRAE
 
 

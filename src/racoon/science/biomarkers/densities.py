@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from racoon.science.biomarkers.definition import Context, Measured, Parameters, Region, Validity
+from racoon.science.biomarkers.acquisition import Context, Validity
+from racoon.science.biomarkers.definition import Measured, Parameters, Region
 
 HOUNSFIELD = "[hnsf'U]"
 """UCUM code of the Hounsfield unit."""

@@ -10,12 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from racoon.science.biomarkers.definition import (
-    Context,
-    Measured,
-    Parameters,
-    Region,
-)
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Measured, Parameters, Region
 from racoon.science.biomarkers.organs import enhancement_limit
 from racoon.science.biomarkers.region import mean_of
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from racoon.science.biomarkers.definition import Context, Measured, Parameters, Region
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Measured, Parameters, Region
 from racoon.science.biomarkers.evidence import line_in_plane
 from racoon.science.geometry import AxialDiameters, axial_diameters, find_parts, longest_line
 

@@ -6,16 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from racoon.science.biomarkers.definition import (
-    Context,
-    Measured,
-    Parameters,
-    Quality,
-    Region,
-    Validity,
-    is_sharp,
-    whole_structure,
-)
+from racoon.science.biomarkers.acquisition import Context, Validity, is_sharp
+from racoon.science.biomarkers.definition import Measured, Parameters, Quality, Region, whole_structure
 
 UNENHANCED_120 = Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True)
 """The thresholds of lung densitometry were calibrated on unenhanced CT at 120 kV."""

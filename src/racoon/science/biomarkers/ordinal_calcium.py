@@ -7,14 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from racoon.science.biomarkers.acquisition import Context
 from racoon.science.biomarkers.calcium import lesion_pixels, lesions_of
-from racoon.science.biomarkers.definition import (
-    Context,
-    Formula,
-    Measured,
-    Parameters,
-    Region,
-)
+from racoon.science.biomarkers.definition import Formula, Measured, Parameters, Region
 
 ARTERIES = ("left_main", "lad", "lcx", "rca")
 

@@ -6,13 +6,8 @@ import math
 
 import numpy as np
 
-from racoon.science.biomarkers.definition import (
-    Context,
-    Formula,
-    Measured,
-    Parameters,
-    Region,
-)
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Formula, Measured, Parameters, Region
 from racoon.science.geometry import thickness_between
 
 

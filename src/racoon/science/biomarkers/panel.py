@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from racoon.errors import Refused
+from racoon.science.biomarkers.acquisition import Context
 from racoon.science.biomarkers.catalogue import CATALOGUE, newest_definitions
-from racoon.science.biomarkers.definition import Context, Definition, Value
+from racoon.science.biomarkers.definition import Definition, Value
 from racoon.science.biomarkers.region import Region
 from racoon.science.biomarkers.structures import WHOLES, family
 from racoon.science.geometry.box import Box, union

@@ -106,11 +106,26 @@ CODES: Mapping[str, Code] = {
     "vertebra_l3": Code("36470004", "SCT", "Third lumbar vertebra"),
     "vertebra_l4": Code("11994002", "SCT", "Fourth lumbar vertebra"),
     "vertebra_l5": Code("49668003", "SCT", "Fifth lumbar vertebra"),
+    "vertebral_body": Code("3572006", "SCT", "Vertebral body"),
+    "subcutaneous_fat": Code("67769002", "SCT", "Subcutaneous fatty tissue"),
+    "lateral_ventricle": Code("66720007", "SCT", "Lateral ventricle"),
+    "cerebellum": Code("113305005", "SCT", "Cerebellum"),
+    "thalamus": Code("42695009", "SCT", "Thalamus"),
+    "amygdala": Code("4958002", "SCT", "Amygdala"),
+    "caudate": Code("11000004", "SCT", "Caudate nucleus"),
+    "putamen": Code("89278009", "SCT", "Putamen"),
+    "pallidum": Code("14738005", "SCT", "Globus pallidus"),
+    "brain_stem": Code("119238007", "SCT", "Brain stem"),
+    "lung_opacity": Code("112001", "DCM", "Opacity"),
+    "reticulation": Code("112113", "DCM", "Reticular pattern"),
     "nodule": Code("27925004", "SCT", "Nodule"),
     "lesion": Code("52988006", "SCT", "Lesion"),
     "tumour": Code("108369006", "SCT", "Neoplasm"),
 }
-"""Canonical name to code, for the structures that have one in SNOMED CT."""
+"""Canonical name to code, for the structures that have one in SNOMED CT or in DICOM's own scheme (CID 6102).
+
+Where each was found, and why some structures have none, says docs/explanation/definition-sources.md.
+"""
 
 _SYNONYMS: Mapping[str, str] = {
     "lungs": "lung",

@@ -6,7 +6,8 @@ inside the whole body this adds a thin shell of false fat, inside a labelled com
 
 from __future__ import annotations
 
-from racoon.science.biomarkers.definition import Context, Measured, Parameters, Region
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Measured, Parameters, Region
 from racoon.science.biomarkers.region import mean_of
 
 

@@ -8,13 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from racoon.science.biomarkers.definition import (
-    Context,
-    Formula,
-    Measured,
-    Parameters,
-    Region,
-)
+from racoon.science.biomarkers.acquisition import Context
+from racoon.science.biomarkers.definition import Formula, Measured, Parameters, Region
 from racoon.science.biomarkers.evidence import section_of
 from racoon.science.biomarkers.region import mean_of
 from racoon.science.geometry import Centreline, Section, Tube

@@ -6,6 +6,7 @@ All of them take an affine instead of spacings: anisotropic, oblique and flipped
 """
 
 from racoon.science.geometry.box import Box, bounding_box
+from racoon.science.geometry.cut import Cut, cut_across, sample_at
 from racoon.science.geometry.diameters import (
     AxialDiameters,
     axial_diameters,
@@ -30,13 +31,14 @@ from racoon.science.geometry.drawn import (
 from racoon.science.geometry.parts import Parts, find_parts
 from racoon.science.geometry.surface import Surface, mesh_vertices, surface_of
 from racoon.science.geometry.thickness import Thickness, thickness_between
-from racoon.science.geometry.tube import Centreline, Section, Tube, plane_axes
+from racoon.science.geometry.tube import Centreline, Section, Tube, centreline_through, plane_axes
 from racoon.science.geometry.volume import axial_area_mm2, largest_slice, volume_ml, voxel_volume_ml
 
 __all__ = [
     "AxialDiameters",
     "Box",
     "Centreline",
+    "Cut",
     "ImagePlane",
     "Parts",
     "PixelStatistics",
@@ -50,6 +52,8 @@ __all__ = [
     "axial_area_mm2",
     "axial_diameters",
     "bounding_box",
+    "centreline_through",
+    "cut_across",
     "dice",
     "ellipse_area_mm2",
     "ellipse_pixels",
@@ -65,6 +69,7 @@ __all__ = [
     "plane_axes",
     "polygon_area_mm2",
     "polygon_pixels",
+    "sample_at",
     "surface_distances",
     "surface_of",
     "thickness_between",

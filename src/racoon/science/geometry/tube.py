@@ -18,6 +18,9 @@ from racoon.science.geometry.parts import find_parts
 
 Floats = NDArray[np.float64]
 
+Ends = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""The two ends of a line, LPS in mm."""
+
 _GRAPH_VOXELS = 60_000
 """Above this the path is searched on every second voxel; smoothing and recentring follow on the full mask."""
 
@@ -62,6 +65,8 @@ class Section:
         Its middle, LPS.
     is_open
         True when the section reaches the border of the image: the tube goes on outside.
+    largest_ends_mm, smallest_ends_mm
+        Ends of lines through its middle as long as both distances and in their directions, LPS.
     """
 
     area_mm2: float
@@ -70,6 +75,40 @@ class Section:
     smallest_mm: float
     centre_mm: tuple[float, float, float]
     is_open: bool
+    largest_ends_mm: Ends
+    smallest_ends_mm: Ends
+
+
+def centreline_through(points_mm: Floats) -> Centreline:
+    """Lay a smooth line through places that a person marked.
+
+    Parameters
+    ----------
+    points_mm
+        LPS, shape (n, 3), at least two that differ, in their order along the line.
+
+    Returns
+    -------
+    Centreline
+        A natural cubic spline over the distances between the places, which it meets; it keeps their direction.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two places differ.
+    """
+    from scipy.interpolate import CubicSpline  # noqa: PLC0415 - a tenth of a second that only planes need
+
+    points = np.asarray(points_mm, dtype=np.float64).reshape(-1, 3)
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    points = points[np.concatenate([[True], steps > 1e-6])]
+    if len(points) < 2:
+        raise ValueError("a line needs two places")
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    fine = np.linspace(0.0, along[-1], max(8, math.ceil(along[-1] * 10)))
+    curve = CubicSpline(along, points, bc_type="natural")(fine) if len(points) > 2 else points
+    even = _evenly(curve)
+    return Centreline(even, _tangents(even))
 
 
 class Tube:
@@ -186,12 +225,14 @@ class Tube:
         area = float(rows.size) * step**2
         flat = np.column_stack([rows - half, columns - half]) * step
         centre = point_mm + flat[:, 0].mean() * across + flat[:, 1].mean() * up
-        largest, smallest = _widths(flat, step)
+        (largest, wide), (smallest, narrow) = _widths(flat, step)
+        plane = np.vstack([across, up])
         places = index[rows, columns]
         is_open = bool((places <= self._low + 0.5).any() or (places >= self._high - 0.5).any())
         x, y, z = (float(value) for value in centre)
         equivalent = 2.0 * math.sqrt(area / math.pi)
-        return Section(area, equivalent, largest, smallest, (x, y, z), is_open)
+        ends = [_ends(point_mm + pair @ plane) for pair in (wide, narrow)]
+        return Section(area, equivalent, largest, smallest, (x, y, z), is_open, *ends)
 
     def _path(self) -> tuple[Floats | None, float]:
         from scipy import ndimage  # noqa: PLC0415 - only measuring needs it
@@ -298,9 +339,26 @@ def plane_axes(normal: Floats) -> tuple[Floats, Floats]:
     return across, np.cross(direction, across)
 
 
-def _widths(points: NDArray[Any], step: float) -> tuple[float, float]:
-    """Largest and smallest width over half a turn; a sample stands for its cell, so one step is added."""
+def _widths(points: NDArray[Any], step: float) -> tuple[tuple[float, Floats], tuple[float, Floats]]:
+    """Largest and smallest width over half a turn, each with the ends of a line through the middle.
+
+    A sample stands for its cell, so one step is added.
+    """
     angles = np.deg2rad(np.arange(0.0, 180.0, 2.0))
-    across = points @ np.vstack([np.cos(angles), np.sin(angles)])
+    directions = np.vstack([np.cos(angles), np.sin(angles)])
+    across = points @ directions
     widths = np.ptp(across, axis=0) + step
-    return float(widths.max()), float(widths.min())
+    middle = points.mean(axis=0)
+
+    def found(index: int) -> tuple[float, Floats]:
+        direction = directions[:, index]
+        aside = middle - (middle @ direction) * direction
+        low, high = across[:, index].min() - step / 2, across[:, index].max() + step / 2
+        return float(widths[index]), np.vstack([aside + low * direction, aside + high * direction])
+
+    return found(int(widths.argmax())), found(int(widths.argmin()))
+
+
+def _ends(places: Floats) -> Ends:
+    first, second = ((float(x), float(y), float(z)) for x, y, z in places)
+    return first, second

@@ -52,7 +52,7 @@ class NumberSummary:
         return NumberSummary(
             self.moments + other.moments,
             self.missing + other.missing,
-            self.histogram + other.histogram if both else None,  # type: ignore[operator]
+            self.histogram + other.histogram if both else None,  # type: ignore[operator]  # both are there
         )
 
     def quantile(self, probability: float) -> Quantile:

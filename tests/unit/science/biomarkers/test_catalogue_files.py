@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
+from racoon.demo.labels import LABELS
+from racoon.domain.labels import LABEL_MAPS
 from racoon.science.biomarkers import CATALOGUE, UnknownBiomarker, definitions, get_definition
 from racoon.science.biomarkers.structures import CODES, structure_name
 
 FOLDER = Path(definitions.__file__).parent
+SOURCES = Path(__file__).parents[4] / "docs" / "explanation" / "definition-sources.md"
 
 OPENED = """
 import sys
+from racoon.demo.labels import LABELS
+from racoon.domain.labels import LABEL_MAPS
 from racoon.science.biomarkers import CATALOGUE, get_definition
 place = "racoon.science.biomarkers.definitions."
 before = [name for name in sys.modules if name.startswith(place)]
@@ -81,7 +86,73 @@ def test_codes_belong_to_one_structure() -> None:
 
 
 def test_codes_are_those_of_the_dictionary_of_dicom() -> None:
-    known = {str(code) for entries in concepts["SCT"].values() for code in entries}
+    known = {
+        (scheme, code)
+        for scheme in ("SCT", "DCM")
+        for entries in concepts[scheme].values()
+        for code in entries
+    }
+    unknown = {name for name, code in CODES.items() if (code.scheme, code.value) not in known}
     # The dictionary says left and right by a modifier, so that it lacks the codes of sides and lobes.
-    unknown = {name for name, code in CODES.items() if code.value not in known}
-    assert {name.partition("_")[0] for name in unknown} == {"lung", "kidney"}
+    sided = {
+        name for name in unknown if name.startswith("kidney_") or re.match(r"lung_.*(left|right)$", name)
+    }
+    assert unknown - sided == {"subcutaneous_fat", "vertebral_body"}
+
+
+TIMES = [
+    [(a + b) % 5 if a < 5 else 5 + (a - b) % 5 for b in range(5)]
+    + [5 + (a + b) % 5 if a < 5 else (a - b) % 5 for b in range(5)]
+    for a in range(10)
+]
+"""Multiplication of the ten symmetries of a pentagon."""
+
+MOVED = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+"""Where one place further to the left takes a digit."""
+
+
+def is_sound(identifier: str) -> bool:
+    """Check the last digit of a SNOMED CT identifier (Verhoeff's scheme)."""
+    total = 0
+    for place, digit in enumerate(identifier[::-1]):
+        moved = int(digit)
+        for _ in range(place % 8):
+            moved = MOVED[moved]
+        total = TIMES[total][moved]
+    return total == 0
+
+
+def test_no_digit_of_a_snomed_code_is_mistyped() -> None:
+    assert is_sound("67769002")
+    assert not is_sound("67769003")
+    codes = [*CODES.values(), *(label.code for label in LABELS.values())]
+    codes += [label.code for labels in LABEL_MAPS for label in labels.labels]
+    assert not [code for code in codes if code.scheme == "SCT" and not is_sound(code.value)]
+
+
+ROW = re.compile(r"^\| `(10\.\d{4,9}/[^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+CHECKS = ("opened", "record", "opened, DOI not seen", "not opened")
+
+
+def test_every_doi_was_looked_up_and_stands_in_the_list_of_sources() -> None:
+    rows = ROW.findall(SOURCES.read_text(encoding="utf-8"))
+    listed = [doi for doi, *_ in rows]
+    named: dict[str, set[str]] = {}
+    for definition in CATALOGUE.values():
+        for found in DOI.findall(definition.source):
+            named.setdefault(found.removeprefix("doi:"), set()).add(definition.id)
+    assert sorted(listed) == sorted(set(listed)) == sorted(named)
+    for doi, paper, used, check in rows:
+        assert check.strip() in CHECKS, doi
+        assert NAMED.search(paper), doi
+        assert set(re.findall(r"`([a-z0-9_]+)`", used)) == named[doi], doi
+
+
+def test_structures_without_a_code_stand_in_the_list_of_sources() -> None:
+    used = {
+        name
+        for definition in CATALOGUE.values()
+        for name in (*definition.applies_to, *definition.needs, *definition.uses)
+    }
+    words = SOURCES.read_text(encoding="utf-8").partition("## Structures without a code")[2]
+    assert set(re.findall(r"^\| `([a-z_]+)`", words, re.MULTILINE)) == used - set(CODES)

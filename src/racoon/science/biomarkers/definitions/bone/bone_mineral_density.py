@@ -1,7 +1,8 @@
 """Volumetric bone mineral density."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.bone import mineral
-from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 
 DEFINITION = Definition(
     id="bone_mineral_density",

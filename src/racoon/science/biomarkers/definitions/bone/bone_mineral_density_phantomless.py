@@ -1,7 +1,8 @@
 """Volumetric bone mineral density without a phantom."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.bone import internal_mineral
-from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 
 DEFINITION = Definition(
     id="bone_mineral_density_phantomless",

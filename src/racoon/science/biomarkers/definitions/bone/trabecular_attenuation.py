@@ -1,7 +1,8 @@
 """Trabecular attenuation of the vertebral body."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.bone import trabecular
-from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import HOUNSFIELD
 
 DEFINITION = Definition(

@@ -10,7 +10,10 @@ DEFINITION = Definition(
     title_en="Lesion load of the brain",
     unit="%",
     formula="100 × lesion volume / brain volume",
-    source="Wardlaw 2013 (STRIVE), doi:10.1016/S1474-4422(13)70124-8",
+    source=(
+        "no paper: a volume as a share of the brain's; what such a lesion is: Wardlaw 2013 (STRIVE), "
+        "doi:10.1016/S1474-4422(13)70124-8"
+    ),
     compute_formula=share_of("brain"),
     method="volumetric",
     applies_to=("white_matter_lesion",),

@@ -1,7 +1,8 @@
 """Agatston score of the aorta."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.calcium import NEIGHBOURS, agatston, around
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.structures import AORTA
 
 DEFINITION = Definition(

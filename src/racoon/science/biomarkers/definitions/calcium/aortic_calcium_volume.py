@@ -1,7 +1,8 @@
 """Calcium volume of the aorta."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.calcium import NEIGHBOURS, around, calcium_volume
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.structures import AORTA
 
 DEFINITION = Definition(

@@ -1,7 +1,8 @@
 """CAC-DRS category A."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.calcium import category
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(

@@ -1,7 +1,8 @@
 """Calcium mass."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.calcium import calcium_mass
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(

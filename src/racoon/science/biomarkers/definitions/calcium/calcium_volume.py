@@ -1,7 +1,8 @@
 """Calcium volume."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.calcium import calcium_volume
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.structures import CORONARIES
 
 DEFINITION = Definition(

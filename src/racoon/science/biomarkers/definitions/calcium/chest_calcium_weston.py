@@ -1,6 +1,7 @@
 """Coronary calcium on chest CT after Weston (0–12)."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.lung import thin_slices
 from racoon.science.biomarkers.ordinal_calcium import sum_over_arteries, weston_artery
 

@@ -11,7 +11,7 @@ DEFINITION = Definition(
     title_en="Fat (HU −190 to −30): volume",
     unit="mL",
     formula="voxels of the region with lower_hu <= HU <= upper_hu × |det(affine)| / 1000",
-    source="Mourtzakis 2008, doi:10.1139/H08-075",
+    source="Hofmann 2025, doi:10.1038/s41598-025-96238-6",
     compute_formula=interval_volume,
     validity=CT,
     defaults={"lower_hu": -190, "upper_hu": -30},

@@ -11,7 +11,7 @@ DEFINITION = Definition(
     title_en="Intramuscular fat: volume",
     unit="mL",
     formula="voxels with lower_hu <= HU <= upper_hu × voxel volume",
-    source="Mourtzakis 2008, doi:10.1139/H08-075",
+    source="Kim 2020, doi:10.2196/23049",
     compute_formula=interval_volume,
     validity=CT,
     defaults={"lower_hu": -190, "upper_hu": -30},

@@ -13,7 +13,7 @@ DEFINITION = Definition(
     formula=(
         "pixels with lower_hu <= HU <= upper_hu in the slice through the middle of the vertebra × pixel area"
     ),
-    source="Aubrey 2014, doi:10.1111/apha.12224",
+    source="Kim 2020, doi:10.2196/23049",
     compute_formula=area_at_level,
     validity=CT,
     defaults={"lower_hu": -29, "upper_hu": 29, "level": "L3"},

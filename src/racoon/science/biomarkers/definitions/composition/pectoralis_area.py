@@ -13,7 +13,7 @@ DEFINITION = Definition(
     formula=(
         "pixels with lower_hu <= HU <= upper_hu in the slice through the middle of the vertebra × pixel area"
     ),
-    source="McDonald 2014, doi:10.1513/AnnalsATS.201307-229OC",
+    source="Moon 2022, doi:10.1002/jcsm.12946",
     compute_formula=area_at_level,
     validity=CT,
     defaults={"lower_hu": -29, "upper_hu": 150, "level": "T4"},

@@ -1,6 +1,7 @@
 """Epicardial fat: mean density."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.densities import HOUNSFIELD
 from racoon.science.biomarkers.vessels import fat_mean
 

@@ -1,6 +1,7 @@
 """Epicardial fat: volume."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.vessels import fat_volume
 
 DEFINITION = Definition(
@@ -16,5 +17,4 @@ DEFINITION = Definition(
     defaults={"lower_hu": -190, "upper_hu": -30},
     applies_to=("pericardium",),
     quality=(whole_structure,),
-    ranges="high above 125 mL (Spearman 2015, European Radiology)",
 )

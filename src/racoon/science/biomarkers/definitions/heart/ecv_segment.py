@@ -1,6 +1,7 @@
 """Extracellular volume by AHA segment."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.heart_segments import segment_mean
 
 DEFINITION = Definition(
@@ -20,5 +21,5 @@ DEFINITION = Definition(
     needs=("right_ventricle",),
     required=("segment",),
     quality=(whole_structure,),
-    ranges="≥ 30 % commonly abnormal (Messroghli 2017)",
+    ranges="each site's own normal values at its field strength (Messroghli 2017)",
 )

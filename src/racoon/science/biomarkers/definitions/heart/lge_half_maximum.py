@@ -1,6 +1,7 @@
 """Late gadolinium enhancement (half maximum)."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.organs import half_maximum
 
 DEFINITION = Definition(
@@ -10,7 +11,7 @@ DEFINITION = Definition(
     title_en="Late gadolinium enhancement (half maximum)",
     unit="%",
     formula="100 × voxels at or above share_of_maximum × the maximum / voxels of the myocardium",
-    source="Amado 2004, doi:10.1016/j.jacc.2004.09.020",
+    source="Flett 2011, doi:10.1016/j.jcmg.2010.11.015",
     compute_formula=half_maximum,
     validity=Validity(frozenset({"MR"}), enhanced=True),
     defaults={"share_of_maximum": 0.5},

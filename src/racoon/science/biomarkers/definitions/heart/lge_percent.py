@@ -1,6 +1,7 @@
 """Late gadolinium enhancement."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.organs import enhanced_share
 
 DEFINITION = Definition(

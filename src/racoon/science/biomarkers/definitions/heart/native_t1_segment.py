@@ -1,6 +1,7 @@
 """Native T1 by AHA segment."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.heart_segments import segment_mean
 
 DEFINITION = Definition(

@@ -1,6 +1,7 @@
 """Paracardial fat: volume."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.vessels import fat_volume
 
 DEFINITION = Definition(

@@ -1,6 +1,7 @@
 """Pericoronary fat: mean density."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import HOUNSFIELD
 from racoon.science.biomarkers.structures import CORONARIES
 from racoon.science.biomarkers.vessels import pericoronary_fat

@@ -1,7 +1,8 @@
 """Estimated liver fat fraction."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.body import fat_fraction, not_eroded
-from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels, whole_structure
+from racoon.science.biomarkers.definition import Definition, enough_voxels, whole_structure
 
 DEFINITION = Definition(
     id="liver_pdff",

@@ -1,7 +1,8 @@
 """Liver minus spleen."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.body import difference_of, liver_and_spleen, not_eroded
-from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels, whole_structure
+from racoon.science.biomarkers.definition import Definition, enough_voxels, whole_structure
 from racoon.science.biomarkers.densities import HOUNSFIELD
 
 DEFINITION = Definition(
@@ -11,7 +12,7 @@ DEFINITION = Definition(
     title_en="Liver minus spleen",
     unit=HOUNSFIELD,
     formula="liver_attenuation − mean HU of the spleen, same erosion",
-    source="Kodama 2007, doi:10.2214/AJR.06.0992",
+    source="Starekova 2021, doi:10.1148/radiol.2021204288",
     compute_formula=liver_and_spleen(difference_of),
     validity=Validity(frozenset({"CT"}), kvp=(120.0, 120.0), unenhanced=True),
     defaults={"erosion_mm": 5.0},

@@ -1,7 +1,8 @@
 """Share of hyperinflated lung (-1000 to -901 HU)."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.aeration import band_share
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition
 from racoon.science.biomarkers.lung import DENSITOMETRY
 from racoon.science.biomarkers.structures import LUNGS
 

@@ -1,7 +1,8 @@
 """Share of non-aerated lung (-100 to 100 HU)."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.aeration import band_share
-from racoon.science.biomarkers.definition import Definition, Validity
+from racoon.science.biomarkers.definition import Definition
 from racoon.science.biomarkers.lung import DENSITOMETRY
 from racoon.science.biomarkers.structures import LUNGS
 

@@ -10,10 +10,13 @@ DEFINITION = Definition(
     title_en="Effusion density",
     unit=HOUNSFIELD,
     formula="mean of the HU of all voxels of the effusion",
-    source="Abramowitz 2009, doi:10.2214/AJR.08.1286",
+    source="IBSI Q4LE (mean), doi:10.1148/radiol.2020191145",
     compute_formula=mean_value,
     validity=CT,
     applies_to=("pleural_effusion", "pericardial_effusion"),
     quality=(whole_structure,),
-    ranges="transudates and exudates overlap below 20 HU; above 35 HU blood is likely (Abramowitz 2009)",
+    ranges=(
+        "transudates (0.3 to 32 HU) and exudates (−21 to 28 HU) overlap: the density does not tell them apart "
+        "(Abramowitz 2009)"
+    ),
 )

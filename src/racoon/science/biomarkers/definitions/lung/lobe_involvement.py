@@ -1,7 +1,8 @@
 """Share of a lobe taken by opacities."""
 
+from racoon.science.biomarkers.acquisition import Validity
 from racoon.science.biomarkers.aeration import lobe_share
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.structures import LOBES
 
 DEFINITION = Definition(

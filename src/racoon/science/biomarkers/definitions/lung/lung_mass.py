@@ -1,6 +1,7 @@
 """Lung mass."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, whole_structure
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, whole_structure
 from racoon.science.biomarkers.lung import tissue_mass
 from racoon.science.biomarkers.structures import LUNGS
 

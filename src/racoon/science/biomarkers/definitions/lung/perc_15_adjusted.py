@@ -11,7 +11,10 @@ DEFINITION = Definition(
     title_en="15th percentile adjusted to the predicted lung volume",
     unit="g/L",
     formula="(15th percentile of HU + 1000) × measured lung volume / predicted_tlv_ml",
-    source="Parr 2008, doi:10.1186/1465-9921-9-21",
+    source=(
+        "no paper: the mass of tissue is kept at any inspiration; that the volume has to be adjusted for is "
+        "Parr 2008, doi:10.1186/1465-9921-9-21"
+    ),
     compute_formula=perc15_adjusted,
     validity=SOFT_UNENHANCED_120,
     defaults={"predicted_tlv_ml": 0.0},

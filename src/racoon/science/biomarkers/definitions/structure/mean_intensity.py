@@ -1,6 +1,7 @@
 """Mean signal intensity."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.densities import mean_value
 
 DEFINITION = Definition(

@@ -1,6 +1,7 @@
 """SUVmean."""
 
-from racoon.science.biomarkers.definition import Definition, Validity, enough_voxels
+from racoon.science.biomarkers.acquisition import Validity
+from racoon.science.biomarkers.definition import Definition, enough_voxels
 from racoon.science.biomarkers.organs import mean_uptake
 
 DEFINITION = Definition(
