@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
@@ -189,6 +189,14 @@ class AuditLog:
         if action is not None:
             query = query.where(table.c.action == action)
         return [_entry(row) for row in connection.execute(query)]
+
+    def entries_after(
+        self, connection: sa.Connection, after_seq: int, actions: Sequence[str], limit: int
+    ) -> list[AuditEntry]:
+        """Return entries of some actions behind a place in the chain, oldest first."""
+        table = self._table
+        query = sa.select(table).where(table.c.seq > after_seq, table.c.action.in_(list(actions)))
+        return [_entry(row) for row in connection.execute(query.order_by(table.c.seq).limit(limit))]
 
     def verify(self, connection: sa.Connection, anchor: tuple[int, str] | None = None) -> Verdict:
         """Recompute the whole chain as a stream.

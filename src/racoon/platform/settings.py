@@ -67,7 +67,7 @@ def load_settings(
     from_file = _read_toml(path)
     given = {key: value for key, value in (flags or {}).items() if value is not None}
 
-    class Configured(cls):  # type: ignore[misc, valid-type]
+    class Configured(cls):  # type: ignore[misc, valid-type]  # a class made of an argument
         model_config = SettingsConfigDict(
             extra="forbid",
             env_prefix=env_prefix,
@@ -82,8 +82,8 @@ def load_settings(
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,
             env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return (init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=from_file))
 

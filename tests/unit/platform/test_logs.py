@@ -87,8 +87,8 @@ def test_exception_text_is_withheld_and_place_is_not(path: Path) -> None:
 
 
 def test_foreign_libraries_are_withheld(path: Path) -> None:
-    logging.getLogger("pynetdicom.acse").error("Rejected " + PLANTED)  # noqa: G003
-    logging.getLogger("asyncio").error("Task exception " + PLANTED)  # noqa: G003
+    logging.getLogger("pynetdicom.acse").error("Rejected " + PLANTED)  # noqa: G003 -- as the libraries do it
+    logging.getLogger("asyncio").error("Task exception " + PLANTED)  # noqa: G003 -- as the libraries do it
     logging.getLogger("sqlalchemy.engine").info("quiet")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     events = [line["event"] for line in _lines(path)]

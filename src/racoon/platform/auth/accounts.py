@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ from racoon.platform.auth.model import (
     WrongCode,
     WrongCredentials,
 )
+from racoon.platform.auth.people import is_same_person
 from racoon.platform.database import Database, RoleName
 
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -67,10 +69,19 @@ class AccountStore:
         self._tables = TABLES[role]
         self._decoy: str | None = None
         session, account = self._tables.session, self._tables.account
-        # Every request asks it, so it is built once.
-        self._session_query = (
+        # Every request asks it, so it is built once and reads no more than it needs.
+        self._session_query: sa.Select[Any] = (
             sa.select(
-                session.c.last_seen, session.c.expires, session.c.idle_s, session.c.awaits_code, account
+                session.c.last_seen,
+                session.c.expires,
+                session.c.idle_s,
+                session.c.awaits_code,
+                account.c.name,
+                account.c.roles,
+                account.c.site,
+                account.c.is_disabled,
+                account.c.second_factor,
+                account.c.provider,
             )
             .join(account, account.c.name == session.c.account)
             .where(session.c.token_hash == sa.bindparam("token_hash"))
@@ -93,7 +104,7 @@ class AccountStore:
         user = User(name, frozenset(Role(role) for role in roles), SiteCode(site) if site else None)
         row = {
             "name": name,
-            "password_hash": _hash_password(password),
+            "password_hash": hash_password(password),
             "roles": sorted(role.value for role in user.roles),
             "site": user.site,
             "is_disabled": False,
@@ -104,6 +115,10 @@ class AccountStore:
                 raise AccountExists("There is an account of this name already.")
             connection.execute(sa.insert(self._tables.account).values(row))
         return user
+
+    def is_same_person(self, connection: sa.Connection, one: str, other: str) -> bool:
+        """Tell whether two accounts may be one person; rules of two people ask this."""
+        return is_same_person(self.role, connection, one, other)
 
     def verify(self, database: Database, name: str, password: str, code: str = "") -> User:
         """Check a password and, where the account has a second factor, a one-time or recovery code.
@@ -137,7 +152,7 @@ class AccountStore:
             throttle = self._tables.throttle
             connection.execute(sa.delete(throttle).where(throttle.c.name == name[:80]))
             if _HASHER.check_needs_rehash(row.password_hash):
-                self._change(connection, name, {"password_hash": _hash_password(password)})
+                self._change(connection, name, {"password_hash": hash_password(password)})
         return _user(row)
 
     def set_second_factor(self, database: Database, name: str, secret: str, code: str) -> list[str]:
@@ -179,7 +194,7 @@ class AccountStore:
     def set_password(self, database: Database, name: str, password: str) -> None:
         """Set a new password and end all sessions of the account."""
         with database.begin() as connection:
-            self._change(connection, name, {"password_hash": _hash_password(password)})
+            self._change(connection, name, {"password_hash": hash_password(password)})
             self._end_sessions(connection, name)
 
     def set_roles(self, database: Database, name: str, roles: Iterable[Role | str]) -> None:
@@ -273,10 +288,18 @@ class AccountStore:
             connection.execute(sa.delete(session).where(session.c.token_hash == _token_hash(token)))
         return self.open_session(database, _user(row))
 
-    def user_of_session(self, database: Database, token: str) -> User | None:
-        """Return who a token belongs to; ``None`` for unknown, expired, idle or disabled."""
+    def user_of_session(
+        self, database: Database, token: str, reading: sa.Connection | None = None
+    ) -> User | None:
+        """Return who a token belongs to; ``None`` for unknown, expired, idle or disabled.
+
+        Parameters
+        ----------
+        reading
+            A transaction that reads and goes on with it; else one of its own.
+        """
         session, token_hash = self._tables.session, _token_hash(token)
-        with database.connect() as connection:
+        with contextlib.nullcontext(reading) if reading is not None else database.connect() as connection:
             row = connection.execute(self._session_query, {"token_hash": token_hash}).one_or_none()
         moment = clock.now()
         if row is None or row.is_disabled or row.awaits_code or row.expires <= moment:
@@ -360,7 +383,13 @@ class AccountStore:
         return self._decoy
 
 
-def _hash_password(password: str) -> str:
+def hash_password(password: str) -> str:
+    """Hash a password with argon2id.
+
+    Raises
+    ------
+    WeakPassword
+    """
     if len(password) < MIN_PASSWORD_LENGTH:
         raise WeakPassword(f"The password needs at least {MIN_PASSWORD_LENGTH} characters.")
     return _HASHER.hash(password)
@@ -378,9 +407,16 @@ def _token_hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+_ROLES = {role.value: role for role in Role}
+
+
 def _user(row: sa.Row[Any]) -> User:
-    known = {role.value for role in Role}
-    roles = frozenset(Role(role) for role in row.roles if role in known)
+    roles = frozenset(_ROLES[role] for role in row.roles if role in _ROLES)
     return User(
-        row.name, roles, SiteCode(row.site) if row.site else None, has_second_factor=bool(row.second_factor)
+        row.name,
+        roles,
+        SiteCode(row.site) if row.site else None,
+        # A provider's second factor was asked for when the session was opened.
+        has_second_factor=bool(row.second_factor or row.provider),
+        provider=row.provider,
     )

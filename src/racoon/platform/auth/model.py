@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar
 
 from racoon.domain.identity import Role, SiteCode
@@ -15,12 +16,16 @@ MIN_PASSWORD_LENGTH = 8
 
 @dataclass(frozen=True)
 class User:
-    """Who is signed in, with the roles held at this participant; ``site`` is set at a node."""
+    """Who is signed in, with the roles held at this participant.
+
+    ``site`` is set at a node, ``provider`` for an account that signs in at an identity provider.
+    """
 
     name: str
     roles: frozenset[Role]
     site: SiteCode | None = None
     has_second_factor: bool = field(default=False, compare=False)
+    provider: str = field(default="", compare=False)
 
     @property
     def main_role(self) -> str:
@@ -44,6 +49,84 @@ class SessionInfo:
     token: str
     user: User
     expires: datetime
+
+
+class GrantKind(StrEnum):
+    """What waits for a second person."""
+
+    ROLES = "roles"
+    RESET = "reset"
+    ENABLE = "enable"
+    MAPPED = "mapped"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Something about an account that decides, asked for by one person and waiting for another.
+
+    Parameters
+    ----------
+    roles
+        Deciding roles to be added; none for a reset or enabling.
+    has_password
+        Whether confirming sets a new password whose second half the confirming person sees.
+    """
+
+    grant_id: str
+    account: str
+    kind: GrantKind
+    roles: frozenset[Role]
+    asked_by: str
+    asked_at: datetime
+    ends_at: datetime
+    has_password: bool
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a change of an account led to.
+
+    Parameters
+    ----------
+    account
+        Whose.
+    password
+        A new password, or the half of it that this person sees; shown once, kept nowhere.
+    is_half
+        Whether it is one half.
+    waits
+        Whether a part of the change waits for a second person.
+    """
+
+    account: str
+    password: str = ""
+    is_half: bool = False
+    waits: bool = False
+
+
+class OwnAccount(Refused):
+    """Who manages accounts does not change the own one: the last one would lock everybody out."""
+
+    code = "auth.own_account"
+
+
+class SamePerson(Refused):
+    """Who asked does not confirm, and nobody confirms for the own account."""
+
+    code = "auth.same_person"
+
+
+class ExternalAccount(Refused):
+    """Roles and password of this account come from its identity provider."""
+
+    code = "auth.external_account"
+
+
+class NoSuchGrant(Refused):
+    """Nothing of this id waits: decided, replaced, ended, or never asked for."""
+
+    code = "auth.no_such_grant"
+    status = 404
 
 
 class WrongCredentials(Refused):
@@ -80,7 +163,7 @@ class LoginThrottled(Refused):
     status = 429
 
     def __init__(self, public_message: str, *, retry_after_s: int = 60, **rest: object) -> None:
-        super().__init__(public_message, **rest)  # type: ignore[arg-type]
+        super().__init__(public_message, **rest)  # type: ignore[arg-type]  # handed on as they came
         self.headers = {"Retry-After": str(retry_after_s)}
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI, Form, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from racoon.errors import Refused
+from racoon.errors import RacoonError, Refused
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth.access import SESSION_COOKIE, current_user, session_token
 from racoon.platform.auth.accounts import CODE_LIFETIME, SESSION_LIFETIME, AccountStore
@@ -77,6 +77,7 @@ def install_accounts(
     app.state.session_cookie = cookie
     app.state.audit = audit or AuditLog(role)
     app.state.needs_second_factor = second_factor == "required"
+    app.state.providers = {}
     app.include_router(router)
     return accounts
 
@@ -89,7 +90,7 @@ def sign_in(request: Request, body: LoginRequest) -> Response:
         token=session.token, expires=session.expires.isoformat(), user=_document(session.user)
     )
     response = JSONResponse(document.model_dump())
-    _set_cookie(request, response, session)
+    set_session_cookie(request, response, session)
     return response
 
 
@@ -116,7 +117,7 @@ def sign_in_by_form(
     next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002 -- the usual name of the field
 ) -> Response:
     """Open a session from a form and go on to the page that was asked for."""
-    target = _local_path(next)
+    target = local_path(next)
     try:
         session = _sign_in(request, username, password)
     except CodeNeeded:
@@ -125,7 +126,7 @@ def sign_in_by_form(
         failed = error.error_code.rpartition(".")[2]
         return RedirectResponse(f"/login?failed={failed}&next={quote(target, safe='/')}", status_code=303)
     response = RedirectResponse(target, status_code=303)
-    _set_cookie(request, response, session)
+    set_session_cookie(request, response, session)
     return response
 
 
@@ -136,11 +137,11 @@ def sign_in_with_code(
     next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002 -- the usual name of the field
 ) -> Response:
     """Finish a sign-in whose password was right."""
-    target, state = _local_path(next), request.app.state
+    target, state = local_path(next), request.app.state
     try:
         session = state.accounts.finish_session(state.database, session_token(request) or "", code)
     except Refused as error:
-        _record_refusal(request, error)
+        record_refusal(request, error)
         failed, step = (
             error.error_code.rpartition(".")[2],
             "" if isinstance(error, NotSignedIn) else "&step=code",
@@ -148,9 +149,9 @@ def sign_in_with_code(
         return RedirectResponse(
             f"/login?failed={failed}{step}&next={quote(target, safe='/')}", status_code=303
         )
-    _record(request, session.user, "session.open")
+    record_session(request, session.user, "session.open")
     response = RedirectResponse(target, status_code=303)
-    _set_cookie(request, response, session)
+    set_session_cookie(request, response, session)
     return response
 
 
@@ -164,15 +165,17 @@ def _ask_for_code(request: Request, username: str, target: str) -> Response:
         awaits_code=True,
     )
     response = RedirectResponse(f"/login?step=code&next={quote(target, safe='/')}", status_code=303)
-    _set_cookie(request, response, waiting)
+    set_session_cookie(request, response, waiting)
     return response
 
 
 @router.post("/logout", status_code=303, include_in_schema=False)
 def sign_out_by_form(request: Request) -> Response:
-    """End the session and show the login page."""
-    _sign_out(request)
-    response = RedirectResponse("/login", status_code=303)
+    """End the session, at the identity provider too where it came from one, and show the login page."""
+    user = _sign_out(request)
+    provider = request.app.state.providers.get(user.provider) if user else None
+    elsewhere = provider.end_session_address(f"{request.app.state.own_address}/login") if provider else None
+    response = RedirectResponse(elsewhere or "/login", status_code=303)
     response.delete_cookie(request.app.state.session_cookie, path="/")
     return response
 
@@ -185,14 +188,15 @@ def _sign_in(request: Request, name: str, password: str, code: str = "") -> Sess
     except CodeNeeded:
         raise
     except Refused as error:
-        _record_refusal(request, error)
+        record_refusal(request, error)
         raise
     session = accounts.open_session(state.database, user)
-    _record(request, user, "session.open")
+    record_session(request, user, "session.open")
     return session
 
 
-def _record_refusal(request: Request, error: Refused) -> None:
+def record_refusal(request: Request, error: RacoonError) -> None:
+    """Audit a sign-in that failed."""
     state = request.app.state
     # What was typed as a name may be a password or a patient: it is not written down.
     with state.database.begin() as connection:
@@ -208,18 +212,20 @@ def _record_refusal(request: Request, error: Refused) -> None:
         )
 
 
-def _sign_out(request: Request) -> None:
+def _sign_out(request: Request) -> User | None:
     token = session_token(request)
     if token is None:
-        return
+        return None
     state = request.app.state
-    user = state.accounts.user_of_session(state.database, token)
+    user: User | None = state.accounts.user_of_session(state.database, token)
     if user is not None:
         state.accounts.close_session(state.database, token)
-        _record(request, user, "session.close")
+        record_session(request, user, "session.close")
+    return user
 
 
-def _record(request: Request, user: User, action: str) -> None:
+def record_session(request: Request, user: User, action: str, **details: str) -> None:
+    """Audit that a session was opened or closed."""
     state = request.app.state
     with state.database.begin() as connection:
         state.audit.append(
@@ -229,10 +235,12 @@ def _record(request: Request, user: User, action: str) -> None:
             action=action,
             target="session",
             client=request.client.host if request.client else None,
+            details=details,
         )
 
 
-def _set_cookie(request: Request, response: Response, session: SessionInfo) -> None:
+def set_session_cookie(request: Request, response: Response, session: SessionInfo) -> None:
+    """Give the browser its session."""
     response.set_cookie(
         request.app.state.session_cookie,
         session.token,
@@ -248,7 +256,8 @@ def _document(user: User) -> UserDocument:
     return UserDocument(name=user.name, roles=sorted(role.value for role in user.roles), site=user.site)
 
 
-def _local_path(target: str) -> str:
+def local_path(target: str) -> str:
+    """Return the path if it stays on this server, else the start page."""
     parts = urlsplit(target.replace("\\", "/"))
     is_local = not parts.scheme and not parts.netloc and parts.path.startswith("/")
     return target if is_local and not target.startswith(("//", "/\\")) else "/"

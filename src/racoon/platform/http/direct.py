@@ -17,14 +17,13 @@ import select
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, BinaryIO, Final, Self, cast
+from typing import BinaryIO, Final, Self, cast
 
-import h11
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from racoon.errors import Defect
 
@@ -115,13 +114,13 @@ def _read(stream: BinaryIO) -> Iterator[bytes]:
             yield part
 
 
-async def send_pieces(protocol: H11Protocol, pieces: Iterator[Piece], length: int) -> None:
+async def send_pieces(cycle: RequestResponseCycle, pieces: Iterator[Piece], length: int) -> None:
     """Write pieces to the socket of a connection whose response has begun.
 
     Parameters
     ----------
-    protocol
-        The connection, over plain TCP.
+    cycle
+        The server's request and response, over plain TCP.
     pieces
         The whole body.
     length
@@ -137,39 +136,33 @@ async def send_pieces(protocol: H11Protocol, pieces: Iterator[Piece], length: in
     -----
     A client that goes away ends the sending without an error: the connection's own reading notices it as well.
     """
-    transport = protocol.transport
+    transport = cycle.transport
     # What the loop still holds of the headers has to be out before another hand writes to the socket.
     transport.set_write_buffer_limits(0)
-    await protocol.flow.drain()
+    await cycle.flow.drain()
     transport.set_write_buffer_limits(HIGH_WATER_LIMIT)
     if transport.is_closing():
         return
-    with (
-        contextlib.closing(transport.get_extra_info("socket").dup()) as out,
-        _Body(pieces, out) as body,
-        contextlib.suppress(*_GONE),
-    ):
-        left = length
-        while not body.is_complete and left >= 0:
-            sent = await run_in_threadpool(body.send_some)
-            left -= sent
-            if left >= 0:
-                protocol.conn.send_with_data_passthrough(h11.Data(data=cast("Any", _Length(sent))))
-            if body.is_waiting:
-                await _writable(out)
-        if left:
-            transport.abort()
-            raise WrongLength(_OTHER_LENGTH)
-
-
-class _Length:
-    """Tells h11 how many bytes went out by another way; its framing needs nothing else of them."""
-
-    def __init__(self, length: int) -> None:
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
+    left = length
+    try:
+        with (
+            contextlib.closing(transport.get_extra_info("socket").dup()) as out,
+            _Body(pieces, out) as body,
+        ):
+            while not body.is_complete and left >= 0:
+                left -= await run_in_threadpool(body.send_some)
+                if body.is_waiting:
+                    await _writable(out)
+    except _GONE:
+        # The loop notices it with the next event only; until then nothing more may be written.
+        cycle.disconnected = True
+        transport.abort()
+        return
+    if left:
+        transport.abort()
+        raise WrongLength(_OTHER_LENGTH)
+    # What went out by this way is all that the server was told to expect.
+    cycle.expected_content_length = 0
 
 
 async def _writable(out: socket.socket) -> None:

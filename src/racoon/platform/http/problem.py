@@ -16,6 +16,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from racoon.errors import RacoonError, Unavailable
@@ -47,6 +48,9 @@ _SPEAKING_ERRORS = frozenset({
     "none_required",
 })  # fmt: skip
 """Kinds of validation error whose text is made from our schema alone and never quotes the input."""
+
+CLIENT_WENT_AWAY = 499
+"""No status of HTTP: servers write it into their logs for a client that did not wait."""
 
 RETRY_AFTER_S = 5
 """What a client is told to wait when something is unavailable and nobody knows for how long."""
@@ -155,6 +159,13 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(RacoonError, answer)
     app.add_exception_handler(HTTPException, answer)
     app.add_exception_handler(RequestValidationError, answer)
+    app.add_exception_handler(ClientDisconnect, _gone)
+
+
+async def _gone(request: Request, _error: Exception) -> Response:
+    """End a request whose client went away in the middle of its body; the answer reaches nobody."""
+    _log.info("client went away", extra={"request_id": request_id(request)})
+    return Response(status_code=CLIENT_WENT_AWAY)
 
 
 def answer_unhandled(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 
 from racoon.platform.certificates import TlsFiles
@@ -130,7 +131,8 @@ def serve(
     try:
         for listener in listeners:
             listener.bind()
-        asyncio.run(_serve(listeners, on_ready, stop))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(listeners, on_ready, stop))
     finally:
         for listener in listeners:
             if listener.socket is not None:
@@ -217,7 +219,7 @@ def _config(listener: Listener, lifespan: str) -> uvicorn.Config:
         port=listener.port,
         http=ConnectionProtocol,
         ws="none",
-        loop="asyncio",
+        loop="none",
         lifespan="on" if lifespan == "on" else "off",
         log_config=None,
         access_log=False,

@@ -16,6 +16,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -57,7 +58,7 @@ def prepare_jobs(system_database_url: str) -> None:
     _quiet()
     path = sa.make_url(system_database_url).database if system_database_url.startswith("sqlite") else None
     if path:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)  # noqa: PTH103, PTH100, PTH120
+        Path(path).resolve().parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
             # Readers and the one writer do not block each other; the mode is kept in the file.
             connection.execute("PRAGMA journal_mode=WAL")
@@ -169,7 +170,7 @@ class JobClient:
         if delay_s:
             options["delay_seconds"] = delay_s
         with translated_errors():
-            self._client().enqueue(options, kind, job_id, payload, queue, number)  # type: ignore[arg-type]
+            self._client().enqueue(options, kind, job_id, payload, queue, number)  # type: ignore[arg-type]  # the engine's own typed dictionary
 
     def _attempts(self, job_id: str) -> list[WorkflowStatus]:
         """Return all attempts of a job in order; their ids are known, so each query is a look-up by key."""
