@@ -16,7 +16,14 @@ Hidden = sa.Select[Any]
 """Selects SOP Instance UIDs that are to be left out; a statement, so that a page of results stays full."""
 
 HiddenFrom = Callable[[sa.Connection, str], Hidden | None]
-"""Port: from whom (name of a user) what is hidden now; None where nothing is."""
+"""Port: from whom (name of a user) what is hidden now; None where nothing is.
+
+A second port of this form selects imaging studies instead: those whose automatic values a person must not see."""
+
+
+def no_values_are_hidden(_connection: sa.Connection, _user_name: str) -> Hidden | None:
+    """Hide no measured values: for an archive whose users are not readers."""
+    return None
 
 
 def nothing_is_hidden(_connection: sa.Connection, _user_name: str) -> Hidden | None:

@@ -23,6 +23,7 @@ from racoon.node.archive._requests import (
     rows_of,
 )
 from racoon.node.archive.model import InstanceRow
+from racoon.node.archive.thumbnails import Thumbnails
 from racoon.platform.auth import User
 from racoon.standards.dicom.rendering import Window, encode_picture, render_frame
 from racoon.standards.dicomweb import media, multipart
@@ -49,10 +50,19 @@ def _picture(
 ) -> Response:
     media_type = media.choose(ranges_of(request), offered)
     record_read(request, user, [row])
-    dataset = pydicom.dcmread(io.BytesIO(archive_of(request).read_object(row)))
+    archive = archive_of(request)
     if not 1 <= frame <= row.frame_count:
         raise _retrieve.NoSuchFrame("The object has no frame of this number.")
-    content = _encode(dataset, frame - 1, Window.parse(window) if window else None, media_type, size)
+
+    def make() -> bytes:
+        dataset = pydicom.dcmread(io.BytesIO(archive.read_object(row)))
+        return _encode(dataset, frame - 1, Window.parse(window) if window else None, media_type, size)
+
+    kept: Thumbnails | None = getattr(request.app.state, "thumbnails", None)
+    if kept is not None and size == THUMBNAIL_PIXELS and not window and media_type == media.JPEG:
+        content = kept.get(archive, row, frame, make)
+    else:
+        content = make()
     return Response(
         content, media_type=media_type, headers={"Cache-Control": PICTURE_CACHE, "Vary": "Accept"}
     )

@@ -11,7 +11,7 @@ from racoon.node.archive.access import ImageAccess
 from racoon.node.archive.model import InstanceRow, SeriesNotFound
 from racoon.node.archive.read_audit import record_image_read
 from racoon.node.archive.service import Archive
-from racoon.platform.auth import User, require
+from racoon.platform.auth import User, Visitor, require, require_within
 from racoon.standards.dicomweb import media
 
 ROOT = "/dicom-web"
@@ -22,6 +22,7 @@ FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-pr
 """What a proxy adds to a request it hands on."""
 
 Searcher = Annotated[User, Depends(require("archive.read"))]
+SearchVisitor = Annotated[Visitor, Depends(require_within("archive.read"))]
 Viewer = Annotated[User, Depends(require("image.read"))]
 Uid = Annotated[str, Path(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -18,9 +18,10 @@ import pydicom
 import sqlalchemy as sa
 from pydicom.dataset import Dataset
 
+from racoon.domain.identity import Pseudonym
 from racoon.errors import RacoonError
 from racoon.node.archive import _assessments, _doses, _store
-from racoon.node.archive.model import SeriesNotFound
+from racoon.node.archive.model import SeriesAssessment, SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.platform import clock
 from racoon.standards.dicom.classification import classify, quality_of
@@ -67,6 +68,22 @@ HEADER_KEYWORDS = frozenset(PLANE_KEYWORDS) | {
 _KEYS = frozenset(tag_key(keyword) for keyword in HEADER_KEYWORDS)
 
 _RANKS = {"error": 3, "warning": 2, "note": 1}
+
+
+def assessments_of(archive: Archive, series_uids: Sequence[str]) -> dict[str, SeriesAssessment]:
+    """Return what is known of some series; what was not looked at yet, or may not be read now, is left out."""
+    table = _store.series
+    found: dict[str, tuple[str, SeriesAssessment]] = {}
+    with archive.database.connect() as connection:
+        for start in range(0, len(series_uids), 500):
+            query = sa.select(table.c.id, table.c.series_uid, table.c.pseudonym).where(
+                table.c.series_uid.in_(series_uids[start : start + 500])
+            )
+            rows = {row.id: row for row in connection.execute(query)}
+            for series_id, known in _assessments.of_series(connection, rows).items():
+                found[rows[series_id].series_uid] = (rows[series_id].pseudonym, known)
+    readable = {name: archive.is_readable(Pseudonym(name)) for name, _ in found.values()}
+    return {uid: known for uid, (name, known) in found.items() if readable[name]}
 
 
 class Assessor:

@@ -9,95 +9,32 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 
 from racoon.domain.canonical import content_hash
 from racoon.domain.permission import SECOND_PERSON
-from racoon.errors import Refused
 from racoon.node.archive import _removal, _store
+from racoon.node.archive._deletion_model import (
+    Deletion,
+    DeletionDecided,
+    DeletionState,
+    NoSuchDeletion,
+    ReasonMissing,
+    SamePerson,
+)
 from racoon.node.archive.model import SeriesFacts, SeriesNotFound, check_uid
 from racoon.node.archive.objects import ObjectNotFound, ObjectStore
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
+from racoon.platform.auth.people import is_same_person
 from racoon.platform.database import Database
 
 ACTION = "image.delete"
 
 RemovedListener = Callable[[sa.Connection, Sequence[str], Sequence[SeriesFacts]], None]
 """Called in the removing transaction with the series that are gone and the facts of those that lost instances."""
-
-
-class DeletionState(StrEnum):
-    """Where a deletion stands."""
-
-    WAITING = "waiting"
-    REFUSED = "refused"
-    REMOVING = "removing"
-    DONE = "done"
-
-
-class NoSuchDeletion(Refused):
-    """No deletion of this id."""
-
-    code = "archive.no_such_deletion"
-    status = 404
-
-
-class DeletionDecided(Refused):
-    """Somebody else decided first."""
-
-    code = "archive.deletion_decided"
-    status = 409
-
-
-class SamePerson(Refused):
-    """Who asks for a deletion may not confirm it."""
-
-    code = "archive.same_person"
-
-
-class ReasonMissing(Refused):
-    """A deletion without a reason."""
-
-    code = "archive.reason_missing"
-    status = 422
-
-
-@dataclass(frozen=True)
-class Deletion:
-    """One deletion, asked for, decided or done.
-
-    Parameters
-    ----------
-    series_uid, sop_instance_uid
-        Empty where the whole imaging study or series goes.
-    instances
-        How many instances go, or went; with a series also the segmentations drawn on it.
-    proof
-        When it is done: what went, with its hashes, who decided, and what was checked afterwards.
-    proof_hash
-        SHA-256 of the proof's canonical JSON; the same stands in the audit chain.
-    """
-
-    deletion_id: str
-    state: DeletionState
-    imaging_study_uid: str
-    series_uid: str
-    sop_instance_uid: str
-    pseudonym: str
-    reason: str
-    requested_by: str
-    requested_at: datetime
-    decided_by: str
-    decided_at: datetime | None
-    instances: int
-    proof: dict[str, Any] | None = None
-    proof_hash: str = ""
 
 
 class Deletions:
@@ -204,7 +141,9 @@ class Deletions:
                 details = {"deletion": deletion_id}
                 self._write_audit(connection, actor, actor_role, f"{ACTION}.refuse", deletion_id, details)
             return self.get(deletion_id)
-        if actor == found.requested_by:
+        with self._database.connect() as connection:
+            is_same = is_same_person("node", connection, found.requested_by, actor)
+        if is_same:
             with self._database.begin() as connection:
                 self._write_audit(
                     connection, actor, actor_role, f"{ACTION}.confirm", deletion_id, {}, is_refused=True
@@ -410,3 +349,16 @@ def _deletion_of(connection: sa.Connection, row: sa.Row[Any]) -> Deletion:
         proof=row.proof,
         proof_hash=row.proof_hash,
     )
+
+
+__all__ = [
+    "ACTION",
+    "Deletion",
+    "DeletionDecided",
+    "DeletionState",
+    "Deletions",
+    "NoSuchDeletion",
+    "ReasonMissing",
+    "RemovedListener",
+    "SamePerson",
+]

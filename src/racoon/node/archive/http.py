@@ -30,6 +30,7 @@ from racoon.node.archive._ranges import partial_content
 from racoon.node.archive._requests import (
     ROOT,
     Searcher,
+    SearchVisitor,
     Uid,
     Viewer,
     access_of,
@@ -42,19 +43,11 @@ from racoon.node.archive._requests import (
 )
 from racoon.node.archive._search import COUNTED_RESULTS, Scope, search
 from racoon.node.archive.model import InstanceRow
-from racoon.platform.auth import User
+from racoon.platform.auth import User, Visitor
 from racoon.platform.http.direct import PiecesResponse
+from racoon.platform.http.gathered import GatheredResponse
 from racoon.standards.dicomweb import media, multipart
 from racoon.standards.dicomweb.query import parse_query
-
-router = APIRouter()
-router.include_router(_pages.router)
-router.include_router(_deletion_pages.router)
-router.include_router(_grant_pages.router)
-router.include_router(_deletion_routes.router)
-router.include_router(_derived_routes.router)
-router.include_router(_grant_routes.router)
-router.include_router(_geometry_routes.router)
 
 dicomweb = APIRouter(prefix=ROOT, tags=["dicomweb"])
 
@@ -67,13 +60,15 @@ FUZZY_WARNING = (
 # Searching
 
 
-def _search(request: Request, user: User, level: Level, study: str = "", series: str = "") -> Response:
-    query = parse_query(
-        (name, value) for name, value in request.query_params.multi_items() if name != "accept"
-    )
-    require_json(request)
+def _search(visitor: Visitor, level: Level, study: str = "", series: str = "") -> Response:
+    request = visitor.request
     archive, access = archive_of(request), access_of(request)
     with archive.database.connect() as connection:
+        user = visitor.permitted(connection)
+        query = parse_query(
+            (name, value) for name, value in request.query_params.multi_items() if name != "accept"
+        )
+        require_json(request)
         page = search(
             connection,
             level,
@@ -99,39 +94,39 @@ def _search(request: Request, user: User, level: Level, study: str = "", series:
     response_class=Response,
     responses={204: {"description": "Nothing matches"}},
 )
-def search_studies(request: Request, user: Searcher) -> Response:
+def search_studies(visitor: SearchVisitor) -> Response:
     """Search imaging studies (QIDO-RS)."""
-    return _search(request, user, Level.STUDY)
+    return _search(visitor, Level.STUDY)
 
 
 @dicomweb.get("/series", response_class=Response)
-def search_series(request: Request, user: Searcher) -> Response:
+def search_series(visitor: SearchVisitor) -> Response:
     """Search series of all imaging studies (QIDO-RS)."""
-    return _search(request, user, Level.SERIES)
+    return _search(visitor, Level.SERIES)
 
 
 @dicomweb.get("/instances", response_class=Response)
-def search_instances(request: Request, user: Searcher) -> Response:
+def search_instances(visitor: SearchVisitor) -> Response:
     """Search instances of all imaging studies (QIDO-RS)."""
-    return _search(request, user, Level.INSTANCE)
+    return _search(visitor, Level.INSTANCE)
 
 
 @dicomweb.get("/studies/{study}/series", response_class=Response)
-def search_series_of_study(request: Request, study: Uid, user: Searcher) -> Response:
+def search_series_of_study(study: Uid, visitor: SearchVisitor) -> Response:
     """Search the series of an imaging study (QIDO-RS)."""
-    return _search(request, user, Level.SERIES, study)
+    return _search(visitor, Level.SERIES, study)
 
 
 @dicomweb.get("/studies/{study}/instances", response_class=Response)
-def search_instances_of_study(request: Request, study: Uid, user: Searcher) -> Response:
+def search_instances_of_study(study: Uid, visitor: SearchVisitor) -> Response:
     """Search the instances of an imaging study (QIDO-RS)."""
-    return _search(request, user, Level.INSTANCE, study)
+    return _search(visitor, Level.INSTANCE, study)
 
 
 @dicomweb.get("/studies/{study}/series/{series}/instances", response_class=Response)
-def search_instances_of_series(request: Request, study: Uid, series: Uid, user: Searcher) -> Response:
+def search_instances_of_series(study: Uid, series: Uid, visitor: SearchVisitor) -> Response:
     """Search the instances of a series (QIDO-RS)."""
-    return _search(request, user, Level.INSTANCE, study, series)
+    return _search(visitor, Level.INSTANCE, study, series)
 
 
 # Metadata
@@ -140,7 +135,7 @@ def search_instances_of_series(request: Request, study: Uid, series: Uid, user: 
 def _metadata(request: Request, rows: Sequence[InstanceRow]) -> Response:
     require_json(request)
     pieces = _retrieve.metadata_of(archive_of(request), rows, base_url_of(request))
-    return StreamingResponse(pieces, media_type=media.DICOM_JSON)
+    return GatheredResponse(pieces, media_type=media.DICOM_JSON)
 
 
 @dicomweb.get("/studies/{study}/metadata", response_class=Response)
@@ -236,6 +231,15 @@ def read_instance(request: Request, study: Uid, series: Uid, instance: Uid, user
     return _objects(request, user, rows_of(request, user, study, series, instance))
 
 
+router = APIRouter()
+# Routes are tried in this order, and a viewer asks the first ones hundreds of times for each page somebody opens.
 router.include_router(dicomweb)
 router.include_router(_frames.router)
 router.include_router(_pictures.router)
+router.include_router(_pages.router)
+router.include_router(_deletion_pages.router)
+router.include_router(_grant_pages.router)
+router.include_router(_deletion_routes.router)
+router.include_router(_derived_routes.router)
+router.include_router(_grant_routes.router)
+router.include_router(_geometry_routes.router)

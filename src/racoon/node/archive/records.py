@@ -307,3 +307,81 @@ def holdings(database: Database, pseudonym: Pseudonym) -> dict[str, list[str]]:
         for row in connection.execute(query.where(_STUDY.pseudonym == pseudonym).order_by(_SERIES.id)):
             found.setdefault(row.imaging_study_uid, []).append(row.series_uid)
     return found
+
+
+def count_stored_between(database: Database, pseudonym: Pseudonym, start: datetime, end: datetime) -> int:
+    """Count the imaging studies of a subject that came between two moments, readable or not."""
+    query = sa.select(sa.func.count()).where(
+        _STUDY.pseudonym == pseudonym, _STUDY.stored_at >= start, _STUDY.stored_at < end
+    )
+    with database.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def subjects_of_studies(
+    connection: sa.Connection, imaging_study_uids: Collection[str]
+) -> dict[str, Pseudonym]:
+    """Return whose some imaging studies are, readable or not; those that are not here are left out."""
+    wanted = sorted(set(imaging_study_uids))
+    found: dict[str, Pseudonym] = {}
+    for start in range(0, len(wanted), PAGE):
+        query = sa.select(_STUDY.imaging_study_uid, _STUDY.pseudonym).where(
+            _STUDY.imaging_study_uid.in_(wanted[start : start + PAGE])
+        )
+        found |= {row.imaging_study_uid: Pseudonym(row.pseudonym) for row in connection.execute(query)}
+    return found
+
+
+def studies_of_subjects(connection: sa.Connection, pseudonyms: Collection[str]) -> dict[str, Pseudonym]:
+    """Return the imaging studies of some subjects, readable or not, with whose each is."""
+    wanted = sorted(set(pseudonyms))
+    found: dict[str, Pseudonym] = {}
+    for start in range(0, len(wanted), PAGE):
+        query = sa.select(_STUDY.imaging_study_uid, _STUDY.pseudonym).where(
+            _STUDY.pseudonym.in_(wanted[start : start + PAGE])
+        )
+        found |= {row.imaging_study_uid: Pseudonym(row.pseudonym) for row in connection.execute(query)}
+    return found
+
+
+def everybody(connection: sa.Connection) -> list[Pseudonym]:
+    """Return every subject that has images, readable or not."""
+    rows = connection.execute(sa.select(_STUDY.pseudonym).distinct().order_by(_STUDY.pseudonym))
+    return [Pseudonym(row.pseudonym) for row in rows]
+
+
+def evidence_of_study(connection: sa.Connection, imaging_study_uid: str) -> list[dict[str, Any]]:
+    """Return what de-identification noted of the objects of a study."""
+    query = (
+        sa.select(_store.instances.c.evidence)
+        .join(_store.series, _SERIES.id == _store.instances.c.series_id)
+        .where(_SERIES.imaging_study_uid == imaging_study_uid)
+    )
+    return [dict(row.evidence) for row in connection.execute(query)]
+
+
+def people_of_images(
+    connection: sa.Connection, pseudonyms: Collection[str] | None = None
+) -> dict[Pseudonym, tuple[frozenset[str], frozenset[str]]]:
+    """Return the sexes and years of birth that the headers of each subject's imaging studies say.
+
+    Parameters
+    ----------
+    pseudonyms
+        Only these; all when None.
+    """
+    query = sa.select(_STUDY.pseudonym, _STUDY.sex, _STUDY.patient_birth_date).distinct()
+    rows: list[Any] = []
+    if pseudonyms is None:
+        rows += connection.execute(query)
+    else:
+        wanted = sorted(set(pseudonyms))
+        for start in range(0, len(wanted), PAGE):
+            chunk = wanted[start : start + PAGE]
+            rows += connection.execute(query.where(_STUDY.pseudonym.in_(chunk)))
+    found: dict[Pseudonym, tuple[set[str], set[str]]] = {}
+    for row in rows:
+        sexes, years = found.setdefault(Pseudonym(row.pseudonym), (set(), set()))
+        sexes |= {row.sex} - {"", None}
+        years |= {(row.patient_birth_date or "")[:4]} - {""}
+    return {name: (frozenset(sexes), frozenset(years)) for name, (sexes, years) in found.items()}

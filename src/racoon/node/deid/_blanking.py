@@ -53,7 +53,7 @@ def _box(item: Dataset, file: DicomFile) -> Box | None:
     values = [item.get(tag) for tag in (_X0, _Y0, _X1, _Y1)]
     if any(value is None or len(value.value) != 4 for value in values):
         return None
-    x0, y0, x1, y1 = (int.from_bytes(value.value, order) for value in values if value is not None)  # type: ignore[arg-type]
+    x0, y0, x1, y1 = (int.from_bytes(value.value, order) for value in values if value is not None)  # type: ignore[arg-type]  # the order is one of the two words
     return (x0, y0, x1 + 1, y1 + 1) if x0 < x1 and y0 < y1 else None
 
 

@@ -53,12 +53,12 @@ def _dates(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | No
     return "\\".join(shifted).encode()
 
 
-def _time(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001
+def _time(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001 -- the signature of all handlers
     values = values_of(element, encodings)
     return "\\".join(values).encode() if values and all(dates.is_time(value) for value in values) else None
 
 
-def _age(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001
+def _age(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001 -- the signature of all handlers
     return dates.cap_age(text_of(element, encodings)).encode() or None
 
 
@@ -74,7 +74,7 @@ def _birth_date(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes
     return f"{day.year:04d}0101".encode()
 
 
-def _pseudonym(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001
+def _pseudonym(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001 -- the signature of all handlers
     job.counts["pseudonyms"] += 1
     return job.pseudonym.encode()
 
@@ -148,7 +148,7 @@ LONG_LIST = 4096
 
 
 def _numbers(pattern: re.Pattern[str]) -> Handler:
-    def handler(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001
+    def handler(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001 -- the signature of all handlers
         if len(element.value) > LONG_LIST and pattern is _DECIMAL:
             value = bytes(element.value).rstrip(b"\0 ")
             return value if _DECIMALS.fullmatch(value) else None
@@ -163,7 +163,7 @@ def _numbers(pattern: re.Pattern[str]) -> Handler:
     return handler
 
 
-def _binary(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001
+def _binary(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001 -- the signature of all handlers
     """Copy numbers whose size and count are right; anything else in a binary element could be a message."""
     vr = vr_to_write(job, element)
     size = 2 if vr == "OW" else VALUE_SIZE.get(vr, 0)
@@ -176,7 +176,7 @@ def _binary(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | N
     return swapped(value, 2 if vr == "AT" else size) if job.is_big_endian else value
 
 
-def _nothing(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001
+def _nothing(job: Job, element: Element, encodings: tuple[str, ...]) -> bytes | None:  # noqa: ARG001 -- the signature of all handlers
     return None
 
 

@@ -54,7 +54,7 @@ def risk_of(dataset: Dataset, *, is_big_endian: bool = False) -> Risk:
     """Match an image against the table of pixel risks."""
     order = "big" if is_big_endian else "little"
     sizes = [dataset.get(tag) for tag in (_ROWS, _COLUMNS)]
-    rows, columns = (0 if e is None else int.from_bytes(e.value, order) for e in sizes)  # type: ignore[arg-type]
+    rows, columns = (0 if e is None else int.from_bytes(e.value, order) for e in sizes)  # type: ignore[arg-type]  # the order is one of the two words
     facts = _Facts(
         modality=text_of(dataset.get(_MODALITY)).upper(),
         sop_class=text_of(dataset.get(_SOP_CLASS)),

@@ -59,9 +59,9 @@ class _GivenNames(Pseudonymiser):
     def pseudonym(
         self,
         patient_id: PatientId,
-        domain: str = ARCHIVE_DOMAIN,  # noqa: ARG002
+        domain: str = ARCHIVE_DOMAIN,  # noqa: ARG002 -- the signature of the port
         *,
-        is_merged: bool = True,  # noqa: ARG002
+        is_merged: bool = True,  # noqa: ARG002 -- the signature of the port
     ) -> Pseudonym:
         return Pseudonym(patient_id)
 
@@ -71,11 +71,11 @@ class _GivenNames(Pseudonymiser):
 
     def date_shift_days(
         self,
-        patient_id: PatientId,  # noqa: ARG002
-        domain: str = ARCHIVE_DOMAIN,  # noqa: ARG002
+        patient_id: PatientId,  # noqa: ARG002 -- the signature of the port
+        domain: str = ARCHIVE_DOMAIN,  # noqa: ARG002 -- the signature of the port
         *,
-        limit_days: int = DEFAULT_DATE_SHIFT_DAYS,  # noqa: ARG002
-        is_merged: bool = True,  # noqa: ARG002
+        limit_days: int = DEFAULT_DATE_SHIFT_DAYS,  # noqa: ARG002 -- the signature of the port
+        is_merged: bool = True,  # noqa: ARG002 -- the signature of the port
     ) -> int:
         return 0
 

@@ -16,6 +16,7 @@ from racoon.node.deid._blanking import CannotBlank, blank, kept_and_blanked
 from racoon.node.deid._correcting import corrected
 from racoon.node.deid._engine import encode_header
 from racoon.node.deid._handlers import little_endian_words
+from racoon.node.deid._introducing import card_of
 from racoon.node.deid._job import Job
 from racoon.node.deid._risk import Risk
 from racoon.node.deid.identifiers import (
@@ -83,6 +84,8 @@ class Deidentifier:
         Pseudonym domain; the node's archive by default.
     detector, detect_text
         Reader of text in pixels, where one is installed, and which images it looks at.
+    introduces
+        Whether the room that knows who is who keeps what headers say of their patient, to find doubtful numbers.
     """
 
     def __init__(
@@ -93,7 +96,9 @@ class Deidentifier:
         domain: str = ARCHIVE_DOMAIN,
         detector: TextDetector | None = None,
         detect_text: DetectText = "derived",
+        introduces: bool = False,
     ) -> None:
+        self.introduces = introduces
         self._detector = detector
         self._detect_text = detect_text
         self.profile = profile_named(profile) if isinstance(profile, str) else profile
@@ -211,6 +216,8 @@ class Deidentifier:
         dataset = file.dataset
         subject = "" if correction is None else correction.subject
         patient_id = PatientId(text_of(dataset.get(_PATIENT_ID), encodings_of(dataset)))
+        if patient_id and self.introduces:
+            self._names.introduce(card_of(dataset, str(patient_id)))
         if not patient_id:
             # Without a number, objects of one imaging study still belong to one subject; two studies never
             # do.

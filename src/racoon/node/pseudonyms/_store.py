@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import sqlalchemy as sa
 from cryptography.exceptions import InvalidTag
@@ -14,6 +14,9 @@ from racoon.platform.database import Database
 
 _METADATA = sa.MetaData()
 """Not the node's collection of tables: this one never shares a file, a backup or a connection with them."""
+
+AT_ONCE = 500
+"""Names in one question."""
 
 MAPPING = sa.Table(
     "mapping",
@@ -69,6 +72,37 @@ class MappingTable:
             query = sa.select(MAPPING.c.pseudonym).where(MAPPING.c.domain == domain)
             return frozenset(connection.execute(query).scalars())
 
+    def replace(self, gone: tuple[str, str], mark: tuple[str, str, str]) -> None:
+        """Forget one entry (domain, pseudonym) and record another one, in one transaction."""
+        domain, pseudonym, patient_id = mark
+        sealed = self._cipher.encrypt(patient_id.encode(), [domain.encode(), pseudonym.encode()])
+        with self._database.begin() as connection:
+            connection.execute(
+                sa.delete(MAPPING).where(MAPPING.c.domain == gone[0], MAPPING.c.pseudonym == gone[1])
+            )
+            row = {"domain": domain, "pseudonym": pseudonym, "sealed": sealed}
+            connection.execute(sa.insert(MAPPING).values(row))
+
+    def iterate(self, domain: str, page: int = 1000) -> Iterator[tuple[str, str]]:
+        """Yield pseudonym and patient of a domain, page by page."""
+        after = ""
+        while True:
+            query = (
+                sa.select(MAPPING.c.pseudonym)
+                .where(MAPPING.c.domain == domain, MAPPING.c.pseudonym > after)
+                .order_by(MAPPING.c.pseudonym)
+                .limit(page)
+            )
+            with self._database.connect() as connection:
+                found = list(connection.execute(query).scalars())
+            for pseudonym in found:
+                patient = self.open(domain, pseudonym)
+                if patient is not None:
+                    yield pseudonym, patient
+            if len(found) < page:
+                return
+            after = found[-1]
+
     def open(self, domain: str, pseudonym: str) -> str | None:
         """Give the patient's number behind a pseudonym, None if there is none."""
         query = sa.select(MAPPING.c.sealed).where(
@@ -76,8 +110,22 @@ class MappingTable:
         )
         with self._database.connect() as connection:
             sealed = connection.execute(query).scalar_one_or_none()
-        if sealed is None:
-            return None
+        return None if sealed is None else self._unsealed(domain, pseudonym, sealed)
+
+    def open_many(self, domain: str, pseudonyms: Sequence[str]) -> dict[str, str]:
+        """Give the patients' numbers behind some pseudonyms; who is not recorded is left out."""
+        found = {}
+        with self._database.connect() as connection:
+            for start in range(0, len(pseudonyms), AT_ONCE):
+                query = sa.select(MAPPING.c.pseudonym, MAPPING.c.sealed).where(
+                    MAPPING.c.domain == domain,
+                    MAPPING.c.pseudonym.in_(list(pseudonyms[start : start + AT_ONCE])),
+                )
+                for row in connection.execute(query):
+                    found[row.pseudonym] = self._unsealed(domain, row.pseudonym, row.sealed)
+        return found
+
+    def _unsealed(self, domain: str, pseudonym: str, sealed: bytes) -> str:
         try:
             return self._cipher.decrypt(sealed, [domain.encode(), pseudonym.encode()]).decode()
         except InvalidTag as error:

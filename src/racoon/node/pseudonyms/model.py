@@ -33,6 +33,9 @@ LINK_DOMAIN = "link"
 """Domain of records of other systems: a keyed name of the record leads to the sealed number of its patient."""
 
 
+PARTED_DOMAIN = "merged-undone"
+"""Each merge that was taken back leaves a mark here, so that another process sees that something changed."""
+
 MERGED_DOMAIN = "merged"
 """Domain of numbers that the hospital merged into others: a keyed name of the old one leads to the sealed new one."""
 

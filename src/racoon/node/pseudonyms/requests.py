@@ -30,6 +30,7 @@ from racoon.node.pseudonyms.service import REIDENTIFY, Pseudonymiser, reidentify
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
+from racoon.platform.auth.people import is_same_person
 from racoon.platform.database import Database, UtcDateTime, metadata
 
 ANSWERED_FOR = timedelta(hours=24)
@@ -163,7 +164,9 @@ class Reidentifications:
         found = self.get(request_id)
         if found.state is not RequestState.WAITING:
             raise ReidentificationRefused("This request is decided or too old. Ask again.")
-        if is_agreed and found.asked_by == user.name:
+        with self._database.connect() as connection:
+            is_same = is_same_person("node", connection, found.asked_by, user.name)
+        if is_agreed and is_same:
             raise ReidentificationRefused("Re-identification needs a second person.")
         changed = (
             sa.update(_REQUESTS)

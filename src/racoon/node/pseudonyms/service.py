@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import base64
 import hmac
+import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 from racoon.domain.identity import PatientId, Pseudonym, Role
 from racoon.domain.permission import is_permitted
 from racoon.node.pseudonyms._store import MappingTable
+from racoon.node.pseudonyms.cards import Card, Cards
 from racoon.node.pseudonyms.keys import MasterKey, load_or_create_key, make_ephemeral_key
 from racoon.node.pseudonyms.model import (
     ARCHIVE_DOMAIN,
@@ -27,6 +29,7 @@ from racoon.node.pseudonyms.model import (
     LINK_DOMAIN,
     LONGEST_DATE_SHIFT_DAYS,
     MERGED_DOMAIN,
+    PARTED_DOMAIN,
     SHORTEST_REASON,
     MergedElsewhere,
     ReidentificationRefused,
@@ -71,8 +74,16 @@ class Pseudonymiser:
             make_ephemeral_key() if key_file is None else load_or_create_key(Path(key_file))
         )
         self._table: MappingTable | None = None
+        self.cards: Cards | None = None
+        """Who numbers are said to be; None where nothing is kept."""
+        self._introduced: set[tuple[str, str]] = set()
         if database_url is not None:
             database = Database(database_url, synchronous="FULL")
+            self.cards = Cards(
+                database,
+                self._key.derive("cards", "", version=self._oldest, length=64),
+                self._key.derive("card-words", "", version=self._oldest),
+            )
             self._table = MappingTable(
                 database, self._key.derive("mapping", "", version=self._oldest, length=64)
             )
@@ -80,6 +91,7 @@ class Pseudonymiser:
         self._uids: dict[tuple[str, str], str] = {}
         self._survivors: dict[str, str] = {}
         self._merged: frozenset[str] = frozenset()
+        self._known = (0, 0)
         self._looked_at = float("-inf")
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -170,7 +182,18 @@ class Pseudonymiser:
 
     def token(self, text: str, domain: str = ARCHIVE_DOMAIN) -> str:
         """Replace a short local text, such as a local code, by 12 stable characters."""
-        return base64.b32encode(self._digest("token", domain, text)).decode()[:12]
+        # Ten bytes hold the twelve characters; a whole digest would be spelled out for nothing.
+        return base64.b32encode(self._digest("token", domain, text)[:10]).decode()[:12]
+
+    def introduce(self, card: Card) -> None:
+        """Keep what a source says of a number, once as long as it says the same."""
+        seen = (card.source, f"{card.number}\x1f{card.person}")
+        if self.cards is None or seen in self._introduced:
+            return
+        if len(self._introduced) > 100_000:
+            self._introduced.clear()
+        self.cards.put(card)
+        self._introduced.add(seen)
 
     def link(self, sources: Mapping[str, PatientId]) -> None:
         """Record which patient a record of another system belongs to, sealed; one transaction for all.
@@ -219,12 +242,29 @@ class Pseudonymiser:
         found = None if self._table is None else self._table.open(LINK_DOMAIN, token)
         return None if found is None else PatientId(found)
 
+    def linked_many(self, sources: Collection[str]) -> dict[str, PatientId]:
+        """Tell of many records which patient each belongs to; a record that nobody linked is left out."""
+        if self._table is None:
+            return {}
+        tokens = {self.token(source, LINK_DOMAIN): source for source in sources}
+        found = self._table.open_many(LINK_DOMAIN, sorted(tokens))
+        return {tokens[token]: PatientId(number) for token, number in found.items()}
+
+    def subjects(self) -> Iterator[tuple[Pseudonym, PatientId]]:
+        """Yield everybody of the archive's domain with the number under which he goes on after merges.
+
+        For the rooms behind this door only: a consent is asked for by the number.
+        """
+        if self._table is not None:
+            for pseudonym, patient in self._table.iterate(ARCHIVE_DOMAIN):
+                yield Pseudonym(pseudonym), self.survivor(PatientId(patient))
+
     def survivor(self, patient_id: PatientId) -> PatientId:
         """Tell under which number a patient goes on after merges; his own where there was none."""
         return PatientId(self._survivor(patient_id))
 
     def merge(self, old: PatientId, surviving: PatientId) -> None:
-        """Let an old number lead to a surviving one from now on; sealed, and never undone.
+        """Let an old number lead to a surviving one from now on; sealed, until :meth:`part` takes it back.
 
         Two numbers that are one patient already change nothing, in whatever direction they are named.
 
@@ -247,6 +287,27 @@ class Pseudonymiser:
         self._merged |= {token}
         self._survivors.clear()
 
+    def part(self, first: PatientId, second: PatientId) -> tuple[PatientId, PatientId] | None:
+        """Take a merge of two numbers back, in whatever direction it was: the old one stands for itself again.
+
+        Returns
+        -------
+        tuple
+            The old number and the one it led to; None where neither leads to the other one directly.
+        """
+        self._looked_at = float("-inf")
+        if self._table is None:
+            return None
+        pairs = [(canonical_id(first), canonical_id(second)), (canonical_id(second), canonical_id(first))]
+        for old, surviving in pairs:
+            token = self.token(old, MERGED_DOMAIN)
+            if self._table.open(MERGED_DOMAIN, token) == surviving:
+                self._table.replace((MERGED_DOMAIN, token), (PARTED_DOMAIN, secrets.token_hex(16), old))
+                self._merged = self._table.names(MERGED_DOMAIN)
+                self._survivors.clear()
+                return PatientId(old), PatientId(surviving)
+        return None
+
     def _survivor(self, patient_id: PatientId) -> str:
         canonical = canonical_id(patient_id)
         if self._table is None:
@@ -254,7 +315,10 @@ class Pseudonymiser:
         now = time.monotonic()
         if now - self._looked_at >= LOOK_FOR_MERGES_S:
             self._looked_at = now
-            if self._table.count(MERGED_DOMAIN) != len(self._merged):
+            # Merges and what was taken back of them: one of the two grows with every change.
+            known = (self._table.count(MERGED_DOMAIN), self._table.count(PARTED_DOMAIN))
+            if known != self._known:
+                self._known = known
                 self._merged = self._table.names(MERGED_DOMAIN)
                 self._survivors.clear()
         if not self._merged:

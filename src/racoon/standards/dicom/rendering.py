@@ -61,7 +61,7 @@ class Window:
         is_wide_enough = width >= 1 if name == "LINEAR" else width > 0
         if not np.isfinite([centre, width]).all() or not is_wide_enough:
             raise BadWindow("The width of a window must be at least 1.")
-        return cls(centre, width, name)  # type: ignore[arg-type]
+        return cls(centre, width, name)  # type: ignore[arg-type]  # checked above
 
 
 def header_window(dataset: Dataset) -> Window | None:

@@ -1,7 +1,8 @@
 """Write a signed report as DICOM SR, TID 1500 Measurement Report (PS3.16), with highdicom.
 
 Marks become measurement groups whose numbers point at coordinates on the image; coded and numeric answers become one
-group of their own.  Free text stays in the report: an SR of this template has no place for it.
+group of their own.  The template is extensible: the whole form with its texts and dates stands below in containers,
+see ``structured_form``.
 """
 
 from __future__ import annotations
@@ -15,20 +16,10 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from racoon.domain.coding import Code
+from racoon.standards.dicom.structured_form import UNITS, FormEntry, form_container, short
 from racoon.standards.dicom.uids import uid_from_digest
 
 SERIES_NUMBER = 902
-
-UNITS: Mapping[str, str] = {
-    "mm": "millimeter",
-    "mm2": "square millimeter",
-    "mL": "milliliter",
-    "deg": "degree",
-    "[hnsf'U]": "Hounsfield unit",
-    "[arb'U]": "arbitrary unit",
-    "1": "no units",
-}
-"""Meanings of UCUM codes, which a CodedConcept has to carry."""
 
 Point = tuple[float, float]
 """Column and row; the outer corner of the first pixel is 0, 0 and its centre 0.5, 0.5 (PS3.3 C.18.6.1.2)."""
@@ -36,10 +27,17 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """What a number was measured on."""
+    """What a number was measured on.
+
+    Parameters
+    ----------
+    points_mm
+        LPS, for what does not lie on the slice; then there are no other points.
+    """
 
     graphic_type: str
-    points: tuple[Point, ...]
+    points: tuple[Point, ...] = ()
+    points_mm: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,7 @@ def build_report(
     report: str,
     version: int,
     software: str,
+    form: Sequence[FormEntry] = (),
 ) -> Dataset:
     """Build the SR of a signed version of a report.
 
@@ -104,6 +103,8 @@ def build_report(
         Decide the UIDs: the same version gives the same object, all versions of a report one series.
     software
         Version of the product.
+    form
+        Every answer at its place in the form.
 
     Notes
     -----
@@ -114,7 +115,8 @@ def build_report(
 
     first = next(iter(sources.values()))
     groups: list[Any] = [_group(sr, sources[mark.instance], mark) for mark in marks]
-    if answers:
+    if answers or not groups:
+        # TID 1500 holds at least one group.
         groups.append(_answers(sr, first, answers, _uid(report, "answers")))
     observer = sr.ObserverContext(
         observer_type=sr.CodedConcept("121006", "DCM", "Person"),
@@ -135,7 +137,12 @@ def build_report(
         title=sr.CodedConcept("126000", "DCM", "Imaging Measurement Report"),
         referenced_images=list(sources.values()),
     )
-    dataset: Dataset = sr.ComprehensiveSR(
+    if form:
+        content[0].ContentSequence.append(form_container(form))
+    # Only this class holds coordinates that lie on no image (PS3.3 A.35.13).
+    is_spatial = any(number.line and number.line.points_mm for mark in marks for number in mark.numbers)
+    document_class = sr.Comprehensive3DSR if is_spatial else sr.ComprehensiveSR
+    dataset: Dataset = document_class(
         evidence=list(sources.values()),
         content=content[0],
         series_instance_uid=_uid(report, "series"),
@@ -149,6 +156,8 @@ def build_report(
         verifying_observer_name=f"Reader^{report[:8]}",
         verifying_organization="RACOON node",
     )
+    # Questions and texts are written in any language.
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SoftwareVersions = software
     dataset.SeriesDescription = "Structured report (research use only)"
     date, time = str(first.get("StudyDate") or "19700101"), str(first.get("StudyTime") or "000000")
@@ -170,15 +179,7 @@ def _group(sr: Any, source: Dataset, mark: Mark) -> Any:
             name=_concept(sr, number.name),
             value=number.value,
             unit=_unit(sr, number.unit),
-            referenced_coordinates=[
-                sr.CoordinatesForMeasurement(
-                    number.line.graphic_type,
-                    np.asarray(number.line.points, dtype=np.float64),
-                    sr.SourceImageForRegion(*image),
-                )
-            ]
-            if number.line
-            else None,
+            referenced_coordinates=[_coordinates(sr, number.line, source, image)] if number.line else None,
         )
         for number in mark.numbers
     ]
@@ -198,6 +199,15 @@ def _group(sr: Any, source: Dataset, mark: Mark) -> Any:
             sr.SourceImageForRegion(*image),
         ),
         measurements=numbers,
+    )
+
+
+def _coordinates(sr: Any, line: Line, source: Dataset, image: tuple[Any, ...]) -> Any:
+    if line.points_mm:
+        places = np.asarray(line.points_mm, dtype=np.float64)
+        return sr.CoordinatesForMeasurement3D(line.graphic_type, places, str(source.FrameOfReferenceUID))
+    return sr.CoordinatesForMeasurement(
+        line.graphic_type, np.asarray(line.points, dtype=np.float64), sr.SourceImageForRegion(*image)
     )
 
 
@@ -223,7 +233,7 @@ def _answers(sr: Any, first: Dataset, answers: Sequence[CodedAnswer], tracking_u
 
 
 def _concept(sr: Any, code: Code) -> Any:
-    return sr.CodedConcept(code.value, code.scheme, (code.meaning or code.value)[:64])
+    return sr.CodedConcept(code.value, code.scheme, short(code.meaning or code.value))
 
 
 def _unit(sr: Any, unit: str) -> Any:
