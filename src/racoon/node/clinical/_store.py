@@ -6,13 +6,16 @@ A row's key is the token of the resource it came from, so taking the same resour
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from racoon.domain.identity import Pseudonym
+from racoon.node.clinical.flat import SEVERAL
 from racoon.platform.database import Json, UtcDateTime, metadata
 
 _METADATA = metadata("node")
@@ -27,7 +30,8 @@ def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
         name,
         _METADATA,
         sa.Column("key", KEY, primary_key=True),
-        sa.Column("resource_key", KEY, nullable=False, index=True),
+        # Where a resource has one row, the row's key is the resource's.
+        sa.Column("resource_key", KEY, nullable=False, index=name in SEVERAL),
         sa.Column("pseudonym", sa.String(64), nullable=False, index=True),
         *columns,
     )
@@ -66,6 +70,7 @@ observation = _table(
     sa.Column("status", sa.String(40), nullable=False),
     sa.Column("effective", DAY, nullable=False),
     sa.Column("value_number", sa.Float),
+    sa.Column("value_comparator", sa.String(2), nullable=False, server_default=""),
     sa.Column("value_unit", sa.String(40), nullable=False),
     sa.Column("value_code", sa.String(80), nullable=False),
     sa.Column("value_boolean", sa.Boolean),
@@ -94,6 +99,15 @@ procedure = _table(
     sa.Column("encounter_key", KEY, nullable=False),
 )
 
+order = _table(
+    "clinical_order",
+    sa.Column("imaging_study_uid", sa.String(64), nullable=False, index=True),
+    sa.Column("accession", KEY, nullable=False, index=True),
+    sa.Column("status", sa.String(40), nullable=False),
+    sa.Column("authored", DAY, nullable=False),
+)
+"""Orders that name their images: the study's UID as the archive has it, the accession number as a token."""
+
 encounter = _table(
     "clinical_encounter",
     sa.Column("class_code", sa.String(40), nullable=False),
@@ -113,6 +127,28 @@ consent_period = _table(
     sa.Column("status", sa.String(40), nullable=False),
     sa.Column("given", DAY, nullable=False),
 )
+
+imaging_study = _table(
+    "clinical_imaging_study",
+    sa.Column("imaging_study_uid", sa.String(64), nullable=False),
+    sa.Column("modalities", Json, nullable=False),
+    sa.Column("status", sa.String(40), nullable=False),
+    sa.Column("started", DAY, nullable=False),
+    sa.Column("series_count", sa.Integer, nullable=False),
+    sa.Column("encounter_key", KEY, nullable=False),
+)
+
+imaging_series = _table(
+    "clinical_imaging_series",
+    sa.Column("imaging_study_uid", sa.String(64), nullable=False),
+    sa.Column("series_uid", sa.String(64), nullable=False),
+    sa.Column("modality", sa.String(16), nullable=False),
+    sa.Column("body_site", sa.String(40), nullable=False),
+    sa.Column("laterality", sa.String(40), nullable=False),
+    sa.Column("started", DAY, nullable=False),
+    sa.Column("instance_count", sa.Integer),
+)
+"""Series as the clinic knows them; which of them the archive holds, a join by UID tells."""
 
 resource = sa.Table(
     "clinical_resource",
@@ -136,42 +172,108 @@ imports = sa.Table(
 
 FLAT: Mapping[str, sa.Table] = {
     table.name: table
-    for table in (subject, condition, observation, medication, procedure, encounter, consent_period)
+    for table in (
+        subject,
+        condition,
+        observation,
+        medication,
+        procedure,
+        encounter,
+        consent_period,
+        imaging_study,
+        imaging_series,
+        order,
+    )
 }
 
 
 def known_hashes(connection: sa.Connection, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return (hash, pseudonym) of those resources that are there."""
-    query = sa.select(resource.c.key, resource.c.content_hash, resource.c.pseudonym).where(
-        resource.c.key.in_(list(keys))
-    )
-    return {row.key: (row.content_hash, row.pseudonym) for row in connection.execute(query)}
+    found: dict[str, tuple[str, str]] = {}
+    for start in range(0, len(keys), 500):
+        query = sa.select(resource.c.key, resource.c.content_hash, resource.c.pseudonym).where(
+            resource.c.key.in_(list(keys[start : start + 500]))
+        )
+        found |= {row.key: (row.content_hash, row.pseudonym) for row in connection.execute(query)}
+    return found
 
 
 def load_contents(connection: sa.Connection, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return the content of some resources by key."""
-    query = sa.select(resource.c.key, resource.c.content).where(resource.c.key.in_(list(keys)))
-    return {row.key: row.content for row in connection.execute(query)}
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(keys), 500):
+        chunk = list(keys[start : start + 500])
+        query = sa.select(resource.c.key, resource.c.content).where(resource.c.key.in_(chunk))
+        found |= {row.key: row.content for row in connection.execute(query)}
+    return found
+
+
+def written(content: dict[str, Any]) -> tuple[str, str]:
+    """Return a resource's content as the text that is kept, and the SHA-256 of it.
+
+    Raises
+    ------
+    ValueError
+        For a number that JSON has no word for.
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def replace_rows(
     connection: sa.Connection,
     resources: Sequence[dict[str, Any]],
     rows: Mapping[str, Sequence[dict[str, Any]]],
+    *,
+    changed: Collection[str] | None = None,
 ) -> None:
-    """Write resources and their flat rows; rows that came from an earlier version of a resource go first."""
+    """Write resources and their flat rows; rows that came from an earlier version of a resource go first.
+
+    Parameters
+    ----------
+    resources
+        Rows of the table of resources; ``content`` as :func:`written` makes it.
+    rows
+        By name of the flat table.
+    changed
+        Keys of those that were there before; any may have been when omitted.
+    """
     if not resources:
         return
-    keys = [item["key"] for item in resources]
-    for table in FLAT.values():
-        connection.execute(sa.delete(table).where(table.c.resource_key.in_(keys)))
+    keys = sorted(item["key"] for item in resources) if changed is None else sorted(changed)
+    delete_rows(connection, keys)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(resource)
-    changed = {name: statement.excluded[name] for name in resources[0] if name != "key"}
-    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=changed), list(resources))
+    given: sa.ColumnElement[Any] = sa.bindparam("content", type_=sa.Text)
+    if connection.dialect.name == "postgresql":
+        given = sa.cast(given, postgresql.JSONB)
+    statement = dialect.insert(resource).values(content=given)
+    replaced = {name: statement.excluded[name] for name in resources[0] if name != "key"}
+    # In the order of their keys, neighbours land on the same pages of the index.
+    ordered = sorted(resources, key=lambda item: item["key"])
+    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=replaced), ordered)
     for name, found in rows.items():
         if found:
-            connection.execute(dialect.insert(FLAT[name]).on_conflict_do_nothing(), list(found))
+            statement = dialect.insert(FLAT[name]).on_conflict_do_nothing()
+            connection.execute(statement, sorted(found, key=lambda item: item["key"]))
+
+
+def delete_rows(connection: sa.Connection, keys: Sequence[str]) -> None:
+    """Remove the flat rows of some resources."""
+    for start in range(0, len(keys), 500):
+        chunk = list(keys[start : start + 500])
+        for name, table in FLAT.items():
+            column = table.c.resource_key if name in SEVERAL else table.c.key
+            connection.execute(sa.delete(table).where(column.in_(chunk)))
+
+
+CACHE_KIB = 64 << 10
+"""Pages of SQLite kept in memory while much is written: what keeps an import of any size flat."""
+
+
+def prepare_for_much(connection: sa.Connection) -> None:
+    """Let a connection keep more pages in memory, so that a batch does not write the same ones twice."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIB}")
 
 
 def save_report(connection: sa.Connection, report: dict[str, Any]) -> None:
@@ -193,6 +295,41 @@ def load_consents(
     )
     for row in connection.execute(query.order_by(resource.c.key)):
         yield row.key, Pseudonym(row.pseudonym), years.get(row.pseudonym), row.content
+
+
+def load_orders(
+    connection: sa.Connection, imaging_study_uids: Sequence[str] | None = None
+) -> list[sa.Row[Any]]:
+    """Return the orders that name an imaging study, of some studies or all: pseudonym, study, state, day, accession."""
+    query = sa.select(order).where(order.c.imaging_study_uid != "").order_by(order.c.key)
+    if imaging_study_uids is None:
+        return list(connection.execute(query))
+    rows: list[sa.Row[Any]] = []
+    for start in range(0, len(imaging_study_uids), 500):
+        chunk = list(imaging_study_uids[start : start + 500])
+        rows += connection.execute(query.where(order.c.imaging_study_uid.in_(chunk)))
+    return rows
+
+
+def load_people(
+    connection: sa.Connection, subjects: Collection[Pseudonym] | None = None
+) -> dict[Pseudonym, tuple[str, str]]:
+    """Return gender and year of birth of subjects with a Patient; of all when None."""
+    query = sa.select(subject.c.pseudonym, subject.c.gender, subject.c.birth_year).order_by(subject.c.key)
+    rows: list[Any] = []
+    if subjects is None:
+        rows += connection.execute(query)
+    else:
+        wanted = sorted(set(subjects))
+        for start in range(0, len(wanted), 500):
+            rows += connection.execute(query.where(subject.c.pseudonym.in_(wanted[start : start + 500])))
+    return {Pseudonym(row.pseudonym): (row.gender, row.birth_year) for row in rows}
+
+
+def load_birth_years(connection: sa.Connection, subjects: Sequence[Pseudonym]) -> dict[Pseudonym, int]:
+    """Return years of birth of some subjects."""
+    people = load_people(connection, subjects)
+    return {name: int(year) for name, (_, year) in people.items() if year.isdigit()}
 
 
 def load_deaths(

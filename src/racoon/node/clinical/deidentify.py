@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Protocol
 
-from racoon.standards.fhir.building import UCUM, Resource
+from racoon.node.clinical.passing import (
+    PLAIN_CODE,
+    is_kernel,
+    is_known_url,
+    is_name,
+    is_profile,
+    is_public_code,
+    is_public_system,
+    is_ucum,
+    is_version,
+)
+from racoon.standards.fhir.building import Resource
 from racoon.standards.fhir.rules.base import ELEMENTS
-from racoon.standards.fhir.rules.extensions import EXTENSIONS
 
 LEFT_BEHIND = frozenset(
     {
@@ -30,49 +39,6 @@ LEFT_BEHIND = frozenset(
     }
 )  # fmt: skip
 """Elements that hold names, free text or people of the hospital: never taken."""
-
-CODE_SYSTEMS: Mapping[str, str] = {
-    "http://snomed.info/sct": r"[1-9]\d{5,17}",
-    "http://loinc.org": r"(LA|LP)?\d{1,7}-\d",
-    "http://fhir.de/CodeSystem/bfarm/icd-10-gm": r"[A-Z]\d{2}(\.[\d-]{1,3})?[†*!+]?",
-    "http://hl7.org/fhir/sid/icd-10": r"[A-Z]\d{2}(\.[\d-]{1,3})?[†*!+]?",
-    "http://fhir.de/CodeSystem/bfarm/alpha-id": r"[A-Z]\d{1,6}",
-    "http://fhir.de/CodeSystem/bfarm/ops": r"\d-[0-9a-z]{2,3}(\.[0-9a-z]{1,2})?",
-    "http://fhir.de/CodeSystem/bfarm/atc": r"[A-Z](\d{2}([A-Z]([A-Z](\d{2})?)?)?)?",
-    "http://www.whocc.no/atc": r"[A-Z](\d{2}([A-Z]([A-Z](\d{2})?)?)?)?",
-    "http://fhir.de/CodeSystem/ask": r"\d{5}",
-    "http://fhir.de/CodeSystem/ifa/pzn": r"\d{7,8}",
-    "http://fdasis.nlm.nih.gov": r"[0-9A-Z]{10}",
-    "http://terminology.hl7.org/CodeSystem/CAS": r"\d{2,7}-\d{2}-\d",
-    "urn:oid:2.16.840.1.113883.6.61": r"\d{2,7}-\d{2}-\d",
-    "urn:ietf:rfc:3986": r"urn:oid:1\.2\.840\.10008(\.\d{1,3}){2,9}",
-    "http://standardterms.edqm.eu": r"\d{8}",
-    "http://dicom.nema.org/resources/ontology/DCM": r"[0-9A-Z_]{2,16}",
-    "urn:iso:std:iso:11073:10101": r"\d{1,8}",
-    "urn:oid:2.16.840.1.113883.3.1937.777.24.5.3": r"2\.16\.840\.1\.113883\.3\.1937\.777\.24\.5\.3\.\d{1,4}",
-    "http://www.orpha.net": r"(ORPHA:?)?\d{1,6}",
-}
-"""Catalogues whose codes stay, and what their codes look like; a code that does not is treated as a local one."""
-
-PUBLIC_SYSTEMS = re.compile(
-    r"(?!.*/[^/]*\d{5})(http://terminology\.hl7\.org/CodeSystem/|http://hl7\.org/fhir/|http://fhir\.de/CodeSystem/"
-    r"|https://fhir\.kbv\.de/CodeSystem/|https://www\.medizininformatik-initiative\.de/fhir/"
-    r"|http://ihe-d\.de/CodeSystems/|http://fhir\.de/sid/destatis/|urn:oid:2\.16\.840\.1\.113883\.6\.)[A-Za-z0-9/_.\-]{0,120}"
-)
-"""Where the short code lists of HL7 and the German base profiles live."""
-
-_LIST_CODE = re.compile(
-    r"[A-Za-z†*!][A-Za-z_\-]{0,39}|\d{1,4}|[A-Z]{1,3}\d{1,3}(\.\d{1,2})?|2(\.\d{1,10}){5,14}"
-)
-_PLAIN_CODE = re.compile(r"[a-z][a-z\-]{0,39}")
-_PROFILE_URL = re.compile(
-    r"(?!.*\d{5})https?://(hl7\.org/fhir|fhir\.de|fhir\.kbv\.de|www\.medizininformatik-initiative\.de/fhir)"
-    r"/[A-Za-z0-9/_.\-]{1,150}(\|[\d.]{1,12})?"
-)
-_PARTS = frozenset(name for table in EXTENSIONS.values() for name in table.parts) | {
-    "ErsteUndZweiteStelle", "DritteStelle", "VierteStelle", "domain", "status",
-}  # fmt: skip
-"""Names of the parts of complex extensions; a part of another name is left behind."""
 
 _PERIOD_UNITS = frozenset({"s", "min", "h", "d", "wk", "mo", "a"})
 _TIMES_OF_DAY = frozenset(
@@ -105,11 +71,13 @@ _CLOCK = re.compile(r"T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?")
 DATE_ELEMENTS = frozenset(
     {
         "start", "end", "authoredOn", "recordedDate", "issued", "recorded", "dateTime", "date", "dateAsserted",
-        "started", "timestamp", "lastUpdated", "valueDate", "event", "manufactureDate", "expirationDate",
+        "started", "timestamp", "authored", "lastUpdated", "valueDate", "event", "manufactureDate", "expirationDate",
     }
 )  # fmt: skip
 _YEAR_ONLY = frozenset({"birthDate"})
-_UID_ELEMENTS = frozenset({"uid"})
+_UID_ELEMENTS = frozenset({"uid", "valueId"})
+"""``valueId`` stands in the imaging module's two extensions only: series and instance of a finding."""
+
 REFERENCE = re.compile(
     r"(?:https?://\S+/)?([A-Z][A-Za-z]{1,39})/([A-Za-z0-9\-._]{1,128})(?:/_history/\S+)?|(urn:uuid:[0-9a-fA-F\-]{36})"
 )
@@ -122,8 +90,6 @@ KNOWN_TYPES = frozenset(ELEMENTS) | {
     "RelatedPerson", "Questionnaire", "Endpoint", "Appointment", "Account", "Coverage", "Goal", "Immunization",
     "AllergyIntolerance", "ClinicalImpression", "MedicationDispense", "Media", "Flag", "EvidenceVariable",
 }  # fmt: skip
-
-_NAME = re.compile(r"[a-z][A-Za-z]{0,39}")
 
 
 class Names(Protocol):
@@ -205,43 +171,60 @@ class _Worker:
 
     def clean(self, value: Any, element: str) -> Any:
         """Return what may stay of a value; None when nothing does."""
+        if isinstance(value, str):
+            return self._text(element, value)
         if isinstance(value, dict):
             return self._object(value)
         if isinstance(value, list):
             items = [self.clean(item, element) for item in value]
             return [item for item in items if item is not None] or None
-        if isinstance(value, bool | int | float):
-            return value
-        return self._text(element, value) if isinstance(value, str) else None
+        return value if isinstance(value, bool | int | float) else None
 
     def _object(self, value: Resource) -> Resource | None:
         url = value.get("url")
-        if url is not None and not (isinstance(url, str) and (url in _PARTS or _PROFILE_URL.fullmatch(url))):
+        if url is not None and not (isinstance(url, str) and is_known_url(url)):
             self.losses.left["extension"] += 1
             return None
         made: Resource = {}
         for name, content in value.items():
-            if (name in LEFT_BEHIND and not self._is_coded_place(name)) or not _NAME.fullmatch(name):
+            if name.startswith("_") and isinstance(content, dict) and "extension" in content:
+                made |= self._beside(name, content)
+                continue
+            if url == "convolutionalKernel" and name == "valueString" and is_kernel(content):
+                made[name] = content
+                continue
+            if (name in LEFT_BEHIND and not self._is_coded_place(name)) or not is_name(name):
                 self.losses.left[_shown(name)] += 1
                 continue
-            if name == "code" and isinstance(content, str):
-                kept: Any = self._code(value.get("system"), content)
-            elif name == "system":
-                kept = self._system(content)
-            elif name == "reference" and isinstance(content, str):
-                kept = self._reference(content)
-            elif name == "identifier":
-                self.losses.left["identifier"] += 1
-                continue
-            elif name == "unit" and "code" in value:
-                # Words of a unit may be anything; the UCUM code beside them says the same.
-                continue
-            else:
-                kept = self.clean(content, name)
+            kept = self._element(name, content, value)
             if kept is not None:
                 made[name] = kept
         # An extension whose value was left behind says nothing any more.
         return made if set(made) - {"url"} else None
+
+    def _element(self, name: str, content: Any, value: Resource) -> Any:
+        if name == "code" and isinstance(content, str):
+            return self._code(value.get("system"), content)
+        if name == "system":
+            return self._system(content)
+        if name == "reference" and isinstance(content, str):
+            return self._reference(content)
+        if name == "identifier":
+            self.losses.left["identifier"] += 1
+            return None
+        if name == "unit" and "code" in value:
+            # Words of a unit may be anything; the UCUM code beside them says the same.
+            return None
+        return self.clean(content, name)
+
+    def _beside(self, name: str, content: Resource) -> Resource:
+        """What is said of a simple element stands beside it, such as where a date comes from."""
+        is_known = is_name(name[1:]) and name[1:] not in LEFT_BEHIND
+        if not is_known or not isinstance(content["extension"], list):
+            self.losses.left["extension"] += 1
+            return {}
+        kept = self._object({"extension": content["extension"]})
+        return {name: kept} if kept else {}
 
     def _is_coded_place(self, name: str) -> bool:
         return name == "location" and self.kind == "BodyStructure"
@@ -265,11 +248,13 @@ class _Worker:
                 if re.fullmatch(r"urn:oid:2\.16\.840\.1\.113883\.3\.1937(\.\d{1,6}){1,8}", text)
                 else None
             )
+        if element in ("linkId", "questionnaire"):
+            return text if PLAIN_CODE.fullmatch(text) else self.names.token(f"{element}/{text}")
         if element == "profile":
-            return text if _PROFILE_URL.fullmatch(text) else None
+            return text if is_profile(text) else None
         is_code = (
-            (element in _CODE_ELEMENTS and _PLAIN_CODE.fullmatch(text))
-            or (element == "version" and re.fullmatch(r"20\d{2}(\.\d{1,2})*|20\d{2}[01]\d[0-3]\d", text))
+            (element in _CODE_ELEMENTS and PLAIN_CODE.fullmatch(text))
+            or (element == "version" and is_version(text))
             or (element == "unit" and is_ucum(text))
             or (element == "comparator" and text in ("<", "<=", ">=", ">"))
             or (element in ("periodUnit", "durationUnit") and text in _PERIOD_UNITS)
@@ -282,16 +267,7 @@ class _Worker:
         return None
 
     def _code(self, system: Any, text: str) -> str:
-        pattern = CODE_SYSTEMS.get(system) if isinstance(system, str) else None
-        if system == UCUM:
-            known = is_ucum(text)
-        elif pattern is not None:
-            known = re.fullmatch(pattern, text) is not None
-        else:
-            known = bool(
-                isinstance(system, str) and PUBLIC_SYSTEMS.fullmatch(system) and _LIST_CODE.fullmatch(text)
-            )
-        if known:
+        if isinstance(system, str) and is_public_code(system, text):
             return text
         self.losses.tokens["code"] += 1
         return self.names.token(f"code/{system}/{text}")
@@ -299,7 +275,7 @@ class _Worker:
     def _system(self, system: Any) -> str | None:
         if not isinstance(system, str):
             return None
-        if system in CODE_SYSTEMS or system == UCUM or PUBLIC_SYSTEMS.fullmatch(system):
+        if is_public_system(system):
             return system
         self.losses.tokens["system"] += 1
         return f"urn:racoon:local:{self.names.token(f'system/{system}')}"
@@ -332,8 +308,13 @@ class _Worker:
 
     def address(self, found: Any) -> list[Resource]:
         """Two digits of the postal code and the country."""
-        kept = []
+        kept: list[Resource] = []
         for item in found if isinstance(found, list) else []:
+            if isinstance(item, dict) and set(item) == {"extension"}:
+                # Nothing but the word that there is no address any more.
+                made = self._object(item)
+                kept += [made] if made else []
+                continue
             code, country = (
                 (item.get("postalCode"), item.get("country")) if isinstance(item, dict) else (None, None)
             )
@@ -353,22 +334,6 @@ class _Worker:
             else:
                 self.losses.left["identifier"] += 1
         return {"identifier": kept} if kept else {}
-
-
-_ATOMS = (
-    r"(10\*|10\^|%|\[ppth\]|\[ppm\]|\[pH\]|\[[iI]U\]|\[arb'U\]|\[CFU\]|\[Ch\]|\[drp\]|\[in_i\]|\[lb_av\]|\[degF\]"
-    r"|[YZEPTGMkhdcmunpfa]?(m\[Hg\]|m\[H2O\]|osm|mol|kat|cal|eq|rad|bar|Cel|Ohm|Sv|Gy|Bq|Hz|Pa|Wb|lm|lx|eV|m|s|g|L|l"
-    r"|U|V|A|J|N|W|T|F|C|K|H|S|B|t)|da?|deg|a|mo|wk|d|h|min|1)"
-)
-_UCUM = re.compile(
-    rf"(?!.{{25}})/?({_ATOMS}|\d{{1,4}})(-?\d)?(\{{(counts|score|cells|ratio|titer)\}})?"
-    rf"([./]({_ATOMS}|\d{{1,4}})(-?\d)?)*|\{{(counts|score|cells|ratio|titer|INR)\}}"
-)
-
-
-def is_ucum(text: str) -> bool:
-    """Tell whether a text is a unit of UCUM; a subset that is large enough for medicine and has no room for words."""
-    return _UCUM.fullmatch(text) is not None
 
 
 def _shown(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from racoon.node.clinical.passing import ACCESSION, ORDERED_STUDY
 from racoon.standards.fhir.building import Resource
 
 Row = dict[str, Any]
@@ -45,6 +46,9 @@ def rows_of(
     return found
 
 
+SEVERAL = frozenset({"clinical_consent_period", "clinical_imaging_series"})
+"""Tables in which one resource has several rows; in the others a row's key is its resource's."""
+
 Maker = Callable[[Resource, Resource | None], Iterator[tuple[str, Row]]]
 
 
@@ -75,6 +79,12 @@ def _condition(item: Resource, _: Resource | None) -> Iterator[tuple[str, Row]]:
     )
 
 
+def _comparator(quantity: Any) -> str:
+    """``<``, ``<=``, ``>=`` or ``>``: the number is a bound and not the value."""
+    found = quantity.get("comparator") if isinstance(quantity, dict) else None
+    return found if found in ("<", "<=", ">=", ">") else ""
+
+
 def _observation(item: Resource, _: Resource | None) -> Iterator[tuple[str, Row]]:
     number, unit = _quantity(item.get("valueQuantity"))
     value_code = _code(item.get("valueCodeableConcept"))
@@ -91,6 +101,7 @@ def _observation(item: Resource, _: Resource | None) -> Iterator[tuple[str, Row]
             or _text(_part(item, "effectivePeriod", "start"))
             or _text(item.get("issued")),
             "value_number": number if number is not None else item.get("valueInteger"),
+            "value_comparator": _comparator(item.get("valueQuantity")),
             "value_unit": unit,
             "value_code": value_code,
             "value_boolean": item.get("valueBoolean"),
@@ -181,6 +192,59 @@ def _consent(item: Resource, _: Resource | None) -> Iterator[tuple[str, Row]]:
                 )
 
 
+def _imaging(item: Resource, _: Resource | None) -> Iterator[tuple[str, Row]]:
+    uids = [
+        _text(found.get("value")).removeprefix("urn:oid:")
+        for found in _list(item.get("identifier"))
+        if found.get("system") == "urn:dicom:uid"
+    ]
+    series = _list(item.get("series"))
+    named = {_text(found.get("code")) for found in _list(item.get("modality"))}
+    named |= {_text(_part(found, "modality", "code")) for found in series}
+    study_uid, started = next(iter(uids), ""), _text(item.get("started"))
+    yield (
+        "clinical_imaging_study",
+        {
+            "imaging_study_uid": study_uid,
+            "modalities": sorted(named - {""}),
+            "status": _text(item.get("status")),
+            "started": started,
+            "series_count": item.get("numberOfSeries") or len(series),
+            "encounter_key": _key(item.get("encounter")),
+        },
+    )
+    for found in series:
+        yield (
+            "clinical_imaging_series",
+            {
+                "imaging_study_uid": study_uid,
+                "series_uid": _text(found.get("uid")),
+                "modality": _text(_part(found, "modality", "code")),
+                "body_site": _text(_part(found, "bodySite", "code")),
+                "laterality": _text(_part(found, "laterality", "code")),
+                "started": _text(found.get("started")) or started,
+                "instance_count": found.get("numberOfInstances"),
+            },
+        )
+
+
+def _order(item: Resource, _: Resource | None) -> Iterator[tuple[str, Row]]:
+    told = {_text(found.get("url")): found for found in _list(item.get("extension"))}
+    study = _text(_part(told, ORDERED_STUDY, "valueId"))
+    accession = _text(_part(told, ACCESSION, "valueCoding", "code"))
+    # Only orders that say which images they are about.
+    if study or accession:
+        yield (
+            "clinical_order",
+            {
+                "imaging_study_uid": study,
+                "accession": accession,
+                "status": _text(item.get("status")),
+                "authored": _text(item.get("authoredOn")),
+            },
+        )
+
+
 _MAKERS: Mapping[str, Maker] = {
     "Patient": _subject,
     "Condition": _condition,
@@ -191,6 +255,8 @@ _MAKERS: Mapping[str, Maker] = {
     "Procedure": _procedure,
     "Encounter": _encounter,
     "Consent": _consent,
+    "ImagingStudy": _imaging,
+    "ServiceRequest": _order,
 }
 """Which types have a flat table; the others are kept as resources."""
 

@@ -1,8 +1,8 @@
 """Routes of the FHIR facade below ``/fhir``: read, search, metadata and bulk export.
 
 They expect ``app.state.fhir``, ``database`` and ``audit``.  Each type needs the action that the routes of the same
-data in DICOMweb and lists need, and a subject who may not be read now is nowhere.  Every request for data is audited
-before anything is given out.  Errors are OperationOutcomes in words.
+data in DICOMweb and lists need, or that of the data integration centre, and a subject who may not be read now is
+nowhere.  Every request for data is audited before anything is given out.  Errors are OperationOutcomes in words.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from racoon import __version__
-from racoon.domain.permission import is_permitted
 from racoon.errors import RacoonError
 from racoon.node.clinical.model import (
     ACTION_OF_TYPE,
@@ -33,10 +32,12 @@ from racoon.node.clinical.model import (
     page_token,
     parse_search,
 )
+from racoon.node.clinical.rights import may_read, sees_reports, subject_of
 from racoon.node.clinical.service import Facade, load_reports
 from racoon.platform import clock
 from racoon.platform.auth import User, current_user, require
 from racoon.platform.auth.model import Forbidden
+from racoon.platform.http.gathered import GatheredResponse
 from racoon.platform.http.problem import problem_of
 from racoon.standards.fhir.answers import (
     FHIR_JSON,
@@ -88,14 +89,14 @@ def _base(request: Request) -> str:
     return str(request.base_url).rstrip("/") + ROOT
 
 
-def _may(user: User, kind: str) -> bool:
-    return is_permitted("node", user.roles, ACTION_OF_TYPE[kind])
+def _seen(search: Search, user: User) -> Search:
+    return replace(search, seen_by=user.name, with_reports=sees_reports(user))
 
 
 def _require(user: User, kind: str) -> None:
     if kind not in TYPES:
         raise NoSuchResource("This server has no resources of this type. Its metadata list what it has.")
-    if not _may(user, kind):
+    if not may_read(user, kind):
         raise Forbidden("Your roles do not allow this.", details={"action": ACTION_OF_TYPE[kind]})
 
 
@@ -154,7 +155,7 @@ def read_export_state(request: Request, token: str, user: Anybody) -> Response:
     output = [
         {"type": kind, "url": f"{_base(request)}/$export-file/{kind}/{token}"}
         for kind in document["t"]
-        if _may(user, kind)
+        if may_read(user, kind)
     ]
     manifest = {
         "transactionTime": document["u"],
@@ -176,9 +177,9 @@ def read_export_file(request: Request, kind: str, token: str, user: Anybody) -> 
         parameters.append(("_lastUpdated", f"ge{document['s']}"))
     if "_lastUpdated" not in TYPES[kind].parameters:
         parameters = []
-    search = replace(parse_search(kind, parameters), seen_by=user.name)
+    search = _seen(parse_search(kind, parameters), user)
     _audit(request, user, "fhir.export", f"fhir/{kind}", {"since": document["s"], "until": document["u"]})
-    return StreamingResponse(_lines(_facade(request), search), media_type=NDJSON)
+    return GatheredResponse(_lines(_facade(request), search), media_type=NDJSON)
 
 
 def _lines(facade: Facade, search: Search) -> Iterator[bytes]:
@@ -187,7 +188,7 @@ def _lines(facade: Facade, search: Search) -> Iterator[bytes]:
 
 
 def _export_scope(request: Request, user: User) -> tuple[list[str], str]:
-    kinds = [kind for kind in TYPES if _may(user, kind)]
+    kinds = [kind for kind in TYPES if may_read(user, kind)]
     since = ""
     for name, value in request.query_params.multi_items():
         if name == "_type":
@@ -234,8 +235,8 @@ def read_resource(request: Request, kind: str, identity: str, user: Anybody) -> 
     _require(user, kind)
     if not ID_PATTERN.fullmatch(identity):
         raise NoSuchResource("There is no such resource here.")
-    resource = _facade(request).read(kind, identity, seen_by=user.name)
-    subject = str(resource.get("subject", {}).get("reference", "")).removeprefix("Patient/")
+    resource = _facade(request).read(kind, identity, seen_by=user.name, with_reports=sees_reports(user))
+    subject = subject_of(resource)
     _audit(request, user, "fhir.read", f"fhir/{kind}/{identity}", {"pseudonym": subject} if subject else {})
     return _answer(resource)
 
@@ -244,7 +245,7 @@ def read_resource(request: Request, kind: str, identity: str, user: Anybody) -> 
 def search_resources(request: Request, kind: str, user: Anybody) -> Response:
     """Search the resources of one type; the ``self`` link says what was searched for."""
     _require(user, kind)
-    search = replace(parse_search(kind, request.query_params.multi_items()), seen_by=user.name)
+    search = _seen(parse_search(kind, request.query_params.multi_items()), user)
     facade, base = _facade(request), _base(request)
     _audit(request, user, "fhir.search", f"fhir/{kind}", {"parameters": sorted({n for n, _ in search.given})})
     links = {"self": _self_link(base, search)}
@@ -255,8 +256,10 @@ def search_resources(request: Request, kind: str, user: Anybody) -> Response:
     entries = [bundle_entry(resource, base, is_match=True) for resource in matches]
     entries += [
         bundle_entry(resource, base, is_match=False)
-        for resource in facade.included(matches, search.includes, seen_by=user.name)
-        if _may(user, resource["resourceType"])
+        for resource in facade.included(
+            matches, search.includes, seen_by=user.name, with_reports=search.with_reports
+        )
+        if may_read(user, resource["resourceType"])
     ]
     if has_more and found:
         links["next"] = f"{base}/{kind}?_page={page_token(search, found[-1][0])}"

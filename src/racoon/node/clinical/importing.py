@@ -1,77 +1,73 @@
 """Takes FHIR files into the clinical tables: batch by batch, under pseudonyms, again without harm.
 
 Two passes over the files: patients and medicines first, because others refer to them, then everything else.  Memory
-holds one batch.  What is refused is counted by reason; a resource that changed its patient is never taken silently.
+holds a few batches.  What is refused is counted by reason; a resource that changed its patient is never taken
+silently.  A large source is prepared by a helper process, while this one writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import sqlalchemy as sa
 
-from racoon.domain.canonical import content_hash
-from racoon.domain.identity import PatientId
-from racoon.node.clinical import _store
-from racoon.node.clinical.deidentify import KNOWN_TYPES, REFERENCE, Losses, deidentify
+from racoon.errors import Unavailable
+from racoon.node.clinical import _store, removing
+from racoon.node.clinical.deidentify import Losses
 from racoon.node.clinical.flat import rows_of
 from racoon.node.clinical.import_report import ImportReport
 from racoon.node.clinical.numbers import patient_number
-from racoon.node.pseudonyms.model import DEFAULT_DATE_SHIFT_DAYS, canonical_id
+from racoon.node.clinical.preparing import (
+    Deletion,
+    Prepared,
+    Preparer,
+    begin_helper,
+    may_come_first,
+    medicine_key,
+    prepare_in_helper,
+    row_of,
+    subject_of,
+)
+from racoon.node.clinical.trust.model import IdentityLink
+from racoon.node.pseudonyms.model import DEFAULT_DATE_SHIFT_DAYS
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform import clock
+from racoon.platform.bulk import indexed_afterwards
 from racoon.platform.database import Database
-from racoon.standards.dicom.dates import OLDEST_AGE_YEARS
 from racoon.standards.fhir.building import Resource
-from racoon.standards.fhir.reading import Found, iterate_resources, tolerate
+from racoon.standards.fhir.reading import SUFFIXES, Found, Unread, iterate_lines
 
-BATCH = 500
-"""Resources in one transaction: enough to amortise the commit, about 5 MB in memory."""
+BATCH = 2000
+"""Lines in one transaction: enough to amortise the commit and to meet neighbours in an index; some 20 MB."""
 
-NOT_PATIENTS = frozenset(
-    {
-        "Organization",
-        "Practitioner",
-        "PractitionerRole",
-        "Location",
-        "Device",
-        "DeviceMetric",
-        "Endpoint",
-        "Group",
-    }
-)
-"""People, places and machines of the hospital: nothing of a patient's course stands in them."""
+AHEAD = 2
+"""Batches that the helper may be ahead of the writer."""
+
+WORTH_A_HELPER_BYTES = 16 << 20
+"""Smaller sources are done before a helper has started."""
 
 Taken = Literal["taken", "other_patient", "behind"]
 
 RowsListener = Callable[[sa.Connection, Collection[str], Mapping[str, Sequence[Mapping[str, Any]]]], None]
-"""Called in the storing transaction with the keys of new or changed resources, and their rows by flat table."""
+"""Called in the storing transaction with the keys of resources that may have been there before, whose facts go, and
+the rows of all new and changed ones by flat table."""
+
+Item = Unread | Found
 
 
-@dataclass(frozen=True)
-class _Person:
-    """One patient as the de-identification sees him."""
+class ImportInterrupted(Unavailable):
+    """The helper process of an import ended; what was stored stays, and the import may be begun again."""
 
-    names: Pseudonymiser
-    number: PatientId | None
-    shift_days: int
-    oldest_birth_year: int
-
-    def subject(self) -> str:
-        """Pseudonym, the same as of the images."""
-        return str(self.names.pseudonym(self.number)) if self.number is not None else ""
-
-    def token(self, text: str) -> str:
-        """Stable token of an id."""
-        return self.names.token(f"fhir/{text}")
-
-    def uid(self, text: str) -> str:
-        """UID as the images have it."""
-        return self.names.uid(text)
+    code: ClassVar[str] = "clinical.import_interrupted"
 
 
 class Importer:
@@ -89,6 +85,12 @@ class Importer:
         Of the de-identification profile in force: dates move as those of the images.
     on_stored
         Listeners that keep their own tables in the storing transaction.
+    identities
+        Finds the number of a patient whose record does not carry it.
+    deleted_tags
+        Tags, ``system|code``, by which the clinic marks what it deleted.
+    tables_kept
+        Tables of the listeners: a large import into an empty node builds their indexes at its end, like its own.
     """
 
     def __init__(
@@ -99,16 +101,27 @@ class Importer:
         patient_systems: Sequence[str] = (),
         shift_limit_days: int = DEFAULT_DATE_SHIFT_DAYS,
         on_stored: Sequence[RowsListener] = (),
+        identities: IdentityLink | None = None,
+        deleted_tags: Sequence[str] = (),
+        tables_kept: Sequence[sa.Table] = (),
     ) -> None:
         self._database = database
         self._names = names
         self._systems = tuple(patient_systems)
         self._shift_limit_days = shift_limit_days
         self._on_stored = tuple(on_stored)
-        self._stopped: set[str] = set()
-        self._person = lru_cache(maxsize=10_000)(self._find_person)
+        self._identities = identities
+        self._deleted_tags = tuple(deleted_tags)
+        self._loaded = loaded_tables(tables_kept)
+        self._pages = self._preparer()
 
-    def import_path(self, path: Path, *, progress: Callable[[int], None] | None = None) -> ImportReport:
+    def import_path(
+        self,
+        path: Path,
+        *,
+        progress: Callable[[int], None] | None = None,
+        is_helped: bool | None = None,
+    ) -> ImportReport:
         """Import a file or folder.
 
         Parameters
@@ -117,13 +130,21 @@ class Importer:
             As :func:`racoon.standards.fhir.reading.iterate_resources` reads it.
         progress
             Called with the number of resources read.
+        is_helped
+            Whether a helper process prepares what this one writes; by size of the source when omitted.
 
         Returns
         -------
         ImportReport
             Also kept in the node's database.
         """
-        return self.import_resources(lambda: iterate_resources(path), progress=progress)
+        if is_helped is None:
+            is_helped = (os.cpu_count() or 1) > 1 and _size(path) >= WORTH_A_HELPER_BYTES
+        # Connections to an identity service stay in this process.
+        is_helped = is_helped and self._identities is None
+        return self._import(
+            lambda: iterate_lines(path), keep_patients=True, progress=progress, helped=is_helped
+        )
 
     def import_resources(
         self,
@@ -143,20 +164,28 @@ class Importer:
         progress
             Called with the number of resources read.
         """
+        return self._import(read, keep_patients=keep_patients, progress=progress, helped=False)
+
+    def _import(
+        self,
+        read: Callable[[], Iterator[Item]],
+        *,
+        keep_patients: bool,
+        progress: Callable[[int], None] | None,
+        helped: bool,
+    ) -> ImportReport:
         report, started = ImportReport(), clock.now()
-        self._stopped.clear()
-        for first_pass in (True, False):
-            batch: list[Resource] = []
-            for found in read():
-                resource = self._accept(found, report, first_pass=first_pass)
-                if resource is not None:
-                    batch.append(resource)
-                if len(batch) >= BATCH:
-                    self._take(batch, report, keep_patients=keep_patients)
-                    batch = []
-                if progress is not None and not first_pass:
-                    progress(report.read.total())
-            self._take(batch, report, keep_patients=keep_patients)
+        preparer = self._preparer()
+        with (
+            self._helper() if helped else nullcontext() as helper,
+            indexed_afterwards(self._database, self._loaded) if helped else nullcontext(),
+        ):
+            for first_pass in (True, False):
+                for made, found in _batches(read, preparer, helper, first_pass, keep_patients):
+                    report.add(found)
+                    self._take(made, report)
+                    if progress is not None:
+                        progress(report.read.total())
         with self._database.begin() as connection:
             _store.save_report(
                 connection,
@@ -164,56 +193,58 @@ class Importer:
             )
         return report
 
-    def _accept(self, found: Found, report: ImportReport, *, first_pass: bool) -> Resource | None:
-        """Return a resource that belongs to this pass; count the others in the second one."""
-        resource = found.resource
-        kind = "" if resource is None else str(resource["resourceType"])
-        is_first = kind in ("Patient", "Medication")
-        if is_first is not first_pass:
-            return None
-        if resource is None:
-            report.refuse("unreadable")
-            return None
-        if kind not in KNOWN_TYPES:
-            report.refuse("unknown_type")
-            return None
-        report.read[kind] += 1
-        if kind in NOT_PATIENTS:
-            report.left_out += 1
-            return None
-        if not isinstance(resource.get("id"), str) or not resource["id"]:
-            report.refuse("no_id", kind)
-            return None
-        mended, notes = tolerate(resource)
-        report.tolerated.update(note.code for note in notes)
-        return mended
+    def take_page(self, page: Sequence[Found], report: ImportReport) -> None:
+        """Take one page of a source that is never read twice; whoever it names came before, or is in it."""
+        for first_pass in (True, False):
+            made, found = self._pages.prepare(page, first_pass=first_pass, keep_patients=True)
+            report.add(found)
+            self._take(made, report)
+
+    def _preparer(self) -> Preparer:
+        return Preparer(
+            self._names, self._systems, self._shift_limit_days, self._identities, self._deleted_tags
+        )
+
+    def _helper(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            1,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=begin_helper,
+            initargs=(self._names, self._systems, self._shift_limit_days, self._deleted_tags),
+        )
 
     # -- one batch
 
-    def _take(self, batch: list[Resource], report: ImportReport, *, keep_patients: bool) -> None:
+    def _take(self, batch: Sequence[Prepared | Deletion], report: ImportReport) -> None:
         if not batch:
             return
-        self._link_patients([item for item in batch if item["resourceType"] == "Patient"], report)
-        if not keep_patients:
-            batch = [item for item in batch if item["resourceType"] != "Patient"]
-        prepared: dict[str, dict[str, Any]] = {}
-        for item in batch:
-            row = self._prepare(item, report)
-            if row is not None:
-                prepared[row["key"]] = row
+        # The last word on a resource counts.
+        last = {item.key if isinstance(item, Deletion) else item.row["key"]: item for item in batch}
+        prepared = {key: item for key, item in last.items() if not isinstance(item, Deletion)}
+        deletions = [item for item in last.values() if isinstance(item, Deletion)]
         with self._database.begin() as connection:
+            _store.prepare_for_much(connection)
             known = _store.known_hashes(connection, list(prepared))
             fresh = []
-            for key, row in prepared.items():
-                earlier = known.get(key)
+            for key, item in prepared.items():
+                earlier, row = known.get(key), item.row
                 if earlier is not None and earlier[1] != row["pseudonym"]:
                     report.refuse("other_patient", row["kind"])
                 elif earlier is not None and earlier[0] == row["content_hash"]:
                     report.unchanged += 1
                 else:
-                    fresh.append(row)
-            self._store_rows(connection, fresh)
+                    fresh.append(item)
+            if fresh:
+                self._store_rows(connection, fresh, known)
             report.stored += len(fresh)
+            removed = removing.remove(connection, deletions, self._on_stored)
+            for deletion in deletions:
+                if deletion.key in removed:
+                    report.removed += 1
+                    report.removals[f"{deletion.reason} {deletion.kind}"] += 1
+                elif deletion.reason != "deleted":
+                    # It came for the first time, and says itself that it does not count.
+                    report.left_out += 1
 
     def take_groups(
         self, groups: Sequence[Sequence[Resource]], combine: Callable[[Resource, Resource], Resource]
@@ -235,13 +266,10 @@ class Importer:
         """
         patients = [item for group in groups for item in group if item["resourceType"] == "Patient"]
         numbers = {item["id"]: patient_number(item, self._systems)[0] for item in patients}
-        self._names.remember(numbers.values())
-        people = {identity: self._seen(number) for identity, number in numbers.items()}
+        preparer = Preparer(self._names, self._systems, self._shift_limit_days)
+        people = preparer.people_of(numbers)
         losses = Losses()
-        prepared = [
-            [_row(item, people[_owner_of(item)], losses, is_hashed=False) for item in group]
-            for group in groups
-        ]
+        prepared = [[row_of(item, people[_owner_of(item)], losses) for item in group] for group in groups]
         keys = sorted({row["key"] for rows in prepared for row in rows})
         taken: list[Taken] = []
         stopped: set[str] = set()
@@ -262,124 +290,75 @@ class Importer:
                     key, content = row["key"], row["content"]
                     owners[key] = row["pseudonym"]
                     current[key] = combine(current[key], content) if key in current else content
-                    made[key] = row | {"content": current[key], "content_hash": content_hash(current[key])}
-            changed = [row for key, row in made.items() if row["content_hash"] != known.get(key, ("",))[0]]
-            self._store_rows(connection, changed)
+                    made[key] = row
+            changed = []
+            for key, row in made.items():
+                text, digest = _store.written(current[key])
+                if digest != known.get(key, ("",))[0]:
+                    whole = row | {"content": text, "content_hash": digest}
+                    flat = rows_of(current[key], key, row["pseudonym"], None)
+                    changed.append(
+                        Prepared(whole, flat, current[key] if medicine_key(current[key]) else None)
+                    )
+            self._store_rows(connection, changed, known)
         return taken
 
-    def _store_rows(self, connection: sa.Connection, fresh: Sequence[dict[str, Any]]) -> None:
+    def _store_rows(
+        self, connection: sa.Connection, fresh: Sequence[Prepared], known: Mapping[str, Any]
+    ) -> None:
         """Write resources with their flat rows, and tell who keeps tables of their own."""
-        medicines = _store.load_contents(
-            connection, sorted({_medicine_key(row["content"]) for row in fresh} - {""})
-        )
+        wanted = {medicine_key(item.content) for item in fresh if item.content is not None}
+        medicines = _store.load_contents(connection, sorted(wanted))
         flat: dict[str, list[dict[str, Any]]] = {}
-        for row in fresh:
-            medicine = medicines.get(_medicine_key(row["content"]))
-            for table, line in rows_of(row["content"], row["key"], row["pseudonym"], medicine):
+        for item in fresh:
+            found = item.flat
+            if item.content is not None:
+                medicine = medicines.get(medicine_key(item.content))
+                found = rows_of(item.content, item.row["key"], item.row["pseudonym"], medicine)
+            for table, line in found:
                 flat.setdefault(table, []).append(line)
-        _store.replace_rows(connection, fresh, flat)
+        changed = [item.row["key"] for item in fresh if item.row["key"] in known]
+        _store.replace_rows(connection, [item.row for item in fresh], flat, changed=changed)
         for listener in self._on_stored:
-            listener(connection, [row["key"] for row in fresh], flat)
-
-    def _link_patients(self, patients: list[Resource], report: ImportReport) -> None:
-        links = {}
-        for patient in patients:
-            number, how = patient_number(patient, self._systems)
-            links[_source(patient["id"])] = number
-            report.subjects_by[how] += 1
-        self._names.link(links)
-        self._person.cache_clear()
-
-    def _prepare(self, item: Resource, report: ImportReport) -> dict[str, Any] | None:
-        kind = str(item["resourceType"])
-        if kind == "Medication":
-            person: _Person | None = _Person(self._names, None, 0, 0)
-        else:
-            source = item["id"] if kind == "Patient" else _subject_of(item)
-            if source is None:
-                report.refuse("no_subject", kind)
-                return None
-            if kind == "Patient":
-                self._stop_changed(item)
-            if source in self._stopped:
-                report.refuse("other_patient", kind)
-                return None
-            person = self._person(source)
-        if person is None:
-            report.refuse("subject_unknown", kind)
-            return None
-        return _row(item, person, report.losses)
-
-    def _stop_changed(self, patient: Resource) -> None:
-        """Stop everything of a record whose number is another one than before: a wrong-patient suspicion."""
-        person = self._person(patient["id"])
-        if person is not None and canonical_id(patient_number(patient, self._systems)[0]) != person.number:
-            self._stopped.add(patient["id"])
-
-    def _find_person(self, source: str) -> _Person | None:
-        number = self._names.linked(_source(source))
-        return None if number is None else self._seen(number)
-
-    def _seen(self, number: PatientId) -> _Person:
-        shift_days = self._names.date_shift_days(number, limit_days=self._shift_limit_days)
-        return _Person(self._names, number, shift_days, clock.now().year - OLDEST_AGE_YEARS + 1)
+            listener(connection, changed, flat)
 
 
-def _row(item: Resource, person: _Person, losses: Losses, *, is_hashed: bool = True) -> dict[str, Any]:
-    kind = str(item["resourceType"])
-    content = deidentify(item, person, losses, shift=kind != "Consent")
-    return {
-        "key": person.token(f"{kind}/{item['id']}"),
-        "kind": kind,
-        "pseudonym": person.subject(),
-        "content_hash": content_hash(content) if is_hashed else "",
-        "content": content,
-        "imported_at": clock.now(),
-    }
+def loaded_tables(tables_kept: Sequence[sa.Table] = ()) -> tuple[sa.Table, ...]:
+    """Return the tables that an import fills, whose indexes :func:`racoon.platform.bulk.restore_indexes` restores."""
+    return (*_store.FLAT.values(), _store.resource, *tables_kept)
 
 
 def _owner_of(item: Resource) -> str:
-    return str(item["id"]) if item["resourceType"] == "Patient" else _subject_of(item) or ""
+    return str(item["id"]) if item["resourceType"] == "Patient" else subject_of(item) or ""
 
 
-def preview(resources: Iterable[Resource], numbers: Mapping[str, str]) -> list[Resource]:
-    """Return resources as they would be stored, but under invented pseudonyms; nothing is stored or linked.
-
-    Parameters
-    ----------
-    resources
-        Of patients; Patients themselves are left out.
-    numbers
-        Id of a Patient to the number under which the images came.
-    """
-    names, losses = Pseudonymiser(None, None), Losses()
-    oldest = clock.now().year - OLDEST_AGE_YEARS + 1
-    shown = []
-    for item in resources:
-        source = _subject_of(item)
-        if source is None or source not in numbers:
-            continue
-        number = PatientId(numbers[source])
-        shift_days = names.date_shift_days(number, limit_days=DEFAULT_DATE_SHIFT_DAYS)
-        shown.append(deidentify(item, _Person(names, number, shift_days, oldest), losses))
-    return shown
-
-
-def _source(identity: str) -> str:
-    return f"fhir/Patient/{identity}"
-
-
-def _subject_of(item: Resource) -> str | None:
-    """Return the id of the patient a resource belongs to."""
-    for name in ("subject", "patient", "individual", "for"):
-        text = item[name].get("reference") if isinstance(item.get(name), dict) else None
-        match = REFERENCE.fullmatch(text) if isinstance(text, str) else None
-        if match is not None and match[1] == "Patient":
-            return match[2]
-    return None
+def _batches(
+    read: Callable[[], Iterator[Item]],
+    preparer: Preparer,
+    helper: ProcessPoolExecutor | None,
+    first_pass: bool,
+    keep_patients: bool,
+) -> Iterator[tuple[list[Prepared | Deletion], ImportReport]]:
+    """Yield what is made of a source, batch by batch and in its order."""
+    items = (item for item in read() if not first_pass or may_come_first(item))
+    chunks = iter(lambda: list(islice(items, BATCH)), [])
+    if helper is None:
+        for chunk in chunks:
+            yield preparer.prepare(chunk, first_pass=first_pass, keep_patients=keep_patients)
+        return
+    waiting: deque[Future[tuple[list[Prepared | Deletion], ImportReport]]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(helper.submit(prepare_in_helper, chunk, first_pass, keep_patients))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise ImportInterrupted("The helper process of the import ended. Begin the import again.") from error
 
 
-def _medicine_key(content: Resource) -> str:
-    found = content.get("medicationReference")
-    text = found.get("reference", "") if isinstance(found, dict) else ""
-    return str(text).rpartition("/")[2]
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(item.stat().st_size for item in path.rglob("*") if item.suffix.lower() in SUFFIXES)
+    return path.stat().st_size if path.is_file() else 0

@@ -61,6 +61,35 @@ TYPES: Mapping[str, TypeSupport] = {
         {"_id": "token", **_SUBJECT},
         ("DiagnosticReport:subject", "DiagnosticReport:patient", "DiagnosticReport:result"),
     ),
+    "ServiceRequest": TypeSupport(
+        (versions.ORDER,),
+        {**_EVERYWHERE, **_SUBJECT, "code": "token"},
+        ("ServiceRequest:subject", "ServiceRequest:patient"),
+    ),
+    "Procedure": TypeSupport(
+        (versions.IMAGING_PROCEDURE, versions.READING_PROCEDURE),
+        {**_EVERYWHERE, **_SUBJECT, "code": "token"},
+        ("Procedure:subject", "Procedure:patient", "Procedure:based-on"),
+    ),
+    "MedicationAdministration": TypeSupport(
+        (versions.CONTRAST,),
+        {**_EVERYWHERE, **_SUBJECT},
+        ("MedicationAdministration:subject", "MedicationAdministration:patient"),
+    ),
+    "BodyStructure": TypeSupport((versions.BODY_STRUCTURE,), {"_id": "token", "patient": "reference"}),
+    "QuestionnaireResponse": TypeSupport(
+        (), {"_id": "token", **_SUBJECT}, ("QuestionnaireResponse:subject", "QuestionnaireResponse:patient")
+    ),
+    "Composition": TypeSupport(
+        (versions.COMPOSITION,),
+        {"_id": "token", **_SUBJECT},
+        ("Composition:subject", "Composition:patient", "Composition:entry"),
+    ),
+    "Consent": TypeSupport((versions.CONSENT,), {"_id": "token", "patient": "reference"}),
+    "AuditEvent": TypeSupport(
+        tuple(f"{versions.BALP}/IHE.BasicAudit.{name}" for name in ("PatientRead", "Read", "Query")),
+        {"_id": "token", "date": "date", "patient": "reference"},
+    ),
     "Device": TypeSupport((versions.DEVICE,), {"_id": "token", "manufacturer": "string"}),
     "Provenance": TypeSupport((), {"_id": "token", "target": "reference"}, ("Provenance:target",)),
     "ResearchStudy": TypeSupport((versions.STUDY,), {"_id": "token", "identifier": "token"}),
@@ -79,10 +108,24 @@ ACTION_OF_TYPE: Mapping[str, str] = {
     "Observation": "measurement.read",
     "DiagnosticReport": "measurement.read",
     "Provenance": "measurement.read",
+    "ServiceRequest": "archive.read",
+    "Procedure": "archive.read",
+    "MedicationAdministration": "archive.read",
+    "BodyStructure": "measurement.read",
+    "QuestionnaireResponse": "report.read",
+    "Composition": "report.read",
+    "Consent": "consent.read",
+    "AuditEvent": "audit.read",
     "ResearchStudy": "study.read",
     "ResearchSubject": "dataset.read",
 }
 """The action each type needs: the same that the DICOMweb, value and study routes ask for."""
+
+DIZ_ACTION = "fhir.read"
+"""Of the data integration centre: it reads the site's core data set over FHIR, and none of the pages behind it."""
+
+TYPES_OF_DIZ = frozenset(ACTION_OF_TYPE) - {"AuditEvent"}
+"""What it reads with that action; the audit has an access role of its own."""
 
 INCLUDED: Mapping[str, tuple[str, ...]] = {
     "ImagingStudy:subject": ("subject",),
@@ -95,6 +138,18 @@ INCLUDED: Mapping[str, tuple[str, ...]] = {
     "DiagnosticReport:patient": ("subject",),
     "DiagnosticReport:result": ("result",),
     "Provenance:target": ("target",),
+    "ServiceRequest:subject": ("subject",),
+    "ServiceRequest:patient": ("subject",),
+    "Procedure:subject": ("subject",),
+    "Procedure:patient": ("subject",),
+    "Procedure:based-on": ("basedOn",),
+    "MedicationAdministration:subject": ("subject",),
+    "MedicationAdministration:patient": ("subject",),
+    "QuestionnaireResponse:subject": ("subject",),
+    "QuestionnaireResponse:patient": ("subject",),
+    "Composition:subject": ("subject",),
+    "Composition:patient": ("subject",),
+    "Composition:entry": ("section", "entry"),
     "ResearchSubject:individual": ("individual",),
     "ResearchSubject:study": ("study",),
 }
@@ -127,6 +182,8 @@ class Search:
         Where the page goes on.
     seen_by
         Name of the user who asks; what is hidden from this user is left out.
+    with_reports
+        Whether what is made of signed reports is given: never to readers, who might still be blinded to them.
     """
 
     kind: str
@@ -141,6 +198,7 @@ class Search:
     is_count_only: bool = False
     after: int = 0
     seen_by: str = ""
+    with_reports: bool = False
 
     def wanted(self, *names: str) -> frozenset[str] | None:
         """Return the values that satisfy every one of some parameters that was given; None for no restriction."""
@@ -193,7 +251,7 @@ def _understand(kind: str, given: list[tuple[str, str]]) -> Search:
             found = _values(TYPES[kind].parameters[name], text)
             if name == "started":
                 search = _narrow_days(search, text)
-            elif name == "_lastUpdated":
+            elif name in ("_lastUpdated", "date"):
                 search = _narrow_updated(search, text)
             else:
                 values[name] = values[name] & found if name in values else found

@@ -26,17 +26,21 @@ from racoon.node.archive.records import (
     studies_of_series,
 )
 from racoon.node.archive.service import Archive
-from racoon.node.clinical import _store
+from racoon.node.clinical import _listed, _origins, _store, removing
+from racoon.node.clinical.facts import measured_facts, references, study_facts
 from racoon.node.clinical.model import INCLUDED, NoSuchResource, NotConformant, Search, parse_search
+from racoon.node.clinical.surroundings import AFTER_VALUES, OF_A_STUDY, Surroundings
 from racoon.node.curation import service as curation
 from racoon.node.measuring import service as measuring
 from racoon.node.measuring.model import StoredValue
-from racoon.science.biomarkers import UnknownBiomarker, get_definition
+from racoon.node.reading.findings.service import Findings
+from racoon.platform.audit import AuditLog
 from racoon.standards.fhir import imaging, subjects
 from racoon.standards.fhir.building import Resource, reference, resource_id
 from racoon.standards.fhir.findings import MeasuredFacts, measurement, observation_id, report
-from racoon.standards.fhir.imaging import SeriesFacts, StudyFacts, Writing
+from racoon.standards.fhir.imaging import Writing
 from racoon.standards.fhir.rules.checking import check
+from racoon.standards.fhir.rules.model import Issue
 
 _log = logging.getLogger(__name__)
 
@@ -59,10 +63,25 @@ class Facade:
         Studies this site knows.
     writing
         How this node writes FHIR.
+    findings
+        Marks that answers of signed reports were taken from; without them no report is given.
+    audit
+        The log whose entries about FHIR are given.
     """
 
-    def __init__(self, archive: Archive, approvals: Approvals, writing: Writing) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        approvals: Approvals,
+        writing: Writing,
+        *,
+        findings: Findings | None = None,
+        audit: AuditLog | None = None,
+    ) -> None:
         self._archive = archive
+        self._around = Surroundings(
+            archive, writing, self._study_records, self._readable_values, findings, audit
+        )
         self._approvals = approvals
         self._writing = writing
         self._sources: Mapping[str, Callable[[Search], Iterator[Positioned]]] = {
@@ -74,7 +93,13 @@ class Facade:
             "Provenance": self._provenance,
             "ResearchStudy": self._research_studies,
             "ResearchSubject": self._research_subjects,
+            **self._around.sources,
         }
+
+    @property
+    def writing(self) -> Writing:
+        """How this node writes FHIR."""
+        return self._writing
 
     # -- asking
 
@@ -83,23 +108,31 @@ class Facade:
 
         A resource that breaks its own rule table is left out and logged: strict when we write.
         """
-        for position, resource in self._sources[search.kind](search):
-            issues = [item for item in check(resource, self._writing.version) if item.severity == "error"]
-            if issues:
+        for position, resource, issues in self.examine(search):
+            errors = [item for item in issues if item.severity == "error"]
+            if errors:
                 _log.error(
                     "a resource breaks its profile and is not given out",
-                    extra={"kind": search.kind, "code": issues[0].code, "path": issues[0].path},
+                    extra={"kind": search.kind, "code": errors[0].code, "path": errors[0].path},
                 )
                 continue
             yield position, resource
+
+    def examine(self, search: Search) -> Iterator[tuple[int, Resource, list[Issue]]]:
+        """Yield the matches of a search with what the rule tables say, also those that are not given out.
+
+        For the people of the node, who see why something is refused; whoever gives resources out iterates.
+        """
+        for position, resource in self._sources[search.kind](search):
+            yield position, resource, check(resource, self._writing.version)
 
     def page(self, search: Search) -> tuple[list[Positioned], bool]:
         """Return one page of matches, and whether there are more."""
         found = list(islice(self.iterate(search), search.count + 1))
         return found[: search.count], len(found) > search.count
 
-    def read(self, kind: str, identity: str, *, seen_by: str) -> Resource:
-        """Return one resource as a user sees it.
+    def read(self, kind: str, identity: str, *, seen_by: str, with_reports: bool = False) -> Resource:
+        """Return one resource as a user sees it, or what is made of signed reports only ``with_reports``.
 
         Raises
         ------
@@ -108,7 +141,7 @@ class Facade:
         NotConformant
             If it breaks its own rule table.
         """
-        search = replace(parse_search(kind, [("_id", identity)]), seen_by=seen_by)
+        search = replace(parse_search(kind, [("_id", identity)]), seen_by=seen_by, with_reports=with_reports)
         for _, resource in self._sources[kind](search):
             if resource["id"] != identity:
                 continue
@@ -120,21 +153,32 @@ class Facade:
         raise NoSuchResource("There is no such resource here.")
 
     def included(
-        self, resources: list[Resource], includes: tuple[str, ...], *, seen_by: str
+        self,
+        resources: list[Resource],
+        includes: tuple[str, ...],
+        *,
+        seen_by: str,
+        with_reports: bool = False,
     ) -> Iterator[Resource]:
         """Yield the resources that some others refer to, each once; what may not be read is left out."""
         seen = {(item["resourceType"], item["id"]) for item in resources}
         for include in includes:
             for resource in resources:
-                for target in _references(resource, INCLUDED[include]):
+                for target in references(resource, INCLUDED[include]):
                     kind, _, identity = target.partition("/")
                     if (kind, identity) in seen or kind not in self._sources:
                         continue
                     seen.add((kind, identity))
                     try:
-                        yield self.read(kind, identity, seen_by=seen_by)
+                        yield self.read(kind, identity, seen_by=seen_by, with_reports=with_reports)
                     except NoSuchResource:
                         continue
+
+    def devices(self, identities: Collection[str]) -> list[Resource]:
+        """Return some devices by id; what is not conformant is left out."""
+        if not identities:
+            return []
+        return [found for _, found in self.iterate(parse_search("Device", [("_id", ",".join(identities))]))]
 
     # -- subjects and images
 
@@ -181,7 +225,7 @@ class Facade:
                 yield record
 
     def _study(self, record: StudyRecord) -> Resource:
-        return imaging.imaging_study(_study_facts(record), self._writing)
+        return imaging.imaging_study(study_facts(record), self._writing)
 
     def _devices(self, search: Search) -> Iterator[Positioned]:
         wanted = search.wanted("_id")
@@ -214,15 +258,16 @@ class Facade:
             )
             if not series or people == frozenset() or places == frozenset():
                 return
-        for row, value, place in self._stored(max(first - 1, search.after), last, series):
+        for row, value, place in self._stored(max(first - 1, search.after), last, series, search.seen_by):
             if not rows or row in rows:
-                yield row, _measured(row, value, place)
+                yield row, measured_facts(row, value, place)
 
     def _stored(
-        self, after: int, last: int | None, series: list[str]
+        self, after: int, last: int | None, series: list[str], seen_by: str
     ) -> Iterator[tuple[int, StoredValue, tuple[str, str, str]]]:
         while True:
             with self._archive.database.connect() as connection:
+                hidden = self._archive.series_without_values(connection, seen_by)
                 page = measuring.load_values(connection, series_uids=series, after=after, limit=VALUES_PAGE)
             places = studies_of_series(self._archive, {value.series_uid for _, value in page})
             for row, value in page:
@@ -230,6 +275,7 @@ class Facade:
                     return
                 # A value that is none, or lies outside its definition's limits, is no finding.
                 is_finding = value.valid and value.value is not None and value.series_uid in places
+                is_finding = is_finding and value.series_uid not in hidden
                 if is_finding and self._archive.is_readable(Pseudonym(value.pseudonym)):
                     yield row, value, places[value.series_uid]
             if len(page) < VALUES_PAGE:
@@ -237,6 +283,12 @@ class Facade:
             after = page[-1][0]
 
     def _observations(self, search: Search) -> Iterator[Positioned]:
+        if search.after < AFTER_VALUES:
+            yield from self._measurements(search)
+        if search.with_reports:
+            yield from self._around.answers(search)
+
+    def _measurements(self, search: Search) -> Iterator[Positioned]:
         wanted = search.wanted("_id")
         codes = search.wanted("code")
         prefix = observation_id("")
@@ -267,23 +319,35 @@ class Facade:
                 subjects.provenance(target, [source], facts.software, facts.computed_at, self._writing),
             )
 
+    def _readable_values(self, imaging_study_uid: str, seen_by: str) -> list[MeasuredFacts]:
+        derived = {"derived-from": frozenset({imaging_study_uid})}
+        of_study = Search("Observation", (), derived, seen_by=seen_by)
+        return [facts for _, facts in self._values(of_study, None)]
+
     def _reports(self, search: Search) -> Iterator[Positioned]:
-        """One report per imaging study that has values."""
+        """One report per imaging study that has values, and each signed one."""
         wanted = search.wanted("_id")
-        values = dict(search.values)
-        values.pop("_id", None)
-        if wanted is not None:
+        values = {name: found for name, found in search.values.items() if name != "_id"}
+        if wanted is not None and not search.with_reports:
             values["_id"] = frozenset(
                 text.removeprefix("report-") for text in wanted if text.startswith("report-")
             )
-        inner = Search("ImagingStudy", (), values, after=search.after)
+        inner = replace(
+            search, kind="ImagingStudy", values=values, after=max(0, search.after // OF_A_STUDY - 1)
+        )
         for record in self._study_records(inner):
-            of_study = Search("Observation", (), {"derived-from": frozenset({record.imaging_study_uid})})
-            found = [facts for _, facts in self._values(of_study, None)]
+            position = record.position * OF_A_STUDY
+            found = (
+                self._readable_values(record.imaging_study_uid, search.seen_by)
+                if position > search.after
+                else []
+            )
             if found:
                 results = [measurement(facts, self._writing) for facts in found]
                 issued = max(facts.computed_at for facts in found)
-                yield record.position, report(self._study(record), results, issued, self._writing)
+                yield position, report(self._study(record), results, issued, self._writing)
+            if search.with_reports:
+                yield from self._around.signed_reports(record, search.after)
 
     # -- research
 
@@ -330,6 +394,11 @@ def consents(connection: sa.Connection) -> Iterator[tuple[str, Pseudonym, int | 
     yield from _store.load_consents(connection)
 
 
+def birth_years(connection: sa.Connection, subjects: Collection[Pseudonym]) -> dict[Pseudonym, int]:
+    """Return the year of birth of each subject of whom it is known."""
+    return _store.load_birth_years(connection, sorted(subjects))
+
+
 def deaths(
     connection: sa.Connection, subjects: Collection[Pseudonym]
 ) -> dict[Pseudonym, tuple[bool | None, str]]:
@@ -344,77 +413,11 @@ def last_days(connection: sa.Connection, subjects: Collection[Pseudonym]) -> dic
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove a subject's clinical course but the Consents, which say why; returns how many rows."""
-    return _store.forget_subject(connection, pseudonym)
+    _origins.forget_subject(connection, pseudonym)
+    rooms = (_store, removing, _listed)
+    return sum(room.forget_subject(connection, pseudonym) for room in rooms)
 
 
 def load_reports(connection: sa.Connection, limit: int = 20) -> list[dict[str, Any]]:
     """Return the reports of the last imports, newest first."""
     return _store.load_reports(connection, limit)
-
-
-def _study_facts(record: StudyRecord) -> StudyFacts:
-    return StudyFacts(
-        uid=record.imaging_study_uid,
-        pseudonym=record.pseudonym,
-        day=record.day,
-        clock=record.clock,
-        updated=record.updated,
-        series=tuple(
-            SeriesFacts(
-                uid=series.series_uid,
-                modality=series.modality,
-                number=series.number,
-                instance_count=series.instance_count,
-                body_part=series.body_part,
-                laterality=series.laterality,
-                day=series.day,
-                clock=series.clock,
-                manufacturer=series.manufacturer,
-                model=series.model,
-                has_contrast=series.has_contrast,
-                slice_thickness_mm=series.slice_thickness_mm,
-                header=series.header,
-            )
-            for series in record.series
-        ),
-    )
-
-
-def _measured(row: int, value: StoredValue, place: tuple[str, str, str]) -> MeasuredFacts:
-    try:
-        definition = get_definition(value.biomarker, value.version)
-        title, formula = definition.title_en, definition.formula
-    except UnknownBiomarker:
-        # A value of a definition this version no longer has: its id still says what it is.
-        title, formula = value.biomarker, ""
-    study_uid, day, clock = place
-    return MeasuredFacts(
-        identity=str(row),
-        pseudonym=value.pseudonym,
-        imaging_study_uid=study_uid,
-        series_uid=value.series_uid,
-        instance_uid=value.key_instance_uid,
-        biomarker=value.biomarker,
-        version=value.version,
-        title=title,
-        formula=formula,
-        value=float(value.value or 0.0),
-        unit=value.unit,
-        label=value.label,
-        automation=value.automation or "",
-        software=value.software,
-        computed_at=value.computed_at,
-        day=day,
-        clock=clock,
-    )
-
-
-def _references(resource: Resource, path: tuple[str, ...]) -> Iterator[str]:
-    nodes: list[Any] = [resource]
-    for step in path:
-        found = [node.get(step) for node in nodes if isinstance(node, dict)]
-        nodes = [item for node in found for item in (node if isinstance(node, list) else [node]) if item]
-    for node in nodes:
-        text = node.get("reference") if isinstance(node, dict) else None
-        if isinstance(text, str):
-            yield text

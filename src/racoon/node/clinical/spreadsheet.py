@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from racoon.errors import Defect
-from racoon.node.clinical.deidentify import CODE_SYSTEMS, is_ucum
+from racoon.node.clinical.passing import CODE_SYSTEMS, is_ucum
 from racoon.standards.fhir.building import UCUM, Resource
 
 SHOWN_LINES = 20
@@ -194,7 +194,22 @@ class Refusals:
         self.lines.clear()
 
 
-def iterate_rows(path: Path, mapping: TableMapping) -> Iterator[tuple[int, dict[str, str]]]:
+class Layout(Protocol):
+    """What has to be known of a table to read its rows."""
+
+    @property
+    def separator(self) -> str:
+        """Between two cells."""
+
+    @property
+    def encoding(self) -> str:
+        """Of the file."""
+
+    def columns(self) -> set[str]:
+        """Columns that have to be there."""
+
+
+def iterate_rows(path: Path, mapping: Layout) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line number and cells of each row.
 
     Raises

@@ -23,10 +23,12 @@ from racoon.domain.consent import (
     Question,
     decide,
     newest_document,
+    permitted_periods,
     window_of_use,
 )
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym
+from racoon.node.cohorts import service as cohorts
 from racoon.node.consent import _store
 from racoon.node.consent.bases import Bases
 from racoon.node.consent.model import (
@@ -52,6 +54,9 @@ CENTRAL_RECIPIENT = "CENTRAL"
 WithdrawnListener = Callable[[sa.Connection, Withdrawal], None]
 """Called in the transaction of a withdrawal: a room stops what it does with the subject."""
 
+FindRecipients = Callable[[sa.Connection, Pseudonym], Sequence[tuple[str, str]]]
+"""Pools that got a subject's data: pairs of study and site; ``app`` registers it."""
+
 FindAffected = Callable[[sa.Connection, Pseudonym], Sequence[Affected]]
 """Frozen datasets that hold a subject, and what was trained on them; ``app`` registers it."""
 
@@ -69,6 +74,8 @@ class Consent(Bases):
         Rooms that act in the withdrawing transaction.
     find_affected
         Tells where a subject was used.
+    find_recipients
+        Tells to which pools a subject's data were sent.
     """
 
     def __init__(
@@ -79,6 +86,7 @@ class Consent(Bases):
         days: RealDays | None = None,
         on_withdrawn: Sequence[WithdrawnListener] = (),
         find_affected: FindAffected = lambda _connection, _pseudonym: (),
+        find_recipients: FindRecipients = lambda _connection, _pseudonym: (),
     ) -> None:
         self._database = database
         super().__init__(audit)
@@ -86,6 +94,7 @@ class Consent(Bases):
         self._days = days
         self._on_withdrawn = tuple(on_withdrawn)
         self._find_affected = find_affected
+        self._find_recipients = find_recipients
 
     # -- reading
 
@@ -204,8 +213,7 @@ class Consent(Bases):
         moment = clock.now()
         changed = [item for item in items if _store.save_document(connection, item, moment)]
         subjects = {item.pseudonym for item in changed}
-        for pseudonym, known in sorted(_store.load_documents(connection, subjects).items()):
-            self._work_out(connection, pseudonym, known)
+        self.renew_permits(connection, subjects)
         if changed:
             self._audit.append(
                 connection,
@@ -232,19 +240,18 @@ class Consent(Bases):
                 started += [new] if new is not None else []
         return started
 
-    def _work_out(
-        self, connection: sa.Connection, pseudonym: Pseudonym, known: Sequence[KnownDocument]
-    ) -> None:
-        born = min((entry.born for entry in known if entry.born), default=None)
-        papers = [entry.document for entry in known]
-        window = window_of_use(papers, _today(), born)
-        ages = [entry.fresh_until for entry in known if entry.fresh_until is not None]
-        _store.save_permit(
-            connection,
-            pseudonym,
-            (window.start, window.end, window.document) if window else None,
-            min(ages, default=None),
-        )
+    def renew_permits(self, connection: sa.Connection, subjects: Collection[Pseudonym]) -> None:
+        """Work out again what the documents of some subjects permit; reads ask the outcome."""
+        documents = _store.load_documents(connection, subjects)
+        for pseudonym in sorted(subjects):
+            known = documents.get(pseudonym, [])
+            born = min((entry.born for entry in known if entry.born), default=None)
+            window = window_of_use([entry.document for entry in known], _today(), born)
+            ages = [entry.fresh_until for entry in known if entry.fresh_until is not None]
+            permitted = (window.start, window.end, window.document) if window else None
+            _store.save_permit(connection, pseudonym, permitted, min(ages, default=None))
+            periods = permitted_periods([entry.document for entry in known], born)
+            cohorts.record_consent(connection, pseudonym, periods, min(ages, default=None))
 
     def documents(self, connection: sa.Connection, pseudonym: Pseudonym) -> list[KnownDocument]:
         """List the documents of a subject."""
@@ -313,15 +320,21 @@ class Consent(Bases):
         runs: dict[str, set[str]] = {}
         for item in affected:
             runs.setdefault(item.study_id, set()).update(item.run_ids)
-        for study_id, run_ids in sorted(runs.items()):
+        told = [(study_id, CENTRAL_RECIPIENT, sorted(run_ids)) for study_id, run_ids in sorted(runs.items())]
+        told += [
+            (study_id, pool, [])
+            for study_id, pool in self._find_recipients(connection, pseudonym)
+            if scope in (EVERYTHING, study_id)
+        ]
+        for study_id, recipient, trained in told:
             connection.execute(
                 _store.tombstone.insert().values(
                     tombstone_id=secrets.token_hex(16),
                     withdrawal_number=number,
-                    recipient=CENTRAL_RECIPIENT,
+                    recipient=recipient,
                     study_id=study_id,
                     study_pseudonym="",
-                    run_ids=sorted(run_ids),
+                    run_ids=trained,
                     created_at=moment,
                     attempts=0,
                 )

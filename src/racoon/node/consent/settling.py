@@ -14,9 +14,11 @@ import sqlalchemy as sa
 
 from racoon.domain.canonical import content_hash
 from racoon.domain.identity import Pseudonym
+from racoon.errors import RacoonError
 from racoon.node.consent import _store
 from racoon.node.consent.model import EVERYTHING, Withdrawal, WithdrawalState
 from racoon.node.consent.real_days import RealDays
+from racoon.node.consent.service import CENTRAL_RECIPIENT
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
@@ -36,7 +38,8 @@ Erase = Callable[[Withdrawal], Mapping[str, Any]]
 HasImages = Callable[[Pseudonym], bool]
 """Whether the archive holds anything of a subject."""
 
-AnnounceTombstone = Callable[[sa.Connection, SubjectWithdrawn], None]
+AnnounceTombstone = Callable[[sa.Connection, str, SubjectWithdrawn], None]
+"""Tells a recipient: CENTRAL, or the site code of a pool."""
 
 
 class Settlement:
@@ -68,6 +71,10 @@ class Settlement:
         self._erase = erase
         self._has_images = has_images
         self._announce = announce
+
+    def name_in_study(self, pseudonym: Pseudonym, study_id: str) -> str:
+        """Return the name a subject has in one study: in exports and in the tombstones that follow them."""
+        return self._days.study_pseudonym(pseudonym, study_id)
 
     def settle(self) -> int:
         """Do what is left to do; returns how many withdrawals and tombstones moved."""
@@ -134,12 +141,22 @@ class Settlement:
         )
         with self._database.connect() as connection:
             waiting = connection.execute(query).all()
+        sent = 0
         for row in waiting:
             # The mapping is another database: named first, sent then; named twice it is the same name.
-            name = row.study_pseudonym or self._days.study_pseudonym(Pseudonym(row.pseudonym), row.study_id)
+            try:
+                name = row.study_pseudonym or self._days.study_pseudonym(
+                    Pseudonym(row.pseudonym), row.study_id
+                )
+            except RacoonError as error:
+                # The service that names subjects is down: what is blocked stays blocked, and it is told later.
+                _log.warning("a recipient is not told yet", extra={"code": error.error_code})
+                continue
+            sent += 1
             with self._database.begin() as connection:
                 self._announce(
                     connection,
+                    row.recipient,
                     SubjectWithdrawn(
                         tombstone_id=row.tombstone_id,
                         study_id=row.study_id,
@@ -152,7 +169,7 @@ class Settlement:
                     .where(table.c.tombstone_id == row.tombstone_id)
                     .values(study_pseudonym=name, sent_at=now, attempts=row.attempts + 1)
                 )
-        return len(waiting)
+        return sent
 
     def _escalate(self) -> int:
         table, now = _store.tombstone, clock.now()
@@ -180,12 +197,18 @@ class Settlement:
                 )
         return len(late)
 
-    def receive_receipt(self, connection: sa.Connection, receipt: WithdrawalReceipt) -> None:
-        """Record that a recipient acted on a tombstone."""
+    def receive_receipt(
+        self, connection: sa.Connection, receipt: WithdrawalReceipt, recipient: str = CENTRAL_RECIPIENT
+    ) -> None:
+        """Record that a recipient acted on a tombstone; nobody confirms for another one."""
         table = _store.tombstone
         changed = connection.execute(
             sa.update(table)
-            .where(table.c.tombstone_id == receipt.tombstone_id, table.c.acknowledged_at.is_(None))
+            .where(
+                table.c.tombstone_id == receipt.tombstone_id,
+                table.c.recipient == recipient,
+                table.c.acknowledged_at.is_(None),
+            )
             .values(acknowledged_at=receipt.received_at)
             .returning(table.c.study_id, table.c.recipient)
         ).one_or_none()

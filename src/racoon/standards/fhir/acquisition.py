@@ -239,6 +239,17 @@ def instance_details(header: Header) -> Resource | None:
     return complex_extension(extension_url("instanz-details"), parts)
 
 
+def number_of(header: Header, tag: str) -> float | None:
+    """Read a number from DICOM JSON; None when it is none."""
+    return _number(_first(header, tag))
+
+
+def text_of(header: Header, tag: str) -> str:
+    """Read a text from DICOM JSON; empty when there is none."""
+    found = _first(header, tag)
+    return found if isinstance(found, str) else ""
+
+
 def _build(part: Part, header: Header) -> Iterator[Resource]:
     scope = _item(header, part.within) if part.within else header
     found = _values(scope, part.tag)

@@ -6,7 +6,7 @@ publishes for its Body Part Examined values (Annex L).  What is not here is left
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from racoon.domain.coding import Code
 from racoon.standards.fhir.building import DCM, LOINC, SNOMED, UCUM, Resource, coding
@@ -139,6 +139,28 @@ MODALITIES: Mapping[str, str] = {
 }
 """DICOM CID 33 (acquisition modality); SEG, SR and others describe no acquisition and are no member."""
 
+PROCEDURES: Mapping[str, tuple[str, str]] = {
+    "CR": ("363680008", "Radiographic imaging procedure"),
+    "CT": ("77477000", "Computed tomography"),
+    "DX": ("363680008", "Radiographic imaging procedure"),
+    "MG": ("71651007", "Mammography"),
+    "MR": ("113091000", "Magnetic resonance imaging"),
+    "NM": ("373205008", "Nuclear medicine imaging procedure"),
+    "PT": ("82918005", "Positron emission tomography"),
+    "RF": ("44491008", "Fluoroscopy"),
+    "US": ("16310003", "Ultrasonography"),
+    "XA": ("77343006", "Angiography"),
+}
+"""Modality to the procedure that makes such images; of several modalities see :func:`procedure`."""
+
+PET_CT = ("450436003", "Positron emission tomography with computed tomography")
+
+_LEADING = ("PT", "NM", "MR", "CT", "MG", "XA", "RF", "US", "DX", "CR")
+"""Of several modalities in one study the one that gives it its name."""
+
+PRESENT = (SNOMED, "52101004", "Present")
+ABSENT = (SNOMED, "2667000", "Absent")
+
 UNIT_NAMES: Mapping[str, str] = {
     "mm": "millimeter",
     "mL": "milliliter",
@@ -167,6 +189,14 @@ def modality(text: str) -> Resource | None:
     """Translate a Modality; None when it is no acquisition modality."""
     display = MODALITIES.get(text)
     return coding(DCM, text, display) if display else None
+
+
+def procedure(modalities: Collection[str]) -> Resource | None:
+    """Name the procedure that made a study; None when SNOMED's name of it is not in our table."""
+    if {"PT", "CT"} <= set(modalities):
+        return coding(SNOMED, *PET_CT)
+    found = next((text for text in _LEADING if text in modalities), None)
+    return coding(SNOMED, *PROCEDURES[found]) if found else None
 
 
 def code_of(code: Code | None) -> Resource | None:

@@ -77,6 +77,8 @@ def check_files(path: Path, version: ProfileVersion) -> FileReport:
     """
     report = FileReport()
     for found in iterate_resources(path):
+        if found.deleted:
+            continue
         if found.resource is None:
             report.unreadable.append({"place": found.place, "problem": found.problem})
             continue

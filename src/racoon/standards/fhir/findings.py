@@ -29,6 +29,7 @@ from racoon.standards.fhir.building import (
     reference,
     resource_id,
 )
+from racoon.standards.fhir.examinations import located
 from racoon.standards.fhir.imaging import Writing
 from racoon.standards.fhir.versions import extension_url
 
@@ -36,6 +37,20 @@ BIOMARKERS = "urn:racoon:biomarker"
 """Code system of our definitions: the id is the code, the definition's version the version."""
 
 METHODS = "urn:racoon:biomarker-method"
+
+
+def report_category() -> Resource:
+    """Build the category of every report: an imaging report, a study of radiology."""
+    return concept(
+        coding(SNOMED, "4201000179104", "Imaging report (record artifact)"),
+        coding(LOINC, "18748-4", "Diagnostic imaging study"),
+        coding("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology"),
+    )
+
+
+def report_code() -> Resource:
+    """Build the code of every report."""
+    return concept(coding(LOINC, "18748-4", "Diagnostic imaging study"))
 
 
 class NothingMeasured(Refused):
@@ -124,7 +139,7 @@ def measurement(facts: MeasuredFacts, writing: Writing) -> Resource:
             "effectiveDateTime": fhir_datetime(facts.day, facts.clock, writing.zone),
             "issued": fhir_instant(facts.computed_at),
             "valueQuantity": quantity(facts.value, codes.UNIT_NAMES.get(facts.unit, facts.unit), facts.unit),
-            "bodySite": concept(place) if place and place["system"] == SNOMED else None,
+            "bodySite": located(place, facts.pseudonym) if place and place["system"] == SNOMED else None,
             "method": concept(
                 coding(METHODS, f"{facts.biomarker}-{facts.version}", facts.title), text=facts.formula
             ),
@@ -158,14 +173,8 @@ def report(study: Resource, observations: Sequence[Resource], issued: datetime, 
             "meta": metadata(versions.REPORT, source=writing.source, updated=issued),
             # Computed values that nobody signed: a person's report has another status.
             "status": "preliminary",
-            "category": [
-                concept(
-                    coding(SNOMED, "4201000179104", "Imaging report (record artifact)"),
-                    coding(LOINC, "18748-4", "Diagnostic imaging study"),
-                    coding("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology"),
-                )
-            ],
-            "code": concept(coding(LOINC, "18748-4", "Diagnostic imaging study")),
+            "category": [report_category()],
+            "code": report_code(),
             "subject": study["subject"],
             "effectiveDateTime": study.get("started"),
             "issued": fhir_instant(issued),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +69,23 @@ class Found:
     place
         File and line or entry, e.g. ``patients.ndjson:17``.
     resource
-        None when it cannot be read; ``problem`` then says why.
+        None when it cannot be read, ``problem`` then says why, or when it was deleted at its source.
+    deleted
+        ``Type/id`` of a resource that its source deleted.
     """
 
     place: str
     resource: Resource | None
     problem: str = ""
+    deleted: str = ""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """One line of a file, not looked into yet: it may be read in another process."""
+
+    place: str
+    line: bytes
 
 
 def tolerate(resource: Resource, version: ProfileVersion | None = None) -> tuple[Resource, list[Tolerated]]:
@@ -91,22 +103,33 @@ def tolerate(resource: Resource, version: ProfileVersion | None = None) -> tuple
     tuple
         The mended copy, and what was mended.
     """
-    used = version or versions.VERSIONS[versions.DEFAULT_VERSION]
     mended = copy.deepcopy(resource)
+    return mended, mend(mended, version)
+
+
+def mend(resource: Resource, version: ProfileVersion | None = None) -> list[Tolerated]:
+    """Mend the known deviations of a resource in place; returns what was mended.
+
+    For a reader that owns the resource: :func:`tolerate` without its copy.
+    """
+    used = version or versions.VERSIONS[versions.DEFAULT_VERSION]
     notes: list[Tolerated] = []
-    _mend(str(mended.get("resourceType", "?")), mended, used, notes)
-    return mended, notes
+    _mend(str(resource.get("resourceType", "?")), resource, used, notes)
+    return notes
 
 
 def _mend(place: str, value: Any, version: ProfileVersion, notes: list[Tolerated]) -> None:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            _mend(f"{place}[{index}]", item, version, notes)
+            if isinstance(item, dict | list):
+                _mend(f"{place}[{index}]", item, version, notes)
         return
     if not isinstance(value, dict):
         return
-    _mend_coding(place, value, version, notes)
-    _mend_extension(place, value, notes)
+    if "system" in value:
+        _mend_coding(place, value, version, notes)
+    if "url" in value:
+        _mend_extension(place, value, notes)
     uid = value.get("uid")
     if isinstance(uid, str) and uid.startswith("urn:oid:"):
         value["uid"] = uid.removeprefix("urn:oid:")
@@ -212,6 +235,18 @@ def iterate_resources(path: Path) -> Iterator[Found]:
     UnreadableFhir
         If there is no such file or no FHIR file in the folder.
     """
+    for item in iterate_lines(path):
+        yield from read_line(item)
+
+
+def iterate_lines(path: Path) -> Iterator[Unread | Found]:
+    """Yield the lines of NDJSON unread, and the resources of other files; parameters as of iterate_resources.
+
+    Raises
+    ------
+    UnreadableFhir
+        If there is no such file or no FHIR file in the folder.
+    """
     if path.is_dir():
         files = sorted(item for item in path.rglob("*") if item.is_file() and item.suffix.lower() in SUFFIXES)
         if not files:
@@ -224,7 +259,20 @@ def iterate_resources(path: Path) -> Iterator[Found]:
     yield from _file(path, path.name)
 
 
-def _file(path: Path, name: str) -> Iterator[Found]:
+def read_line(item: Unread | Found) -> Iterator[Found]:
+    """Yield the resources of one line."""
+    if isinstance(item, Found):
+        yield item
+        return
+    try:
+        document = json.loads(item.line)
+    except (ValueError, RecursionError):
+        yield Found(item.place, None, "The line is no JSON document.")
+        return
+    yield from _documents(document, item.place)
+
+
+def _file(path: Path, name: str) -> Iterator[Unread | Found]:
     if path.suffix.lower() in (".ndjson", ".jsonl"):
         yield from _lines(path, name)
         return
@@ -239,7 +287,7 @@ def _file(path: Path, name: str) -> Iterator[Found]:
     yield from _documents(document, name)
 
 
-def _lines(path: Path, name: str) -> Iterator[Found]:
+def _lines(path: Path, name: str) -> Iterator[Unread | Found]:
     with path.open("rb") as file:
         number = 0
         while line := file.readline(LARGEST_LINE_BYTES + 1):
@@ -249,15 +297,8 @@ def _lines(path: Path, name: str) -> Iterator[Found]:
                 yield Found(place, None, "The line is too long to be one resource.")
                 while line and not line.endswith(b"\n"):
                     line = file.readline(LARGEST_LINE_BYTES)
-                continue
-            if not line.strip():
-                continue
-            try:
-                document = json.loads(line)
-            except (ValueError, RecursionError):
-                yield Found(place, None, "The line is no JSON document.")
-                continue
-            yield from _documents(document, place)
+            elif line.strip():
+                yield Unread(place, line)
 
 
 def _documents(document: Any, place: str) -> Iterator[Found]:
@@ -265,14 +306,56 @@ def _documents(document: Any, place: str) -> Iterator[Found]:
         for index, item in enumerate(document):
             yield from _documents(item, f"{place}[{index}]")
     elif isinstance(document, dict) and document.get("resourceType") == "Bundle":
-        entries = document.get("entry", [])
-        for index, entry in enumerate(entries if isinstance(entries, list) else []):
-            inner = entry.get("resource") if isinstance(entry, dict) else None
-            if isinstance(inner, dict):
-                yield from _documents(inner, f"{place}#{index}")
-            else:
-                yield Found(f"{place}#{index}", None, "The entry of the Bundle has no resource.")
+        yield from _entries(document, place)
     elif isinstance(document, dict) and isinstance(document.get("resourceType"), str):
         yield Found(place, document)
     else:
         yield Found(place, None, "This is no FHIR resource: it has no resourceType.")
+
+
+_NAMED = re.compile(r"(?:\S*/)?([A-Z][A-Za-z]{1,39})/([A-Za-z0-9\-._]{1,128})(?:/_history(?:/\S*)?)?")
+
+
+def _entries(bundle: Resource, place: str) -> Iterator[Found]:
+    """Yield what the entries of a Bundle hold, and what they say was deleted.
+
+    A history tells every version, the newest first (R4 http, 3.1.0.13): only that one counts.
+    """
+    entries, told = bundle.get("entry", []), set[str]()
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        inner = entry.get("resource") if isinstance(entry, dict) else None
+        where = f"{place}#{index}"
+        if bundle.get("type") == "history" and isinstance(entry, dict):
+            name = name_of_entry(entry)
+            if name and name in told:
+                continue
+            told.add(name)
+        if isinstance(entry, dict) and is_deletion(entry):
+            name = name_of_entry(entry)
+            problem = "" if name else "The entry deletes what a search finds, which is not followed."
+            yield Found(where, None, problem, name)
+        elif isinstance(inner, dict):
+            yield from _documents(inner, where)
+        else:
+            yield Found(where, None, "The entry of the Bundle has no resource.")
+
+
+def is_deletion(entry: Resource) -> bool:
+    """Tell whether an entry of a Bundle says that a resource is gone: a request to delete it, or HTTP 410."""
+    request, response = entry.get("request"), entry.get("response")
+    if isinstance(request, dict) and request.get("method") == "DELETE":
+        return True
+    status = str(response.get("status", "")) if isinstance(response, dict) else ""
+    return status.startswith("410") and not isinstance(entry.get("resource"), dict)
+
+
+def name_of_entry(entry: Resource) -> str:
+    """Return ``Type/id`` of what an entry of a Bundle is about; empty where it does not say."""
+    inner, request = entry.get("resource"), entry.get("request")
+    if isinstance(inner, dict) and isinstance(inner.get("id"), str):
+        return f"{inner.get('resourceType')}/{inner['id']}"
+    for text in (request.get("url") if isinstance(request, dict) else None, entry.get("fullUrl")):
+        match = _NAMED.fullmatch(text) if isinstance(text, str) else None
+        if match is not None:
+            return f"{match[1]}/{match[2]}"
+    return ""

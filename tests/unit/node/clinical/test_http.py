@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -17,14 +21,22 @@ from starlette.testclient import TestClient
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym, Role
 from racoon.domain.plan import Bins, Measurement, MeasuringPlan
+from racoon.domain.questionnaire import initial_items, items_to_fhir, normal_items
 from racoon.node.approvals.service import Approvals
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
+from racoon.node.clinical import _push_store
 from racoon.node.clinical.http import router
 from racoon.node.clinical.importing import Importer
+from racoon.node.clinical.model import TYPES
+from racoon.node.clinical.pushing import Answer, Pusher, ServerBusy
 from racoon.node.clinical.service import Facade
 from racoon.node.measuring import service as measuring
 from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.node.reading.findings.service import Findings
+from racoon.node.reading.reports import _versions
+from racoon.node.reading.reports.catalogue import templates
+from racoon.node.reading.reports.model import ReportVersion
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
@@ -81,21 +93,53 @@ def whole_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     audit = AuditLog("node")
     app = create_app("node", "0")
     accounts = install_accounts(app, "node", database)
-    for name, role in (
-        ("reader", Role.READER),
-        ("officer", Role.DPO),
-        ("informatician", Role.SITE_INFORMATICIAN),
+    for name, roles in (
+        ("reader", [Role.READER]),
+        ("officer", [Role.DPO]),
+        ("informatician", [Role.SITE_INFORMATICIAN]),
+        ("both", [Role.READER, Role.DATA_MANAGER]),
+        ("diz", [Role.DIZ]),
+        ("diz-reader", [Role.DIZ, Role.READER]),
     ):
-        accounts.create(database, name, PASSWORD, [role])
+        accounts.create(database, name, PASSWORD, roles)
     approvals = Approvals(audit, lambda *_: None, Ed25519PrivateKey.generate(), feasibility_enabled=True)
     writing = Writing(
         VERSIONS["2026"], ZoneInfo("Europe/Berlin"), "urn:racoon:site:alpha", "urn:racoon:alpha"
     )
     app.state.database, app.state.audit, app.state.archive = database, audit, archive
-    app.state.fhir = Facade(archive, approvals, writing)
+    findings = Findings(database, audit, archive)
+    app.state.fhir = Facade(archive, approvals, writing, findings=findings, audit=audit)
     app.include_router(router)
+    sign(database)
     yield Node(app, database, audit, withdrawn)
     database.dispose()
+
+
+TEMPLATE = "thorax-short"
+SIGNED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+def sign(database: Database) -> None:
+    """Sign what a reader said of the first subject's images: normal but for one remark in words."""
+    template = next(item for item in templates().values() if TEMPLATE in item.url)
+    items = items_to_fhir(template, normal_items(template, initial_items(template)))
+    items[0].setdefault("item", []).append({"linkId": "quality-reason", "answer": [{"valueString": "LEAK"}]})
+    with database.begin() as connection:
+        _versions.insert(
+            connection,
+            ReportVersion(
+                report_id="11111111-2222-3333-4444-555555555555",
+                version=2,
+                kind="signed",
+                text="",
+                response={"questionnaire": template.canonical, "item": items},
+                sha256="0" * 64,
+                pseudonym="SUBJ-1",
+                imaging_study_uid=uid(1),
+                author="Dr. LEAK",
+                signed_at=SIGNED,
+            ),
+        )
 
 
 @pytest.fixture
@@ -151,9 +195,15 @@ def test_searches_of_imaging_studies_find_what_they_say(node: Node, query: str, 
     assert len(links(bundle)["self"].partition("?")[2].split("&")) == len(query.split("&"))
 
 
+WRITTEN = (
+    "Patient", "ImagingStudy", "Observation", "DiagnosticReport", "Device", "Provenance", "ServiceRequest",
+    "Procedure", "BodyStructure", "QuestionnaireResponse", "Composition",
+)  # fmt: skip
+
+
 def test_everything_given_out_passes_the_rule_tables(node: Node) -> None:
     client = node.client("informatician")
-    for kind in ("Patient", "ImagingStudy", "Observation", "DiagnosticReport", "Device", "Provenance"):
+    for kind in WRITTEN:
         bundle = search(client, kind)
         assert bundle["entry"], kind
         for entry in bundle["entry"]:
@@ -237,10 +287,67 @@ def export(client: TestClient, kinds: str, since: str = "") -> list[dict[str, An
 def test_export_gives_every_resource_as_a_line(node: Node) -> None:
     client = node.client("informatician")
     lines = export(client, "Patient,ImagingStudy,Observation")
-    assert [item["resourceType"] for item in lines] == (
+    assert [item["resourceType"] for item in lines if not item["id"].startswith("answer-")] == (
         ["Patient"] * SUBJECTS + ["ImagingStudy"] * SUBJECTS + ["Observation"] * 2 * SUBJECTS
     )
     assert export(client, "ImagingStudy", since="2100-01-01T00:00:00Z") == []
+
+
+def test_signed_report_leads_from_its_answers_to_its_order(node: Node) -> None:
+    client = node.client("informatician")
+    (document,) = [
+        entry["resource"]
+        for entry in search(client, "Composition?patient=SUBJ-1&_include=Composition:entry")["entry"]
+        if entry["search"]["mode"] == "match"
+    ]
+    report_id = document["section"][0]["entry"][0]["reference"]
+    report = client.get(f"/fhir/{report_id}").json()
+    answers = {item["reference"] for item in report["result"]}
+    found = search(client, f"Observation?derived-from=ImagingStudy/{uid(1)}&_count=500")
+    coded = [item for item in matches(found) if item.startswith("Observation/answer-")]
+    assert set(coded) == answers
+    assert len(answers) >= 5
+    effusion = search(client, "Observation?code=http://snomed.info/sct%7C60046008")["entry"]
+    assert [item["resource"]["valueCodeableConcept"]["coding"][0]["code"] for item in effusion]
+    assert client.get(f"/fhir/{report['basedOn'][0]['reference']}").json()["intent"] == "filler-order"
+    readings = search(client, "Procedure?patient=SUBJ-1&code=28191001")["entry"]
+    assert readings[0]["resource"]["report"] == [{"reference": report_id}]
+    said = json.dumps([search(client, kind) for kind in WRITTEN])
+    # Free words and the reader's name stay in the node.
+    assert "LEAK" not in said
+    after = SIGNED.isoformat().replace("+00:00", "Z")
+    assert len(matches(search(client, f"Procedure?_lastUpdated=eq{after}"))) == 1
+
+
+def test_pages_end_between_the_resources_of_one_study(node: Node) -> None:
+    client = node.client("informatician")
+    for kind in ("Procedure", "DiagnosticReport", "Observation"):
+        whole = matches(search(client, f"{kind}?_count=500"))
+        bundle = search(client, f"{kind}?_count=1")
+        seen = matches(bundle)
+        while "next" in links(bundle):
+            bundle = search(client, links(bundle)["next"].removeprefix(f"{BASE}/"))
+            seen += matches(bundle)
+        assert seen == whole, kind
+
+
+def test_readers_are_given_nothing_that_others_signed(node: Node) -> None:
+    for name in ("reader", "both"):
+        client = node.client(name)
+        assert "answer-" not in json.dumps(search(client, "Observation?_count=500"))
+        assert "signed-" not in json.dumps(search(client, "DiagnosticReport"))
+        assert "reading-" not in json.dumps(search(client, "Procedure"))
+
+
+def test_audit_of_fhir_is_given_as_fhir(node: Node) -> None:
+    reader, officer = node.client(), node.client("officer")
+    reader.get(f"/fhir/ImagingStudy/{uid(2)}")
+    found = search(officer, "AuditEvent?patient=SUBJ-2")["entry"][-1]["resource"]
+    assert [item for item in check(found) if item.severity == "error"] == []
+    assert (found["action"], found["subtype"][0]["code"]) == ("R", "read")
+    assert found["entity"][1]["what"] == {"reference": f"ImagingStudy/{uid(2)}"}
+    later = search(officer, "AuditEvent?date=ge2100-01-01")
+    assert matches(later) == []
 
 
 @pytest.mark.parametrize(
@@ -253,6 +360,9 @@ def test_export_gives_every_resource_as_a_line(node: Node) -> None:
         ("reader", "ResearchSubject", 403, "forbidden"),
         ("officer", "ImagingStudy", 403, "forbidden"),
         ("officer", "Observation", 403, "forbidden"),
+        ("reader", "QuestionnaireResponse", 403, "forbidden"),
+        ("both", "Composition", 403, "forbidden"),
+        ("informatician", "AuditEvent", 403, "forbidden"),
         ("officer", "$export?_type=Patient", 403, "forbidden"),
         ("reader", "$export?_type=ResearchSubject", 403, "forbidden"),
         ("reader", "$export?patient=1", 400, "invalid"),
@@ -321,3 +431,114 @@ def test_last_imports_are_listed_for_those_who_watch_the_intake(node: Node, tmp_
     (kept,) = node.client("officer").get("/api/clinical/imports").json()
     assert (kept["read"], kept["reasons"]) == (1, {"no_subject Condition": 1})
     assert node.client("reader").get("/api/clinical/imports").status_code == 403
+
+
+# -- sending to another server
+
+
+@dataclass
+class OtherServer:
+    """A server as the specification describes it, as far as these transactions go; answers as it is told to."""
+
+    answers: list[Answer] = field(default_factory=list)
+    held: dict[str, dict[str, Any]] = field(default_factory=dict)
+    asked: int = 0
+
+    def __call__(self, bundle: dict[str, Any]) -> Answer:
+        self.asked += 1
+        answer = self.answers.pop(0) if self.answers else Answer(200)
+        if answer.status != 200:
+            return answer
+        named = {entry["fullUrl"]: entry["request"]["url"] for entry in bundle["entry"] if "fullUrl" in entry}
+        for entry in bundle["entry"]:
+            address = entry["request"]["url"]
+            if entry["request"]["method"] == "DELETE":
+                del self.held[address]
+            else:
+                text = json.dumps(entry["resource"])
+                for name, url in named.items():
+                    text = text.replace(name, url)
+                self.held[address] = json.loads(text)
+        return answer
+
+
+def pusher(node: Node, server: OtherServer) -> Pusher:
+    facade: Facade = node.app.state.fhir
+    pause = threading.Event()
+    pause.wait = lambda timeout=None: False  # type: ignore[method-assign]  # nobody waits here
+    return Pusher(
+        facade, node.database, "https://diz.example/fhir", "urn:racoon:site:alpha", server, pause=pause
+    )
+
+
+def forget_pushes(node: Node) -> None:
+    with node.database.begin() as connection:
+        connection.execute(sa.delete(_push_store.push))
+
+
+def test_everything_of_a_subject_is_sent_once_and_every_reference_leads_somewhere(node: Node) -> None:
+    forget_pushes(node)
+    server = OtherServer([Answer(503, 1.0), Answer(0), Answer(200)])
+    report = pusher(node, server).run()
+    assert (report.sent, report.unchanged, report.refused) == (SUBJECTS, 0, {})
+    assert set(report.resources) == set(WRITTEN) - {"Provenance"}
+    assert sum(report.resources.values()) - 2 == len(server.held)
+    said = json.dumps(list(server.held.values()))
+    assert "LEAK" not in said
+    for reference in re.findall(r'"reference": "([^"]+)"', said):
+        assert reference in server.held
+    # A second run, and one by a server that lost nothing, changes nothing.
+    asked, held = server.asked, dict(server.held)
+    assert pusher(node, server).run().as_json()["unchanged"] == SUBJECTS
+    assert (server.asked, server.held) == (asked, held)
+
+
+def test_who_is_withdrawn_is_taken_back(node: Node) -> None:
+    forget_pushes(node)
+    server = OtherServer()
+    pusher(node, server).run()
+    node.withdrawn.add("SUBJ-1")
+    report = pusher(node, server).run()
+    assert (report.taken_back, report.unchanged) == (1, SUBJECTS - 1)
+    assert "SUBJ-1" not in json.dumps(server.held)
+    assert any(address.startswith("Device?") for address in server.held)
+
+
+def test_refusal_is_counted_and_the_others_go_on(node: Node) -> None:
+    forget_pushes(node)
+    server = OtherServer([Answer(422)])
+    report = pusher(node, server).run()
+    assert (report.sent, report.refused) == (SUBJECTS - 1, {422: 1})
+    assert pusher(node, server).run().sent == 1
+
+
+def test_server_that_stays_busy_ends_the_run(node: Node) -> None:
+    forget_pushes(node)
+    with pytest.raises(ServerBusy):
+        pusher(node, OtherServer([Answer(429)] * 20)).run()
+
+
+def test_data_integration_centre_reads_the_core_data_set_and_nothing_more(node: Node) -> None:
+    diz = node.client("diz")
+    counts = {}
+    for kind in TYPES:
+        answer = diz.get(f"/fhir/{kind}")
+        assert answer.status_code == (403 if kind == "AuditEvent" else 200), kind
+        counts[kind] = len(answer.json().get("entry", []))
+    assert all(counts[kind] for kind in WRITTEN), counts
+    manifest = diz.get(diz.get("/fhir/$export").headers["content-location"]).json()
+    assert {item["type"] for item in manifest["output"]} == set(TYPES) - {"AuditEvent"}
+    # Who also reads images may still be blinded to what others signed, whatever other role there is.
+    assert node.client("diz-reader").get("/fhir/Composition").status_code == 403
+
+
+def test_withdrawn_subject_is_nowhere_for_the_data_integration_centre(node: Node) -> None:
+    diz = node.client("diz")
+    node.withdrawn.add("SUBJ-1")
+    for kind in sorted(set(WRITTEN) - {"Device"}):
+        assert "SUBJ-1" not in diz.get(f"/fhir/{kind}?_count=500").text, kind
+        assert diz.get(f"/fhir/{kind}/SUBJ-1").status_code == 404
+    lines = diz.get(diz.get("/fhir/$export").headers["content-location"]).json()["output"]
+    text = "".join(diz.get(item["url"].removeprefix("http://testserver")).text for item in lines)
+    assert "SUBJ-2" in text
+    assert "SUBJ-1" not in text

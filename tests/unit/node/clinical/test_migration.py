@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import racoon.node.app.pages  # noqa: F401 -- with it every table of the node is known
 from racoon.node.app.administration import MIGRATIONS
 from racoon.node.clinical import _store
 from racoon.platform.database import Database, metadata

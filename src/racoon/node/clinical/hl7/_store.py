@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from racoon.domain.identity import Pseudonym
-from racoon.node.clinical.hl7.model import Merge
+from racoon.node.clinical.hl7.model import Merge, Parting
 from racoon.platform import clock
 from racoon.platform.database import UtcDateTime, metadata
 
@@ -20,6 +20,19 @@ merge = sa.Table(
 )
 
 
+parting = sa.Table(
+    "clinical_parting",
+    metadata("node"),
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("old_pseudonym", sa.String(64), nullable=False),
+    sa.Column("surviving_pseudonym", sa.String(64), nullable=False),
+    sa.Column("merged_at", UtcDateTime, nullable=False),
+    sa.Column("parted_at", UtcDateTime, nullable=False),
+    sa.Column("moved", sa.Integer, nullable=False),
+)
+"""Merges that were taken back."""
+
+
 def record_merge(connection: sa.Connection, old: Pseudonym, surviving: Pseudonym, moved: int) -> bool:
     """Keep a merge, or add what moved later to it; tells whether it is new."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
@@ -30,6 +43,51 @@ def record_merge(connection: sa.Connection, old: Pseudonym, surviving: Pseudonym
             sa.update(merge).where(merge.c.old_pseudonym == old).values(moved=merge.c.moved + moved)
         )
     return is_new
+
+
+def load_merge(connection: sa.Connection, old: Pseudonym) -> Merge | None:
+    """Return the merge of an old pseudonym."""
+    row = connection.execute(sa.select(merge).where(merge.c.old_pseudonym == old)).one_or_none()
+    return (
+        None if row is None else Merge(row.old_pseudonym, row.surviving_pseudonym, row.merged_at, row.moved)
+    )
+
+
+def record_parting(connection: sa.Connection, taken_back: Merge, moved: int) -> None:
+    """Keep that a merge was taken back, and forget it as a merge."""
+    connection.execute(sa.delete(merge).where(merge.c.old_pseudonym == taken_back.old))
+    connection.execute(
+        sa.insert(parting).values(
+            old_pseudonym=taken_back.old,
+            surviving_pseudonym=taken_back.surviving,
+            merged_at=taken_back.merged_at,
+            parted_at=clock.now(),
+            moved=moved,
+        )
+    )
+
+
+def load_partings(connection: sa.Connection) -> list[Parting]:
+    """Return the merges that were taken back, newest first."""
+    rows = connection.execute(sa.select(parting).order_by(parting.c.id.desc()))
+    return [
+        Parting(row.old_pseudonym, row.surviving_pseudonym, row.merged_at, row.parted_at, row.moved)
+        for row in rows
+    ]
+
+
+def joined(connection: sa.Connection, pseudonym: Pseudonym) -> set[Pseudonym]:
+    """Return the other pseudonyms of a person whose numbers were merged, in whatever direction."""
+    found, waiting = {str(pseudonym)}, [str(pseudonym)]
+    while waiting:
+        name = waiting.pop()
+        query = sa.select(merge.c.old_pseudonym, merge.c.surviving_pseudonym).where(
+            sa.or_(merge.c.old_pseudonym == name, merge.c.surviving_pseudonym == name)
+        )
+        fresh = {other for row in connection.execute(query) for other in row} - found
+        found |= fresh
+        waiting += fresh
+    return {Pseudonym(name) for name in found} - {pseudonym}
 
 
 def load_merges(connection: sa.Connection) -> list[Merge]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from racoon.node.clinical.hl7 import _store
 from racoon.node.clinical.hl7.door import UNKNOWN, Door
@@ -12,6 +13,7 @@ from racoon.node.clinical.hl7.model import (
     Merge,
     NoSuchMessage,
     OpenMessage,
+    Parting,
     SenderOptions,
     SenderStatus,
     State,
@@ -50,6 +52,8 @@ class MessageDesk:
         The node's own.
     count_studies
         Tells how many imaging studies lie under a pseudonym.
+    count_between
+        Tells how many of those came between two moments.
     """
 
     def __init__(
@@ -60,10 +64,11 @@ class MessageDesk:
         database: Database,
         audit: AuditLog,
         count_studies: Callable[[str], int],
+        count_between: Callable[[str, datetime, datetime], int] = lambda *_: 0,
     ) -> None:
         self._inbox, self._door, self._senders = inbox, door, tuple(senders)
         self._database, self._audit = database, audit
-        self._count_studies = count_studies
+        self._count_studies, self._count_between = count_studies, count_between
 
     def counts(self) -> dict[str, int]:
         """Count messages by state."""
@@ -88,6 +93,16 @@ class MessageDesk:
         with self._database.connect() as connection:
             known = _store.load_merges(connection)
         found = [replace(item, imaging_studies=self._count_studies(item.old)) for item in known]
+        return [item for item in found if item.imaging_studies]
+
+    def partings(self) -> list[Parting]:
+        """List merges that were taken back while images came: a person sees to whom these belong."""
+        with self._database.connect() as connection:
+            known = _store.load_partings(connection)
+        found = [
+            replace(item, imaging_studies=self._count_between(item.surviving, item.merged_at, item.parted_at))
+            for item in known
+        ]
         return [item for item in found if item.imaging_studies]
 
     def try_again(self, number: int, *, actor: str, actor_role: str) -> State:

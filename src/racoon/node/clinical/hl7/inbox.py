@@ -35,7 +35,6 @@ REMEMBERED = timedelta(days=30)
 LONGEST_LIST = 200
 
 _NONCE_BYTES = 12
-
 _KNOWN = ("number", "sender", "control_token", "content_token", "state", "reason")
 
 _INSERT = sa.insert(MESSAGE).inline()
@@ -238,10 +237,18 @@ class Inbox:
             for row in rows
         ]
 
-    def finish(self, numbers: Sequence[int], same_patients: Sequence[tuple[str, str]] = ()) -> None:
-        """Erase messages that were worked off; of a merge, remember that two tokens are one patient."""
+    def finish(
+        self,
+        numbers: Sequence[int],
+        same_patients: Sequence[tuple[str, str]] = (),
+        parted: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Erase messages that were worked off; of a merge, remember that two tokens are one patient, or two again."""
         with self._database.begin() as connection:
             self._finish(connection, numbers, State.DONE)
+            for one, other in (*parted, *((other, one) for one, other in parted)):
+                gone = (SAME_PATIENT.c.token == one) & (SAME_PATIENT.c.surviving == other)
+                connection.execute(sa.delete(SAME_PATIENT).where(gone))
             known = _same_patients(connection) if same_patients else {}
             for token, surviving in same_patients:
                 old, new = _root(token, known), _root(surviving, known)
@@ -341,9 +348,7 @@ class Inbox:
         states = (State.WAITING, *OPEN)
         query = sa.select(MESSAGE.c.state, sa.func.count()).where(MESSAGE.c.state.in_(states))
         with self._database.connect() as connection:
-            found = {
-                state: int(count) for state, count in connection.execute(query.group_by(MESSAGE.c.state))
-            }
+            found = {row[0]: int(row[1]) for row in connection.execute(query.group_by(MESSAGE.c.state))}
         return {state.value: found.get(state.value, 0) for state in states}
 
     def senders(self) -> list[SenderStatus]:

@@ -1,15 +1,18 @@
-"""Two numbers become one patient (ADT^A40): rows move at once, later data follow, images that lie there are listed.
+"""Two numbers become one patient (ADT^A40), or two again (A37): rows move at once, later data follow, images that lie
+there are listed.
 
 Every step may be cut off and is done again: rows first, then the alias behind the door, then rows that came between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import sqlalchemy as sa
 
 from racoon.domain.identity import PatientId, Pseudonym
+from racoon.node.clinical import _origins
+from racoon.node.clinical import _store as _clinical
 from racoon.node.clinical.hl7 import _store
 from racoon.node.clinical.hl7.model import HeldMessage, Merge
 from racoon.node.clinical.importing import RowsListener
@@ -18,8 +21,14 @@ from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, MergedElsewhere, Unknow
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
+from racoon.standards.fhir.building import Resource
 
 ACTOR, ROLE = "hl7", "system"
+
+
+def joined(connection: sa.Connection, pseudonym: Pseudonym) -> set[Pseudonym]:
+    """Return the other pseudonyms of a person whose numbers were merged."""
+    return _store.joined(connection, pseudonym)
 
 
 class Merger:
@@ -80,6 +89,87 @@ class Merger:
         except MergedElsewhere as error:
             raise HeldMessage("merged_elsewhere") from error
         self._move(own, survivor)
+
+    def part(self, first_number: str, second_number: str) -> int:
+        """Take a merge of two numbers back; again without harm, also where they never were merged.
+
+        Returns
+        -------
+        int
+            Resources that went back.  What came under the surviving number stays there.
+
+        Raises
+        ------
+        HeldMessage
+            If they are one patient by way of a third number: nothing is changed.
+        """
+        names, pair = self._names, (PatientId(first_number), PatientId(second_number))
+        parted = names.part(*pair)
+        if parted is None and names.survivor(pair[0]) == names.survivor(pair[1]):
+            raise HeldMessage("merged_through")
+        with self._database.connect() as connection:
+            owns = [self._own(PatientId(canonical_id(number))) for number in pair]
+            # After a crash the alias may be gone already and the record of the merge still there.
+            known = [
+                found
+                for own, other in (owns, owns[::-1])
+                if (found := _store.load_merge(connection, own)) is not None and found.surviving == other
+            ]
+        return sum(self._take_back(item) for item in known)
+
+    def _take_back(self, item: Merge) -> int:
+        names = self._names
+        current = names.survivor(names.reveal(Pseudonym(item.surviving), ARCHIVE_DOMAIN))
+        here, moved = self._own(current), 0
+        before = names.date_shift_days(current, limit_days=self._limit, is_merged=False)
+        with self._database.begin() as connection:
+            for own, keys in _origins.of_subject(connection, here).items():
+                target = names.survivor(names.reveal(own, ARCHIVE_DOMAIN))
+                if target == current:
+                    continue
+                days = names.date_shift_days(target, limit_days=self._limit, is_merged=False) - before
+                moved += move_subject(connection, here, self._own(target), days, self._on_stored, keys=keys)
+            _store.record_parting(connection, item, moved)
+            self._audit.append(
+                connection,
+                actor=ACTOR,
+                actor_role=ROLE,
+                action="clinical.part",
+                target=f"{ARCHIVE_DOMAIN}/{item.surviving}",
+                details={"old": item.old, "moved": moved},
+            )
+        return moved
+
+    def note_origins(self, number: PatientId, resources: Sequence[Resource]) -> set[str]:
+        """Note of resources that are new here under which number they come, where it leads to another one.
+
+        Parameters
+        ----------
+        number
+            Under which they came.
+        resources
+            As made of a message; the Patient is the surviving one's, whoever told it.
+
+        Returns
+        -------
+        set of str
+            Keys that were noted now.
+        """
+        token = self._names.token
+        keys = {
+            token(f"fhir/{item['resourceType']}/{item['id']}")
+            for item in resources
+            if item["resourceType"] != "Patient"
+        }
+        with self._database.begin() as connection:
+            fresh = keys - set(_clinical.known_hashes(connection, sorted(keys)))
+            _origins.note(connection, sorted(fresh), self._own(PatientId(canonical_id(number))))
+        return fresh
+
+    def forget_origins(self, keys: Collection[str]) -> None:
+        """Forget notes of resources that were not taken after all."""
+        with self._database.begin() as connection:
+            _origins.forget(connection, keys)
 
     def sweep(self) -> int:
         """Move what another process filed under an old pseudonym while a merge was under way; returns how many."""

@@ -33,10 +33,15 @@ OPEN = (State.HELD, State.REFUSED)
 PERSON_EVENTS = frozenset({"A28", "A31"})
 VISIT_EVENTS = frozenset({"A01", "A02", "A03", "A04", "A08", "A11", "A12", "A13"})
 MERGE = "ADT^A40"
+PARTING = "ADT^A37"
+"""Two numbers are two patients again (unlink, chapter 3.3.37)."""
+
 RESULTS = "ORU^R01"
 ORDERS = frozenset({"ORM^O01", "OMI^O23", "OMG^O19"})
 
-KINDS = frozenset({f"ADT^{event}" for event in PERSON_EVENTS | VISIT_EVENTS}) | ORDERS | {MERGE, RESULTS}
+KINDS = (
+    frozenset({f"ADT^{event}" for event in PERSON_EVENTS | VISIT_EVENTS}) | ORDERS | {MERGE, PARTING, RESULTS}
+)
 """What is worked off; every other type is acknowledged and left out."""
 
 REASONS = {
@@ -44,10 +49,14 @@ REASONS = {
     "unknown_sender": "The sending application or facility is not among hl7.senders.",
     "no_patient": "PID-3 holds no number under which the images could have come.",
     "no_survivor": "A merge needs the surviving number in PID-3 and the old one in MRG-1.",
+    "no_pair": "Taking a merge back needs two different numbers in two segments PID.",
+    "merged_through": "The two numbers are one patient by way of a third one. Let the hospital name the pair that was"
+    " merged.",
     "merged_elsewhere": "The old number was merged into another patient before: a person has to look.",
     "withdrawn": "One of the two numbers withdrew and the other did not. Record the withdrawal for both, then try"
     " again; or dismiss the merge.",
     "other_patient": "A visit, an order or a value was another patient's before: a person has to look.",
+    "bad_study": "The order names a study UID that is none, or two imaging studies at once: a person has to look.",
     "bad_time": "A time in the message is none.",
     "not_stored": "Something in the message cannot be stored as it is; the log of the worker names the rule.",
     "defect": "The message met an error of the program. Report it; the log of the worker names the place.",
@@ -213,4 +222,28 @@ class Merge:
     surviving: str
     merged_at: datetime
     rows: int
+    imaging_studies: int = 0
+
+
+@dataclass(frozen=True)
+class Parting:
+    """A merge that was taken back, by pseudonyms.
+
+    Parameters
+    ----------
+    old, surviving
+        Pseudonyms.
+    merged_at, parted_at
+        When either was worked off.
+    moved
+        Resources that went back to the old pseudonym.
+    imaging_studies
+        Imaging studies that came under the surviving pseudonym in between: nobody knows by which number.
+    """
+
+    old: str
+    surviving: str
+    merged_at: datetime
+    parted_at: datetime
+    moved: int
     imaging_studies: int = 0

@@ -53,6 +53,7 @@ def _page(request: Request, *, problem: str = "", settled: int | None = None) ->
         senders=desk.senders(),
         messages=desk.open_messages(),
         merges=desk.merges(),
+        partings=desk.partings(),
         reasons=REASONS,
         problem=problem,
         settled=settled,

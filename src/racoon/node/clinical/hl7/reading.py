@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from racoon.node.clinical.hl7.model import KINDS, MERGE, HeldMessage
+from racoon.node.clinical.hl7.model import KINDS, MERGE, PARTING, HeldMessage
+from racoon.node.pseudonyms.cards import Card
+from racoon.science.linkage.filters import Person
 from racoon.standards.hl7v2.message import Message, Segment
+from racoon.standards.hl7v2.times import fhir_date
 
 NUMBER_TYPES = ("MR", "PI", "")
 """CX.5 of the number in the images, the best first: HL7 table 0203; German systems say PI where others say MR."""
@@ -14,7 +17,7 @@ NUMBER_TYPES = ("MR", "PI", "")
 AT_THE_DOOR = frozenset({"EVN", "PID", "MRG"})
 """Segments that say whose message it is."""
 
-READ = AT_THE_DOOR | {"PV1", "ORC", "OBR", "OBX"}
+READ = AT_THE_DOOR | {"PV1", "DG1", "ORC", "OBR", "OBX", "IPC", "ZDS"}
 """Segments that are worked off."""
 
 
@@ -43,8 +46,8 @@ def number_in(segment: Segment | None, field: int, authority: str) -> str:
         return ""
     found = []
     for repetition in range(1, segment.repetitions(field) + 1):
-        number = segment.text(field, repetition=repetition)
-        if not number or number == '""':
+        number = segment.value(field, repetition=repetition)
+        if not number:
             continue
         named = {segment.text(field, 4, part=part, repetition=repetition) for part in (1, 2)}
         kind = segment.text(field, 5, repetition=repetition)
@@ -77,6 +80,39 @@ def merges_in(message: Message, authority: str) -> Iterator[tuple[str, str]]:
         raise HeldMessage("no_survivor")
 
 
+def parted_in(message: Message, authority: str) -> tuple[str, str]:
+    """Return the two numbers that are two patients again.
+
+    Raises
+    ------
+    HeldMessage
+        If there are not two.
+    """
+    found = [number_in(segment, 3, authority) for segment in message.all("PID")]
+    if len(found) != 2 or not all(found) or found[0] == found[1]:
+        raise HeldMessage("no_pair")
+    return found[0], found[1]
+
+
+_SEXES = {"F": "female", "M": "male", "O": "other", "D": "other"}
+
+
+def card_of(person: Segment, authority: str) -> Card:
+    """Return what a PID says of who a number is."""
+    return Card(
+        "messages",
+        number_in(person, 3, authority),
+        Person(
+            given=" ".join(filter(None, (person.value(5, 2), person.value(5, 3)))),
+            family=person.value(5),
+            birth_name=person.value(6),
+            born=fhir_date(person.value(7)),
+            sex=_SEXES.get(person.value(8), ""),
+            postcode=person.value(11, 5),
+        ),
+    )
+
+
 def numbers_of(message: Message, authority: str) -> list[str]:
     """Return every patient's number that a message is about, once each.
 
@@ -87,6 +123,8 @@ def numbers_of(message: Message, authority: str) -> list[str]:
     """
     if kind_of(message) == MERGE:
         found = [number for pair in merges_in(message, authority) for number in pair]
+    elif kind_of(message) == PARTING:
+        found = list(parted_in(message, authority))
     else:
         found = [number_in(segment, 3, authority) for segment in message.all("PID")]
     if not found or not all(found):

@@ -15,11 +15,12 @@ from racoon.domain.identity import PatientId
 from racoon.errors import Unavailable
 from racoon.node.clinical.hl7.combining import combine
 from racoon.node.clinical.hl7.inbox import Inbox, Waiting
-from racoon.node.clinical.hl7.mapping import Reading, resources_of
+from racoon.node.clinical.hl7.mapping import Reading, people_of, resources_of
 from racoon.node.clinical.hl7.merging import Merger
-from racoon.node.clinical.hl7.model import MERGE, HeldMessage
-from racoon.node.clinical.hl7.reading import READ, merges_in
+from racoon.node.clinical.hl7.model import MERGE, PARTING, HeldMessage
+from racoon.node.clinical.hl7.reading import READ, card_of, merges_in, parted_in
 from racoon.node.clinical.importing import Importer
+from racoon.node.pseudonyms.model import canonical_id
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.standards.fhir.building import Resource
 from racoon.standards.hl7v2.message import Message, UnreadableMessage, parse_message
@@ -48,6 +49,8 @@ class Worker:
         How messages are read.
     default_encoding
         For messages with an empty MSH-18.
+    introduces
+        Whether what messages say of persons is kept sealed, so that doubtful numbers are found.
     """
 
     def __init__(
@@ -58,9 +61,14 @@ class Worker:
         names: Pseudonymiser,
         reading: Reading,
         default_encoding: str,
+        *,
+        introduces: bool = False,
     ) -> None:
+        self._introduces = introduces
         self._inbox, self._importer, self._merger, self._names = inbox, importer, merger, names
         self._reading, self._default_encoding = reading, default_encoding
+        # Number of a message to the merged patient's number under which it came.
+        self._merged: dict[int, PatientId] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Work until asked to stop."""
@@ -81,17 +89,18 @@ class Worker:
     def work_off(self) -> int:
         """Take the next messages; returns how many were finished."""
         batch = _Batch(self._inbox)
+        self._merged.clear()
         run: list[tuple[Waiting, list[Resource]]] = []
         for item in self._inbox.due(BATCH):
             if batch.is_behind(item):
                 continue
             try:
                 message = parse_message(item.data, default_encoding=self._default_encoding, only=READ)
-                if item.kind == MERGE:
+                if item.kind in (MERGE, PARTING):
                     self._store(run, batch)
                     run = []
                     if not batch.is_behind(item):
-                        self._merge(item, message, batch)
+                        (self._merge if item.kind == MERGE else self._part)(item, message, batch)
                     continue
                 run.append((item, self._resources(item, message)))
             except (HeldMessage, UnreadableMessage) as error:
@@ -105,9 +114,21 @@ class Worker:
         return batch.finished
 
     def _resources(self, item: Waiting, message: Message) -> list[Resource]:
-        return resources_of(
-            message, self._reading, item.received_at, lambda number: self._names.survivor(PatientId(number))
-        )
+        def survivor(number: str) -> str:
+            found = self._names.survivor(PatientId(number))
+            if found != canonical_id(PatientId(number)):
+                self._merged[item.number] = PatientId(number)
+            return found
+
+        made = resources_of(message, self._reading, item.received_at, survivor)
+        self._introduce(message)
+        return made
+
+    def _introduce(self, message: Message) -> None:
+        """Let the room that knows who is who keep what an admission says of its patients, to find doubtful numbers."""
+        if self._introduces and message.kind.startswith("ADT"):
+            for person in message.all("PID"):
+                self._names.introduce(card_of(person, self._reading.authority))
 
     def _merge(self, item: Waiting, message: Message, batch: _Batch) -> None:
         pairs = list(merges_in(message, self._reading.authority))
@@ -116,11 +137,31 @@ class Worker:
         token = self._inbox.patient_token
         batch.finish([item], [(token(old), token(surviving)) for old, surviving in pairs])
 
+    def _part(self, item: Waiting, message: Message, batch: _Batch) -> None:
+        first, second = parted_in(message, self._reading.authority)
+        self._merger.part(first, second)
+        people = people_of(message, self._reading, item.received_at)
+        taken = self._importer.take_groups([[person] for person in people], combine)
+        if "other_patient" in taken:
+            raise HeldMessage("other_patient")
+        token = self._inbox.patient_token
+        batch.finish([item], parted=[(token(first), token(second))])
+
+    def _note_origins(self, run: Sequence[tuple[Waiting, list[Resource]]]) -> dict[int, set[str]]:
+        """Note which resources come under a number that was merged into another one; by number of the message."""
+        noted = {}
+        for item, resources in run:
+            number = self._merged.pop(item.number, None)
+            if number is not None:
+                noted[item.number] = self._merger.note_origins(number, resources)
+        return noted
+
     def _store(self, run: Sequence[tuple[Waiting, list[Resource]]], batch: _Batch) -> None:
         # What was held while the run was collected keeps its patient's later ones back.
         run = [entry for entry in run if not batch.is_behind(entry[0])]
         if not run:
             return
+        noted = self._note_origins(run)
         try:
             taken = self._importer.take_groups([resources for _, resources in run], combine)
         except Unavailable:
@@ -134,6 +175,8 @@ class Worker:
             batch.hold(run[0][0], "not_stored")
             return
         for (item, _), outcome in zip(run, taken, strict=True):
+            if outcome != "taken" and item.number in noted:
+                self._merger.forget_origins(noted[item.number])
             if outcome == "other_patient":
                 batch.hold(item, "other_patient")
         batch.finish([item for (item, _), outcome in zip(run, taken, strict=True) if outcome == "taken"])
@@ -164,10 +207,17 @@ class _Batch:
             root = self._root(token)
             self._stopped[root] = min(item.number, self._stopped.get(root, item.number))
 
-    def finish(self, items: Sequence[Waiting], same_patients: Sequence[tuple[str, str]] = ()) -> None:
+    def finish(
+        self,
+        items: Sequence[Waiting],
+        same_patients: Sequence[tuple[str, str]] = (),
+        parted: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """Mark messages as worked off."""
-        self._inbox.finish([item.number for item in items], same_patients)
+        self._inbox.finish([item.number for item in items], same_patients, parted)
         self.finished += len(items)
+        if parted:
+            self._joined = self._inbox.same_patients()
         for token, surviving in same_patients:
             old, new = self._root(token), self._root(surviving)
             if old != new:

@@ -13,6 +13,19 @@ _ALWAYS = "resourceType id meta implicitRules language"
 _DOMAIN = f"{_ALWAYS} text contained extension modifierExtension"
 
 _ELEMENTS = {
+    "AuditEvent": (
+        "type subtype action period recorded outcome outcomeDesc purposeOfEvent agent source entity"
+    ),
+    "BodyStructure": ("identifier active morphology location locationQualifier description image patient"),
+    "CarePlan": (
+        "identifier instantiatesCanonical instantiatesUri basedOn replaces partOf status intent category title"
+        " description subject encounter period created author contributor careTeam addresses supportingInfo goal"
+        " activity note"
+    ),
+    "Composition": (
+        "identifier status type category subject encounter date author title confidentiality attester custodian"
+        " relatesTo event section"
+    ),
     "Condition": (
         "identifier clinicalStatus verificationStatus category severity code bodySite subject encounter onset[x]"
         " abatement[x] recordedDate recorder asserter stage evidence note"
@@ -71,6 +84,9 @@ _ELEMENTS = {
         " report complication complicationDetail followUp note focalDevice usedReference usedCode"
     ),
     "Provenance": ("target occurred[x] recorded policy location reason activity agent entity signature"),
+    "QuestionnaireResponse": (
+        "identifier basedOn partOf questionnaire status subject encounter authored author source item"
+    ),
     "ResearchStudy": (
         "identifier title protocol partOf status primaryPurposeType phase category focus condition contact"
         " relatedArtifact keyword location description enrollment period sponsor principalInvestigator site"
@@ -91,6 +107,29 @@ ELEMENTS: Mapping[str, frozenset[str]] = {
 """Elements that a resource may have at the top; ``name[x]`` stands for every type of a choice."""
 
 REQUIRED: Mapping[str, tuple[Rule, ...]] = {
+    "AuditEvent": (
+        Rule("type", 1, 1),
+        Rule("action", 0, 1, codes="audit-action"),
+        Rule("recorded", 1, 1),
+        Rule("outcome", 0, 1, codes="audit-outcome"),
+        Rule("agent", 1),
+        Rule("agent.requestor", 1, 1),
+        Rule("source", 1, 1),
+        Rule("source.observer", 1, 1),
+    ),
+    "BodyStructure": (Rule("patient", 1, 1, targets=("Patient",)),),
+    "CarePlan": (
+        Rule("status", 1, 1, codes="care-plan-status"),
+        Rule("intent", 1, 1, codes="care-plan-intent"),
+        Rule("subject", 1, 1),
+    ),
+    "Composition": (
+        Rule("status", 1, 1, codes="composition-status"),
+        Rule("type", 1, 1),
+        Rule("date", 1, 1),
+        Rule("author", 1),
+        Rule("title", 1, 1),
+    ),
     "Condition": (Rule("subject", 1, 1),),
     "Consent": (
         Rule("status", 1, 1, codes="consent-status"),
@@ -136,6 +175,10 @@ REQUIRED: Mapping[str, tuple[Rule, ...]] = {
         Rule("agent.who", 1, 1),
         Rule("entity.role", 1, 1, codes="entity-role"),
         Rule("entity.what", 1, 1),
+    ),
+    "QuestionnaireResponse": (
+        Rule("status", 1, 1, codes="response-status"),
+        Rule("item.linkId", 1, 1),
     ),
     "ResearchStudy": (Rule("status", 1, 1, codes="research-study-status"),),
     "ResearchSubject": (

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from racoon.standards.fhir import versions
 from racoon.standards.fhir.building import LOINC, SNOMED, UCUM
+from racoon.standards.fhir.rules.audit import AUDITS
 from racoon.standards.fhir.rules.clinic import (
     CONDITION,
     ICD_10_GM,
@@ -17,6 +18,7 @@ from racoon.standards.fhir.rules.clinic import (
     PSEUDONYMISED_PATIENT,
     consent_rules,
 )
+from racoon.standards.fhir.rules.examinations import EXAMINATIONS
 from racoon.standards.fhir.rules.model import ProfileRules, Rule
 from racoon.standards.fhir.versions import extension_url
 
@@ -198,6 +200,8 @@ PROFILES: Mapping[str, ProfileRules] = {
         PSEUDONYMISED_PATIENT,
         CONDITION,
         LABORATORY,
+        *EXAMINATIONS,
+        *AUDITS,
     )
 }
 """Tables that are the same in every version."""

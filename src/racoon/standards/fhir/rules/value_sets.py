@@ -46,6 +46,14 @@ VALUE_SETS: Mapping[str, ValueSet] = {
         "registered", "partial", "preliminary", "final", "amended", "corrected", "appended", "cancelled",
         "entered-in-error", "unknown",
     ),
+    "audit-action": _plain("C", "R", "U", "D", "E"),
+    "audit-outcome": _plain("0", "4", "8", "12"),
+    "care-plan-status": _plain(
+        "draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"
+    ),
+    "care-plan-intent": _plain("proposal", "plan", "order", "option"),
+    "composition-status": _plain("preliminary", "final", "amended", "entered-in-error"),
+    "response-status": _plain("in-progress", "completed", "amended", "entered-in-error", "stopped"),
     "gender": _plain("male", "female", "other", "unknown"),
     "device-name": _plain(
         "udi-label-name", "user-friendly-name", "patient-reported-name", "manufacturer-name", "model-name", "other"

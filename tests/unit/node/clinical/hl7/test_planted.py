@@ -52,11 +52,13 @@ def planted(kind: str, number: int, *, is_broken: bool = False) -> bytes:
     ]
     if kind == "ADT^A40":
         lines.append(segment("MRG", 7, f1=f"19010203{number}^^^Zacharias^PI"))
+    if kind == "ADT^A37":
+        lines.append(segment("PID", 39, f3=f"19010203{number}^^^Zacharias^PI", f29=text))
     if kind.startswith(("OR", "OM")):
         lines += [
             segment("ORC", 25),
             segment("OBR", 45, f2=f"Zacharias{number}"),
-            segment("IPC", 9),
+            segment("IPC", 9, f3="1.2.8675309.19010203"),
             segment("NTE", 5),
         ]
         lines += [

@@ -193,3 +193,32 @@ def test_faulty_day_loses_nothing_and_doubles_nothing(clinic: Clinic) -> None:
     found = found_course(clinic.database, clinic.names, 30)
     assert found == expected_course(stream)
     assert [len(part) > 10 for part in found] == [True] * 3
+
+
+def test_diagnoses_of_a_visit_are_taken_once_and_set_right(clinic: Clinic) -> None:
+    def with_diagnoses(control_id: str, hours: int, *lines: str) -> bytes:
+        message = adt("A08", "4711", control_id, at=BEGAN + hours * HOUR, visit="V1")
+        return message.rstrip(b"\r") + b"\r" + "\r".join(lines).encode() + b"\r"
+
+    first = "DG1|1||C34.1^Lungenkrebs bei Frau Müller^I10-2024||20240301|A"
+    clinic.send(
+        with_diagnoses("1", 0, first, "DG1|2|ICD10|J44.0||20240302|W"),
+        with_diagnoses("2", 1, first.replace("|A", "|F"), "DG1|2|ICD10|J44.0||20240302|W" + "|" * 15 + "D"),
+    )
+    assert clinic.work() == 2
+    rows = {row["code"]: row for row in clinic.rows(_store.condition)}
+    assert {code: row["verification_status"] for code, row in rows.items()} == {
+        "C34.1": "confirmed",
+        "J44.0": "entered-in-error",
+    }
+    assert {row["system"] for row in rows.values()} == {"http://fhir.de/CodeSystem/bfarm/icd-10-gm"}
+    day = date(2024, 3, 1) + timedelta(days=clinic.shift("4711"))
+    assert rows["C34.1"]["recorded"][:10] == day.isoformat()
+    assert "Müller" not in str(clinic.contents("Condition"))
+
+
+def test_a_bound_is_told_from_a_value_in_the_table(clinic: Clinic) -> None:
+    clinic.send(oru("4711", "1", extra=["OBX|3|SN|2345-7^Glukose^LN||<^5|mg/dL|<100|N|||F"]))
+    clinic.work()
+    rows = {row["code"]: row["value_comparator"] for row in clinic.rows(_store.observation)}
+    assert rows == {"718-7": "", "2345-7": "<"}
