@@ -1,10 +1,11 @@
 """Templates of structured reports and their answers: a written subset of FHIR R4 Questionnaire and SDC.
 
-``template`` reads a Questionnaire and refuses what the subset does not have; ``answers`` reads and writes the items
-of a QuestionnaireResponse; ``evaluation`` says what is asked, what is computed and what is wrong.  The subset:
-group, display, boolean, integer, decimal, string, text and choice; required, repeats, readOnly, initial, minValue,
-maxValue, unit, enableWhen with enableBehavior, a calculated sum, translations, and two extensions of our own: the
-answer of a normal case, and which numbers of a finding an answer may be taken from.  Not here: storing and signing.
+``template`` reads a Questionnaire and refuses what the subset does not have; ``normalising`` makes foreign ones fit
+and reports what it changed; ``answers`` reads and writes the items of a QuestionnaireResponse; ``evaluation`` says
+what is asked, what is computed and what is wrong.  The subset: group, display, boolean, integer, decimal, date,
+string, text and choice; required, repeats, readOnly, initial, minValue, maxValue, unit, enableWhen with
+enableBehavior, a calculated sum, edit checks, translations, and two extensions of our own: the answer of a normal
+case, and which numbers of a finding an answer may be taken from.  Not here: storing and signing.
 """
 
 from racoon.domain.questionnaire.answers import (
@@ -20,6 +21,7 @@ from racoon.domain.questionnaire.answers import (
     same_answers,
     with_levels,
 )
+from racoon.domain.questionnaire.checks import Check
 from racoon.domain.questionnaire.evaluation import (
     MESSAGES,
     Evaluation,
@@ -28,7 +30,9 @@ from racoon.domain.questionnaire.evaluation import (
     initial_items,
     normal_items,
 )
-from racoon.domain.questionnaire.template import BadTemplate, Coding, Item, Template, Words, template_of
+from racoon.domain.questionnaire.normalising import Normalised, Note, normalised
+from racoon.domain.questionnaire.template import BadTemplate, Item, Template, template_of, title_of
+from racoon.domain.questionnaire.words import Coding, Words, is_date
 
 __all__ = [
     "MESSAGES",
@@ -36,9 +40,12 @@ __all__ = [
     "Answered",
     "BadAnswers",
     "BadTemplate",
+    "Check",
     "Coding",
     "Evaluation",
     "Item",
+    "Normalised",
+    "Note",
     "Problem",
     "Template",
     "Words",
@@ -48,10 +55,13 @@ __all__ = [
     "answers_by_path",
     "evaluate",
     "initial_items",
+    "is_date",
     "items_of",
     "items_to_fhir",
     "normal_items",
+    "normalised",
     "same_answers",
     "template_of",
+    "title_of",
     "with_levels",
 ]

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from racoon.domain.questionnaire.template import OURS, VALUE_NAMES, Coding, Item, Template, Value
+from racoon.domain.questionnaire.template import OURS, VALUE_NAMES, Item, Template
+from racoon.domain.questionnaire.words import Coding, Value, is_date
 from racoon.errors import Defect
 
 SOURCE = OURS + "answer-from-finding"
@@ -78,6 +79,7 @@ def answer_of_fhir(item: Item, document: object) -> Answer:
         "boolean": isinstance(value, bool),
         "integer": isinstance(value, int) and not isinstance(value, bool),
         "decimal": isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+        "date": is_date(value),
         "string": isinstance(value, str),
         "text": isinstance(value, str),
         "choice": isinstance(value, Mapping),
@@ -96,7 +98,7 @@ def answer_of_fhir(item: Item, document: object) -> Answer:
         # The words of a coded answer are the template's, whatever a client sends.
         known = {option.coding.key: option.coding for option in item.options}
         return Answer(known.get(given.key, given), source, level)
-    return Answer(value, source, level)  # type: ignore[arg-type]
+    return Answer(value, source, level)  # type: ignore[arg-type]  # of the item's own type, checked by its caller
 
 
 def answers_by_path(template: Template, items: Sequence[Answered]) -> dict[str, tuple[Answer, ...]]:

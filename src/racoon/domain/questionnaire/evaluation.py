@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from racoon.domain.questionnaire.answers import Answer, Answered
-from racoon.domain.questionnaire.template import Coding, Condition, Item, Template, Value
+from racoon.domain.questionnaire.template import Condition, Item, Template
+from racoon.domain.questionnaire.words import Coding, Value, Words
 
 MESSAGES: Mapping[str, str] = {
     "required": "This question needs an answer.",
@@ -21,6 +22,7 @@ MESSAGES: Mapping[str, str] = {
     "one_answer": "Only one answer is possible here.",
     "one_instance": "This group can be answered only once.",
     "not_an_option": "Choose one of the answers in the list.",
+    "check": "The answers contradict each other.",
     "too_long": "The text may have at most %(limit)s characters.",
 }
 
@@ -38,11 +40,21 @@ Scope = tuple[frozenset[str], Sequence[Answered]]
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong at a place; ``code`` is a key of :data:`MESSAGES`, ``limit`` fills its gap."""
+    """What is wrong at a place.
+
+    Parameters
+    ----------
+    code
+        A key of :data:`MESSAGES`; ``limit`` fills its gap.
+    check
+        For ``check``: the key of the edit check in the template, whose words are ``words``.
+    """
 
     path: str
     code: str
     limit: str = ""
+    check: str = ""
+    words: Words | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +69,14 @@ class Evaluation:
         Paths that are not asked.
     problems
         What stands in the way of signing, in the order of the form.
+    doubts
+        Broken edit checks that a reader may answer instead of changing something.
     """
 
     items: tuple[Answered, ...]
     hidden: frozenset[str]
     problems: tuple[Problem, ...]
+    doubts: tuple[Problem, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -89,7 +104,14 @@ def evaluate(template: Template, items: Sequence[Answered]) -> Evaluation:
         if asked == kept:
             break
         kept = asked
-    return Evaluation(kept, frozenset(hidden), tuple(_problems(template.items, kept, "", hidden)))
+    broken = list(_broken(template.items, ({}, kept), "", hidden))
+    problems = (
+        *_problems(template.items, kept, "", hidden),
+        *(found for found, is_error in broken if is_error),
+    )
+    return Evaluation(
+        kept, frozenset(hidden), problems, tuple(found for found, is_error in broken if not is_error)
+    )
 
 
 def initial_items(template: Template) -> tuple[Answered, ...]:
@@ -239,6 +261,37 @@ def _problems(
         elif item.is_question:
             answers = [answer for node in nodes for answer in node.answers]
             yield from _problems_of_answers(item, answers, path)
+
+
+def _broken(
+    asked: Sequence[Item],
+    scope: tuple[Mapping[str, Sequence[Value]], Sequence[Answered]],
+    above: str,
+    hidden: set[str],
+) -> Iterator[tuple[Problem, bool]]:
+    """Yield broken edit checks and whether each is an error; an answer of the same instance counts before others."""
+    outer, items = scope
+    known = {**outer, **_values(items)}
+    for item in asked:
+        path = f"{above}{item.link_id}"
+        if path in hidden:
+            continue
+        for check in item.checks:
+            if check.rule.is_broken(known):
+                yield Problem(path, "check", check=check.key, words=check.words), check.is_error
+        nodes = [node for node in items if node.link_id == item.link_id] if item.kind == "group" else []
+        for index, node in enumerate(nodes):
+            inside = f"{path}[{index}]/" if item.repeats else f"{path}/"
+            yield from _broken(item.items, (known, node.items), inside, hidden)
+
+
+def _values(items: Sequence[Answered]) -> dict[str, list[Value]]:
+    found: dict[str, list[Value]] = {}
+    for node in items:
+        found.setdefault(node.link_id, []).extend(answer.value for answer in node.answers)
+        for name, values in _values(node.items).items():
+            found.setdefault(name, []).extend(values)
+    return found
 
 
 def _problems_of_group(

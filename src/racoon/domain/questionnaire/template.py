@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from racoon.domain.questionnaire.checks import Check, rule_of
+from racoon.domain.questionnaire.words import Coding, Value, Words, is_date
 from racoon.errors import Defect
 
 HL7 = "http://hl7.org/fhir/StructureDefinition/"
@@ -22,11 +24,15 @@ FROM_FINDING = OURS + "questionnaire-from-finding"
 TRANSLATION = HL7 + "translation"
 CALCULATED = SDC + "sdc-questionnaire-calculatedExpression"
 
-KINDS = frozenset({"group", "display", "boolean", "integer", "decimal", "string", "text", "choice"})
+CONSTRAINT = HL7 + "questionnaire-constraint"
+"""An edit check; what of FHIRPath it may hold says :mod:`racoon.domain.questionnaire.checks`."""
+
+KINDS = frozenset({"group", "display", "boolean", "integer", "decimal", "date", "string", "text", "choice"})
 VALUE_NAMES: Mapping[str, str] = {
     "boolean": "valueBoolean",
     "integer": "valueInteger",
     "decimal": "valueDecimal",
+    "date": "valueDate",
     "string": "valueString",
     "text": "valueString",
     "choice": "valueCoding",
@@ -44,6 +50,7 @@ _KNOWN_EXTENSIONS = frozenset(
         NORMAL,
         FROM_FINDING,
         CALCULATED,
+        CONSTRAINT,
         HL7 + "minValue",
         HL7 + "maxValue",
         HL7 + "questionnaire-unit",
@@ -52,6 +59,17 @@ _KNOWN_EXTENSIONS = frozenset(
     }
 )
 """The last two only concern looks; the form has its own."""
+
+
+def is_known_key(name: str) -> bool:
+    """Tell whether an item of the subset may hold something of this name."""
+    return name in _KNOWN_KEYS
+
+
+def is_known_extension(url: str) -> bool:
+    """Tell whether an item of the subset may hold this extension."""
+    return url in _KNOWN_EXTENSIONS
+
 
 _SUM = re.compile(
     r"%resource\.descendants\(\)\.where\(linkId in \(('[^'()]+'(?: ?\| ?'[^'()]+')*)\)\)\.answer\.value\.sum\(\)"
@@ -62,35 +80,6 @@ class BadTemplate(Defect):
     """A Questionnaire that the subset cannot show faithfully."""
 
     code = "reading.bad_template"
-
-
-@dataclass(frozen=True)
-class Coding:
-    """A coded answer as FHIR writes it; two codings are the same when system and code are."""
-
-    system: str
-    code: str
-    display: str = ""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What makes two codings the same."""
-        return self.system, self.code
-
-
-Value = bool | int | float | str | Coding
-
-
-@dataclass(frozen=True)
-class Words:
-    """A text and its translations by language."""
-
-    text: str
-    translations: tuple[tuple[str, str], ...] = ()
-
-    def in_language(self, language: str) -> str:
-        """Return the translation, else the text as it was written."""
-        return dict(self.translations).get(language, self.text)
 
 
 @dataclass(frozen=True)
@@ -122,6 +111,8 @@ class Item:
         For a calculated item: link ids whose answers are added.
     from_finding
         Names of the numbers of a finding that may become the answer, the best first.
+    checks
+        Edit checks that are said at this item.
     """
 
     link_id: str
@@ -142,6 +133,7 @@ class Item:
     normal: Value | None = None
     sum_of: tuple[str, ...] = ()
     from_finding: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
     items: tuple[Item, ...] = ()
 
     @property
@@ -152,13 +144,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Template:
-    """A template; ``canonical`` (address and version) names it for good."""
+    """A template; ``canonical`` (address and version) names it for good; ``credit`` says whose blocks it follows."""
 
     url: str
     version: str
     words: Words
     status: str
     items: tuple[Item, ...]
+    credit: str = ""
 
     @property
     def canonical(self) -> str:
@@ -196,6 +189,7 @@ def template_of(document: Mapping[str, Any]) -> Template:
         _words(document, "title"),
         str(document.get("status", "draft")),
         tuple(_item(item) for item in document.get("item", ())),
+        str(document.get("copyright", "")),
     )
     found = [item.link_id for item in template.walk()]
     if len(found) != len(set(found)):
@@ -211,6 +205,8 @@ def template_of(document: Mapping[str, Any]) -> Template:
 def _names_in(item: Item) -> Iterator[str]:
     yield from (condition.question for condition in item.conditions)
     yield from item.sum_of
+    for check in item.checks:
+        yield from check.questions
 
 
 def _item(document: Mapping[str, Any]) -> Item:
@@ -230,6 +226,7 @@ def _item(document: Mapping[str, Any]) -> Item:
         raise BadTemplate(f"Item {link_id}: a choice needs its answers in the template.")
     if kind not in ("group", "choice") and document.get("repeats"):
         raise BadTemplate(f"Item {link_id}: only groups and choices may repeat.")
+    checks = tuple(_check(link_id, item) for item in extensions if item["url"] == CONSTRAINT)
     unit = single.get(HL7 + "questionnaire-unit")
     normal = single.get(NORMAL)
     return Item(
@@ -253,8 +250,31 @@ def _item(document: Mapping[str, Any]) -> Item:
         from_finding=tuple(
             str(item.get("valueCode", "")) for item in extensions if item["url"] == FROM_FINDING
         ),
+        checks=checks,
         items=tuple(_item(item) for item in document.get("item", ())),
     )
+
+
+def _check(link_id: str, document: Mapping[str, Any]) -> Check:
+    parts = {str(part.get("url")): part for part in document.get("extension", ())}
+    human = parts.get("human", {})
+    try:
+        return Check(
+            key=str(parts["key"]["valueId"]),
+            words=_words(human, "valueString"),
+            is_error=parts["severity"]["valueCode"] == "error",
+            rule=rule_of(str(parts["expression"]["valueString"])),
+        )
+    except (KeyError, ValueError) as error:
+        raise BadTemplate(
+            f"Item {link_id}: an edit check needs a key, a severity, words and a comparison of answers."
+        ) from error
+
+
+def title_of(document: Mapping[str, Any]) -> Words:
+    """Return the title of a Questionnaire with its translations; its address where it has none."""
+    found = _words(document, "title")
+    return found if found.text else Words(str(document.get("url", "")))
 
 
 def _words(document: Mapping[str, Any], name: str) -> Words:
@@ -300,6 +320,8 @@ def _value(link_id: str, kind: str, document: Mapping[str, Any]) -> Value:
     if name not in document:
         raise BadTemplate(f"Item {link_id}: a value of type {kind} is written as {name or 'nothing'}.")
     value = document[name]
+    if name == "valueDate" and not is_date(value):
+        raise BadTemplate(f"Item {link_id}: a date is written as 2026-12-31.")
     return _coding(value) if name == "valueCoding" else value
 
 

@@ -137,10 +137,14 @@ class ReadingProtocol:
         ``"random"`` for each reader in another way, or ``"as listed"``.
     blinded_to_readers, blinded_to_machines
         Until every reader of a case is done: nothing of the others; no stored mask that is not one's own.
+    blinded_to_names
+        Whether whoever decides between two readings learns whose they are only afterwards.
     labels
         What a segment may mean; empty leaves it to the body part.
     proposals
         Measured values that propose answers.
+    calibration
+        Name of the reference set that a reader passes before the first case, or empty.
     """
 
     name: str
@@ -154,8 +158,10 @@ class ReadingProtocol:
     order: str = "random"
     blinded_to_readers: bool = True
     blinded_to_machines: bool = False
+    blinded_to_names: bool = False
     labels: tuple[Label, ...] = ()
     proposals: tuple[ProposalRule, ...] = ()
+    calibration: str = ""
 
     @property
     def key(self) -> str:
@@ -174,6 +180,11 @@ class ReadingProtocol:
             "readers": document.pop("blinded_to_readers"),
             "machines": document.pop("blinded_to_machines"),
         }
+        # Left out where it is not so: protocols of before keep their hash.
+        if document.pop("blinded_to_names"):
+            document["blinding"]["names"] = True
+        if not document["calibration"]:
+            del document["calibration"]
         document["proposals"] = [
             asdict(rule) | {"answers": [{"from": least, "answer": said} for least, said in rule.answers]}
             for rule in self.proposals

@@ -42,7 +42,7 @@ def protocol_of(document: object, templates: Sequence[str]) -> ReadingProtocol:
     found = _Reader(document, "", _PARTS)
     series = found.part("series", _SERIES)
     hanging = found.part("hanging", ("window", "layout", "prior"))
-    blinding = found.part("blinding", ("readers", "machines"))
+    blinding = found.part("blinding", ("readers", "machines", "names"))
     protocol = ReadingProtocol(
         name=found.name("name"),
         version=found.number("version", 1, None),
@@ -67,8 +67,10 @@ def protocol_of(document: object, templates: Sequence[str]) -> ReadingProtocol:
         order=found.choice("order", ORDERS),
         blinded_to_readers=blinding.truth("readers", default=True),
         blinded_to_machines=blinding.truth("machines", default=False),
+        blinded_to_names=blinding.truth("names", default=False),
         labels=_labels(found),
         proposals=_proposals(found),
+        calibration=found.text("calibration", 60),
     )
     problems = [*found.problems, *series.problems, *hanging.problems, *blinding.problems]
     if protocol.template and protocol.template not in templates:
@@ -82,7 +84,7 @@ def protocol_of(document: object, templates: Sequence[str]) -> ReadingProtocol:
 
 _PARTS = (
     "name", "version", "template", "title", "series", "hanging", "readers", "adjudication", "order", "blinding",
-    "labels", "proposals",
+    "labels", "proposals", "calibration",
 )  # fmt: skip
 _SERIES = ("modality", "body_part", "words", "not_words", "thickest_mm", "fewest_images", "prefer")
 

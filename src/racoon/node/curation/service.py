@@ -14,7 +14,8 @@ from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect, Refused
 from racoon.node.archive.service import Archive
 from racoon.node.cohorts import service as cohorts
-from racoon.node.curation import _store
+from racoon.node.curation import _store, _tags
+from racoon.node.curation.matching import Matched, match
 
 
 class NothingUsable(Refused):
@@ -68,7 +69,34 @@ def freeze(
     NothingUsable
         When series match, and this study may use none of them.
     """
-    found = cohorts.select_series(connection, definition, readable)
+    manifest, _ = freeze_matched(
+        connection, archive, study_id, name, definition, readable=readable, usable=usable
+    )
+    return manifest
+
+
+def freeze_matched(
+    connection: sa.Connection,
+    archive: Archive,
+    study_id: str,
+    name: str,
+    definition: CohortDefinition,
+    *,
+    readable: cohorts.Readable,
+    usable: Usable,
+) -> tuple[DatasetManifest, Matched | None]:
+    """Freeze as :func:`freeze` does; of a cohort with controls only cases that found one, and these controls.
+
+    Returns
+    -------
+    tuple
+        The manifest, and the outcome of the matching where the cohort asks for one; the pairs are stored.
+
+    Raises
+    ------
+    NothingUsable
+    """
+    found = cohorts.select_series(connection, definition.cases, readable)
     permitted = set(usable(connection, study_id, found))
     if found and not permitted:
         raise NothingUsable(
@@ -76,6 +104,20 @@ def freeze(
             " legal basis that permit it.",
             details={"series": len(found)},
         )
+    matched = None
+    if definition.controls is not None and definition.matching is not None:
+        own = {entry.pseudonym for entry in found}
+        # Who is a case is no control, even where this study may not use the case.
+        others = [
+            entry
+            for entry in cohorts.select_series(connection, definition.controls, readable)
+            if entry.pseudonym not in own
+        ]
+        found += others
+        permitted |= set(usable(connection, study_id, others))
+        known = cohorts.features(connection, permitted)
+        matched = match(definition.matching, known, own & known.keys(), known.keys() - own)
+        permitted = {entry.series_uid for entry in found if entry.pseudonym in matched.subjects} & permitted
     manifest = DatasetManifest(
         study_id=study_id,
         name=name,
@@ -91,8 +133,26 @@ def freeze(
             if entry.series_uid in permitted
         ),
     )
+    keep(connection, manifest)
+    if matched is not None:
+        _store.save_pairs(connection, study_id, manifest.hash, matched.controls)
+    return manifest, matched
+
+
+def keep(connection: sa.Connection, manifest: DatasetManifest) -> DatasetManifest:
+    """Store a dataset and list its members; keeping the same content again changes nothing."""
     _store.save(connection, manifest)
+    _tags.save_members(
+        connection, manifest.study_id, manifest.hash, [entry.series_uid for entry in manifest.series]
+    )
     return manifest
+
+
+def pairs(
+    connection: sa.Connection, study_id: str, dataset_hash: str
+) -> dict[Pseudonym, tuple[Pseudonym, ...]]:
+    """Return the controls of every case of a matched dataset."""
+    return _store.load_pairs(connection, study_id, dataset_hash)
 
 
 def load(connection: sa.Connection, study_id: str, dataset_hash: str) -> DatasetManifest:
@@ -122,8 +182,25 @@ def datasets(connection: sa.Connection) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in _store.load_all(connection)]
 
 
+def forget_series(connection: sa.Connection, removed: Sequence[str], _changed: object = ()) -> None:
+    """Remove the tags of series that were deleted; the archive calls this in its removing transaction."""
+    _tags.forget_series(connection, removed)
+
+
+def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
+    """Remove a subject's tags, pairs, and views that name the subject; returns how many rows."""
+    return _tags.forget_subject(connection, pseudonym) + _store.forget_pairs(connection, pseudonym)
+
+
+def forget_pairs(connection: sa.Connection, pseudonym: Pseudonym) -> int:
+    """Remove a subject from all pairs; returns how many rows."""
+    return _store.forget_pairs(connection, pseudonym)
+
+
+def content_hash_of(hashes: Sequence[str]) -> str:
+    """SHA-256 over the sorted hashes of the instances of a series and its masks."""
+    return hashlib.sha256("".join(sorted(hashes)).encode("ascii")).hexdigest()
+
+
 def _content_hash(archive: Archive, series_uids: tuple[str, ...]) -> str:
-    digest = hashlib.sha256()
-    for value in sorted(row.sha256 for uid in series_uids for row in archive.instances(uid)):
-        digest.update(value.encode("ascii"))
-    return digest.hexdigest()
+    return content_hash_of([row.sha256 for uid in series_uids for row in archive.instances(uid)])

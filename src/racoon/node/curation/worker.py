@@ -34,7 +34,7 @@ def freeze_handler(
     def handle(offer: JobOffer, _study: StudyAtSite | None, report: Progress) -> Outcome:
         definition = parse_cohort(offer.parameters["cohort"])
         with database.begin() as connection:
-            manifest = service.freeze(
+            manifest, matched = service.freeze_matched(
                 connection,
                 archive,
                 offer.study_id,
@@ -45,13 +45,12 @@ def freeze_handler(
             )
             approvals.dataset_frozen(connection, offer.study_id, offer.study_hash, manifest.hash)
         report(1, 1, "")
-        return Outcome(
-            {
-                "dataset_hash": manifest.hash,
-                "subjects": manifest.subject_count,
-                "series": len(manifest.series),
-                "instances": sum(entry.instance_count for entry in manifest.series),
-            }
-        )
+        aggregate = {
+            "dataset_hash": manifest.hash,
+            "subjects": manifest.subject_count,
+            "series": len(manifest.series),
+            "instances": sum(entry.instance_count for entry in manifest.series),
+        }
+        return Outcome(aggregate | ({"matching": matched.aggregate()} if matched is not None else {}))
 
     return handle

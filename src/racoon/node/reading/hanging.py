@@ -25,6 +25,10 @@ class HangingProtocol:
         ``"slices"`` or ``"planes"``.
     shows_prior
         Whether an earlier examination of the same subject opens beside it.
+    is_inverted
+        Whether high values are dark.
+    is_fused
+        Whether the first layer in its frame of reference lies over it.
     """
 
     name: str
@@ -34,6 +38,8 @@ class HangingProtocol:
     window: str = ""
     layout: str = "slices"
     shows_prior: bool = False
+    is_inverted: bool = False
+    is_fused: bool = False
 
     def fits(self, modality: str, body_part: str, description: str) -> bool:
         """Tell whether a series is shown this way."""
@@ -45,10 +51,18 @@ class HangingProtocol:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what the page needs."""
-        return {"window": self.window, "layout": self.layout, "prior": self.shows_prior}
+        return {
+            "window": self.window,
+            "layout": self.layout,
+            "prior": self.shows_prior,
+            "inverted": self.is_inverted,
+            "fused": self.is_fused,
+        }
 
 
 HANGING: tuple[HangingProtocol, ...] = (
+    HangingProtocol("PET", "PT", window="SUV 0–5", is_inverted=True),
+    HangingProtocol("CT of a PET", "CT", words=("attenuation", "pet", "ac ct", "ctac"), is_fused=True),
     HangingProtocol("CT lung kernel", "CT", words=("lung", "lunge", "b70", "i70", "hrct"), window="Lung"),
     HangingProtocol("CT bone kernel", "CT", words=("bone", "knochen"), window="Bone"),
     HangingProtocol("CT head", "CT", body_part="HEAD", window="Brain"),

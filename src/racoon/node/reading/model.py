@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from racoon.errors import Defect
 from racoon.node.reading.hanging import hanging_for
+from racoon.node.reading.scaling import AS_STORED, Scale
 
 AXES = (("L", "R"), ("P", "A"), ("H", "F"))
 """Letters for the positive and negative direction of each LPS axis (PS3.3 C.7.6.1.1.1)."""
@@ -40,6 +41,12 @@ CT_PRESETS = (
     WindowPreset("Bone", 450.0, 1800.0),
     WindowPreset("Brain", 40.0, 80.0),
     WindowPreset("Liver", 80.0, 150.0),
+)
+
+SUV_PRESETS = (
+    WindowPreset("SUV 0–5", 2.5, 5.0),
+    WindowPreset("SUV 0–10", 5.0, 10.0),
+    WindowPreset("SUV 0–20", 10.0, 20.0),
 )
 
 
@@ -109,6 +116,8 @@ FINDING_LABELS = {
 
 ROOM_WORDS = (
     "Accept",
+    "Answer",
+    "Query",
     "Addendum",
     "Proposal accepted",
     "Proposal rejected",
@@ -118,6 +127,7 @@ ROOM_WORDS = (
     "Being amended",
     "Why is the report amended?",
     *(preset.name for preset in CT_PRESETS),
+    *(preset.name for preset in SUV_PRESETS),
     "As stored",
     "Automatic",
     *FINDING_LABELS.values(),
@@ -133,11 +143,24 @@ ROOM_WORDS = (
     "What both say",
     "Correct",
     "from the image",
+    "Foreign report",
+    "It names no place in an image.",
+    "Its coordinates lie outside the image it names.",
+    "Its coordinates name no image.",
+    "Its shape is not one that is drawn here.",
+    "The image it lies on is not in this archive.",
+    "The segmentation it was measured in is not in this archive.",
+    "The report is malformed and could not be read.",
     "Loading …",
     "Lock",
+    "Mask",
     "Meaning",
+    "Click at least two places that the line goes through, on any slices.",
+    "Places marked: {count}. The same key shows the sections.",
+    "Sections",
     "no",
     "Nothing changed.",
+    "Nothing lies in the frame of reference of this image.",
     "Nothing more to undo or redo.",
     "Open questions",
     "Remove",
@@ -150,6 +173,7 @@ ROOM_WORDS = (
     "The segment is locked. Unlock it to change it.",
     "There is no earlier examination of this subject here.",
     "These pictures are no volume, so there are no other planes.",
+    "The header lacks what SUV needs; values are shown as stored.",
     "This series cannot carry a mask.",
     "Unlock",
     "Value",
@@ -182,6 +206,7 @@ class SeriesView:
     findings: tuple[tuple[str, str], ...]
     segments: tuple[SegmentEntry, ...]
     has_overlays: bool
+    scale: Scale = AS_STORED
 
     def index_of(self, sop_instance_uid: str, frame: int) -> int | None:
         """Return the index of a picture, or None; without an instance there is none."""
@@ -211,6 +236,7 @@ class SeriesView:
             "description": self.description,
             "bodyPart": self.body_part,
             "findings": self.findings,
+            "scale": [self.scale.factor, "SUV" if self.scale.is_suv else "", self.scale.gap],
             "hanging": hanging_for(self.modality, self.body_part, self.description).to_dict(),
         }
 
@@ -282,7 +308,10 @@ def mask_of_runs(runs: Sequence[int], shape: tuple[int, int]) -> npt.NDArray[np.
 
 
 def presets_for(
-    modality: str, proposed: tuple[float, float] | None, automatic: tuple[float, float]
+    modality: str,
+    proposed: tuple[float, float] | None,
+    automatic: tuple[float, float],
+    scale: Scale = AS_STORED,
 ) -> tuple[WindowPreset, ...]:
     """Return the windows to offer; the first is shown first.
 
@@ -294,7 +323,11 @@ def presets_for(
         Centre and width from the object, or None.
     automatic
         Centre and width from the values of the middle picture.
+    scale
+        Uptake has fixed windows in SUV; what the object proposes is in its stored unit and says less.
     """
+    if scale.is_suv:
+        return SUV_PRESETS
     own = [WindowPreset("As stored", *proposed)] if proposed else []
     if modality == "CT":
         return (*own, *CT_PRESETS)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from racoon.node.archive.model import (
     SeriesFilter,
     SeriesNotFound,
 )
-from racoon.node.archive.service import Archive
+from racoon.node.archive.service import Archive, SegmentationMask
 from racoon.node.reading.model import (
     FINDING_LABELS,
     Plane,
@@ -32,10 +33,19 @@ from racoon.node.reading.model import (
     presets_for,
     runs_of,
 )
+from racoon.node.reading.scaling import Scale, scale_of
+from racoon.node.reading.structures import (
+    STRUCTURE_SET,
+    count_structure_sets,
+    iterate_structures,
+    regions_of,
+    structure_sets,
+)
 from racoon.standards.dicom.pixels import UndecodablePixels
 from racoon.standards.dicom.rendering import automatic_window, header_window, output_values
 from racoon.standards.dicom.segmentation import segments_of
 from racoon.standards.dicom.volume import Arrangement, UnsuitableObject
+from racoon.standards.files.contours import ContourMismatch
 
 REMEMBERED_SERIES = 8
 """Masks as runs take a few MB per series; a reader goes back and forth between a handful."""
@@ -43,6 +53,7 @@ REMEMBERED_SERIES = 8
 Overlays = dict[int, dict[str, list[int]]]
 """By slice index: runs of each segment that has pixels there, by segment key."""
 
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -136,7 +147,10 @@ class Reading:
         own = self._archive.series_row(series_uid).facts.instance_count
         drawn = self._archive.series(SeriesFilter(referenced_series_uid=series_uid))
         hidden = len(self._superseded(series_uid))
-        return series_uid, own, sum(row.facts.instance_count for row in drawn), hidden
+        masks = sum(row.facts.instance_count for row in drawn) + count_structure_sets(
+            self._archive, series_uid
+        )
+        return series_uid, own, masks, hidden
 
     def _load_overlays(self, series_uid: str) -> Overlays:
         overlays: Overlays = {}
@@ -144,13 +158,21 @@ class Reading:
         if not arrangement.is_regular:
             return overlays
         hidden = self._superseded(series_uid)
-        for found in self._archive.iterate_masks(series_uid, arrangement):
+        for found in self._masks(series_uid, arrangement):
             if found.seg_instance_uid in hidden:
                 continue
             name = f"{found.seg_instance_uid}:{found.segment_number}"
             for index in np.flatnonzero(found.mask.voxels.any(axis=(1, 2))):
                 overlays.setdefault(int(index), {})[name] = runs_of(found.mask.voxels[index])
         return overlays
+
+    def _masks(self, series_uid: str, arrangement: Arrangement) -> Iterator[SegmentationMask]:
+        yield from self._archive.iterate_masks(series_uid, arrangement)
+        try:
+            yield from iterate_structures(self._archive, series_uid, arrangement)
+        except ContourMismatch as error:
+            # The view says it; the masks that are right are shown.
+            _log.warning("contours do not fit their series", extra={"code": error.error_code})
 
     def _describe(self, series_uid: str) -> SeriesView:
         facts = self._archive.series_row(series_uid).facts
@@ -167,6 +189,7 @@ class Reading:
         spacing = None
         if arrangement is not None and arrangement.affine is not None and len(planes) > 1:
             spacing = float(np.linalg.norm(arrangement.affine[:3, 0]))
+        scale = scale_of(self._archive, series_uid, facts.modality)
         return SeriesView(
             series_uid=series_uid,
             imaging_study_uid=facts.imaging_study_uid,
@@ -181,10 +204,11 @@ class Reading:
             plane_name=plane_name(first.orientation) if first else "",
             edges=edge_letters(first.orientation) if first else None,
             planes=planes,
-            presets=self._presets(facts.modality, planes[len(planes) // 2]),
+            presets=self._presets(facts.modality, planes[len(planes) // 2], scale),
             findings=findings,
             segments=self._segments(series_uid),
             has_overlays=arrangement is not None and arrangement.is_regular,
+            scale=scale,
         )
 
     def _arrange(self, series_uid: str) -> tuple[Arrangement | None, tuple[tuple[str, str], ...]]:
@@ -197,7 +221,7 @@ class Reading:
         )
         return (arrangement if arrangement.frames else None), messages
 
-    def _presets(self, modality: str, middle: Plane) -> tuple[WindowPreset, ...]:
+    def _presets(self, modality: str, middle: Plane, scale: Scale) -> tuple[WindowPreset, ...]:
         dataset = self._read(self._archive.instance(middle.sop_instance_uid))
         if int(dataset.get("SamplesPerPixel", 1)) != 1:
             return ()
@@ -210,6 +234,7 @@ class Reading:
             modality,
             (proposed.centre, proposed.width) if proposed else None,
             (round(automatic.centre, 3), round(automatic.width, 3)),
+            scale,
         )
 
     def _segments(self, series_uid: str) -> tuple[SegmentEntry, ...]:
@@ -232,6 +257,12 @@ class Reading:
                         meaning=segment.label.meaning,
                         is_automatic=segment.algorithm_type == "AUTOMATIC",
                     )
+                )
+        for row, dataset in structure_sets(self._archive, series_uid):
+            for number, name, colour in regions_of(dataset):
+                key = f"{row.sop_instance_uid}:{number}"
+                entries.append(
+                    SegmentEntry(key, name or str(number), "", STRUCTURE_SET, _free(colour, entries))
                 )
         return tuple(entries)
 

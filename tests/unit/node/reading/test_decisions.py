@@ -17,9 +17,13 @@ from racoon.domain.identity import Role
 from racoon.domain.questionnaire import Answer, Coding
 from racoon.node.reading.adjudication.model import whose_answers
 from racoon.node.reading.model import runs_of
+from racoon.node.reading.work.model import Assignment
+from racoon.node.reading.work.service import Work
+from racoon.platform.audit import AuditLog
+from racoon.platform.auth import User
 from tests.dicom_objects import ct_series, deidentified, uid
-from tests.unit.node.reading.test_findings_and_reports import PASSWORD, Node, node
-from tests.unit.node.reading.test_work import SHAPE, assign, sign
+from tests.unit.node.reading.test_findings_and_reports import PASSWORD, Node, new, node
+from tests.unit.node.reading.test_work import SHAPE, THORAX, assign, sign
 
 __all__ = ["node"]
 
@@ -67,7 +71,7 @@ def decided(node: Node) -> dict[str, Any]:
     """Let ada and ben read and cy decide; keep what each step answered."""
     archive = node.client.app.state.archive  # type: ignore[attr-defined] # a FastAPI application
     archive.store([deidentified(item) for item in ct_series(np.zeros(SHAPE, np.int16), study=STUDY)])
-    node.client.app.state.accounts.create(node.database, "cy", PASSWORD, [Role.READER])  # type: ignore[attr-defined]
+    node.client.app.state.accounts.create(node.database, "cy", PASSWORD, [Role.READER])  # type: ignore[attr-defined]  # an application, not any ASGI function
     assert assign(node, "third", [STUDY], adjudicator="ben").json()["code"] == "reading.bad_assignment"
     assert assign(node, "third", [STUDY], adjudicator="cy").json() == {"added": 3}
     found: dict[str, Any] = {}
@@ -185,3 +189,43 @@ def test_what_was_signed_is_a_table(decided: dict[str, Any], node: Node) -> None
     assert str(table.schema.field("number").type) == "double"
     assert node.as_("ada").get(place).status_code == 403
     assert node.audited("reading.export") == 3
+
+
+def test_who_decides_learns_the_names_only_afterwards_where_the_protocol_says_so(
+    node: Node, decided: dict[str, Any]
+) -> None:
+    assert decided["done"]
+    archive = node.client.app.state.archive  # type: ignore[attr-defined] # a FastAPI application
+    archive.store([deidentified(item) for item in ct_series(np.zeros(SHAPE, np.int16), study=62)])
+    wanted = Assignment(
+        "nameless",
+        THORAX,
+        (uid(62, 1),),
+        ("ada", "ben"),
+        is_blinded=False,
+        adjudicator="cy",
+        hides_names=True,
+    )
+    eve = User("eve", frozenset({Role.DATA_MANAGER}))
+    assert Work(node.database, AuditLog("node"), archive).assign(eve, wanted) == 3
+    place = {"series": uid(62, 1), "instance": uid(62, 1, 2), "frame_of_reference": uid(62, 9999)}
+    for name in ("ada", "ben"):
+        client = node.as_(name)
+        new(client, imaging_study=uid(62), **place)
+        sign(client, 62)
+    cy = node.as_("cy")
+    case = f"/api/reading/worklists/nameless/cases/{uid(62)}"
+    study = f"/api/reading/imaging-studies/{uid(62)}"
+    both = cy.get(f"{case}/readings")
+    assert both.json()["readers"] in (["A", "B"], ["B", "A"])
+    findings = cy.get(f"{study}/findings")
+    assert {item["author"] for item in findings.json()["findings"]} == {"A", "B"}
+    single = cy.get(f"/api/reading/findings/{findings.json()['findings'][0]['id']}")
+    for shown in (both, findings, single):
+        assert "ada" not in shown.text
+        assert "ben" not in shown.text
+    assert cy.post(f"{case}/begin?reader=ada&based_on=0").status_code == 404
+    begun = cy.post(f"{case}/begin?reader=A&based_on=0").json()
+    assert cy.post(f"{study}/report/sign?based_on={begun['revision']}").status_code == 200
+    assert [item["reader"] for item in cy.get(f"{case}/decision").json()["readings"]] == ["ada", "ben"]
+    assert {item["author"] for item in cy.get(f"{study}/findings").json()["findings"]} == {"ada", "ben"}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import highdicom as hd
@@ -17,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from starlette.testclient import TestClient
 
+from racoon.cli.app import main
 from racoon.domain.identity import Role
 from racoon.node.archive.http import router as archive_router
 from racoon.node.archive.objects import LocalFolder
@@ -250,6 +255,75 @@ def test_what_was_drawn_is_read_by_highdicom_voxel_for_voxel(
         entries = AuditLog("node").entries(connection, action="drawing.finish")
     assert [item.actor for item in entries if item.details["instance"] == done["instance"]] == ["ada"]
     assert b"ada" not in node.archive.read_object(row)
+
+
+@pytest.mark.parametrize(("series", "voxel_mm3"), [(1, 2.5 * 0.8 * 0.7), (2, 3.7 * 1.3 * 0.45)])
+def test_the_volume_on_the_screen_is_that_of_the_command_line(
+    node: Node, series: int, voxel_mm3: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mask = np.zeros(SHAPE, np.bool_)
+    mask[1:5, 3:11, 4:9] = True
+    revision = draw(node, mask, series=series)
+    done = node.client.post(f"{address(series)}/finish", params={"based_on": revision}).json()
+    for row in node.archive.instances(uid(1, series)):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "images" / f"{row.instance_number}.dcm").write_bytes(node.archive.read_object(row))
+    (tmp_path / "seg.dcm").write_bytes(node.archive.read_object(node.archive.instance(done["instance"])))
+    words = [
+        "measure",
+        str(tmp_path / "images"),
+        str(tmp_path / "seg.dcm"),
+        "--biomarkers",
+        "volume",
+        "--json",
+    ]
+    assert main(words) == 0
+    (measured,) = json.loads(capsys.readouterr().out)
+    assert done["segments"][0]["volume_ml"] == pytest.approx(measured["value"], abs=1e-6)
+    assert measured["value"] == pytest.approx(mask.sum() * voxel_mm3 / 1000, abs=1e-6)
+
+
+@pytest.mark.parametrize("series", [1, 2], ids=["axial", "oblique"])
+def test_what_was_drawn_is_read_by_dcmqi_voxel_for_voxel(node: Node, series: int, tmp_path: Path) -> None:
+    """The voxels' places in the patient as dcmqi's converter writes them; both grids are anisotropic."""
+    program = os.environ.get("RACOON_DCMQI", "")
+    if not program:
+        pytest.skip("DCMQI MISSING: `make acceptance ISSUE=C` installs it for this test")
+    import SimpleITK
+
+    rng = np.random.default_rng(10 + series)
+    first, second = rng.random(SHAPE) > 0.7, rng.random(SHAPE) > 0.4
+    first[0] = False
+    draw(node, first, series=series)
+    revision = draw(node, second, LUNG, series=series)
+    done = node.client.post(f"{address(series)}/finish", params={"based_on": revision}).json()
+    (tmp_path / "seg.dcm").write_bytes(node.archive.read_object(node.archive.instance(done["instance"])))
+    command = [
+        program,
+        "--inputDICOM",
+        "seg.dcm",
+        "--outputDirectory",
+        ".",
+        "--prefix",
+        "read",
+        "--outputType",
+        "nrrd",
+    ]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    affine = node.archive.arrange(uid(1, series)).affine
+    assert affine is not None
+    for number, mask in ((1, first), (2, second)):
+        image = SimpleITK.ReadImage(str(tmp_path / f"read-{number}.nrrd"))
+        index = np.argwhere(SimpleITK.GetArrayFromImage(image) > 0)[
+            :, ::-1
+        ]  # (column, row, slice) of its own grid
+        directions = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+        world = index @ directions.T + np.array(image.GetOrigin())
+        ours = (world - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+        assert np.abs(ours - np.rint(ours)).max() < 0.01
+        assert {tuple(place) for place in np.rint(ours).astype(int)} == {
+            tuple(place) for place in np.argwhere(mask)
+        }
 
 
 def test_a_pre_label_is_corrected_and_says_so(node: Node) -> None:

@@ -19,7 +19,7 @@ from racoon.node.archive.http import router as archive_router
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.reading.http import router as reading_router
-from racoon.node.reading.work.service import hidden_from
+from racoon.node.reading.work.service import hidden_from, values_hidden_from
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
@@ -60,6 +60,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         LocalFolder(folder / "objects"),
         is_readable=lambda subject: readable[str(subject)],
         hidden_from=hidden_from,
+        values_hidden_from=values_hidden_from,
     )
     voxels = np.tile(np.arange(20, dtype=np.int16), (4, 30, 1))
     archive.store([deidentified(item) for item in ct_series(voxels)])

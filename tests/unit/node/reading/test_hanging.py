@@ -10,7 +10,7 @@ import pytest
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.reading.hanging import HANGING, hanging_for
-from racoon.node.reading.model import CT_PRESETS
+from racoon.node.reading.model import CT_PRESETS, SUV_PRESETS
 from racoon.node.reading.service import Reading
 from racoon.platform.database import Database, create_all
 from tests.dicom_objects import ct_series, deidentified, uid
@@ -24,6 +24,8 @@ from tests.dicom_objects import ct_series, deidentified, uid
         (("CT", "head", "native"), "CT head"),
         (("CT", "ABDOMEN", "Verlauf"), "CT follow-up"),
         (("MR", "HEAD", "lung"), "anything"),
+        (("PT", "", "AC"), "PET"),
+        (("CT", "", "CT Attenuation"), "CT of a PET"),
     ],
 )
 def test_the_first_row_that_fits_is_taken(series: tuple[str, str, str], name: str) -> None:
@@ -31,7 +33,7 @@ def test_the_first_row_that_fits_is_taken(series: tuple[str, str, str], name: st
 
 
 def test_every_window_of_the_table_exists() -> None:
-    assert {row.window for row in HANGING} <= {preset.name for preset in CT_PRESETS} | {""}
+    assert {row.window for row in HANGING} <= {preset.name for preset in (*CT_PRESETS, *SUV_PRESETS)} | {""}
     assert HANGING[-1].fits("", "", "")
 
 

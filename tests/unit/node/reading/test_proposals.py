@@ -11,6 +11,7 @@ from racoon.domain.identity import Pseudonym
 from racoon.domain.questionnaire import Answer, Coding
 from racoon.domain.reading_protocol import BadProtocol, ProposalRule
 from racoon.node.measuring import _store as measured
+from racoon.node.measuring.http import router as measuring_router
 from racoon.node.measuring.model import StoredValue
 from racoon.node.reading.proposals.model import answer_of, path_of
 from racoon.node.reading.protocols.service import read_protocol
@@ -143,6 +144,39 @@ def test_a_changed_answer_is_assisted(prefilled: Node) -> None:
     assert response.count("'valueCode': 'assisted'") == response.count("'valueCode': 'automatic'") == 1
     other = prefilled.as_("ben").get(f"{report}/proposals").json()
     assert other == {"proposals": []}
+
+
+def test_a_reader_blinded_to_machines_sees_no_automatic_value_by_any_route(prefilled: Node) -> None:
+    app: Any = prefilled.client.app
+    app.include_router(measuring_router)
+    eve = prefilled.as_("eve")
+    blind = PROTOCOL[: PROTOCOL.index("proposals")].replace("prefilled", "blind")
+    blind = blind.replace("{readers: false}", "{readers: false, machines: true}")
+    assert eve.post("/api/reading/protocols", json={"document": blind}).status_code == 200
+    wanted = {"protocol": "blind|1", "study": "PROJ-1", "readers": ["ben"]}
+    assert eve.post("/api/reading/worklists/blind/from-protocol", json=wanted).json()["added"] == 2
+
+    def seen(name: str) -> set[str]:
+        client = prefilled.as_(name)
+        listed = {item["series_uid"] for item in client.get("/api/measurements").json()["measurements"]}
+        table = client.get("/api/measurements/export.csv", headers={"Accept": "*/*"}).text
+        assert listed == {series for series in both if series in table}
+        for series in both:
+            whole = client.get(
+                f"/api/measurements/report.dcm?series={series}&study=PROJ-1", headers={"Accept": "*/*"}
+            )
+            assert (whole.status_code == 200) == (series in listed), whole.text
+        return listed
+
+    both = {uid(study, 1) for study in STUDIES}
+    assert seen("ada") == both
+    assert seen("ben") == set()
+    report = f"/api/reading/imaging-studies/{uid(82)}/report"
+    ben = prefilled.as_("ben")
+    filled = ben.post(f"{report}/normal?based_on=0").json()
+    assert ben.post(f"{report}/sign?based_on={filled['revision']}").status_code == 200
+    # Done with the case, the reader may see what the machine measured there.
+    assert seen("ben") == {uid(82, 1)}
 
 
 def test_steps_and_paths() -> None:

@@ -66,11 +66,21 @@ ROUTES = {
     "/api/reading/imaging-studies/{study}/report",
     "/api/reading/imaging-studies/{study}/report/questionnaire-response",
     "/api/reading/imaging-studies/{study}/report/proposals",
+    "/api/reading/imaging-studies/{study}/report/queries",
     "/api/reading/imaging-studies/{study}/report/versions",
     "/api/reading/imaging-studies/{study}/report/document",
+    "/api/reading/imaging-studies/{study}/report/document.pdf",
     "/reading/findings/{finding_id}",
     "/api/reading/findings/{finding_id}",
+    "/api/reading/instances/{instance}/header",
+    "/api/reading/series/{series}/layers",
+    "/api/reading/series/{series}/section",
+    "/api/reading/series/{series}/centreline",
+    "/reading/series/{series}/layers/{layer}/{index}",
 }
+
+ABSENT = {"/api/reading/series/{series}/centreline", "/reading/series/{series}/layers/{layer}/{index}"}
+"""What they lead to is not there: images that nobody was let into answer with the same words."""
 
 
 WORK = {
@@ -95,18 +105,62 @@ PLANNING = {
     "/reading/protocols/new",
     "/api/reading/protocols",
     "/api/reading/worklists/{name}/answers",
+    "/api/reading/worklists/{name}/times",
+    "/api/reading/worklists/{name}/queries",
+    "/reading/answers",
+    *(f"/api/reading/answers/{what}" for what in ("questions", "rows", "count", "cross")),
+    "/reading/reference-sets",
+    "/api/reading/reference-sets",
+    "/api/reading/reference-sets/{name}",
 }
 """Routes of those who make lists, who see all images anyway."""
 
+AGREEMENT = {"/reading/lists/{name}/agreement", "/reading/lists/{name}/agreement/picture"}
+"""Of a whole list; cases that one may not see are left out, with their pictures."""
+
+PRACTICE = {
+    "/reading/practice",
+    "/reading/practice/{attempt}/{study}",
+    "/api/reading/practice",
+    "/api/reading/practice/{attempt}/cases/{study}",
+}
+"""Of a reader's own attempts; nobody is invited to images that one may not see, and a result asks again."""
+
+ANSWERS = {"/reading/answers"} | {
+    f"/api/reading/answers/{what}" for what in ("questions", "count", "cross", "rows")
+}
+"""Routes of those who analyse signed answers; they show no image."""
+
+SECOND_VIEWER = {"/ohif", "/ohif/{path:path}"}
+"""Files of a program, the same for everybody who may look at images; it asks the archive for those."""
+
+TEMPLATES = {
+    "/api/reading/templates",
+    "/api/reading/templates/text",
+    "/reading/templates",
+    "/reading/templates/edit",
+}
+"""Routes of templates, which show no image and no answer."""
+
 
 def address(route: str, study: int) -> str:
-    return route.format(series=uid(study, 1), study=uid(study), index=0, finding_id=FINDING)
+    found = route.format(
+        series=uid(study, 1),
+        study=uid(study),
+        index=0,
+        finding_id=FINDING,
+        instance=uid(study, 1, 1),
+        layer=uid(study, 7),
+    )
+    if route.endswith("section"):
+        found += "?middle=-15,-25,102&normal=0,0,1"
+    return f"{found}?segment=1.2:1" if route.endswith("centreline") else found
 
 
 def test_the_list_of_routes_is_whole() -> None:
     assert {
         route.path for route in api_routes(router) if "GET" in route.methods
-    } == ROUTES | WORK | DECIDING | PLANNING
+    } == ROUTES | WORK | DECIDING | PLANNING | AGREEMENT | PRACTICE | ANSWERS | SECOND_VIEWER | TEMPLATES
 
 
 @pytest.mark.parametrize(
@@ -114,7 +168,7 @@ def test_the_list_of_routes_is_whole() -> None:
 )
 def test_only_granted_images_are_shown(app: FastAPI, route: str) -> None:
     rita = signed_in(app, "rita")
-    assert rita.get(address(route, 1)).status_code == 200
+    assert rita.get(address(route, 1)).status_code == (404 if route in ABSENT else 200)
     assert rita.get(address(route, 2)).status_code == 404
 
 
@@ -143,6 +197,7 @@ def test_findings_follow_their_image(app: FastAPI) -> None:
         ("/amend", "post"),
         ("/addendum", "post"),
         ("/document", "get"),
+        ("/document.pdf", "get"),
     ],
 )
 def test_a_report_is_not_written_on_what_was_not_granted(app: FastAPI, way: str, method: str) -> None:

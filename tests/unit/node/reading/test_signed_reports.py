@@ -11,8 +11,16 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+import sqlalchemy as sa
+from pypdf import PdfReader
 from starlette.testclient import TestClient
 
+from racoon.domain.cohort import CohortDefinition, ImagingCriterion, ReportAnswer
+from racoon.domain.identity import Pseudonym
+from racoon.node.archive.model import SeriesFacts
+from racoon.node.cohorts import service as cohorts
+from racoon.node.cohorts.facts import coded_answers
+from racoon.node.reading.reports import _versions
 from racoon.platform.audit import AuditLog
 from tests.dicom_objects import ct_series, deidentified, uid
 from tests.unit.node.reading.test_findings_and_reports import (
@@ -130,3 +138,58 @@ def test_the_page_reads_in_german_and_the_next_study_shows_what_was_before(node:
     before = client.get(follow_up, headers={"Accept-Language": "en"}).json()["before"]
     assert before["imaging_study"] == uid(1)
     assert before["answers"]["examination/quality"] == "diagnostic"
+
+
+def test_the_pdf_says_what_the_page_says_in_both_languages(node: Node) -> None:
+    pytest.importorskip("reportlab")
+    client = node.as_("ada")
+    if not client.get(f"{REPORT}/versions").json()["versions"]:
+        client, _ = signed(node, "ada")
+    for language, wanted in (
+        ("de", ["Thorax-CT (kurz)", "Bildqualität", "7 mm"]),
+        ("en", ["Chest CT (short)", "7 mm"]),
+    ):
+        answer = client.get(f"{REPORT}/document.pdf?language={language}")
+        assert answer.headers["content-type"] == "application/pdf"
+        assert answer.content == client.get(f"{REPORT}/document.pdf?language={language}").content
+        text = texts(answer.content)
+        for word in (*wanted, "SUBJ-1", "ada"):
+            assert word in text, word
+        assert b"/reading/findings/" in answer.content
+        page = client.get(f"{REPORT}/document", headers={"Accept-Language": language}).text
+        research = "Nur für die Forschung" if language == "de" else "For research use only"
+        assert research in page
+        assert research in text
+    assert client.get(f"{REPORT}/document.pdf?version=99").status_code == 404
+
+
+def texts(pdf: bytes) -> str:
+    return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+
+
+def test_cohorts_ask_for_what_was_signed_and_marked(node: Node) -> None:
+    marked = ImagingCriterion(available=("annotated",))
+
+    def count(criterion: ImagingCriterion) -> int:
+        with node.database.connect() as connection:
+            definition = CohortDefinition(((criterion,),))
+            return cohorts.count_subjects(connection, definition, lambda _: sa.true())
+
+    client = node.as_("ada")
+    if not client.get(f"{REPORT}/versions").json()["versions"]:
+        client, _ = signed(node, "ada")
+    series = SeriesFacts(uid(1, 1), uid(1), Pseudonym("SUBJ-1"), "CT")
+    with node.database.begin() as connection:
+        cohorts.record(connection, [series])
+    assert count(marked) == 1
+    report_id = client.get(REPORT).json()["id"]
+    with node.database.connect() as connection:
+        version = [item for item in _versions.load(connection, report_id) if item.kind != "addendum"][-1]
+    coded = coded_answers(version.response)
+    assert coded, "the template asks coded questions"
+    for answer in coded[:3]:
+        given = ((answer["system"], answer["code"]),)
+        assert (
+            count(ImagingCriterion(answered=ReportAnswer(answer["question"], given, answer["template"]))) == 1
+        )
+    assert count(ImagingCriterion(answered=ReportAnswer(coded[0]["question"], (("urn:other", "x"),)))) == 0

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from racoon.node.reading.comparing.items import compare
 from racoon.node.reading.model import runs_of
 from racoon.node.reading.reports.catalogue import newest_template
-from racoon.node.reading.work.agreement import compare
+from racoon.node.reading.work.timing import CaseTime, Event, case_time
 from tests.dicom_objects import ct_series, deidentified, uid
 from tests.unit.node.reading.test_findings_and_reports import Node, new, node
 
@@ -119,6 +121,13 @@ def test_known_disagreement_gives_the_exact_numbers() -> None:
     icc = (bms - ems) / (bms + ems + 2 * (jms - ems) / 50)
     assert found["ICC(2,1)"].value == pytest.approx(icc, abs=1e-9)
     assert found["ICC(2,1)"].cases == 50
+    # Limits of agreement: bias and 1.96 standard deviations of the differences.
+    differences = sizes - other
+    assert found["ICC(2,1)"].limits == pytest.approx(
+        [differences.mean() + by * 1.959964 * differences.std(ddof=1) for by in (-1, 0, 1)], abs=1e-6
+    )
+    assert found["ICC(2,1)"].unit == "mm"
+    assert found["kappa"].limits is None
 
 
 def test_each_reader_has_an_own_order(node: Node) -> None:
@@ -133,3 +142,32 @@ def test_each_reader_has_an_own_order(node: Node) -> None:
         orders.append([task["imaging_study"] for task in tasks if task["list"] == "order"])
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1]) == sorted(uid(study) for study in studies)
+
+
+def test_time_per_case_is_from_opening_to_signing_without_pauses(node: Node) -> None:
+    begun = datetime(2026, 1, 1, 9, tzinfo=UTC)
+
+    def events(*minutes: tuple[str, float]) -> list[Event]:
+        return [Event(kind, begun + timedelta(minutes=at)) for kind, at in minutes]
+
+    assert case_time(events(("open", 0), ("save", 2), ("save", 60), ("sign", 61))) == CaseTime(3660, 180)
+    assert case_time(events(("open", 0), ("save", 2))) is None
+    assert case_time(events(("sign", 0))) is None
+    # An amendment long after is not this reading any more.
+    assert case_time(events(("open", 0), ("sign", 1), ("open", 99), ("sign", 100))) == CaseTime(60, 60)
+    archive = node.client.app.state.archive
+    archive.store([deidentified(item) for item in ct_series(np.zeros((1, 4, 4), np.int16), study=51)])
+    assign(node, "timed", [51], blinded=False, priority=1, due_on="2020-01-31")
+    ada = node.as_("ada")
+    html = {"Accept": "text/html"}
+    assert ada.get("/reading/worklist", headers=html).text.count("overdue") == 1
+    page = ada.get(f"/reading/series/{uid(51, 1)}?list=timed", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    sign(ada, 51)
+    assert "overdue" not in ada.get("/reading/worklist", headers=html).text
+    (found,) = node.as_("eve").get("/api/reading/worklists/timed/times").json()["readers"]
+    assert (found["reader"], found["cases"]) == ("ada", 1)
+    assert 0 <= found["median_active_s"] <= found["median_elapsed_s"] < 60
+    text = node.client.get("/reading/lists/timed", headers={"Accept": "text/html"}).text
+    assert "Time per case" in text
+    assert node.as_("ada").get("/api/reading/worklists/timed/times").status_code == 403

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from racoon.node.archive.service import Archive, SegmentationMask
 from racoon.node.reading.adjudication.model import MaskAgreement
+from racoon.standards.dicom.volume import Arrangement
 
 Found = tuple[str, str, npt.NDArray[np.bool_]]
 """Key of the segment, English name, voxels."""
@@ -57,9 +58,20 @@ def compare_masks(archive: Archive, series_uid: str, first: str, second: str) ->
                 overlap,
                 hd95,
                 (volumes[0], volumes[1]),
+                *_where_they_differ(arrangement, one, other),
             )
         )
     return rows
+
+
+def _where_they_differ(arrangement: Arrangement, one: Found | None, other: Found | None) -> tuple[str, int]:
+    """Name the slice with most voxels that only one of two masks has."""
+    voxels = [item[2] for item in (one, other) if item is not None]
+    counts = np.logical_xor.reduce(voxels).sum(axis=(1, 2)) if len(voxels) > 1 else voxels[0].sum(axis=(1, 2))
+    if not counts.any():
+        return "", 1
+    frame = arrangement.frames[int(counts.argmax())]
+    return frame.sop_instance_uid, frame.number
 
 
 def _unite(side: dict[str, Found], label: str, key: str, item: SegmentationMask) -> None:

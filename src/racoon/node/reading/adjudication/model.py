@@ -77,6 +77,8 @@ class MaskAgreement:
         95th percentile of the surface distances, None where one mask is empty.
     volumes_ml
         Of both masks.
+    instance_uid, frame
+        The slice on which they differ most; empty where they are the same.
     """
 
     series_uid: str
@@ -86,10 +88,12 @@ class MaskAgreement:
     dice: float
     hd95_mm: float | None
     volumes_ml: tuple[float, float]
+    instance_uid: str = ""
+    frame: int = 1
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
+        document: dict[str, Any] = {
             "series": self.series_uid,
             "label": self.label,
             "meaning": self.meaning,
@@ -98,6 +102,9 @@ class MaskAgreement:
             "hd95_mm": self.hd95_mm,
             "volumes_ml": list(self.volumes_ml),
         }
+        if self.instance_uid:
+            document |= {"instance": self.instance_uid, "frame": self.frame}
+        return document
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> MaskAgreement:
@@ -110,7 +117,26 @@ class MaskAgreement:
             document["dice"],
             document["hd95_mm"],
             (document["volumes_ml"][0], document["volumes_ml"][1]),
+            document.get("instance", ""),
+            document.get("frame", 1),
         )
+
+
+@dataclass(frozen=True)
+class MaskPairs:
+    """How the masks of a case agree, for each pair of its readers.
+
+    Parameters
+    ----------
+    found
+        Both names in their order, and one label.
+    made, waiting
+        Pairs of segmentations that were compared now, and that are not compared yet.
+    """
+
+    found: tuple[tuple[tuple[str, str], MaskAgreement], ...] = ()
+    made: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True)

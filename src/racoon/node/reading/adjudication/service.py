@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
-from racoon.domain.questionnaire import Answered, agreed_items, answers_by_path
+from racoon.domain.questionnaire import Answered, Template, agreed_items, answers_by_path
 from racoon.node.archive.service import Archive
 from racoon.node.reading.adjudication import _store
 from racoon.node.reading.adjudication._masks import compare_masks
@@ -16,6 +19,7 @@ from racoon.node.reading.adjudication.model import (
     Answers,
     Decision,
     MaskAgreement,
+    MaskPairs,
     NothingToDecide,
     Reading,
     ReadingsMissing,
@@ -40,11 +44,12 @@ def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
 
 @dataclass(frozen=True)
 class Case:
-    """A case to decide: the task, both signed readings and how their masks agree."""
+    """A case to decide: the task, both signed readings, how their masks agree, what the readers are called."""
 
     task: ReadingTask
     readings: tuple[ReportVersion, ...]
     masks: tuple[MaskAgreement, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 class Adjudication:
@@ -85,7 +90,34 @@ class Adjudication:
         if not self._archive.is_readable(task.pseudonym):
             raise NothingToDecide("There is nothing to decide here.")
         names = tuple(version.author for version in readings)
-        return Case(task, readings, tuple(self._masks(task, names, drawings)))
+        masks = tuple(self._masks(task, names, drawings))
+        aliases = self.aliases(user, imaging_study_uid, list_name)
+        if aliases and list(aliases) != list(names):
+            # The order of the names would tell whose is which.
+            readings = readings[::-1]
+            masks = tuple(
+                replace(mask, segments=mask.segments[::-1], volumes_ml=mask.volumes_ml[::-1])
+                for mask in masks
+            )
+        return Case(task, readings, masks, aliases)
+
+    def aliases(self, user: User, imaging_study_uid: str, list_name: str = "") -> dict[str, str]:
+        """Return what readers are called while somebody who must not know decides between them; else nothing.
+
+        Who is A and who is B is drawn for each case and stays.
+        """
+        with self._database.connect() as connection:
+            found = tasks_on(connection, imaging_study_uid)
+        for own in found:
+            is_open = own.hides_names and own.done_at is None and list_name in ("", own.list_name)
+            if is_open and _is_theirs(own, user.name):
+                names = sorted(
+                    task.reader for task in found if task.list_name == own.list_name and task.duty == READ
+                )
+                drawn = hashlib.sha256(f"{own.list_name}/{imaging_study_uid}/names".encode()).digest()
+                names = names[::-1] if drawn[0] & 1 else names
+                return dict(zip(names, "AB", strict=False))
+        return {}
 
     def beginning(
         self, user: User, list_name: str, imaging_study_uid: str, reader: str = ""
@@ -98,7 +130,11 @@ class Adjudication:
         """
         with self._database.connect() as connection:
             _, readings = self._readings(connection, user, list_name, imaging_study_uid)
-        answers = {version.author: answers_of(version) for version in readings}
+            forms = templates(connection)
+        aliases = self.aliases(user, imaging_study_uid, list_name)
+        answers = {
+            aliases.get(version.author, version.author): answers_of(version, forms) for version in readings
+        }
         if reader and reader not in answers:
             raise NothingToDecide("There is no reading of this person.")
         return answers[reader] if reader else agreed_items(*answers.values())
@@ -160,9 +196,36 @@ class Adjudication:
         readers = [task for task in case if task.duty == READ]
         if len(readers) != 2 or any(task.done_at is None for task in readers):
             return []
+        return [mask for _, mask in self.mask_pairs(case).found]
+
+    def mask_pairs(self, case: Sequence[ReadingTask], at_most: int | None = None) -> MaskPairs:
+        """Compare the masks of every pair of readers of a case, two readers or more, that all are done with.
+
+        Parameters
+        ----------
+        case
+            The tasks of a list on one imaging study.
+        at_most
+            How many segmentations may be compared now; what is known already costs nothing. None compares all.
+        """
+        readers = [task for task in case if task.duty == READ]
+        if len(readers) < 2 or any(task.done_at is None for task in readers):
+            return MaskPairs()
         with self._database.connect() as connection:
             drawings = finished_on_study(connection, readers[0].imaging_study_uid)
-        return self._masks(readers[0], tuple(sorted(task.reader for task in readers)), drawings)
+        found: list[tuple[tuple[str, str], MaskAgreement]] = []
+        made = waiting = 0
+        for first, second in itertools.combinations(sorted(task.reader for task in readers), 2):
+            for series, pair in _pairs(drawings, (first, second)):
+                rows = self._known(pair)
+                if rows is None and at_most is not None and made >= at_most:
+                    waiting += 1
+                    continue
+                if rows is None:
+                    made += 1
+                    rows = self._compared(readers[0], series, pair)
+                found += [((first, second), row) for row in rows]
+        return MaskPairs(tuple(found), made, waiting)
 
     # -- inside
 
@@ -179,16 +242,20 @@ class Adjudication:
         self, task: ReadingTask, names: tuple[str, ...], drawings: list[Drawing]
     ) -> list[MaskAgreement]:
         rows: list[MaskAgreement] = []
-        for series in dict.fromkeys(item.series_uid for item in drawings if item.author in names):
-            first, second = _stored(drawings, series, names)
-            with self._database.connect() as connection:
-                known = _store.load_masks(connection, first, second)
-            if known is None:
-                known = compare_masks(self._archive, series, first, second)
-                with self._database.begin() as connection:
-                    _store.save_masks(connection, first, second, str(task.pseudonym), known)
-            rows += known
+        for series, pair in _pairs(drawings, names):
+            known = self._known(pair)
+            rows += self._compared(task, series, pair) if known is None else known
         return rows
+
+    def _known(self, pair: tuple[str, str]) -> list[MaskAgreement] | None:
+        with self._database.connect() as connection:
+            return _store.load_masks(connection, *pair)
+
+    def _compared(self, task: ReadingTask, series: str, pair: tuple[str, str]) -> list[MaskAgreement]:
+        found = compare_masks(self._archive, series, *pair)
+        with self._database.begin() as connection:
+            _store.save_masks(connection, *pair, str(task.pseudonym), found)
+        return found
 
     def _record(
         self, connection: sa.Connection, user: User, task: ReadingTask, version: ReportVersion
@@ -204,6 +271,7 @@ class Adjudication:
             for series in dict.fromkeys(item.series_uid for item in drawings)
             for row in _store.load_masks(connection, *_stored(drawings, series, names)) or ()
         ]
+        forms = templates(connection)
         decision = Decision(
             list_name=task.list_name,
             imaging_study_uid=task.imaging_study_uid,
@@ -217,7 +285,9 @@ class Adjudication:
                 Reading(item.author, item.report_id, item.version, item.sha256, item.signed_at)
                 for item in readings
             ),
-            whose=whose_answers(paths_of(version), {item.author: paths_of(item) for item in readings}),
+            whose=whose_answers(
+                paths_of(version, forms), {item.author: paths_of(item, forms) for item in readings}
+            ),
             masks=tuple(masks),
             drawn=tuple(
                 (item.finished[-1], tuple(segment.origin for segment in item.segments if segment.origin))
@@ -261,6 +331,14 @@ def _both(
     return tuple(signed[name] for name in sorted(signed))
 
 
+def _pairs(drawings: list[Drawing], names: tuple[str, ...]) -> list[tuple[str, tuple[str, str]]]:
+    """List the series on which two readers drew, each with the segmentations of both."""
+    return [
+        (series, _stored(drawings, series, names))
+        for series in dict.fromkeys(item.series_uid for item in drawings if item.author in names)
+    ]
+
+
 def _stored(drawings: list[Drawing], series: str, names: tuple[str, ...]) -> tuple[str, str]:
     """Return the newest segmentations of two readers on a series, empty where one stored none."""
     stored = {(item.author, item.series_uid): item.finished[-1] for item in drawings}
@@ -268,6 +346,6 @@ def _stored(drawings: list[Drawing], series: str, names: tuple[str, ...]) -> tup
     return first, second
 
 
-def paths_of(version: ReportVersion) -> Answers:
+def paths_of(version: ReportVersion, forms: Mapping[str, Template]) -> Answers:
     """Return the answers of a signed version by the paths of their questions."""
-    return answers_by_path(templates()[version.response["questionnaire"]], answers_of(version))
+    return answers_by_path(forms[version.response["questionnaire"]], answers_of(version, forms))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.drawing.model import BadDrawing, DrawnSegment, NoGrid, SliceChange, Wish
 from racoon.node.reading.model import SeriesView, mask_of_runs, runs_of
+from racoon.node.reading.scaling import scale_of
+from racoon.node.reading.structures import iterate_structures
 from racoon.science.image import spacing_of
 from racoon.science.segmentation import fill_between, grow_region, smooth, with_margin, without_islands
 from racoon.standards.dicom.rendering import output_values
@@ -88,9 +91,13 @@ class Canvas:
 
 
 def adopt(archive: Archive, canvas: Canvas, sop_instance_uid: str) -> list[tuple[DrawnSegment, Volume]]:
-    """Read the segments of a stored segmentation of the canvas's series."""
+    """Read the segments of a stored segmentation, or the regions of contours, of the canvas's series."""
     taken = []
-    for found in archive.iterate_masks(canvas.series_uid, canvas.arrangement):
+    both = (
+        archive.iterate_masks(canvas.series_uid, canvas.arrangement),
+        iterate_structures(archive, canvas.series_uid, canvas.arrangement),
+    )
+    for found in chain.from_iterable(both):
         if found.seg_instance_uid != sop_instance_uid:
             continue
         segment = DrawnSegment(
@@ -167,6 +174,11 @@ def _grown(archive: Archive, canvas: Canvas, wish: Wish) -> Volume:
         ]
     )
     seed = [value - start for value, start in zip(wish.seed, low, strict=True)]
+    # The range is in what the reader sees: SUV for uptake.
+    modality = archive.series_row(canvas.series_uid).facts.modality
+    factor = scale_of(archive, canvas.series_uid, modality).factor
+    if factor != 1.0:
+        values = values.astype(np.float64) * factor
     grown = np.zeros(canvas.shape, np.bool_)
     grown[low[0] : high[0], low[1] : high[1], low[2] : high[2]] = grow_region(values, seed, *wish.range)
     return grown

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
@@ -32,6 +34,9 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
+
+Voxels = npt.NDArray[np.bool_]
+"""Shape (slices, rows, columns)."""
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
@@ -214,6 +219,23 @@ class Drawings:
             drawing = self._next(connection, user, view, based_on)
             touched = drawing.changed({change.segment for change in changes})
             return self._write(connection, view, touched, changes)
+
+    def masks(self, user: User, series_uid: str) -> dict[str, tuple[str, Voxels]]:
+        """Return what a person has drawn on a series: English name and voxels by key of the label."""
+        view = self._reading.view(series_uid)
+        with self._database.connect() as connection:
+            drawing = self._load(connection, user, view)
+            found = _store.load_slices(connection, drawing.drawing_id)
+        if not found:
+            return {}
+        canvas = self._canvas(view)
+        united: dict[str, tuple[str, Voxels]] = {}
+        for segment in drawing.segments:
+            voxels = canvas.mask([row for row in found if row[0] == segment.number])
+            key = segment.label.code.key
+            before = united[key][1] if key in united else np.zeros_like(voxels)
+            united[key] = (segment.label.code.meaning, before | voxels)
+        return {key: item for key, item in united.items() if item[1].any()}
 
     def finish(self, user: User, series_uid: str, based_on: int, client: str | None = None) -> DrawingState:
         """Store the drawing as DICOM SEG in the archive; finishing the same state again changes nothing.

@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from racoon.domain.coding import Code
 from racoon.domain.finding import Finding, FindingKind, Place, Quantity
 from racoon.domain.identity import Pseudonym
+from racoon.node.archive.model import InstanceRow
 from racoon.node.reading.findings.model import StoredFinding
+from racoon.platform.clock import now
 from racoon.platform.database import Json, UtcDateTime, metadata
 
 reading_finding = sa.Table(
@@ -32,7 +34,19 @@ reading_finding = sa.Table(
     sa.Column("author", sa.String(80), nullable=False),
     sa.Column("written_at", UtcDateTime, nullable=False),
     sa.Column("software", sa.String(80), nullable=False),
+    sa.Column("origin", Json, nullable=True),
 )
+
+reading_foreign_report = sa.Table(
+    "reading_foreign_report",
+    metadata("node"),
+    sa.Column("sop_instance_uid", sa.String(64), primary_key=True),
+    sa.Column("imaging_study_uid", sa.String(64), nullable=False, index=True),
+    sa.Column("pseudonym", sa.String(64), nullable=False),
+    sa.Column("read_at", UtcDateTime, nullable=False),
+    sa.Column("left_out", Json, nullable=False),
+)
+"""Structured reports from elsewhere that were read, and what of them has no place here."""
 
 
 def insert(connection: sa.Connection, stored: StoredFinding) -> None:
@@ -53,12 +67,45 @@ def insert(connection: sa.Connection, stored: StoredFinding) -> None:
             meaning=finding.meaning.to_dict(),
             note=finding.note,
             points_mm=[list(point) for point in place.points_mm],
-            numbers=[[number.name, number.value, number.unit] for number in stored.numbers],
+            numbers=[_number(number) for number in stored.numbers],
             author=stored.author,
             written_at=stored.written_at,
             software=stored.software,
+            origin=dict(stored.origin) if stored.origin else None,
         )
     )
+
+
+def _number(number: Quantity) -> list[Any]:
+    own = [number.own_code.to_dict()] if number.own_code else []
+    return [number.name, number.value, number.unit, *own]
+
+
+def claim_foreign(connection: sa.Connection, row: InstanceRow, left_out: list[dict[str, Any]]) -> bool:
+    """Note that a foreign report was read; False where it was noted before."""
+    columns = reading_foreign_report.c
+    query = sa.select(columns.sop_instance_uid).where(columns.sop_instance_uid == row.sop_instance_uid)
+    if connection.execute(query).first() is not None:
+        return False
+    connection.execute(
+        sa.insert(reading_foreign_report).values(
+            sop_instance_uid=row.sop_instance_uid,
+            imaging_study_uid=row.imaging_study_uid,
+            pseudonym=str(row.pseudonym),
+            read_at=now(),
+            left_out=left_out,
+        )
+    )
+    return True
+
+
+def load_foreign(connection: sa.Connection, imaging_study_uid: str) -> dict[str, list[dict[str, Any]]]:
+    """Load what was left out of each foreign report of an imaging study that was read."""
+    columns = reading_foreign_report.c
+    query = sa.select(columns.sop_instance_uid, columns.left_out).where(
+        columns.imaging_study_uid == imaging_study_uid
+    )
+    return {row.sop_instance_uid: row.left_out for row in connection.execute(query)}
 
 
 def load(connection: sa.Connection, finding_id: str) -> StoredFinding | None:
@@ -100,6 +147,8 @@ def load_of_study(connection: sa.Connection, imaging_study_uid: str) -> list[Sto
 
 def forget_subject(connection: sa.Connection, pseudonym: str) -> int:
     """Remove every revision of a subject's findings; returns how many rows."""
+    columns = reading_foreign_report.c
+    connection.execute(sa.delete(reading_foreign_report).where(columns.pseudonym == pseudonym))
     statement = sa.delete(reading_finding).where(reading_finding.c.pseudonym == pseudonym)
     return int(connection.execute(statement).rowcount)
 
@@ -120,7 +169,11 @@ def _stored_of(row: sa.Row[Any]) -> StoredFinding:
         pseudonym=Pseudonym(row.pseudonym),
         author=row.author,
         written_at=row.written_at,
-        numbers=tuple(Quantity(name, value, unit) for name, value, unit in row.numbers),
+        numbers=tuple(
+            Quantity(name, value, unit, Code.from_dict(code[0]) if code else None)
+            for name, value, unit, *code in row.numbers
+        ),
         software=row.software,
         is_removed=row.is_removed,
+        origin=row.origin,
     )

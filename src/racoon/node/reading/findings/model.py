@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from racoon.domain.finding import NAMES, Finding, Quantity
+from racoon.domain.finding import Finding, Quantity
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Defect, Refused
+
+ATTEMPT_WRITER = "practice:"
+"""Begins the name under which an attempt's drafts, drawings and marks are kept; no account has a colon in its name."""
 
 
 class FindingNotFound(Refused):
@@ -49,6 +53,8 @@ class StoredFinding:
         Computed by the node when this revision was saved.
     software
         Version of the product that computed them.
+    origin
+        For what a foreign report brought: its SOP Instance UID, observer, device, site and further statements.
     """
 
     finding: Finding
@@ -59,6 +65,7 @@ class StoredFinding:
     numbers: tuple[Quantity, ...]
     software: str
     is_removed: bool = False
+    origin: Mapping[str, Any] | None = None
 
     @property
     def link(self) -> str:
@@ -72,7 +79,7 @@ class StoredFinding:
         return (
             f"/reading/series/{place.series_uid}?instance={place.sop_instance_uid}&frame={place.frame}"
             f"&finding={self.finding.finding_id}"
-        )
+        ) + (f"&segment={self.origin['segment']}" if self.origin and self.origin["segment"] else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of the API."""
@@ -94,7 +101,7 @@ class StoredFinding:
             "numbers": [
                 {
                     "name": number.name,
-                    "code": NAMES[number.name].to_dict(),
+                    "code": number.code.to_dict(),
                     "value": number.value,
                     "unit": number.unit,
                 }
@@ -103,5 +110,6 @@ class StoredFinding:
             "author": self.author,
             "written_at": self.written_at.isoformat(),
             "software": self.software,
+            "origin": dict(self.origin) if self.origin else None,
             "link": self.link,
         }

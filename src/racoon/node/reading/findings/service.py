@@ -11,9 +11,11 @@ from racoon.domain.finding import Finding, Quantity
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.node.cohorts import service as cohorts
 from racoon.node.reading.findings import _store
 from racoon.node.reading.findings._numbers import numbers_of, plane_of
 from racoon.node.reading.findings.model import (
+    ATTEMPT_WRITER,
     FindingChanged,
     FindingNotFound,
     NotYourFinding,
@@ -59,11 +61,22 @@ class Findings:
         self._audit = audit
         self._archive = archive
 
-    def of_study(self, imaging_study_uid: str) -> list[StoredFinding]:
-        """List the findings of an imaging study, oldest first, without removed ones."""
+    def of_study(self, imaging_study_uid: str, writer: str = "") -> list[StoredFinding]:
+        """List the findings of an imaging study, oldest first, without removed ones.
+
+        Parameters
+        ----------
+        writer
+            Who asks; marks of an attempt at a reference set are shown to that attempt only.
+        """
         with self._database.connect() as connection:
             found = _store.load_of_study(connection, imaging_study_uid)
-        return [stored for stored in found if self._archive.is_readable(stored.pseudonym)]
+        return [
+            stored
+            for stored in found
+            if self._archive.is_readable(stored.pseudonym)
+            and (stored.author == writer or not stored.author.startswith(ATTEMPT_WRITER))
+        ]
 
     def get(self, finding_id: str) -> StoredFinding:
         """Return the newest revision of a finding, a removed one too.
@@ -141,6 +154,13 @@ class Findings:
                 is_removed=is_removed,
             )
             _store.insert(connection, stored)
+            if is_removed:
+                cohorts.forget_finding(connection, finding.finding_id)
+            elif not user.name.startswith(ATTEMPT_WRITER):
+                # What somebody marks to practise is no fact of a cohort.
+                cohorts.record_finding(
+                    connection, finding.finding_id, pseudonym, finding.place.imaging_study_uid
+                )
             self._audit.append(
                 connection,
                 actor=user.name,

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from racoon.domain.questionnaire import answer_to_fhir, same_answers
+from racoon.domain.questionnaire import Template, answer_to_fhir, same_answers
 from racoon.node.reading.adjudication.model import NothingToDecide, provenance_of
 from racoon.node.reading.adjudication.service import Case, paths_of
 from racoon.node.reading.http._reports import describe_report
 from racoon.node.reading.http._rooms import (
     Uid,
+    agreements_of,
     decisions_of,
+    forms_of,
     reports_of,
     require_sight,
     work_of,
 )
-from racoon.node.reading.reports.catalogue import templates
 from racoon.node.reading.reports.reading_aloud import lines_of
 from racoon.node.reading.work.model import StillBlinded
 from racoon.platform.auth import User, require
@@ -31,26 +33,30 @@ ListName = Annotated[str, Path(min_length=1, max_length=80)]
 router = APIRouter(prefix="/api/reading/worklists/{name}/cases/{study}")
 
 
-def _describe(case: Case, language: str) -> dict[str, Any]:
+def _describe(case: Case, forms: Mapping[str, Template], language: str) -> dict[str, Any]:
     words = words_of(language)
+
+    def called(name: str) -> str:
+        return case.aliases.get(name, name)
+
     answers: dict[str, dict[str, Any]] = {}
     for version in case.readings:
-        template = templates()[version.response["questionnaire"]]
+        template = forms[version.response["questionnaire"]]
         said = {
             line.path: (line.question, line.text)
             for line in lines_of(template, version.response["item"], language)
         }
         kinds = {item.link_id: item.kind for item in template.walk()}
-        for path, given in paths_of(version).items():
+        for path, given in paths_of(version, forms).items():
             kind = kinds[path.rpartition("/")[2].partition("[")[0]]
-            answers.setdefault(path, {})[version.author] = {
+            answers.setdefault(path, {})[called(version.author)] = {
                 "question": said[path][0],
                 "text": said[path][1],
                 "answer": [answer_to_fhir(kind, answer) for answer in given],
             }
-    first, second = (paths_of(version) for version in case.readings)
+    first, second = (paths_of(version, forms) for version in case.readings)
     return {
-        "readers": [version.author for version in case.readings],
+        "readers": [called(version.author) for version in case.readings],
         "answers": answers,
         "differing": [
             path for path in answers if not same_answers(first.get(path, ()), second.get(path, ()))
@@ -66,10 +72,14 @@ def read_both(request: Request, name: ListName, study: Uid, user: Author) -> dic
     case = decisions_of(request).case(user, name, study)
     language = language_of(request)
     try:
-        agreement = work_of(request).agreement(name)
+        agreement = agreements_of(request).items(name)
     except StillBlinded:
         agreement = []
-    return _describe(case, language) | {"agreement": [item.to_dict(language) for item in agreement]}
+    return _describe(case, forms_of(request), language) | {
+        "agreement": [
+            item.to_dict(language) | ({"readers": []} if case.aliases else {}) for item in agreement
+        ]
+    }
 
 
 @router.post("/begin")

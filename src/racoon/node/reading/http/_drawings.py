@@ -25,8 +25,10 @@ from racoon.node.reading.http._rooms import (
     reading_of,
     require_sight,
     work_of,
+    writing,
 )
 from racoon.node.reading.model import SeriesView
+from racoon.node.reading.practice.service import is_practice
 from racoon.platform.auth import User, require
 from racoon.web.translation import language_of
 from racoon.web.words import words_of
@@ -66,6 +68,10 @@ router = APIRouter(prefix="/api/reading/series/{series}/drawing", dependencies=[
 BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
 Number = Annotated[int, Path(ge=1)]
 ListName = Annotated[str, Query(alias="list", max_length=80, description="Reading list, for its labels")]
+
+
+def _writer(request: Request, user: User, series: str) -> User:
+    return writing(request, user, reading_of(request).view(series).imaging_study_uid)
 
 
 def _describe(request: Request, state: DrawingState) -> dict[str, Any]:
@@ -122,7 +128,7 @@ def read_drawing(request: Request, series: Uid, user: Author, list_name: ListNam
     record_image_read(request, user, series, view.pseudonym)
     language = language_of(request)
     labels = _labels(request, user, view, list_name)
-    return _describe(request, drawings_of(request).get(user, series)) | {
+    return _describe(request, drawings_of(request).get(_writer(request, user, series), series)) | {
         "labels": [[label.code.key, _name(label, language), label.colour] for label in labels]
     }
 
@@ -137,7 +143,7 @@ def save_strokes(
 ) -> dict[str, Any]:
     """Save what was drawn; each change replaces one segment on one slice."""
     strokes = [SliceChange(item.segment, item.slice, tuple(item.runs)) for item in changes]
-    state = drawings_of(request).save(user, series, based_on, strokes)
+    state = drawings_of(request).save(_writer(request, user, series), series, based_on, strokes)
     return _describe(request, state) | {"slices": []}
 
 
@@ -154,7 +160,9 @@ def add_segment(
     found = label_of(label, _labels(request, user, reading_of(request).view(series), list_name))
     if found is None:
         raise BadDrawing("Choose a label from the list.")
-    return _describe(request, drawings_of(request).add_segment(user, series, based_on, found))
+    return _describe(
+        request, drawings_of(request).add_segment(_writer(request, user, series), series, based_on, found)
+    )
 
 
 @router.put("/segments/{number}")
@@ -162,7 +170,9 @@ def lock_segment(
     request: Request, series: Uid, number: Number, user: Author, based_on: BasedOn, *, locked: bool
 ) -> dict[str, Any]:
     """Lock or unlock a segment."""
-    state = drawings_of(request).change_segment(user, series, based_on, number, lock=locked)
+    state = drawings_of(request).change_segment(
+        _writer(request, user, series), series, based_on, number, lock=locked
+    )
     return _describe(request, state)
 
 
@@ -171,7 +181,9 @@ def remove_segment(
     request: Request, series: Uid, number: Number, user: Author, based_on: BasedOn
 ) -> dict[str, Any]:
     """Remove a segment with its pixels."""
-    return _describe(request, drawings_of(request).remove_segment(user, series, based_on, number))
+    return _describe(
+        request, drawings_of(request).remove_segment(_writer(request, user, series), series, based_on, number)
+    )
 
 
 @router.post("/adopt")
@@ -185,7 +197,7 @@ def adopt_segmentation(
     """Take over the segments of a stored segmentation, a pre-label for example, to correct them."""
     if segmentation in hidden_masks(request, user, reading_of(request).view(series)):
         raise SeriesNotFound("There is no such segmentation of this series.")
-    state = drawings_of(request).adopt(user, series, based_on, segmentation)
+    state = drawings_of(request).adopt(_writer(request, user, series), series, based_on, segmentation)
     study = state.drawing.imaging_study_uid
     proposals_of(request).decide_mask(user, study, segmentation, accept=True)
     return _describe(request, state)
@@ -210,10 +222,16 @@ def work_on_segment(
 ) -> dict[str, Any]:
     """Let the node grow, fill, smooth, widen, clean or combine segments; the answer has the changed slices."""
     wish = Wish(task.operation, task.segment, task.amount, task.other, task.seed, task.range)
-    return _describe(request, drawings_of(request).work(user, series, based_on, wish))
+    return _describe(
+        request, drawings_of(request).work(_writer(request, user, series), series, based_on, wish)
+    )
 
 
 @router.post("/finish")
 def finish_drawing(request: Request, series: Uid, user: Author, based_on: BasedOn) -> dict[str, Any]:
     """Store the drawing in the archive as DICOM SEG."""
-    return _describe(request, drawings_of(request).finish(user, series, based_on, client_of(request)))
+    writer = _writer(request, user, series)
+    if is_practice(writer):
+        # What is drawn to practise stays with the attempt and never enters the archive.
+        return _describe(request, drawings_of(request).get(writer, series)) | {"slices": [], "finished": True}
+    return _describe(request, drawings_of(request).finish(writer, series, based_on, client_of(request)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -15,18 +14,23 @@ from starlette.responses import RedirectResponse, Response
 from racoon.domain.reading_protocol import ReadingProtocol
 from racoon.errors import RacoonError
 from racoon.node.reading.adjudication.model import MaskAgreement
-from racoon.node.reading.http._people import readers_of, require_reader
-from racoon.node.reading.http._rooms import Uid, decisions_of, protocols_of, work_of
+from racoon.node.reading.http._agreement import sees_agreement
+from racoon.node.reading.http._people import (
+    readers_of,
+    require_calibrated,
+    require_no_practice,
+    require_reader,
+)
+from racoon.node.reading.http._rooms import Uid, decisions_of, newest_form, protocols_of, queries_of, work_of
+from racoon.node.reading.proposals.model import path_of
 from racoon.node.reading.protocols.service import Chosen
 from racoon.node.reading.work.model import (
     ADJUDICATE,
     READ,
     Assignment,
     BadAssignment,
-    ItemAgreement,
     NoSuchTask,
     ReadingTask,
-    StillBlinded,
 )
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
@@ -87,6 +91,8 @@ def _make(request: Request, user: User, name: str, wanted: NewList) -> dict[str,
     protocol = protocols_of(request).get(wanted.protocol)
     for person in (*wanted.readers, *([wanted.adjudicator] if wanted.adjudicator else ())):
         require_reader(request, person)
+    for person in wanted.readers:
+        require_calibrated(request, protocol.calibration, person)
     if protocol.adjudication != bool(wanted.adjudicator):
         raise BadAssignment(
             "The protocol asks for a person who decides."
@@ -96,6 +102,9 @@ def _make(request: Request, user: User, name: str, wanted: NewList) -> dict[str,
     chosen = _choose(request, protocol, wanted.study)
     if not chosen.series:
         raise BadAssignment("No series of the dataset is what the protocol asks for.")
+    for facts in chosen.series:
+        for person in wanted.readers:
+            require_no_practice(request, person, facts.imaging_study_uid)
     assignment = Assignment(
         list_name=name,
         template_url=protocol.template,
@@ -109,9 +118,24 @@ def _make(request: Request, user: User, name: str, wanted: NewList) -> dict[str,
         is_random=protocol.order == "random",
         hides_machines=protocol.blinded_to_machines,
         protocol=protocol.key,
+        hides_names=protocol.blinded_to_names,
     )
     added = work_of(request).assign(user, assignment)
     return {"added": added, "cases": len(chosen.series), "left_out": list(chosen.left_out)}
+
+
+def _require_fit(request: Request, name: str, study: str, to: str) -> None:
+    """Refuse to hand a case to somebody who may not read it.
+
+    Raises
+    ------
+    BadAssignment, NoSuchList
+    """
+    require_reader(request, to, study)
+    require_no_practice(request, to, study)
+    protocol = work_of(request).tasks(name)[0].protocol
+    if protocol:
+        require_calibrated(request, protocols_of(request).get(protocol).calibration, to)
 
 
 @router.get("/reading/lists", include_in_schema=False)
@@ -175,13 +199,14 @@ def _form(
 
 
 @router.get("/reading/lists/{name}", include_in_schema=False)
-def show_list(request: Request, name: ListName, user: Planner) -> Response:  # noqa: ARG001 - the guard
+def show_list(request: Request, name: ListName, user: Planner) -> Response:
     """Show how far a list is: readers, cases, agreement; and the way to hand a case over."""
-    return _list_page(request, name)
+    return _list_page(request, name, user)
 
 
-def _list_page(request: Request, name: str, problem: str = "") -> Response:
+def _list_page(request: Request, name: str, user: User, problem: str = "") -> Response:
     work, decisions = work_of(request), decisions_of(request)
+    sees = sees_agreement(request, user, name)
     by_case: dict[str, list[ReadingTask]] = defaultdict(list)
     for task in work.tasks(name):
         by_case[task.imaging_study_uid].append(task)
@@ -189,13 +214,10 @@ def _list_page(request: Request, name: str, problem: str = "") -> Response:
         CaseLine(
             sorted((task for task in tasks if task.duty == READ), key=lambda task: task.reader),
             next((task for task in tasks if task.duty == ADJUDICATE), None),
-            decisions.mask_agreement(tasks),
+            decisions.mask_agreement(tasks) if sees else [],
         )
         for tasks in by_case.values()
     ]
-    agreement: list[ItemAgreement] = []
-    with contextlib.suppress(StillBlinded):
-        agreement = work.agreement(name)
     return render(
         request,
         "node/reading/list.html",
@@ -204,10 +226,25 @@ def _list_page(request: Request, name: str, problem: str = "") -> Response:
         link=f"/reading/lists/{quote(name, safe='')}",
         cases=cases,
         progress=work.progress(name),
-        agreement=[item.to_dict(language_of(request)) for item in agreement],
+        sees=sees,
+        times=work.times(name),
+        queries=_queries(request, work.tasks(name)) if sees else [],
+        questions=_questions(request, work.tasks(name)),
         people=readers_of(request),
         problem=problem,
     )
+
+
+def _queries(request: Request, tasks: list[ReadingTask]) -> list[dict[str, Any]]:
+    form = newest_form(request, tasks[0].template_url)
+    return [item.to_dict(form, language_of(request)) for item in queries_of(request).of_tasks(tasks)]
+
+
+def _questions(request: Request, tasks: list[ReadingTask]) -> list[tuple[str, str]]:
+    """List path and words of the questions that a query may be asked at."""
+    form, language = newest_form(request, tasks[0].template_url), language_of(request)
+    paths = ((item, path_of(form, item.link_id)) for item in form.walk() if item.is_question)
+    return [(path, item.words.in_language(language)) for item, path in paths if path is not None]
 
 
 @router.post("/reading/lists/{name}/hand-over", include_in_schema=False)
@@ -216,10 +253,10 @@ def hand_over_from_form(
 ) -> Response:
     """Give an unfinished case to another reader."""
     try:
-        require_reader(request, to, study)
+        _require_fit(request, name, study, to)
         work_of(request).hand_over(user, name, study, reader, to)
     except RacoonError as error:
-        return _list_page(request, name, error.public_message)
+        return _list_page(request, name, user, error.public_message)
     return RedirectResponse(f"/reading/lists/{quote(name, safe='')}", status_code=303)
 
 
@@ -234,7 +271,7 @@ def hand_case_over(
     request: Request, name: ListName, study: Uid, user: Planner, people: HandOver
 ) -> dict[str, int]:
     """Give an unfinished case to another reader, with what was begun."""
-    require_reader(request, people.to, study)
+    _require_fit(request, name, study, people.to)
     return work_of(request).hand_over(user, name, study, people.reader, people.to)
 
 
@@ -245,6 +282,6 @@ def hand_own_case_over(
     """Give an own unfinished case to another reader."""
     if not any(task.imaging_study_uid == study for task in work_of(request).mine(user)):
         raise NoSuchTask("This person has no such task.")
-    require_reader(request, to, study)
+    _require_fit(request, list_name, study, to)
     work_of(request).hand_over(user, list_name, study, user.name, to)
     return RedirectResponse("/reading/worklist", status_code=303)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.finding import MEANINGS, NAMES
 from racoon.domain.permission import is_permitted
 from racoon.node.archive.read_audit import record_image_read
+from racoon.node.reading.http import second_viewer
 from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import (
     Uid,
     hidden_masks,
     may_see,
+    practice_of,
     proposals_of,
     protocols_of,
     reading_of,
@@ -26,8 +29,10 @@ from racoon.node.reading.http._rooms import (
 )
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import ROOM_WORDS, SeriesView
+from racoon.node.reading.practice.model import ReferenceSet
 from racoon.node.reading.service import Overlays
 from racoon.node.reading.work.model import ADJUDICATE, ReadingTask
+from racoon.node.reading.work.timing import OPEN
 from racoon.platform.auth import User, require
 from racoon.web.pages import asset, render
 from racoon.web.translation import language_of
@@ -72,6 +77,11 @@ def show_series(
     require_sight(request, user, view.imaging_study_uid)
     view = seen_by(request, user, view)
     record_image_read(request, user, series, view.pseudonym)
+    practice = _practice(request, user, view)
+    attempt = request.query_params.get("attempt", "")
+    if attempt and practice is None:
+        place = f"/reading/practice/{quote(attempt, safe='')}/{view.imaging_study_uid}"
+        return RedirectResponse(place, status_code=303)
     start = view.index_of(instance, frame)
     if start is None and segment and view.has_overlays:
         start = reading.largest_slice(series, segment)
@@ -86,8 +96,13 @@ def show_series(
     is_room, task = is_room_built() and not plain, None
     if is_room:
         task = work_of(request).task_of(user, view.imaging_study_uid, list_name)
+        if task is not None:
+            work_of(request).note(user, view.imaging_study_uid, OPEN, list_name)
         script |= {"finding": finding} | _room(request, user, view) | _asked(task)
         script["hanging"] |= _hung(request, task)
+        if practice is not None:
+            task = None
+            script |= {"list": "", "template": practice.template_url, "decides": False}
     return render(
         request,
         "node/reading/room.html" if is_room else "node/reading/series.html",
@@ -98,11 +113,24 @@ def show_series(
         is_instance_unknown=bool(instance) and view.index_of(instance, frame) is None,
         is_segment_unknown=bool(segment) and segment not in known,
         is_room_built=is_room_built(),
+        second_viewer=second_viewer.address_of(view.imaging_study_uid, series)
+        if second_viewer.is_installed()
+        else "",
+        cornerstone=asset(CORNERSTONE) if is_room else "",
         all_series=reading.picture_series(view.imaging_study_uid) if is_room else (),
         keys=KEYS,
         task=task,
         decides=bool(script.get("decides")),
+        practice=practice,
     )
+
+
+def _practice(request: Request, user: User, view: SeriesView) -> ReferenceSet | None:
+    """Return the reference set for which an attempt of this reader is open on the images, or None."""
+    practice = practice_of(request)
+    attempt_id = practice.open_attempt(user.name, view.imaging_study_uid)
+    found = [item for item in practice.attempts(reader=user.name) if item.attempt_id == attempt_id]
+    return practice.get(found[0].set_name) if found else None
 
 
 def _hung(request: Request, task: ReadingTask | None) -> dict[str, Any]:

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Body, Depends, Query, Request
 from starlette.responses import Response
 
-from racoon.domain.questionnaire import MESSAGES, Problem, answer_to_fhir, items_to_fhir
+from racoon.domain.questionnaire import MESSAGES, Problem, Template, answer_to_fhir, items_to_fhir
 from racoon.errors import RacoonError
 from racoon.node.reading.http._rooms import (
     Uid,
     client_of,
     decisions_of,
+    forms_of,
     made_objects,
+    practice_of,
     proposals_of,
     protocols_of,
     published_of,
+    queries_of,
     reports_of,
     require_sight,
     work_of,
+    writing,
 )
-from racoon.node.reading.reports.catalogue import templates
-from racoon.node.reading.reports.model import ReportNotFound, ReportState, ReportVersion, form_of
+from racoon.node.reading.practice.service import is_practice
+from racoon.node.reading.queries.service import require_no_open
+from racoon.node.reading.reports.model import ReportState, ReportVersion, form_of
+from racoon.node.reading.reports.paper import ORIGINS, Paper, paper_of
+from racoon.node.reading.reports.pdf import write_pdf
 from racoon.node.reading.reports.reading_aloud import lines_of, say_answer
+from racoon.node.reading.work.timing import SAVE
 from racoon.platform.auth import User, require
-from racoon.web.pages import render
+from racoon.web.pages import render, say_time
 from racoon.web.translation import language_of
 from racoon.web.words import words_of
 
@@ -41,6 +50,7 @@ def _let_in(request: Request, study: Uid, user: Author) -> None:
 router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report", dependencies=[Depends(_let_in)])
 
 TemplateUrl = Annotated[str, Query(alias="template", max_length=200)]
+VersionNumber = Annotated[int, Query(ge=0, description="0 for the newest")]
 Words = Annotated[str, Body(embed=True, max_length=4000)]
 BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
 
@@ -61,17 +71,28 @@ def describe_report(request: Request, state: ReportState, *, with_form: bool = F
         "amending": report.amending,
         "items": items_to_fhir(report.template, report.items),
         "hidden": sorted(state.hidden),
-        "problems": [
-            {"path": problem.path, "code": problem.code, "message": _message(problem, language)}
-            for problem in state.problems
-        ],
+        "problems": describe_problems(state.problems, language),
+        "doubts": describe_problems(state.doubts, language),
     }
     return document | ({"form": form_of(report.template, language)} if with_form else {})
 
 
-def _before(version: ReportVersion, language: str) -> dict[str, Any]:
+def describe_problems(problems: Sequence[Problem], language: str) -> list[dict[str, str]]:
+    """Return the JSON form of what is wrong or doubtful, in a language."""
+    return [
+        {
+            "path": problem.path,
+            "code": problem.code,
+            "check": problem.check,
+            "message": _message(problem, language),
+        }
+        for problem in problems
+    ]
+
+
+def _before(version: ReportVersion, forms: Mapping[str, Template], language: str) -> dict[str, Any]:
     """Say what the reader signed before on this subject, question by question."""
-    form = templates()[version.response["questionnaire"]]
+    form = forms[version.response["questionnaire"]]
     lines = lines_of(form, version.response["item"], language)
     return {
         "signed_at": version.signed_at.isoformat(),
@@ -81,6 +102,8 @@ def _before(version: ReportVersion, language: str) -> dict[str, Any]:
 
 
 def _message(problem: Problem, language: str) -> str:
+    if problem.words is not None:
+        return problem.words.in_language(language)
     return words_of(language)(MESSAGES[problem.code]) % {"limit": problem.limit}
 
 
@@ -90,10 +113,10 @@ def read_report(
 ) -> dict[str, Any]:
     """Return the reader's own report with its form, the open questions and what is not asked."""
     before = published_of(request).previous(user, study, template)
-    shown = _before(before, language_of(request)) if before else None
-    return describe_report(request, reports_of(request).get(user, study, template), with_form=True) | {
-        "before": shown
-    }
+    shown = _before(before, forms_of(request), language_of(request)) if before else None
+    return describe_report(
+        request, reports_of(request).get(writing(request, user, study), study, template), with_form=True
+    ) | {"before": shown}
 
 
 @router.get("/questionnaire-response")
@@ -101,7 +124,7 @@ def read_response(
     request: Request, study: Uid, user: Author, template: TemplateUrl = DEFAULT_TEMPLATE
 ) -> dict[str, Any]:
     """Return the reader's own report as a FHIR R4 QuestionnaireResponse."""
-    return reports_of(request).get(user, study, template).report.to_fhir()
+    return reports_of(request).get(writing(request, user, study), study, template).report.to_fhir()
 
 
 @router.put("")
@@ -114,7 +137,9 @@ def save_report(
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
     """Save the answers (items of a QuestionnaireResponse) as a draft, whatever is still missing."""
-    return describe_report(request, reports_of(request).save(user, study, template, items, based_on))
+    state = reports_of(request).save(writing(request, user, study), study, template, items, based_on)
+    work_of(request).note(user, study, SAVE)
+    return describe_report(request, state)
 
 
 @router.post("/normal")
@@ -126,7 +151,9 @@ def fill_normal(
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
     """Give every open question the answer of a normal case."""
-    return describe_report(request, reports_of(request).fill_normal(user, study, template, based_on))
+    return describe_report(
+        request, reports_of(request).fill_normal(writing(request, user, study), study, template, based_on)
+    )
 
 
 @router.post("/sign")
@@ -137,15 +164,28 @@ def sign_report(
     based_on: BasedOn,
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
-    """Sign the report; an incomplete one is refused, and a signed one is never changed."""
+    """Sign the report; an incomplete one is refused, and a signed one is never changed.
+
+    While an attempt at a reference set is open on the images, the answers are submitted to it and scored instead.
+    """
+    writer = writing(request, user, study)
+    if is_practice(writer):
+        state = reports_of(request).get(writer, study, template)
+        attempt = practice_of(request).submit(user, study, state)
+        done = describe_report(request, state)
+        case = next(item for item in attempt.cases if item.imaging_study_uid == study)
+        return done | {"signed_at": case.to_dict()["submitted_at"], "practice": case.link}
     decisions, work = decisions_of(request), work_of(request)
     decisions.prepare(user, study, template)
-    drafted = reports_of(request).get(user, study, template)
+    drafted = reports_of(request).get(writing(request, user, study), study, template)
     levels = proposals_of(request).levels(
         user, study, drafted.report.template, drafted.report.items, drafted.hidden
     )
 
+    queries_of(request).follow(user, study, template, drafted.doubts)
+
     def also(connection: sa.Connection, version: ReportVersion) -> None:
+        require_no_open(connection, user.name, study, template)
         decisions.check(connection, user, version)
         work.close(connection, user, study, template)
 
@@ -171,7 +211,7 @@ def list_proposals(
     """List the automatic values that the list's protocol proposes as answers, with where each comes from."""
     task = work_of(request).task_of(user, study, list_name)
     protocol = protocols_of(request).get(task.protocol) if task and task.protocol else None
-    form = reports_of(request).get(user, study, template).report.template
+    form = reports_of(request).get(writing(request, user, study), study, template).report.template
     found = proposals_of(request).offer(user, study, form, protocol)
     kinds = {item.link_id: item for item in form.walk()}
     language = language_of(request)
@@ -200,7 +240,7 @@ def decide_proposal(
     accept: bool,
 ) -> dict[str, Any]:
     """Accept or reject what is proposed for a question; the answer itself is saved with the form."""
-    form = reports_of(request).get(user, study, template).report.template
+    form = reports_of(request).get(writing(request, user, study), study, template).report.template
     proposals_of(request).decide(user, study, form, path, accept=accept)
     return {"path": path, "accepted": accept}
 
@@ -245,29 +285,39 @@ def show_document(
     study: Uid,
     user: Author,
     template: TemplateUrl = DEFAULT_TEMPLATE,
-    version: Annotated[int, Query(ge=0, description="0 for the newest")] = 0,
+    version: VersionNumber = 0,
 ) -> Response:
     """Show a signed report as a page to read and to print, in the language of the page."""
-    versions = published_of(request).versions(user, study, template)
-    signed = [item for item in versions if item.kind != "addendum" and version in (0, item.version)]
-    if not signed:
-        raise ReportNotFound("There is no such signed version.")
-    shown = signed[-1]
-    later = [item.version for item in versions if item.kind != "addendum" and item.version > shown.version]
-    form = templates()[shown.response["questionnaire"]]
-    return render(
-        request,
-        "node/reading/report.html",
-        report=shown,
-        title=form.words.in_language(language_of(request)),
-        lines=lines_of(form, shown.response["item"], language_of(request)),
-        addenda=[
-            item
-            for item in versions
-            if item.kind == "addendum"
-            and item.version > shown.version
-            and not (later and item.version > later[0])
-        ],
-        newer=later[-1] if later else 0,
-        decision=decisions_of(request).of_report(shown.report_id, shown.version),
+    paper = _paper(request, study, user, template, version, language_of(request))
+    return render(request, "node/reading/report.html", paper=paper, form=template, origins=ORIGINS)
+
+
+@router.get("/document.pdf")
+def read_pdf(
+    request: Request,
+    study: Uid,
+    user: Author,
+    template: TemplateUrl = DEFAULT_TEMPLATE,
+    version: VersionNumber = 0,
+    language: Annotated[Literal["", "de", "en"], Query(description="Else the language of the page")] = "",
+) -> Response:
+    """Return a signed report as a PDF file with what the page shows."""
+    chosen = language or language_of(request)
+    paper = _paper(request, study, user, template, version, chosen)
+    data = write_pdf(
+        paper,
+        words_of(chosen),
+        lambda moment: say_time(chosen, moment),
+        str(request.base_url).rstrip("/"),
     )
+    name = f"report-{paper.report.report_id[:8]}-{paper.report.version}-{chosen}.pdf"
+    return Response(
+        data,
+        media_type="application/pdf",
+        headers={"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "no-store"},
+    )
+
+
+def _paper(request: Request, study: str, user: User, template: str, version: int, language: str) -> Paper:
+    versions = published_of(request).versions(user, study, template)
+    return paper_of(versions, forms_of(request), version, language, decisions_of(request).of_report)

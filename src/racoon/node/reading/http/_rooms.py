@@ -7,16 +7,24 @@ from typing import Annotated
 
 from fastapi import Path, Request
 
+from racoon.domain.questionnaire import Template
 from racoon.node.archive.access import ImageAccess
 from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
 from racoon.node.reading.adjudication.service import Adjudication
+from racoon.node.reading.agreement.service import ListAgreements
 from racoon.node.reading.drawing.service import Drawings, drawn_by, drawn_by_others, superseded
+from racoon.node.reading.findings.foreign import ForeignFindings
 from racoon.node.reading.findings.service import Findings
+from racoon.node.reading.layers import Layers
 from racoon.node.reading.model import SeriesView
+from racoon.node.reading.practice.service import Practice
 from racoon.node.reading.proposals.service import Proposals
 from racoon.node.reading.protocols.service import Protocols
+from racoon.node.reading.queries.service import Queries
+from racoon.node.reading.reports.authoring import Authoring
+from racoon.node.reading.reports.catalogue import newest_template, templates
 from racoon.node.reading.reports.published import PublishedReports
 from racoon.node.reading.reports.service import Reports
 from racoon.node.reading.service import Reading
@@ -36,10 +44,25 @@ def reading_of(request: Request) -> Reading:
     return found
 
 
+def layers_of(request: Request) -> Layers:
+    """Return what can be laid over images; the volumes it loaded last stay at hand."""
+    state = request.app.state
+    found: Layers | None = getattr(state, "reading_layers", None)
+    if found is None:
+        found = state.reading_layers = Layers(state.archive)
+    return found
+
+
 def findings_of(request: Request) -> Findings:
     """Return the findings; the application needs ``database``, ``audit`` and ``archive``."""
     state = request.app.state
     return Findings(state.database, state.audit, state.archive)
+
+
+def foreign_of(request: Request) -> ForeignFindings:
+    """Return the findings that structured reports from elsewhere brought."""
+    state = request.app.state
+    return ForeignFindings(state.database, state.audit, state.archive)
 
 
 def drawings_of(request: Request) -> Drawings:
@@ -79,6 +102,18 @@ def require_sight(request: Request, user: User, imaging_study_uid: str) -> None:
         raise SeriesNotFound("There is no such series in this archive.")
 
 
+def forms_of(request: Request) -> dict[str, Template]:
+    """Return every version of every template that answers may be given to here, by canonical name."""
+    with request.app.state.database.connect() as connection:
+        return templates(connection)
+
+
+def newest_form(request: Request, url: str) -> Template:
+    """Return the newest version of a template."""
+    with request.app.state.database.connect() as connection:
+        return newest_template(url, connection)
+
+
 def published_of(request: Request) -> PublishedReports:
     """Return the signed reports."""
     state = request.app.state
@@ -97,6 +132,18 @@ def protocols_of(request: Request) -> Protocols:
     return Protocols(state.database, state.audit, state.archive)
 
 
+def authoring_of(request: Request) -> Authoring:
+    """Return the templates that are written here."""
+    state = request.app.state
+    return Authoring(state.database, state.audit)
+
+
+def queries_of(request: Request) -> Queries:
+    """Return the queries at fields of reports."""
+    state = request.app.state
+    return Queries(state.database, state.audit, state.archive)
+
+
 def proposals_of(request: Request) -> Proposals:
     """Return the automatic values as proposed answers."""
     return Proposals(request.app.state.database, request.app.state.archive)
@@ -106,6 +153,27 @@ def decisions_of(request: Request) -> Adjudication:
     """Return the decisions between readings."""
     state = request.app.state
     return Adjudication(state.database, state.audit, state.archive)
+
+
+def practice_of(request: Request) -> Practice:
+    """Return the reference sets and attempts."""
+    state = request.app.state
+    return Practice(state.database, state.audit, state.archive, drawings_of(request))
+
+
+def writing(request: Request, user: User, imaging_study_uid: str) -> User:
+    """Return under which name somebody writes on an imaging study: while an attempt at a reference set is open there,
+    all of it belongs to the attempt and nothing to a study.
+    """
+    return practice_of(request).writer(user, imaging_study_uid)
+
+
+def agreements_of(request: Request) -> ListAgreements:
+    """Return the agreement over reading lists."""
+    state = request.app.state
+    return ListAgreements(
+        state.database, state.archive, findings_of(request), work_of(request), decisions_of(request)
+    )
 
 
 def hidden_masks(request: Request, user: User, view: SeriesView) -> frozenset[str]:

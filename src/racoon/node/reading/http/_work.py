@@ -8,11 +8,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from racoon.node.reading.http._people import readers_of
+from racoon.node.reading.http._agreement import require_open_eyes
+from racoon.node.reading.http._people import readers_of, require_no_practice
+from racoon.node.reading.http._practice import open_cases
 from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import may_see, work_of
 from racoon.node.reading.reports.table import write_csv, write_parquet
 from racoon.node.reading.work.model import Assignment, ReadingTask
+from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
 
@@ -49,6 +52,8 @@ def show_worklist(request: Request, user: Reader) -> Response:
         "node/reading/worklist.html",
         tasks=tasks,
         done=sum(task.done_at is not None for task in tasks),
+        practice=len(open_cases(request, user)),
+        today=clock.now().date().isoformat(),
         people=[name for name in readers_of(request) if name != user.name],
     )
 
@@ -57,6 +62,8 @@ def show_worklist(request: Request, user: Reader) -> Response:
 def open_next(request: Request, user: Reader) -> Response:
     """Lead to the next case that is not read yet, or to the list when all are."""
     tasks = _mine(request, user)
+    if practised := open_cases(request, user):
+        return RedirectResponse(practised[0].link, status_code=303)
     task = next((task for task in tasks if task.done_at is None and not task.is_waiting), None)
     return RedirectResponse(task.link if task else "/reading/worklist", status_code=303)
 
@@ -80,6 +87,10 @@ def assign_tasks(request: Request, name: ListName, user: Assigner, tasks: NewTas
         tasks.due_on,
         tasks.adjudicator,
     )
+    for uid in assignment.series_uids:
+        study = request.app.state.archive.series_row(uid).facts.imaging_study_uid
+        for reader in assignment.readers:
+            require_no_practice(request, reader, study)
     return {"added": work_of(request).assign(user, assignment)}
 
 
@@ -98,6 +109,7 @@ def export_answers(
     form: Annotated[Literal["csv", "parquet", "json"], Query(alias="as")] = "csv",
 ) -> Response:
     """Export what the readers of a list signed, one row per answer, for use inside the hospital."""
+    require_open_eyes(request, user, name)
     rows = work_of(request).answers(user, name)
     if form == "json":
         return JSONResponse({"answers": list(rows)})
@@ -107,7 +119,7 @@ def export_answers(
     return Response(data, media_type=media_type, headers=headers)
 
 
-@router.get("/api/reading/worklists/{name}/agreement", dependencies=[Depends(require("reading.assign"))])
-def read_agreement(request: Request, name: ListName) -> dict[str, Any]:
-    """Compare the readers question by question, on the cases that all of them are done with."""
-    return {"agreement": [item.to_dict() for item in work_of(request).agreement(name)]}
+@router.get("/api/reading/worklists/{name}/times", dependencies=[Depends(require("reading.assign"))])
+def read_times(request: Request, name: ListName) -> dict[str, Any]:
+    """Say how long a case took each reader, from opening to signing: medians over signed cases."""
+    return {"readers": [item.to_dict() for item in work_of(request).times(name)]}

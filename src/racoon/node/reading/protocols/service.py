@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import sqlalchemy as sa
 import yaml
 
 from racoon.domain.questionnaire import Item
@@ -77,8 +78,13 @@ class Chosen:
     left_out: tuple[str, ...]
 
 
-def read_protocol(text: str) -> ReadingProtocol:
+def read_protocol(text: str, connection: sa.Connection | None = None) -> ReadingProtocol:
     """Read a protocol from YAML or JSON.
+
+    Parameters
+    ----------
+    connection
+        To the node's database, for the templates that were released here; without it only shipped ones are known.
 
     Raises
     ------
@@ -97,15 +103,17 @@ def read_protocol(text: str) -> ReadingProtocol:
             "This is neither YAML nor JSON. Check the indentation and the quotation marks.",
             details={"line": mark.line + 1 if mark else 0},
         ) from None
-    protocol = protocol_of(document, sorted({template.url for template in templates().values()}))
-    if problems := list(_problems_of_proposals(protocol)):
+    protocol = protocol_of(document, sorted({template.url for template in templates(connection).values()}))
+    if problems := list(_problems_of_proposals(protocol, connection)):
         raise BadProtocol(problems)
     return protocol
 
 
-def _problems_of_proposals(protocol: ReadingProtocol) -> Iterator[ProtocolProblem]:
+def _problems_of_proposals(
+    protocol: ReadingProtocol, connection: sa.Connection | None
+) -> Iterator[ProtocolProblem]:
     """Check what only the template and the catalogue of biomarkers know."""
-    template = newest_template(protocol.template)
+    template = newest_template(protocol.template, connection)
     items = {item.link_id: item for item in template.walk()}
     for at, rule in enumerate(protocol.proposals):
         place = f"proposals[{at}]"
@@ -157,8 +165,8 @@ class Protocols:
         ProtocolIsFixed
             If this version is there with other content.
         """
-        protocol = read_protocol(text)
         with self._database.begin() as connection:
+            protocol = read_protocol(text, connection)
             before = _store.load(connection, protocol.name, protocol.version)
             if before is not None:
                 if before.sha256 != protocol.digest():
@@ -181,7 +189,7 @@ class Protocols:
         """List every version, by name and the newest first."""
         with self._database.connect() as connection:
             found = _store.load_all(connection)
-        known = sorted({template.url for template in templates().values()})
+            known = sorted({template.url for template in templates(connection).values()})
         return [
             SavedProtocol(protocol_of(row.document, known), row.sha256, row.made_by, row.made_at)
             for row in found

@@ -9,26 +9,15 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from racoon import __version__
-from racoon.domain.coding import Code
 from racoon.domain.finding import NAMES, FindingKind
-from racoon.domain.questionnaire import Answered, Coding, Item, Template, items_of
+from racoon.domain.questionnaire import Answered, Coding, Template, items_of
 from racoon.node.archive.model import SEGMENTATION_MODALITY, SeriesFilter
 from racoon.node.archive.service import Archive
 from racoon.node.reading.findings.model import StoredFinding
 from racoon.node.reading.findings.service import plane_of
+from racoon.node.reading.reports.in_sr import NO, YES, code_of, entries_of, question_code
 from racoon.node.reading.reports.model import ReportVersion
 from racoon.standards.dicom.structured_report import CodedAnswer, Line, Mark, Number, Point, build_report
-
-SCHEMES: Mapping[str, str] = {
-    "http://snomed.info/sct": "SCT",
-    "http://loinc.org": "LN",
-    "http://radlex.org": "RADLEX",
-    "http://www.radlex.org": "RADLEX",
-    "http://unitsofmeasure.org": "UCUM",
-}
-"""Coding scheme designators of FHIR code systems (PS3.16 table 8-1); others are private."""
-
-YES, NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 
 REGIONS: Mapping[FindingKind, str] = {
     FindingKind.ELLIPSE: "ELLIPSE",
@@ -63,7 +52,13 @@ def write_report(
     ]
     answers = list(_answers(template, items_of(template, version.response["item"])))
     dataset = build_report(
-        sources, marks, answers, report=version.report_id, version=version.version, software=__version__
+        sources,
+        marks,
+        answers,
+        report=version.report_id,
+        version=version.version,
+        software=__version__,
+        form=entries_of(template, items_of(template, version.response["item"])),
     )
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
@@ -87,6 +82,8 @@ def _middle_image(archive: Archive, imaging_study_uid: str) -> str:
 
 def _mark(source: Dataset, stored: StoredFinding, number: int) -> Mark:
     finding = stored.finding
+    if finding.kind is FindingKind.SECTION:
+        return _section(stored, number)
     indices = plane_of(source, finding).pixels_of(finding.place.points_mm)
     points: list[Point] = [(float(column) + 0.5, float(row) + 0.5) for row, column, _ in indices]
     region = _region(finding.kind, finding.place.points_mm, points)
@@ -106,6 +103,29 @@ def _mark(source: Dataset, stored: StoredFinding, number: int) -> Mark:
             for item in stored.numbers
         ),
         region=region,
+    )
+
+
+def _section(stored: StoredFinding, number: int) -> Mark:
+    """A section lies on no slice: its diameters carry coordinates in space."""
+    finding = stored.finding
+    ends = finding.place.points_mm[2:]
+    is_first_longer = _length(ends, 0) >= _length(ends, 2)
+    numbers = [
+        Number(
+            NAMES[item.name],
+            item.value,
+            item.unit,
+            Line(
+                "POLYLINE", points_mm=ends[:2] if (item.name == "long_axis") == is_first_longer else ends[2:]
+            ),
+        )
+        for item in stored.numbers
+    ]
+    name = f"{finding.meaning.meaning} {number}"
+    place = finding.place
+    return Mark(
+        finding.tracking_uid, name, finding.meaning, place.sop_instance_uid, place.frame, tuple(numbers)
     )
 
 
@@ -145,20 +165,9 @@ def _answers(template: Template, items: Sequence[Answered]) -> Iterator[CodedAns
         for answer in node.answers:
             value = answer.value
             if isinstance(value, bool):
-                yield CodedAnswer(_question(item), YES if value else NO)
+                yield CodedAnswer(question_code(item), YES if value else NO)
             elif isinstance(value, Coding):
-                yield CodedAnswer(_question(item), _code(value))
+                yield CodedAnswer(question_code(item), code_of(value))
             elif isinstance(value, int | float):
-                yield CodedAnswer(_question(item), (float(value), item.unit.code if item.unit else "1"))
+                yield CodedAnswer(question_code(item), (float(value), item.unit.code if item.unit else "1"))
         yield from _answers(template, node.items)
-
-
-def _question(item: Item) -> Code:
-    if item.codes:
-        return _code(item.codes[0], item.words.text)
-    return Code(item.link_id[:16], "99RACOON", item.words.text)
-
-
-def _code(coding: Coding, words: str = "") -> Code:
-    scheme = SCHEMES.get(coding.system, "99RACOON")
-    return Code(coding.code, scheme, coding.display or words or coding.code)

@@ -80,10 +80,12 @@ def load_newest_of_studies(
     return list(newest.values())
 
 
-def instances_on_studies(author: str, imaging_study_uids: sa.Select[Any]) -> sa.Select[Any]:
-    """Select the DICOM SRs that hold what other authors signed on some imaging studies."""
+def instances_on_studies(
+    author: str, imaging_study_uids: sa.Select[Any], *, own: bool = False
+) -> sa.Select[Any]:
+    """Select the DICOM SRs that hold what other authors, or this one, signed on some imaging studies."""
     return sa.select(versions.c.sr_instance_uid).where(
-        versions.c.author != author,
+        versions.c.author == author if own else versions.c.author != author,
         versions.c.sr_instance_uid != "",
         versions.c.imaging_study_uid.in_(imaging_study_uids),
     )

@@ -1,18 +1,25 @@
-"""Report templates that this version ships: every version of each, for as long as reports name them."""
+"""Report templates: those this version ships, and those an expert group released at this node.
+
+Every version stays for as long as reports name it; a released version is never changed.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
 from importlib.resources import files
+from typing import Any
+
+import sqlalchemy as sa
 
 from racoon.domain.questionnaire import Template, template_of
+from racoon.node.reading.reports import _templates
 from racoon.node.reading.reports.model import ReportNotFound
 
 
 @functools.cache
-def templates() -> dict[str, Template]:
-    """Load every version of every template by its canonical name."""
+def shipped() -> dict[str, Template]:
+    """Load every version of every shipped template by its canonical name."""
     folder = files("racoon.node.reading.reports").joinpath("templates")
     found = {}
     for entry in sorted(folder.iterdir(), key=lambda item: item.name):
@@ -22,7 +29,44 @@ def templates() -> dict[str, Template]:
     return found
 
 
-def newest_template(url: str) -> Template:
+def shipped_document(url: str, version: str) -> dict[str, Any]:
+    """Return a shipped template as it was written, to begin a version of one's own with.
+
+    Raises
+    ------
+    ReportNotFound
+    """
+    folder = files("racoon.node.reading.reports").joinpath("templates")
+    for entry in folder.iterdir():
+        if entry.name.endswith(".json"):
+            document: dict[str, Any] = json.loads(entry.read_text(encoding="utf-8"))
+            if (document["url"], document["version"]) == (url, version):
+                return document
+    raise ReportNotFound("There is no such report template.")
+
+
+def templates(connection: sa.Connection | None = None) -> dict[str, Template]:
+    """Load every version of every template that reports may be written with, by canonical name.
+
+    Parameters
+    ----------
+    connection
+        To the node's database; without it only what is shipped.
+    """
+    found = dict(shipped())
+    if connection is not None:
+        for sha256, text in _templates.load_released(connection):
+            template = _read(sha256, text)
+            found.setdefault(template.canonical, template)
+    return found
+
+
+@functools.lru_cache(maxsize=128)
+def _read(_sha256: str, text: str) -> Template:
+    return template_of(json.loads(text))
+
+
+def newest_template(url: str, connection: sa.Connection | None = None) -> Template:
     """Return the newest version of a template.
 
     Raises
@@ -30,7 +74,12 @@ def newest_template(url: str) -> Template:
     ReportNotFound
         If there is none of this address.
     """
-    versions = [template for template in templates().values() if template.url == url]
+    versions = [template for template in templates(connection).values() if template.url == url]
     if not versions:
         raise ReportNotFound("There is no such report template.")
-    return max(versions, key=lambda template: [int(part) for part in template.version.split(".")])
+    return max(versions, key=lambda template: number_of(template.version))
+
+
+def number_of(version: str) -> tuple[int, ...]:
+    """Return a version in numbers, to be compared; ``1.10`` comes after ``1.9``."""
+    return tuple(int(part) for part in version.split("."))

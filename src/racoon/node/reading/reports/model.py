@@ -194,3 +194,4 @@ class ReportState:
     report: StoredReport
     hidden: frozenset[str]
     problems: tuple[Problem, ...]
+    doubts: tuple[Problem, ...] = ()

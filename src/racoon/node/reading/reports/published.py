@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
-from racoon.domain.questionnaire import Answered, items_of
+from racoon.domain.questionnaire import Answered, Template, items_of
 from racoon.errors import Defect
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.model import SeriesFilter, SeriesNotFound
@@ -18,7 +18,7 @@ from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.reports import _store, _versions
 from racoon.node.reading.reports._filing import write_report
 from racoon.node.reading.reports.catalogue import templates
-from racoon.node.reading.reports.model import NotSigned, ReportVersion
+from racoon.node.reading.reports.model import NotSigned, ReportNotFound, ReportVersion
 from racoon.platform.auth import User
 from racoon.platform.database import Database
 
@@ -47,8 +47,9 @@ def signed_answers(
     connection: sa.Connection, template_url: str, imaging_study_uids: Sequence[str]
 ) -> list[tuple[str, str, tuple[Answered, ...]]]:
     """Return (author, imaging study, answers) of the newest signed versions of a template."""
+    forms = templates(connection)
     return [
-        (version.author, version.imaging_study_uid, answers_of(version))
+        (version.author, version.imaging_study_uid, answers_of(version, forms))
         for version in signed_versions(connection, template_url, imaging_study_uids)
     ]
 
@@ -64,9 +65,42 @@ def signed_versions(
     ]
 
 
-def answers_of(version: ReportVersion) -> tuple[Answered, ...]:
+def signed_on(connection: sa.Connection, imaging_study_uids: Sequence[str]) -> list[ReportVersion]:
+    """Return the newest signed version of every author on some imaging studies whose template is known here."""
+    forms = templates(connection)
+    return [
+        version
+        for version in _versions.load_newest_of_studies(connection, imaging_study_uids)
+        if version.response["questionnaire"] in forms
+    ]
+
+
+def version_of(connection: sa.Connection, report_id: str, number: int) -> ReportVersion:
+    """Return one signed version of a report.
+
+    Raises
+    ------
+    ReportNotFound
+    """
+    found = next((item for item in _versions.load(connection, report_id) if item.version == number), None)
+    if found is None:
+        raise ReportNotFound("There is no such signed version.")
+    return found
+
+
+def template_of_version(connection: sa.Connection, version: ReportVersion) -> Template:
+    """Return the template whose questions a signed version answers."""
+    return templates(connection)[version.response["questionnaire"]]
+
+
+def answers_of(version: ReportVersion, forms: Mapping[str, Template]) -> tuple[Answered, ...]:
     """Return the answers of a signed version."""
-    return items_of(templates()[version.response["questionnaire"]], version.response["item"])
+    return items_of(forms[version.response["questionnaire"]], version.response["item"])
+
+
+def filed_by(author: str, imaging_study_uids: sa.Select[Any]) -> sa.Select[Any]:
+    """Select the DICOM SRs that a reader's own signed reports on some imaging studies were stored as."""
+    return _versions.instances_on_studies(author, imaging_study_uids, own=True)
 
 
 def filed_by_others(author: str, imaging_study_uids: sa.Select[Any]) -> sa.Select[Any]:
@@ -137,7 +171,8 @@ class PublishedReports:
             for found in self._findings.of_study(imaging_study_uid)
             if found.author == user.name and found.written_at <= version.signed_at
         ]
-        template = templates()[version.response["questionnaire"]]
+        with self._database.connect() as connection:
+            template = templates(connection)[version.response["questionnaire"]]
         data = write_report(self._archive, version, template, marks)
         outcome = objects.store(data, imaging_study_uid=imaging_study_uid)
         objects.record([outcome], actor=user.name, actor_role=user.main_role)

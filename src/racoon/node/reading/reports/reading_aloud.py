@@ -78,6 +78,8 @@ def say_answer(item: Item, answer: Answer, language: str) -> str:
         option = next((found for found in item.options if found.coding.key == value.key), None)
         return option.words.in_language(language) if option else value.display or value.code
     if isinstance(value, str):
+        if item.kind == "date" and language == "de":
+            return ".".join(reversed(value.split("-")))
         return value
     text = f"{round(value, 1):g}" if isinstance(value, float) else str(value)
     unit = item.unit.display or item.unit.code if item.unit else ""

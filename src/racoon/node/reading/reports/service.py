@@ -21,8 +21,9 @@ from racoon.domain.questionnaire import (
 )
 from racoon.errors import Defect
 from racoon.node.archive.service import Archive
+from racoon.node.cohorts import service as cohorts
 from racoon.node.reading.findings.service import Findings
-from racoon.node.reading.reports import _store, _versions
+from racoon.node.reading.reports import _answers, _store, _versions
 from racoon.node.reading.reports._sources import with_sources
 from racoon.node.reading.reports.catalogue import newest_template, templates
 from racoon.node.reading.reports.model import (
@@ -269,6 +270,11 @@ class Reports:
             signed_at=clock.now() if kind == "addendum" else report.signed_at or clock.now(),
         )
         _versions.insert(connection, version)
+        if kind != "addendum":
+            cohorts.record_report(
+                connection, report.report_id, report.pseudonym, report.imaging_study_uid, version.response
+            )
+        _answers.record(connection, version, {report.template.canonical: report.template})
         return version
 
     def _record(
@@ -341,7 +347,7 @@ class Reports:
     ) -> StoredReport:
         row = _store.load(connection, imaging_study_uid, user.name, template_url)
         if row is None:
-            template = newest_template(template_url)
+            template = newest_template(template_url, connection)
             return StoredReport(
                 report_id=str(uuid.uuid4()),
                 imaging_study_uid=imaging_study_uid,
@@ -352,7 +358,7 @@ class Reports:
                 revision=0,
                 changed_at=clock.now(),
             )
-        template = templates()[f"{row.template_url}|{row.template_version}"]
+        template = templates(connection)[f"{row.template_url}|{row.template_version}"]
         return StoredReport(
             report_id=row.report_id,
             imaging_study_uid=row.imaging_study_uid,
@@ -376,9 +382,12 @@ def _checked(text: str, longest: int) -> str:
 
 
 def _state(report: StoredReport, evaluation: Evaluation) -> ReportState:
-    return ReportState(replace(report, items=evaluation.items), evaluation.hidden, evaluation.problems)
+    return ReportState(
+        replace(report, items=evaluation.items), evaluation.hidden, evaluation.problems, evaluation.doubts
+    )
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove the reports on a subject; returns how many rows."""
-    return _store.forget_subject(connection, pseudonym) + _versions.forget_subject(connection, pseudonym)
+    gone = _store.forget_subject(connection, pseudonym) + _versions.forget_subject(connection, pseudonym)
+    return gone + _answers.forget_subject(connection, pseudonym)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from racoon.domain.questionnaire import Answer, Coding, Item, Template, answers_by_path
+from racoon.domain.questionnaire import (
+    Answer,
+    Answered,
+    BadAnswers,
+    Coding,
+    Item,
+    Template,
+    answer_to_fhir,
+    answers_by_path,
+    items_of,
+)
 from racoon.errors import Refused
-from racoon.node.reading.reports.catalogue import templates
 from racoon.node.reading.reports.model import ReportVersion
 from racoon.node.reading.reports.published import answers_of
 
@@ -28,11 +37,13 @@ class ParquetMissing(Refused):
     status: ClassVar[int] = 501
 
 
-def rows_of(version: ReportVersion, *, list_name: str, duty: str) -> Iterator[dict[str, Any]]:
+def rows_of(
+    version: ReportVersion, forms: Mapping[str, Template], *, list_name: str, duty: str
+) -> Iterator[dict[str, Any]]:
     """Yield the answers of a signed version."""
-    template: Template = templates()[version.response["questionnaire"]]
+    template = forms[version.response["questionnaire"]]
     asked = {item.link_id: item for item in template.walk()}
-    for path, answers in answers_by_path(template, answers_of(version)).items():
+    for path, answers in answers_by_path(template, answers_of(version, forms)).items():
         item = asked[path.rpartition("/")[2].partition("[")[0]]
         question = item.codes[0] if item.codes else Coding("", "")
         for answer in answers:
@@ -69,17 +80,62 @@ def _value(item: Item, answer: Answer) -> dict[str, Any]:
     return {"text": value}
 
 
+def items_of_rows(template: Template, rows: Iterable[Mapping[str, Any]]) -> tuple[Answered, ...]:
+    """Return the answers of one signed version from its rows: the way back, without loss.
+
+    Raises
+    ------
+    BadAnswers
+        If they are not answers of this template.
+    """
+    kinds = {item.link_id: item.kind for item in template.walk()}
+    root: list[dict[str, Any]] = []
+    for row in rows:
+        level = root
+        *groups, last = str(row["path"]).split("/")
+        for name in groups:
+            link_id, _, number = name.partition("[")
+            same = [node for node in level if node["linkId"] == link_id]
+            at = int(number.rstrip("]")) if number else 0
+            while len(same) <= at:
+                node: dict[str, Any] = {"linkId": link_id, "item": []}
+                level.append(node)
+                same.append(node)
+            level = same[at]["item"]
+        if last not in kinds:
+            raise BadAnswers("The answers name a question that the template does not have at this place.")
+        found = next((node for node in level if node["linkId"] == last), None)
+        if found is None:
+            found = {"linkId": last, "answer": []}
+            level.append(found)
+        found["answer"].append(answer_to_fhir(kinds[last], _answer_of(kinds[last], row)))
+    return items_of(template, root)
+
+
+def _answer_of(kind: str, row: Mapping[str, Any]) -> Answer:
+    value: Any = row["text"]
+    if kind == "choice":
+        value = Coding(row["answer_system"], row["answer_code"], row["answer"] or "")
+    elif kind == "boolean":
+        value = row["truth"]
+    elif kind in ("integer", "decimal"):
+        value = int(row["number"]) if kind == "integer" else row["number"]
+    level = row["automation"] if row["automation"] != "manual" else ""
+    return Answer(value, row["finding"] or "", level)
+
+
 def write_csv(rows: Iterable[dict[str, Any]]) -> bytes:
     """Write rows as CSV (RFC 4180) in full precision; no cell can start a spreadsheet formula."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_cell(row[name]) for name in COLUMNS])
+        writer.writerow([cell(row[name]) for name in COLUMNS])
     return buffer.getvalue().encode("utf-8")
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """Write a value for a cell: numbers in full precision, and nothing that a spreadsheet takes for a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -9,6 +9,7 @@ from racoon.node.reading.findings import service as findings
 from racoon.node.reading.reports import service as reports
 from racoon.node.reading.work import _store
 from racoon.node.reading.work.model import CannotHandOver, NoSuchTask, ReadingTask
+from racoon.platform.auth.people import is_same_person
 
 
 def hand_over(
@@ -29,7 +30,8 @@ def hand_over(
         raise NoSuchTask("This person has no such task.")
     if task.done_at is not None:
         raise CannotHandOver("The case is read already. Only an unfinished case is handed over.")
-    if any(other.reader == to for other in case):
+    others = [other.reader for other in case if other.reader != reader]
+    if to == reader or any(is_same_person("node", connection, other, to) for other in others):
         raise CannotHandOver("This person reads or decides the same case already.")
     _store.give(connection, task, to)
     if _is_needed_elsewhere(everything, task):

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
+from racoon.node.reading.practice.service import hidden_studies
 from racoon.node.reading.work.model import ADJUDICATE, READ, ReadingTask
 from racoon.platform.database import UtcDateTime, metadata
 
@@ -29,6 +30,7 @@ tasks = sa.Table(
     sa.Column("duty", sa.String(12), nullable=False, server_default=READ),
     sa.Column("hides_machines", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("protocol", sa.String(80), nullable=False, server_default=""),
+    sa.Column("hides_names", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("ix_reading_task_reader", "reader"),
 )
 
@@ -60,6 +62,7 @@ def insert_missing(connection: sa.Connection, rows: Sequence[ReadingTask]) -> in
                     duty=task.duty,
                     hides_machines=task.hides_machines,
                     protocol=task.protocol,
+                    hides_names=task.hides_names,
                 )
             )
             added += 1
@@ -113,7 +116,7 @@ def list_names(connection: sa.Connection) -> list[str]:
 
 def blinded_studies(reader: str, *, to_machines: bool = False) -> sa.Select[Any]:
     """Select the imaging studies of which a reader must see nothing of others: a reader of a blinded list, until
-    every reader of the list is done with the case.
+    every reader of the list is done with the case; and whoever practises on it, until the reference may be seen.
 
     Parameters
     ----------
@@ -121,7 +124,7 @@ def blinded_studies(reader: str, *, to_machines: bool = False) -> sa.Select[Any]
         Select those where no stored mask of anybody else is shown either.
     """
     other = tasks.alias()
-    return (
+    read = (
         sa.select(tasks.c.imaging_study_uid)
         .join(
             other,
@@ -137,6 +140,8 @@ def blinded_studies(reader: str, *, to_machines: bool = False) -> sa.Select[Any]
             other.c.done_at.is_(None),
         )
     )
+    both = sa.union_all(read, hidden_studies(reader)).subquery()
+    return sa.select(both.c.imaging_study_uid)
 
 
 def waiting_cases(connection: sa.Connection, adjudicator: str) -> set[tuple[str, str]]:
@@ -165,9 +170,10 @@ def is_blinded(
     connection: sa.Connection, reader: str, imaging_study_uid: str = "", *, to_machines: bool = False
 ) -> bool:
     """Tell whether a reader is blinded on an imaging study, or on any."""
-    query = blinded_studies(reader, to_machines=to_machines)
+    found = blinded_studies(reader, to_machines=to_machines).subquery()
+    query = sa.select(found.c.imaging_study_uid)
     if imaging_study_uid:
-        query = query.where(tasks.c.imaging_study_uid == imaging_study_uid)
+        query = query.where(found.c.imaging_study_uid == imaging_study_uid)
     return connection.execute(query.limit(1)).first() is not None
 
 
@@ -209,4 +215,5 @@ def _task_of(row: sa.Row[Any]) -> ReadingTask:
         duty=row.duty,
         hides_machines=row.hides_machines,
         protocol=row.protocol,
+        hides_names=row.hides_names,
     )

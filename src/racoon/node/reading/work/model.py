@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 from racoon.domain.identity import Pseudonym
-from racoon.domain.questionnaire import Words
 from racoon.errors import Defect, Refused
 
 
@@ -70,6 +69,8 @@ class Assignment:
         Whether stored masks that are not the reader's own are hidden until all readers are done with a case.
     protocol
         Name and version of the protocol it was made from, or empty.
+    hides_names
+        Whether whoever decides learns only afterwards whose readings they are.
     """
 
     list_name: str
@@ -84,6 +85,7 @@ class Assignment:
     is_random: bool = True
     hides_machines: bool = False
     protocol: str = ""
+    hides_names: bool = False
 
 
 READ, ADJUDICATE = "read", "adjudicate"
@@ -117,6 +119,7 @@ class ReadingTask:
     is_waiting: bool = False
     hides_machines: bool = False
     protocol: str = ""
+    hides_names: bool = False
 
     @property
     def link(self) -> str:
@@ -139,42 +142,4 @@ class ReadingTask:
             "reader": self.reader,
             "protocol": self.protocol,
             "link": self.link,
-        }
-
-
-@dataclass(frozen=True)
-class ItemAgreement:
-    """How two readers agree on one question.
-
-    Parameters
-    ----------
-    measure
-        ``"kappa"``, ``"weighted kappa"`` (linear) or ``"ICC(2,1)"``.
-    value, low, high
-        Estimate with 95 % limits, None where it does not exist.
-    cases
-        Cases that both answered.
-    """
-
-    question: str
-    readers: tuple[str, str]
-    measure: str
-    cases: int
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    link_id: str = ""
-    words: Words | None = None
-
-    def to_dict(self, language: str = "en") -> dict[str, Any]:
-        """Return the JSON form, the question in a language."""
-        return {
-            "question": self.words.in_language(language) if self.words else self.question,
-            "link_id": self.link_id,
-            "readers": list(self.readers),
-            "measure": self.measure,
-            "cases": self.cases,
-            "value": self.value,
-            "low": self.low,
-            "high": self.high,
         }

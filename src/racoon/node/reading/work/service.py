@@ -1,10 +1,9 @@
-"""What one may ask of reading lists: assign, one's own work, blinding, progress, agreement."""
+"""What one may ask of reading lists: assign, one's own work, blinding, progress."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,33 +12,32 @@ import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive.model import SeriesFacts
-from racoon.node.archive.service import Archive, masks_on
+from racoon.node.archive.service import Archive, masks_and_reports_on
 from racoon.node.reading.drawing.service import stored_by, stored_by_others
-from racoon.node.reading.reports.catalogue import newest_template
-from racoon.node.reading.reports.published import filed_by_others, signed_answers, signed_versions
+from racoon.node.reading.reports.catalogue import newest_template, templates
+from racoon.node.reading.reports.published import filed_by, filed_by_others, signed_versions
 from racoon.node.reading.reports.table import rows_of
-from racoon.node.reading.work import _store
+from racoon.node.reading.work import _events, _store
 from racoon.node.reading.work._handing_over import hand_over
-from racoon.node.reading.work.agreement import answers_of_case, compare
 from racoon.node.reading.work.model import (
     ADJUDICATE,
     READ,
     Assignment,
     BadAssignment,
-    ItemAgreement,
     NoSuchList,
     ReadingTask,
-    StillBlinded,
 )
+from racoon.node.reading.work.timing import SIGN, ReaderTime, reader_times
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
+from racoon.platform.auth.people import is_same_person
 from racoon.platform.database import Database
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove the tasks on a subject; returns how many rows."""
-    return _store.forget_subject(connection, pseudonym)
+    return _store.forget_subject(connection, pseudonym) + _events.forget_subject(connection, pseudonym)
 
 
 def hidden_from(connection: sa.Connection, user_name: str) -> sa.Select[Any] | None:
@@ -58,11 +56,23 @@ def hidden_from(connection: sa.Connection, user_name: str) -> sa.Select[Any] | N
         parts += [stored_by_others(connection, user_name, studies), filed_by_others(user_name, studies)]
     if _store.is_blinded(connection, user_name, to_machines=True):
         studies = _store.blinded_studies(user_name, to_machines=True)
-        parts.append(masks_on(studies, but=stored_by(connection, user_name, studies)))
+        own = [stored_by(connection, user_name, studies), filed_by(user_name, studies)]
+        but = sa.select(*sa.union_all(*own).subquery().c)
+        parts.append(masks_and_reports_on(studies, but=but))
     if not parts:
         return None
     # As one sub-query: a union may not stand in IN on its own with every database.
     return sa.select(*sa.union_all(*parts).subquery().c)
+
+
+def values_hidden_from(connection: sa.Connection, user_name: str) -> sa.Select[Any] | None:
+    """Select the imaging studies of which a reader must see no automatic value: a protocol that blinds to machines.
+
+    The archive asks this by its port for everything that gives measured values to a person.
+    """
+    if not _store.is_blinded(connection, user_name, to_machines=True):
+        return None
+    return _store.blinded_studies(user_name, to_machines=True)
 
 
 def tasks_on(connection: sa.Connection, imaging_study_uid: str) -> list[ReadingTask]:
@@ -86,6 +96,17 @@ class Work:
         self._audit = audit
         self._archive = archive
 
+    def _check_people(self, assignment: Assignment) -> None:
+        """Refuse a double reading by accounts of which nobody can tell that they are two people."""
+        people = [*dict.fromkeys(assignment.readers), assignment.adjudicator]
+        with self._database.connect() as connection:
+            for one, other in itertools.combinations(filter(None, people), 2):
+                if is_same_person("node", connection, one, other):
+                    raise BadAssignment(
+                        "Two of these accounts may be one person: one has a password, the other comes from an "
+                        "identity provider. Give the cases to accounts of one kind."
+                    )
+
     def assign(self, user: User, assignment: Assignment) -> int:
         """Give series to readers; tasks that are there already stay as they are.
 
@@ -106,7 +127,9 @@ class Work:
             raise BadAssignment("There are fewer readers than each case needs.")
         if assignment.adjudicator and (per_case != 2 or assignment.adjudicator in assignment.readers):
             raise BadAssignment("A third person decides between exactly two readers.")
-        newest_template(assignment.template_url)
+        self._check_people(assignment)
+        with self._database.connect() as connection:
+            newest_template(assignment.template_url, connection)
         facts = [self._archive.series_row(uid).facts for uid in assignment.series_uids]
         with self._database.begin() as connection:
             before = _store.load(connection, list_name=assignment.list_name.strip())
@@ -127,6 +150,7 @@ class Work:
                     duty=duty,
                     hides_machines=assignment.hides_machines,
                     protocol=assignment.protocol,
+                    hides_names=assignment.hides_names,
                 )
                 for place, (fact, people) in enumerate(_shared_out(assignment, facts, per_case, before))
                 for reader, duty in people
@@ -169,7 +193,29 @@ class Work:
 
     def close(self, connection: sa.Connection, user: User, imaging_study_uid: str, template_url: str) -> None:
         """Mark the reader's tasks as done, in the transaction that signs the report."""
+        for task in _store.load(connection, reader=user.name, imaging_study_uid=imaging_study_uid):
+            if task.template_url == template_url and task.done_at is None:
+                _events.note(connection, task, SIGN, clock.now())
         _store.close(connection, user.name, imaging_study_uid, template_url, clock.now())
+
+    def note(self, user: User, imaging_study_uid: str, kind: str, list_name: str = "") -> None:
+        """Note that a reader opened a case or works on it; nothing where none of the reader's tasks is open there."""
+        task = self.task_of(user, imaging_study_uid, list_name)
+        if task is None or task.done_at is not None or task.is_waiting:
+            return
+        with self._database.begin() as connection:
+            _events.note(connection, task, kind, clock.now())
+
+    def times(self, list_name: str) -> list[ReaderTime]:
+        """Return how long the cases of a list took each reader who signed one.
+
+        Raises
+        ------
+        NoSuchList
+        """
+        self.tasks(list_name)
+        with self._database.connect() as connection:
+            return reader_times(_events.load(connection, list_name))
 
     def is_blinded(self, user: User, imaging_study_uid: str) -> bool:
         """Tell whether a user must see nothing of other readers on an imaging study.
@@ -183,6 +229,11 @@ class Work:
         """Tell whether no stored mask of anybody else is shown to a user on an imaging study."""
         with self._database.connect() as connection:
             return _store.is_blinded(connection, user.name, imaging_study_uid, to_machines=True)
+
+    def tasks_of_case(self, imaging_study_uid: str) -> list[ReadingTask]:
+        """List the tasks of every list and reader on an imaging study."""
+        with self._database.connect() as connection:
+            return tasks_on(connection, imaging_study_uid)
 
     def names(self) -> list[str]:
         """List the names of all reading lists."""
@@ -236,11 +287,12 @@ class Work:
         studies = sorted({task.imaging_study_uid for task in found})
         with self._database.begin() as connection:
             signed = signed_versions(connection, found[0].template_url, studies)
+            forms = templates(connection)
             rows = [
                 row
                 for version in signed
                 if (duty := duties.get((version.author, version.imaging_study_uid)))
-                for row in rows_of(version, list_name=list_name, duty=duty)
+                for row in rows_of(version, forms, list_name=list_name, duty=duty)
             ]
             self._audit.append(
                 connection,
@@ -251,35 +303,6 @@ class Work:
                 details={"rows": len(rows)},
             )
         return rows
-
-    def agreement(self, list_name: str) -> list[ItemAgreement]:
-        """Compare each pair of readers, question by question, on the cases that all readers are done with.
-
-        Raises
-        ------
-        NoSuchList
-        StillBlinded
-            If no case is done by everyone.
-        """
-        found = self._readings(list_name)
-        by_case: dict[str, list[ReadingTask]] = defaultdict(list)
-        for task in found:
-            by_case[task.imaging_study_uid].append(task)
-        cases = sorted(uid for uid, rows in by_case.items() if all(task.done_at for task in rows))
-        if not cases:
-            raise StillBlinded("No case is read by all readers yet.")
-        template = newest_template(found[0].template_url)
-        with self._database.connect() as connection:
-            signed = {
-                (reader, uid): answers_of_case(items)
-                for reader, uid, items in signed_answers(connection, template.url, cases)
-            }
-        readers = sorted({task.reader for task in found})
-        return [
-            agreed
-            for pair in itertools.combinations(readers, 2)
-            for agreed in compare(template, pair, signed, cases)
-        ]
 
     def _readings(self, list_name: str) -> list[ReadingTask]:
         return [task for task in self.tasks(list_name) if task.duty == READ]

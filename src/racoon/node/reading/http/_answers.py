@@ -1,0 +1,131 @@
+"""Questions to the answers of all signed reports, for those who run a study: a page, JSON and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from racoon.errors import RacoonError
+from racoon.node.reading.reports.answer_files import MEDIA_TYPES, pieces
+from racoon.node.reading.reports.asking import Answers, Counted
+from racoon.platform.auth import User, require
+from racoon.web.pages import render
+
+router = APIRouter()
+
+Asker = Annotated[User, Depends(require("reading.assign"))]
+Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
+Chosen = Annotated[int, Query(ge=0, le=2**31 - 1)]
+Bound = Annotated[float | None, Query(allow_inf_nan=False)]
+Word = Annotated[str, Query(max_length=20)]
+
+
+def answers_of(request: Request) -> Answers:
+    """Return the answers that the application holds; what was signed before the table was there comes in first."""
+    found: Answers = request.app.state.answers
+    found.catch_up()
+    return found
+
+
+@router.get("/reading/answers", include_in_schema=False)
+def show_answers(
+    request: Request,
+    user: Asker,  # noqa: ARG001 - the guard
+    first: Chosen = 0,
+    second: Chosen = 0,
+) -> Response:
+    """Show the answers to one question, or two crossed."""
+    asked, problem = answers_of(request), ""
+    counted: list[Counted] = []
+    spread, table = None, None
+    try:
+        if first and second:
+            table = _table(asked, first, second)
+        elif first:
+            counted, spread = asked.count(first), asked.spread(first)
+    except RacoonError as error:
+        problem = error.public_message
+    questions = asked.questions()
+    return render(
+        request,
+        "node/reading/answers.html",
+        status_code=404 if problem else 200,
+        problem=problem,
+        questions=questions,
+        chosen=(first, second),
+        asked={item.id: item for item in questions},
+        counted=counted,
+        spread=spread if spread and spread.count else None,
+        table=table,
+    )
+
+
+def _table(asked: Answers, first: int, second: int) -> dict[str, Any]:
+    found = asked.cross(first, second)
+    columns = sorted({b.text or b.code for _, b, _ in found})
+    lines: dict[str, dict[str, int]] = {}
+    for a, b, number in found:
+        line = lines.setdefault(a.text or a.code, dict.fromkeys(columns, 0))
+        line[b.text or b.code] += number
+    return {"columns": columns, "lines": sorted(lines.items())}
+
+
+@router.get("/api/reading/answers/questions")
+def read_questions(request: Request, user: Asker) -> dict[str, Any]:  # noqa: ARG001 - the guard
+    """List the questions that were answered, with how often."""
+    return {"questions": [vars(item) for item in answers_of(request).questions()]}
+
+
+@router.get("/api/reading/answers/count")
+def count_answers(
+    request: Request,
+    user: Asker,  # noqa: ARG001 - the guard
+    question: Number,
+    low: Annotated[float | None, Query(alias="from")] = None,
+    high: Annotated[float | None, Query(alias="to")] = None,
+) -> dict[str, Any]:
+    """Count the coded answers to a question, and describe its numbers; ``from`` and ``to`` bound the numbers."""
+    asked = answers_of(request)
+    return {
+        "answers": [vars(item) for item in asked.count(question, low, high)],
+        "numbers": vars(asked.spread(question, low, high)),
+    }
+
+
+@router.get("/api/reading/answers/cross")
+def cross_answers(request: Request, user: Asker, first: Number, second: Number) -> dict[str, Any]:  # noqa: ARG001
+    """Cross two questions of the same reports."""
+    found = answers_of(request).cross(first, second)
+    return {
+        "cells": [
+            {"first": {"system": a.system, "code": a.code, "text": a.text},
+             "second": {"system": b.system, "code": b.code, "text": b.text}, "number": number}
+            for a, b, number in found
+        ]
+    }  # fmt: skip
+
+
+@router.get("/api/reading/answers/rows")
+def read_rows(
+    request: Request,
+    user: Asker,
+    question: Annotated[list[Number], Query(max_length=100)] = [],  # noqa: B006 - the framework copies it
+    low: Annotated[float | None, Query(alias="from")] = None,
+    high: Annotated[float | None, Query(alias="to")] = None,
+    form: Annotated[Literal["csv", "json", "parquet"], Query(alias="as")] = "csv",
+) -> Response:
+    """Give answers as rows, for use inside the hospital; CSV and JSON lines come piece by piece."""
+    rows: Iterator[dict[str, Any]] = answers_of(request).rows(user.name, user.main_role, question, low, high)
+    headers = {"Content-Disposition": f'attachment; filename="answers.{form}"'}
+    found = pieces(rows, form)
+    # The first piece comes before the answer begins: what is refused is refused in words.
+    first = next(found)
+
+    def whole() -> Iterator[bytes]:
+        yield first
+        yield from found
+
+    return StreamingResponse(whole(), media_type=MEDIA_TYPES[form], headers=headers)
