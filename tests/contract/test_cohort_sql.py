@@ -34,7 +34,7 @@ def tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(populations(), definitions)
 def test_sql_finds_exactly_what_a_naive_evaluator_finds(
-    tables: Database, population: Population, definition: CohortDefinition
+    tables: Database, tmp_path: Path, population: Population, definition: CohortDefinition
 ) -> None:
     # What travels is JSON: the question that is answered is the one that was read back.
     question = parse_cohort(definition.to_dict())
@@ -44,10 +44,23 @@ def test_sql_finds_exactly_what_a_naive_evaluator_finds(
         keys = [row["resource_key"] for _, row in population.clinical]
         service.record_clinical(connection, keys, population.rows())
         service.record_clinical(connection, keys, population.rows())
+        service.record_measured(connection, population.measured)
+        for report, subject, study, response in population.reports:
+            service.record_report(connection, report, subject, study, response)
+        for finding, subject, study in population.findings:
+            service.record_finding(connection, finding, subject, study)
+        for subject in {row[0] for row in population.consents}:
+            periods = [row[1:] for row in population.consents if row[0] == subject]
+            service.record_consent(connection, subject, periods, None)
         found = service.members(connection, question, everybody)
         count = service.count_subjects(connection, question, everybody)
         series = {entry.series_uid for entry in service.select_series(connection, question, everybody)}
+        columns = service.ColumnCopy(tmp_path / "facts.duckdb")
+        columns.forget()
+        service.refresh(connection, columns)
+        in_columns = service.members(connection, question, everybody, columns)
         example.rollback()
+    assert in_columns == found
     assert found == naive_subjects(question, population)
     assert count == len(found)
     assert series == naive_series(question, population)

@@ -68,11 +68,11 @@ def test_types_round_trip(database: Database) -> None:
 
 def test_naive_time_is_refused(database: Database) -> None:
     with pytest.raises(sa.exc.StatementError, match="without a zone"), database.begin() as connection:
-        connection.execute(sa.insert(THING).values(at=datetime(2026, 1, 1)))  # noqa: DTZ001
+        connection.execute(sa.insert(THING).values(at=datetime(2026, 1, 1)))  # noqa: DTZ001 -- without a zone on purpose
 
 
 def test_failed_transaction_leaves_nothing(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.begin() as connection:  # noqa: PT012
+    with pytest.raises(RuntimeError), database.begin() as connection:  # noqa: PT012 -- the error is raised inside
         connection.execute(sa.insert(THING).values(id=1))
         raise RuntimeError
     with database.connect() as connection:
@@ -219,7 +219,7 @@ def test_audit_chain_verifies_and_pages(database: Database) -> None:
 
 def test_audit_entry_is_lost_with_its_deed(database: Database) -> None:
     log = AuditLog("node")
-    with pytest.raises(RuntimeError), database.begin() as connection:  # noqa: PT012
+    with pytest.raises(RuntimeError), database.begin() as connection:  # noqa: PT012 -- the error is raised inside
         log.append(connection, actor="a", actor_role="r", action="x", target="y")
         raise RuntimeError
     _append(log, database, 1)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 
 from racoon.domain.coding import Code
 from racoon.domain.identity import Pseudonym
+from racoon.node.archive.model import SeriesFacts
+from racoon.node.cohorts import service as cohorts
 from racoon.node.measuring import _store
 from racoon.node.measuring.model import Finding, MaskSource, StoredValue
 from racoon.platform import clock
@@ -115,3 +121,21 @@ def test_findings_of_a_series_are_replaced_by_its_next_run(database: Database) -
     with database.connect() as connection:
         assert _store.load_findings(connection, study_id="study-1") == [other]
         assert _store.load_findings(connection, dataset_hash="c" * 64) == []
+
+
+def test_what_was_measured_before_becomes_facts_of_cohorts(database: Database) -> None:
+    migration = importlib.import_module("racoon.node.migrations.versions.0187_measured_facts")
+    without = dataclasses.replace(VALUE, measurement="x", biomarker="mean", value=None, valid=False)
+    gone = dataclasses.replace(VALUE, series_uid="2.25.9")
+    newer = dataclasses.replace(VALUE, dataset_hash="c" * 64)
+    series = SeriesFacts("2.25.1", "2.25.0", VALUE.pseudonym, "CT", study_date_shifted="20240110")
+    with database.begin() as connection:
+        _store.add_values(connection, [VALUE, newer, without, gone])
+        cohorts.record(connection, [series])
+        with Operations.context(MigrationContext.configure(connection)):
+            migration.downgrade()
+            migration.upgrade()
+        found = connection.execute(sa.text("SELECT series_uid, biomarker, number, unit FROM measured_fact"))
+        assert found.all() == [("2.25.1", "volume", 0.1, "mL")]
+        cohorts.forget(connection, ["2.25.1"])
+        assert cohorts.forget_subject(connection, VALUE.pseudonym) == 0

@@ -11,7 +11,7 @@ from racoon.platform.migration import differences, upgrade
 
 
 def test_history_makes_the_tables_of_the_code(tmp_path: Path) -> None:
-    for part in ("background", "pages"):
+    for part in ("background", "pages", "pushing", "shelving"):
         importlib.import_module(f"racoon.node.app.{part}")
     database = Database(f"sqlite:///{tmp_path}/node.sqlite")
     try:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -25,12 +25,15 @@ from racoon.central.cohorts import http as cohorts_http
 from racoon.central.cohorts import pages as cohorts_pages
 from racoon.central.composition import Central, build, load_authority
 from racoon.central.learning.service import Training
+from racoon.central.library import http as library_http
 from racoon.central.monitoring import http as monitoring_http
 from racoon.central.monitoring import worker as monitoring_worker
 from racoon.central.orchestration import http as orchestration_http
 from racoon.central.orchestration import worker as orchestration_worker
 from racoon.central.portal import http as portal_http
 from racoon.central.portal.views import Rooms
+from racoon.central.relay import http as relay_http
+from racoon.central.relay import worker as relay_worker
 from racoon.central.results import http as results_http
 from racoon.central.settings import CentralSettings
 from racoon.central.sites import http as sites_http
@@ -42,6 +45,7 @@ from racoon.errors import Refused, Unavailable
 from racoon.learning.flare.central_side import FlareEngine
 from racoon.platform import clock
 from racoon.platform.auth import install_accounts
+from racoon.platform.auth.oidc import install_providers
 from racoon.platform.certificates import TlsFiles, remaining_days
 from racoon.platform.http import Listener, create_app, peer_certificate
 from racoon.platform.http import serve as serve_http
@@ -71,7 +75,8 @@ _log = logging.getLogger(__name__)
 
 def people_app(central: Central) -> FastAPI:
     """Make the application of people's listener: pages and JSON API."""
-    app = create_app("RACOON CENTRAL", __version__, login_path="/login")
+    uploads = dict.fromkeys(("/library", "/api/library"), library_http.MAXIMUM_UPLOAD)
+    app = create_app("RACOON CENTRAL", __version__, login_path="/login", body_limits=uploads)
     install_accounts(
         app,
         "central",
@@ -80,6 +85,7 @@ def people_app(central: Central) -> FastAPI:
         cookie=SESSION_COOKIE,
         second_factor=central.settings.people.second_factor,
     )
+    install_providers(app, central.settings.oidc, base_url=central.settings.people_url)
     summaries = {
         "count": central.cohorts.feasibility,
         "measure": central.results.measuring_summary,
@@ -93,6 +99,8 @@ def people_app(central: Central) -> FastAPI:
         analysing_http.routes(central.database, central.analysis_runs),
         results_http.routes(central.database, central.results),
         withdrawals_http.routes(central.database, central.withdrawals),
+        relay_http.people_routes(central.database, central.relay),
+        library_http.routes(central.database, central.library),
         monitoring_http.routes(
             central.database, central.sites, central.mail, central.runs, central.monitoring
         ),
@@ -118,6 +126,7 @@ def people_app(central: Central) -> FastAPI:
     )
     app.include_router(analysing_http.pages(central.database, central.analysis_runs, central.monitoring))
     app.include_router(cohorts_pages.pages(central.database, central.cohorts))
+    app.include_router(library_http.pages(central.database, central.library))
     _register_health(app, central)
     return app
 
@@ -128,7 +137,11 @@ def nodes_app(central: Central) -> FastAPI:
     app = create_app(
         "RACOON CENTRAL, nodes",
         __version__,
-        body_limits={"/node/v1/messages": MAX_BODY_BYTES, "/node/v1/artifacts/": limit},
+        body_limits={
+            "/node/v1/messages": MAX_BODY_BYTES,
+            "/node/v1/parcels/": MAX_BODY_BYTES,
+            "/node/v1/artifacts/": limit,
+        },
     )
 
     def authenticate(request: Request) -> None:
@@ -146,6 +159,8 @@ def nodes_app(central: Central) -> FastAPI:
             long_poll_s=central.settings.long_poll_s,
         ),
         analyses_http.node_routes(central.database, central.audit, engine_signer(central.settings)),
+        library_http.node_routes(central.database, central.library),
+        relay_http.node_routes(central.database, central.relay),
     ):
         guarded.include_router(routes)
     app.include_router(guarded)
@@ -205,10 +220,15 @@ def federated_training(settings: CentralSettings) -> Callable[..., FederatedMode
     """Return the adapter from a comparison's federated step to the training engine."""
 
     def train(
-        run_id: str, plan: TrainingPlan, sites: Sequence[str], _min_sites: int, is_wanted: Callable[[], bool]
+        run_id: str,
+        plan: TrainingPlan,
+        sites: Sequence[str],
+        _min_sites: int,
+        is_wanted: Callable[[], bool],
+        on_rounds: Callable[[Sequence[Mapping[str, Any]]], None],
     ) -> FederatedModel:
         result = _training_of(settings).run_federated(
-            run_id, plan, sites, is_cancelled=lambda: not is_wanted()
+            run_id, plan, sites, on_rounds=on_rounds, is_cancelled=lambda: not is_wanted()
         )
         return FederatedModel(result.weights.read_bytes(), result.rounds)
 
@@ -271,6 +291,9 @@ def work(central: Central) -> None:
     )
     seldom: Sequence[Callable[[], None]] = (
         lambda: orchestration_worker.prune(central.database, central.mail, retention),
+        lambda: relay_worker.prune(
+            central.database, central.relay, timedelta(days=central.settings.parcel_days)
+        ),
         lambda: monitoring_worker.prune(central.database, central.monitoring, retention),
         lambda: studies_worker.watch(central.database, central.watch),
         lambda: monitoring_worker.send_anchors(central.database, central.monitoring),

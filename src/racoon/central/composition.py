@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from racoon.central.analyses.service import Analyses
 from racoon.central.analysing.service import AnalysisRuns
 from racoon.central.cohorts.service import Cohorts
+from racoon.central.library.service import Library
 from racoon.central.monitoring.service import Monitoring
 from racoon.central.orchestration.service import Artifacts, Mail, Runs
+from racoon.central.relay.service import Relay
 from racoon.central.results.service import Results
 from racoon.central.settings import CentralSettings
 from racoon.central.sites.service import Network, Sites
@@ -49,6 +51,8 @@ class Central:
     results: Results
     monitoring: Monitoring
     withdrawals: Withdrawals
+    library: Library
+    relay: Relay
 
     @property
     def keys(self) -> Path:
@@ -93,6 +97,10 @@ def build(settings: CentralSettings, database: Database) -> Central:
         results=Results(studies, runs, analyses, cohorts),
         monitoring=Monitoring(audit, sites, mail, interval_s=settings.heartbeat_s),
         withdrawals=Withdrawals(audit, mail),
+        library=Library(audit, studies, settings.data_directory / "library"),
+        relay=Relay(
+            audit, mail, studies, settings.data_directory / "parcels", int(settings.parcels_gb * 10**9)
+        ),
     )
 
 

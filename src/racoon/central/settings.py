@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 from racoon.domain.identity import Role
+from racoon.platform.auth.oidc.settings import ProviderSettings
 
 
 def is_loopback(host: str) -> bool:
@@ -151,10 +152,14 @@ class CentralSettings(BaseSettings):
         How long delivered messages and old heartbeats are kept.
     artifact_limit_mb
         Largest file a node may upload.
+    parcels_gb, parcel_days
+        Most gigabytes of closed parcels that wait here for a pool, and how long one waits.
     result_days
         How long a job offer stays valid; a run ends then with the sites that have answered.
     account
         Account made at first boot when there is none.
+    oidc
+        Identity providers that sign people in, beside the accounts with passwords; needs the extra ``oidc``.
     language
         Language of pages when the browser asks for neither German nor English.
     log_level
@@ -173,8 +178,11 @@ class CentralSettings(BaseSettings):
     heartbeat_s: float = Field(default=60.0, gt=0)
     retention_days: float = Field(default=30.0, gt=0)
     artifact_limit_mb: int = Field(default=512, gt=0)
+    parcels_gb: float = Field(default=200.0, gt=0)
+    parcel_days: float = Field(default=30.0, gt=0)
     result_days: float = Field(default=7.0, gt=0)
     account: InitialAccount | None = None
+    oidc: tuple[ProviderSettings, ...] = ()
     language: Literal["de", "en"] = "en"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

@@ -7,6 +7,19 @@ from typing import Any
 
 import rfc8785
 
+from racoon.errors import Defect
+
+NOT_CANONICAL = (
+    "This document holds a number or a value that JSON can't write exactly; use finite numbers, and whole numbers of "
+    "at most 9007199254740991."
+)
+
+
+class NotCanonical(Defect, ValueError):
+    """The document holds something that has no one exact form, so it can't be hashed or signed."""
+
+    code = "document.not_canonical"
+
 
 def canonical_json(document: Any) -> bytes:
     """Serialise a JSON document in the one form that is hashed and signed.
@@ -23,13 +36,13 @@ def canonical_json(document: Any) -> bytes:
 
     Raises
     ------
-    ValueError
+    NotCanonical
         For NaN, infinities, integers beyond 2**53 - 1 or values JSON has no word for.
     """
     try:
         return rfc8785.dumps(_plain(document))
     except rfc8785.CanonicalizationError as error:
-        raise ValueError(f"not a canonical JSON document: {error}") from error
+        raise NotCanonical(NOT_CANONICAL, details={"reason": str(error)}) from error
 
 
 def content_hash(document: Any) -> str:
@@ -50,4 +63,4 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, (str, bool, int, float)) or value is None:
         return value
-    raise ValueError(f"{type(value).__name__} has no JSON form")
+    raise NotCanonical(NOT_CANONICAL, details={"reason": f"{type(value).__name__} has no JSON form"})

@@ -10,8 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from racoon.domain.answered_criterion import (
+    CONSENT_CONTEXT,
+    ConsentCriterion,
+    ReportAnswer,
+    parse_answered,
+    parse_available,
+    parse_consent,
+)
 from racoon.domain.canonical import canonical_json, content_hash
 from racoon.domain.clinical_criterion import CONTEXTS, ClinicalCriterion, CohortDefect, parse_clinical
+from racoon.domain.matching import MatchingRule, parse_matching
+from racoon.domain.measured_criterion import MeasuredValue, parse_measured
 
 SNOMED = "http://snomed.info/sct"
 GENDER_CODE = "263495000"
@@ -56,6 +66,14 @@ class ImagingCriterion:
         True for series with any mask, False for those without.
     near
         A clinical fact near the examination.
+    measured
+        A value that was measured on the series.
+    answered
+        An answer in a signed report on the examination of the series.
+    available
+        Words of :data:`racoon.domain.answered_criterion.AVAILABILITY`, all of which hold.  Without ``inPacs`` a series
+        is one of the archive.  With it the clinic's system has to name it, and modality and day are what that system
+        says; every other condition holds for the same series in the archive.
     min_studies
         In how many imaging studies of the subject such a series has to occur; one when not given.
     """
@@ -66,7 +84,10 @@ class ImagingCriterion:
     max_slice_thickness_mm: float | None = None
     has_mask: bool | None = None
     near: Near | None = None
+    measured: MeasuredValue | None = None
     min_studies: int | None = None
+    answered: ReportAnswer | None = None
+    available: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the ``x-imaging`` form."""
@@ -77,6 +98,9 @@ class ImagingCriterion:
             "maxSliceThicknessMm": self.max_slice_thickness_mm,
             "hasMask": self.has_mask,
             "minStudies": self.min_studies,
+            "measured": self.measured and self.measured.to_dict(),
+            "answered": self.answered and self.answered.to_dict(),
+            "available": sorted(set(self.available)) or None,
             "near": self.near
             and {
                 "criterion": self.near.fact.to_dict(),
@@ -127,7 +151,7 @@ class AgeCriterion:
         }
 
 
-Criterion = ImagingCriterion | GenderCriterion | AgeCriterion | ClinicalCriterion
+Criterion = ImagingCriterion | GenderCriterion | AgeCriterion | ClinicalCriterion | ConsentCriterion
 
 
 @dataclass(frozen=True)
@@ -140,10 +164,19 @@ class CohortDefinition:
         Outer AND, inner OR; at least one group.
     exclusion
         Outer OR, inner AND.
+    controls, matching
+        Whom the subjects are compared with, and how controls are found among them; both or none.
     """
 
     inclusion: tuple[tuple[Criterion, ...], ...]
     exclusion: tuple[tuple[Criterion, ...], ...] = ()
+    controls: CohortDefinition | None = None
+    matching: MatchingRule | None = None
+
+    @property
+    def cases(self) -> CohortDefinition:
+        """The cohort without those it is compared with: what is counted."""
+        return CohortDefinition(self.inclusion, self.exclusion)
 
     @property
     def hash(self) -> str:
@@ -152,12 +185,19 @@ class CohortDefinition:
 
     def to_dict(self) -> dict[str, Any]:
         """Return canonical CCDL: groups and criteria sorted, duplicates removed."""
-        return {
+        document: dict[str, Any] = {
             "version": "http://to_be_decided.com/draft-2/schema#",
             "display": "",
             "inclusionCriteria": _canonical(self.inclusion),
             "exclusionCriteria": _canonical(self.exclusion),
         }
+        if self.matching is not None and self.controls is not None:
+            controls = self.controls.to_dict()
+            document["x-matching"] = {
+                **self.matching.to_dict(),
+                "controls": {name: controls[name] for name in ("inclusionCriteria", "exclusionCriteria")},
+            }
+        return document
 
 
 def parse_cohort(document: dict[str, Any]) -> CohortDefinition:
@@ -173,7 +213,7 @@ def parse_cohort(document: dict[str, Any]) -> CohortDefinition:
     CohortDefect
         Names the place and what is not understood; nothing is ever ignored.
     """
-    unknown = set(document) - {"version", "display", "inclusionCriteria", "exclusionCriteria"}
+    unknown = set(document) - {"version", "display", "inclusionCriteria", "exclusionCriteria", "x-matching"}
     if unknown:
         raise CohortDefect(f"The cohort definition has unknown parts: {', '.join(sorted(unknown))}.")
     if not document.get("version"):
@@ -181,7 +221,24 @@ def parse_cohort(document: dict[str, Any]) -> CohortDefinition:
     inclusion = _groups(document.get("inclusionCriteria"), "inclusionCriteria")
     if not inclusion:
         raise CohortDefect("The cohort definition needs at least one inclusion criterion.")
-    return CohortDefinition(inclusion, _groups(document.get("exclusionCriteria") or [], "exclusionCriteria"))
+    exclusion = _groups(document.get("exclusionCriteria") or [], "exclusionCriteria")
+    controls, matching = _matching(document.get("x-matching"))
+    return CohortDefinition(inclusion, exclusion, controls, matching)
+
+
+def _matching(found: Any) -> tuple[CohortDefinition | None, MatchingRule | None]:
+    if found is None:
+        return None, None
+    controls = found.get("controls") if isinstance(found, dict) else None
+    if not isinstance(controls, dict) or set(controls) - {"inclusionCriteria", "exclusionCriteria"}:
+        raise CohortDefect("x-matching needs controls with inclusionCriteria and exclusionCriteria.")
+    where = "x-matching.controls"
+    inclusion = _groups(controls.get("inclusionCriteria"), f"{where}.inclusionCriteria")
+    if not inclusion:
+        raise CohortDefect("x-matching needs at least one criterion that controls meet.")
+    exclusion = _groups(controls.get("exclusionCriteria") or [], f"{where}.exclusionCriteria")
+    rule = parse_matching({name: value for name, value in found.items() if name != "controls"})
+    return CohortDefinition(inclusion, exclusion), rule
 
 
 def _groups(value: Any, where: str) -> tuple[tuple[Criterion, ...], ...]:
@@ -200,6 +257,8 @@ def _criterion(item: Any, where: str) -> Criterion:
         return _imaging(item, where)
     if isinstance(item.get("context"), dict) and item["context"].get("code") in CONTEXTS:
         return parse_clinical(item, where)
+    if isinstance(item.get("context"), dict) and item["context"].get("code") == CONSENT_CONTEXT:
+        return parse_consent(item, where)
     codes = {(code.get("code"), code.get("system")) for code in item.get("termCodes", [])}
     value_filter = item.get("valueFilter") or {}
     if codes == {(GENDER_CODE, SNOMED)} and value_filter.get("type") == "concept":
@@ -225,6 +284,9 @@ _IMAGING_FIELDS: dict[str, tuple[type, ...]] = {
     "hasMask": (bool,),
     "minStudies": (int,),
     "near": (dict,),
+    "measured": (dict,),
+    "answered": (dict,),
+    "available": (list,),
 }
 
 
@@ -251,7 +313,10 @@ def _imaging(item: dict[str, Any], where: str) -> ImagingCriterion:
         max_slice_thickness_mm=float(thickness) if thickness is not None else None,
         has_mask=fields.get("hasMask"),
         near=_near(fields["near"], where) if "near" in fields else None,
+        measured=parse_measured(fields["measured"], where) if "measured" in fields else None,
         min_studies=fields.get("minStudies"),
+        answered=parse_answered(fields["answered"], where) if "answered" in fields else None,
+        available=parse_available(fields["available"], where) if "available" in fields else (),
     )
 
 
@@ -281,9 +346,12 @@ __all__ = [
     "ClinicalCriterion",
     "CohortDefect",
     "CohortDefinition",
+    "ConsentCriterion",
     "Criterion",
     "GenderCriterion",
     "ImagingCriterion",
+    "MeasuredValue",
     "Near",
+    "ReportAnswer",
     "parse_cohort",
 ]

@@ -296,6 +296,49 @@ def window_of_use(
     return Window(start, stop - timedelta(days=1) if stop else date.max, newest.identity)
 
 
+def permitted_periods(
+    documents: Sequence[ConsentDocument], born: date | None = None
+) -> list[tuple[str, date, date]]:
+    """List the periods in which the newest broad consent of a person permits each of its policies.
+
+    Parameters
+    ----------
+    documents
+        All documents of the person.
+    born
+        Day of birth, where it is known; a document of a minor of unknown age permits nothing.
+
+    Returns
+    -------
+    list
+        Policy, first and last day; periods of one policy do not touch.
+    """
+    newest = newest_document(documents, "MII")
+    if newest is None or newest.version in WITHDRAWALS | REFUSALS:
+        return []
+    last = date.max
+    if newest.version in MINORS:
+        if born is None:
+            return []
+        last = _birthday(born, ADULT_YEARS) - timedelta(days=1)
+    found = []
+    for policy in sorted({item.policy for item in newest.provisions}):
+        own = [item for item in newest.provisions if item.policy == policy]
+        starts = {max(item.start, newest.given) for item in own} | {newest.given}
+        starts |= {item.end + timedelta(days=1) for item in own if item.end < date.max}
+        begun: date | None = None
+        for day in sorted(day for day in starts if newest.given <= day <= last):
+            is_permitted = _is_permitted(newest, policy, day)
+            if is_permitted and begun is None:
+                begun = day
+            if not is_permitted and begun is not None:
+                found.append((policy, begun, day - timedelta(days=1)))
+                begun = None
+        if begun is not None:
+            found.append((policy, begun, last))
+    return found
+
+
 def _birthday(born: date, years: int) -> date:
     """The day on which somebody is so many years old; born on 29 February, on 1 March of a common year."""
     try:

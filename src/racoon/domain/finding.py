@@ -44,6 +44,8 @@ class FindingKind(StrEnum):
     SPHERE = "sphere"
     CYLINDER = "cylinder"
     CUBE = "cube"
+    SECTION = "section"
+    SEGMENT = "segment"
 
 
 POINT_COUNT: Mapping[FindingKind, tuple[int, int]] = {
@@ -57,11 +59,15 @@ POINT_COUNT: Mapping[FindingKind, tuple[int, int]] = {
     FindingKind.SPHERE: (2, 2),
     FindingKind.CYLINDER: (2, 2),
     FindingKind.CUBE: (2, 2),
+    FindingKind.SECTION: (6, 6),
+    FindingKind.SEGMENT: (0, 0),
 }
 """Fewest and most points of a kind.  Two axes are written as the ends of the first, then the ends of the second; the
 corner of an angle is its second point; corners of a rectangle and points of a freehand outline follow each other along
 the outline; what is punched out is its centre and a point whose distance is half its size: the diameter of a sphere,
-the diameter and length of a cylinder upright on its slice, the side of a cube along the patient's axes."""
+the diameter and length of a cylinder upright on its slice, the side of a cube along the patient's axes; a section
+across a line is its middle, a point straight above its plane, and the ends of two diameters in that plane; what was
+measured in a mask has no points of its own."""
 
 MEANINGS: tuple[Code, ...] = (
     Code("52988006", "SCT", "Lesion"),
@@ -129,11 +135,19 @@ class Quantity:
         Stable name, e.g. ``"length"``; :data:`NAMES` has its code.
     unit
         UCUM.
+    own_code
+        Code of a foreign number that has no name here.
     """
 
     name: str
     value: float
     unit: str
+    own_code: Code | None = None
+
+    @property
+    def code(self) -> Code:
+        """What the number is."""
+        return self.own_code or NAMES[self.name]
 
 
 NAMES: Mapping[str, Code] = {
@@ -173,9 +187,11 @@ def finding_of(finding_id: str, document: Mapping[str, Any]) -> Finding:
         raise BadFinding("The identifier of a finding is a UUID in small letters.")
     try:
         kind = FindingKind(str(document.get("kind")))
+        if kind is FindingKind.SEGMENT:
+            raise ValueError("masks are drawn, not marked")
     except ValueError:
         raise BadFinding(
-            "A finding is a line, two axes, an angle, an outline, a punched piece or a point."
+            "A finding is a line, two axes, an angle, an outline, a punched piece, a section or a point."
         ) from None
     meaning = next((code for code in MEANINGS if code.key == document.get("meaning")), None)
     if meaning is None:

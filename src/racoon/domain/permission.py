@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from racoon.domain.governance.amendment import AMENDABLE_STATES
+from racoon.domain.governance.amendment import AMENDABLE_STATES, AMENDMENT_TABLE
 from racoon.domain.governance.machine import StateTable
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.governance.study import LIVE_STATES, STUDY_STATES, STUDY_TABLE
@@ -34,11 +34,19 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "pull.manage": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "hl7.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
         "hl7.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DIZ}),
+        "match.decide": frozenset({Role.DIZ, Role.DATA_MANAGER}),
+        "outgoing.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
+        "fhir.read": frozenset({Role.DIZ}),
+        "identity.compare": frozenset({Role.DIZ}),
         "archive.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "image.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "finding.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "finding.write": frozenset({Role.READER}),
         "report.write": frozenset({Role.READER}),
+        "report.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "template.read": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "template.write": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
+        "template.sign": frozenset({Role.READER}),
         "reading.assign": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
         "derived.store": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "archive.read.all": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
@@ -52,6 +60,8 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
             {Role.SITE_INFORMATICIAN, Role.DIZ, Role.UAC_MEMBER, Role.UAC_CHAIR, Role.DPO}
         ),
         "dataset.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "dataset.freeze": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "series.tag": frozenset({Role.SITE_INFORMATICIAN, Role.READER, Role.DATA_MANAGER}),
         "job.read": _SITE_STAFF,
         "job.cancel": frozenset({Role.SITE_INFORMATICIAN, Role.DPO}),
         "basis.decide": frozenset({Role.DIZ, Role.DPO, Role.UAC_CHAIR}),
@@ -59,9 +69,13 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "consent.withdraw": frozenset({Role.SITE_INFORMATICIAN, Role.DIZ, Role.DATA_MANAGER, Role.DPO}),
         "release.read": frozenset({Role.SITE_INFORMATICIAN, Role.DPO, Role.DIZ}),
         "release.decide": frozenset({Role.DPO, Role.DIZ}),
+        "export.ask": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER}),
+        "pool.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
+        "pool.delete": frozenset({Role.DATA_MANAGER, Role.DPO}),
         "subject.reidentify": frozenset({Role.DPO, Role.DIZ}),
         "audit.read": frozenset({Role.DPO, Role.AUDITOR}),
         "account.manage": frozenset({Role.SITE_INFORMATICIAN}),
+        "account.confirm": frozenset({Role.SITE_INFORMATICIAN, Role.DPO}),
     },
     "central": {
         "overview.read": _EVERYONE,
@@ -78,9 +92,13 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "run.start": _STUDY_LEADS | {Role.COORDINATOR},
         "run.read": _NETWORK | _STUDY_LEADS | {Role.DATA_SCIENTIST, Role.MONITOR, Role.RESEARCHER},
         "result.read": _STUDY_LEADS | {Role.COORDINATOR, Role.DATA_SCIENTIST, Role.MONITOR},
+        "model.read": _NETWORK | _STUDY_LEADS | {Role.RESEARCHER, Role.DATA_SCIENTIST},
+        "model.offer": _STUDY_LEADS | {Role.COORDINATOR, Role.DATA_SCIENTIST},
+        "model.approve": frozenset({Role.COORDINATOR, Role.ADMIN_CENTRAL}),
         "monitoring.read": _NETWORK | _STUDY_LEADS,
         "audit.read": frozenset({Role.AUDITOR, Role.ADMIN_CENTRAL}),
         "account.manage": frozenset({Role.ADMIN_CENTRAL}),
+        "account.confirm": frozenset({Role.ADMIN_CENTRAL, Role.COORDINATOR, Role.DPO}),
     },
 }
 """Every action of every route; a test walks all routes and finds each action here."""
@@ -88,6 +106,47 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
 SECOND_PERSON = frozenset({"image.delete"})
 """Actions at a node that take effect only when another person confirms them; who may is the action with
 ``.confirm`` behind it."""
+
+TWO_PEOPLE: Mapping[Place, frozenset[str]] = {
+    "node": frozenset(
+        {
+            "subject.reidentify",
+            "image.delete",
+            "image.delete.confirm",
+            "basis.decide",
+            "release.decide",
+            "export.ask",
+            "pool.delete",
+            "account.manage",
+            "account.confirm",
+        }
+    ),
+    "central": frozenset({"account.manage", "account.confirm"}),
+}
+"""Actions whose sense is that two people take part, beside the four-eyes steps of the state tables."""
+
+_MACHINES: Mapping[Place, tuple[StateTable, ...]] = {
+    "node": (SITE_TRACK_TABLE,),
+    "central": (STUDY_TABLE, AMENDMENT_TABLE),
+}
+
+
+def _deciding(place: Place) -> frozenset[Role]:
+    found: set[Role] = set()
+    for action in TWO_PEOPLE[place]:
+        found |= PERMISSIONS[place][action]
+    for table in _MACHINES[place]:
+        checked = [row for row in table.transitions if row.four_eyes]
+        before = {row.source for row in checked}
+        # Both persons of such a step: who takes it, and who took the one before.
+        for row in table.transitions:
+            if row.four_eyes or row.target in before:
+                found |= row.roles
+    return frozenset(found)
+
+
+DECIDING_ROLES: Mapping[Place, frozenset[Role]] = {"node": _deciding("node"), "central": _deciding("central")}
+"""Roles that take part in a rule of two people; nobody who manages accounts grants one alone."""
 
 
 def is_permitted(place: Place, roles: Iterable[Role], action: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from racoon.domain.canonical import content_hash
 from racoon.domain.coding import Code
-from racoon.domain.training import InputContract, Strategy
+from racoon.domain.training import InputContract, Privacy, Strategy, triple
 
 LOSSES = ("dice_ce", "ce")
 """Losses a training plan may name: cross entropy with soft Dice, or alone."""
@@ -310,7 +310,7 @@ class TrainingPlan:
     learning_rate
         Initial learning rate.
     size
-        In-plane input size in pixels (rows, columns).
+        Window the network sees in voxels: (rows, columns), or (slices, rows, columns) of a volumetric network.
     window_hu
         Intensity window (lower, upper) in HU; ``None`` normalises each volume by its own percentiles (MR).
     seed
@@ -337,6 +337,12 @@ class TrainingPlan:
     irregular
         What is done with a series that is no regular volume, as in :class:`MeasuringPlan`: ``refuse`` leaves it out and
         counts it, ``resample`` interpolates it with its masks where that invents no image, and counts it too.
+    spacing_mm
+        Working spacing along (slice, row, column) that every volume is brought to; ``None`` keeps each volume's own.
+    strides
+        Halvings per level along (slice, row, column), for networks that let a plan choose them.
+    privacy
+        Noise and limits of a differentially private training; ``None`` trains without.
     """
 
     name: str
@@ -347,7 +353,7 @@ class TrainingPlan:
     local_steps: int = 24
     batch_size: int = 4
     learning_rate: float = 5e-3
-    size: tuple[int, int] = (96, 96)
+    size: tuple[int, ...] = (96, 96)
     window_hu: tuple[float, float] | None = (-1000.0, 200.0)
     seed: int = 1
     min_sites: int = 3
@@ -361,6 +367,9 @@ class TrainingPlan:
     tolerance_mm: float = 1.0
     postprocessing: tuple[str, ...] = ()
     irregular: str = "refuse"
+    spacing_mm: tuple[float, float, float] | None = None
+    strides: tuple[tuple[int, int, int], ...] = ()
+    privacy: Privacy | None = None
 
     def __post_init__(self) -> None:
         if self.irregular not in IRREGULAR:
@@ -371,8 +380,16 @@ class TrainingPlan:
             raise ValueError(f"postprocessing is from {', '.join(POSTPROCESSING)}")
         if not 0 <= self.holdout < 1 or self.tolerance_mm <= 0:
             raise ValueError("holdout lies from 0 to below 1, a tolerance above 0")
+        if len(self.size) not in (2, 3):
+            raise ValueError("a size is rows and columns, or slices, rows and columns")
         if self.update_norm is not None and not self.update_norm > 0:
             raise ValueError("the largest norm of an update is above 0")
+        if self.privacy and self.strategy.name in {"fedprox", "scaffold"}:
+            raise ValueError("a private training adds nothing to single gradients: no fedprox, no scaffold")
+        if self.strategy.name == "cyclic" and self.min_sites < 2:
+            raise ValueError("a cyclic training has at least two sites")
+        if self.strategy.secure_sum and self.min_sites < 3:
+            raise ValueError("a secure sum has at least three sites: of two, each knows the other's part")
 
     @property
     def hash(self) -> str:
@@ -406,6 +423,12 @@ class TrainingPlan:
             document["contract"] = self.contract.to_dict()
         if self.strategy != plain.strategy:
             document["strategy"] = self.strategy.to_dict()
+        if self.spacing_mm:
+            document["spacing_mm"] = list(self.spacing_mm)
+        if self.strides:
+            document["strides"] = [list(step) for step in self.strides]
+        if self.privacy:
+            document["privacy"] = self.privacy.to_dict()
         if self.postprocessing:
             document["postprocessing"] = list(self.postprocessing)
         return document
@@ -429,13 +452,19 @@ class TrainingPlan:
         if unknown:
             raise ValueError(f"unknown words: {', '.join(unknown)}")
         fields["labels"] = tuple(Code.from_dict(label) for label in document["labels"])
-        for name in ("size", "window_hu"):
-            if fields.get(name) is not None:
-                first, second = fields[name]
-                fields[name] = (first, second)
+        if fields.get("window_hu") is not None:
+            first, second = fields["window_hu"]
+            fields["window_hu"] = (first, second)
+        if "size" in fields:
+            fields["size"] = tuple(int(side) for side in fields["size"])
+        if fields.get("spacing_mm") is not None:
+            fields["spacing_mm"] = triple(float, fields["spacing_mm"])
+        fields["strides"] = tuple(triple(int, step) for step in fields.get("strides", ()))
         if "contract" in fields:
             fields["contract"] = InputContract.from_dict(fields["contract"])
         if "strategy" in fields:
             fields["strategy"] = Strategy.from_dict(fields["strategy"])
+        if fields.get("privacy") is not None:
+            fields["privacy"] = Privacy.from_dict(fields["privacy"])
         fields["postprocessing"] = tuple(fields.get("postprocessing", ()))
         return cls(**fields)

@@ -6,6 +6,8 @@ Routes at CENTRAL (prefix on the node listener ``/node/v1``, client certificate 
 - ``GET /node/v1/messages?after=CURSOR&wait_s=25``  answer :class:`Delivery`; long poll
 - ``POST /node/v1/certificate``  body :class:`RenewalRequest`, answer :class:`Certificate`
 - ``PUT /node/v1/artifacts/{sha256}``, ``GET /node/v1/artifacts/{sha256}``  raw bytes, content-addressed
+- ``POST /node/v1/parcels``  body :class:`ParcelOffer`, answer :class:`ParcelState`; the same again after a cut
+- ``PUT /node/v1/parcels/{sha256}?offset=N``  raw bytes, answer :class:`ParcelState`; ``GET`` with ``Range``; ``DELETE``
 - ``POST /node/v1/engine/certificate``  body :class:`RenewalRequest`, answer :class:`EngineMembership`
 
 On the people listener: ``POST /api/enrolment``  body :class:`EnrolmentRequest`, answer :class:`EnrolmentAnswer`.
@@ -66,6 +68,26 @@ class Certificate(_Form):
     certificate_pem: str
     authority_pem: str
     expires_at: AwareDatetime
+
+
+PIECE_BYTES = 8 * 1024 * 1024
+"""Bytes of a parcel in one request; a cut costs nothing that arrived."""
+
+
+class ParcelOffer(_Form):
+    """A closed file that a site wants CENTRAL to carry to a study's pool."""
+
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    size_bytes: Annotated[int, Field(gt=0, le=1 << 40)]
+    recipient: Annotated[str, StringConstraints(max_length=16)]
+    study_id: Annotated[str, StringConstraints(max_length=80)]
+
+
+class ParcelState(_Form):
+    """How far a parcel came: the byte at which it goes on, and whether it is whole and verified."""
+
+    offset: Annotated[int, Field(ge=0)]
+    is_whole: bool
 
 
 class EngineMembership(_Form):

@@ -259,6 +259,26 @@ class WithdrawalReceipt(Message):
     received_at: AwareDatetime
 
 
+class Letter(Message):
+    """A closed letter from one node to another, which CENTRAL carries and cannot read (``protocol.letters``).
+
+    Attributes
+    ----------
+    letter_id
+        The same when it is sent again.
+    sender, recipient
+        Site codes; CENTRAL checks that one of them is the study's pool.
+    box
+        The closed letter, base64.
+    """
+
+    letter_id: Annotated[str, StringConstraints(max_length=36)]
+    sender: Annotated[str, StringConstraints(max_length=16)]
+    recipient: Annotated[str, StringConstraints(max_length=16)]
+    study_id: Id
+    box: Annotated[str, StringConstraints(max_length=100_000)]
+
+
 class Direction(StrEnum):
     """Which way a message travels."""
 
@@ -281,6 +301,7 @@ MESSAGES: dict[str, MessageType] = {
     "job.offer": MessageType(Direction.TO_NODE, JobOffer),
     "job.cancel": MessageType(Direction.TO_NODE, JobCancel),
     "subject.withdrawn.receipt": MessageType(Direction.TO_NODE, WithdrawalReceipt),
+    "letter.delivered": MessageType(Direction.TO_NODE, Letter),
     "audit.anchor.central": MessageType(Direction.TO_NODE, AuditAnchor),
     "audit.anchor": MessageType(Direction.TO_CENTRAL, AuditAnchor),
     "heartbeat": MessageType(Direction.TO_CENTRAL, Heartbeat),
@@ -292,6 +313,7 @@ MESSAGES: dict[str, MessageType] = {
     "job.result": MessageType(Direction.TO_CENTRAL, JobResult),
     "job.failed": MessageType(Direction.TO_CENTRAL, JobFailed),
     "subject.withdrawn": MessageType(Direction.TO_CENTRAL, SubjectWithdrawn),
+    "letter": MessageType(Direction.TO_CENTRAL, Letter),
     "envelope.rejected": MessageType(Direction.TO_CENTRAL, EnvelopeRejected),
 }
 """All message types of protocol 1.0."""

@@ -216,8 +216,11 @@ class _Engine:
         self.answers = list(answers)
         self.asked: list[tuple[str, list[str]]] = []
 
-    def __call__(self, run_id: str, plan: Any, sites: Any, min_sites: int, is_wanted: Any) -> FederatedModel:
+    def __call__(
+        self, run_id: str, plan: Any, sites: Any, min_sites: int, is_wanted: Any, on_rounds: Any
+    ) -> FederatedModel:
         self.asked.append((run_id, list(sites)))
+        on_rounds([{"round": 0, "sites": {site: {"loss": 0.5} for site in sites}, "missing": []}])
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -275,6 +278,9 @@ def test_comparison_walks_through_local_federated_and_evaluation(network: Networ
         nodes[code].accept(offer)
     _tick_until_idle(comparisons)
     assert engine.asked == [(f"{run_id}.federated", ["ALPHA", "BRAVO"])]
+    so_far = network.get("pi", f"/api/studies/{study_id}/results")["training"]
+    assert (so_far["rounds"], so_far["curves"]) == (1, {"ALPHA": [[1, 0.5]], "BRAVO": [[1, 0.5]]})
+    assert "Training loss of each site by round" in network.person("pi").get(f"/studies/{study_id}").text
     network.restart()  # the process dies while the engine is wanted: the next one asks it again
     comparisons = Comparisons(network.central.database, network.central.analyses, engine)
     _tick_until_idle(comparisons)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from racoon.domain.cohort import parse_cohort
-from tests.simulated_network import DEFINITION, Network
+from racoon.domain.cohort_flow import flow_of
+from tests.simulated_network import DEFINITION, Network, SimulatedNode
 
 FORM = {
     "include.0.0.kind": "imaging",
@@ -77,3 +78,32 @@ def test_a_cohort_is_built_saved_and_counted(network: Network) -> None:
     changed = {**FORM, "include.1.0.codes": "J91", "action": "save", "version": str(study["version"])}
     assert pi.post(path, data=changed, follow_redirects=False).status_code == 303
     assert "earlier version" in pi.get(path).text
+    _flow(network, study_id, nodes)
+
+
+def _flow(network: Network, study_id: str, nodes: list[SimulatedNode]) -> None:
+    """Ask with the flow diagram: sites send disjoint sets, the page adds them up from the end."""
+    pi, path = network.person("pi"), f"/studies/{study_id}/cohort"
+    form = {**FORM, "exclude.0.0.kind": "age", "exclude.0.0.compare": "lt", "exclude.0.0.years": "18"}
+    data = {**form, "action": "flow", "version": str(network.study(study_id)["version"])}
+    assert pi.post(path, data=data, follow_redirects=False).status_code == 303
+    sites = [(200, 300, None), (100, None, 40), (50, 60, 70)]
+    for node, numbers in zip(nodes, sites, strict=False):
+        (offer,) = node.offers()
+        definition = parse_cohort(offer["parameters"]["cohort"])
+        assert offer["parameters"]["flow"] is True
+        hashes = [definition.hash, *(step.left_out.hash for step in flow_of(definition) if step.left_out)]
+        answers = [
+            {"cohort_hash": name, "count": {"value": value, "threshold": 10}}
+            for name, value in zip(hashes, numbers, strict=True)
+        ]
+        node.finish(offer, {**answers[0], "flow": answers[1:]})
+    (offer,) = nodes[3].offers()
+    nodes[3].finish(offer, {"cohort_hash": offer["parameters"]["cohort_hash"], "count": None, "flow": None})
+    page = pi.get(path, headers={"accept-language": "de"}).text
+    assert "Wer nach jedem Schritt bleibt" in page
+    table = page.partition('class="cohort-flow"')[2].partition("</table>")[0]
+    rows = re.findall(r'<th scope="row">.*?</th><td>([^<]*)</td><td>([^<]*)</td>', table)
+    assert rows == [("", "820–838"), ("360–369", "460–469"), ("110–119", "≈ 350")]
+    found = network.get("pi", f"/api/studies/{study_id}/feasibility")["flow"]
+    assert [step["left"]["lower"] for step in found] == [820, 460, 350]

@@ -44,7 +44,7 @@ def test_every_route_names_an_action_of_the_permission_table(network: Network) -
     assert unnamed == []
 
 
-@pytest.mark.parametrize("path", ["/", "/studies", "/sites", "/monitoring", "/audit"])
+@pytest.mark.parametrize("path", ["/", "/studies", "/sites", "/library", "/monitoring", "/audit"])
 def test_pages_open_for_those_who_may_and_explain_to_others(network: Network, path: str) -> None:
     seen = set()
     for name in PEOPLE:

@@ -25,6 +25,7 @@ from racoon.domain.consent import (
     Purpose,
     Question,
     decide,
+    permitted_periods,
 )
 
 SIGNED = date(2020, 9, 1)
@@ -223,3 +224,36 @@ def test_more_denial_never_permits_more(acquired: date, on: date, policy: str) -
     question = Question(acquired, on)
     stricter = also(deny(policy, date(2000, 1, 1), date(2100, 1, 1)))
     assert not decide(question, [stricter]).is_permitted
+
+
+@given(
+    st.lists(
+        st.builds(
+            Provision,
+            policy=st.sampled_from([STORE, USE]),
+            is_permit=st.booleans(),
+            start=st.integers(0, 12).map(lambda day: SIGNED + timedelta(days=day)),
+            end=st.integers(0, 12).map(lambda day: SIGNED + timedelta(days=day)),
+        ),
+        max_size=4,
+    ),
+    st.integers(0, 12),
+)
+def test_periods_hold_exactly_the_days_that_are_permitted(rules: list[Provision], after: int) -> None:
+    paper = replace(BROAD, provisions=tuple(rules), given=SIGNED + timedelta(days=after))
+    found = permitted_periods([paper])
+    for number in range(15):
+        day = SIGNED + timedelta(days=number)
+        for policy in (STORE, USE):
+            own = [rule for rule in rules if rule.policy == policy and rule.start <= day <= rule.end]
+            permitted = number >= after and bool(own) and all(rule.is_permit for rule in own)
+            assert permitted == any(name == policy and first <= day <= last for name, first, last in found)
+
+
+def test_no_periods_where_nothing_is_permitted() -> None:
+    assert permitted_periods([]) == []
+    assert permitted_periods([BROAD, later(WITHDRAWN)]) == []
+    assert permitted_periods([later(REFUSED)]) == []
+    assert permitted_periods([MINOR]) == []
+    born = date(2010, 5, 1)
+    assert {last for _, _, last in permitted_periods([MINOR], born)} == {FIVE_YEARS, date(2028, 4, 30)}

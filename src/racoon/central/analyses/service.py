@@ -253,6 +253,14 @@ class Analyses:
         )
         return row if wanted else None
 
+    def engine_progressed(
+        self, connection: sa.Connection, run_id: str, rounds: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Keep the account of the rounds so far, so that people see the curves while it trains."""
+        row = _store.load(connection, run_id)
+        if row is not None and row["engine_state"] == EngineState.RUNNING:
+            _store.update(connection, run_id, rounds=[dict(entry) for entry in rounds])
+
     def engine_finished(
         self, connection: sa.Connection, run_id: str, weights: bytes, rounds: Sequence[Mapping[str, Any]]
     ) -> None:
@@ -333,7 +341,7 @@ class Analyses:
             run_id=f"{row['run_id']}.{instruction.phase}",
             study_id=row["study_id"],
             study_hash=row["study_hash"],
-            kind=JOB_KIND[instruction.phase],  # type: ignore[arg-type]
+            kind=JOB_KIND[instruction.phase],  # type: ignore[arg-type]  # the table's values are job kinds
             orders=orders,
             deadline=clock.now() + self._time,
             quorum=quorum,

@@ -46,8 +46,9 @@ class FederatedTraining(Protocol):
         sites: Sequence[str],
         min_sites: int,
         is_wanted: Callable[[], bool],
+        on_rounds: Callable[[Sequence[Mapping[str, Any]]], None],
     ) -> FederatedModel:
-        """Train to the end, from the last finished round when it was interrupted.
+        """Train to the end, from the last finished round when it was interrupted; tell of the rounds so far.
 
         Raises
         ------
@@ -117,6 +118,7 @@ class Comparisons:
                 row["engine_sites"],
                 row["setup"]["min_sites"],
                 lambda: self._is_wanted(run_id),
+                lambda rounds: self._note_rounds(run_id, rounds),
             )
             with self._database.begin() as connection:
                 self._analyses.engine_finished(connection, run_id, model.weights, model.rounds)
@@ -134,6 +136,10 @@ class Comparisons:
     def _is_wanted(self, run_id: str) -> bool:
         with self._database.connect() as connection:
             return self._analyses.engine_order(connection, run_id) is not None
+
+    def _note_rounds(self, run_id: str, rounds: Sequence[Mapping[str, Any]]) -> None:
+        with self._database.begin() as connection:
+            self._analyses.engine_progressed(connection, run_id, rounds)
 
     def _fail(self, run_id: str, reason: str) -> None:
         with self._database.begin() as connection:

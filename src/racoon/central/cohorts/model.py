@@ -4,12 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from racoon.science.statistics import CountRange, pool_counts
 
 DEFAULT_THRESHOLD = 10
 """Below it a site answers only "fewer than"."""
+
+
+Linkage = Literal["none", "some", "all"]
+
+LINKAGE_TEXTS: Mapping[Linkage, str] = {
+    "none": "Nothing was linked between sites: a person known at two sites counts twice.",
+    "some": "Some of the answering sites used the study's record linkage: a person known at two of them counts once, at"
+    " the others twice.",
+    "all": "The answering sites used the study's record linkage: a person known at two sites counts once, at the site"
+    " that was drawn; one who fits the cohort only at the other site is not counted.",
+}
+"""What every count says about persons of several sites."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +36,14 @@ class ProtectedAnswer:
         Rounded, noisy count; ``None`` means "fewer than the threshold".
     threshold
         The site's threshold.
+    is_linked
+        Whether the site left out whom another site of a linkage counts.
     """
 
     site: str
     value: int | None
     threshold: int = DEFAULT_THRESHOLD
+    is_linked: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,12 +59,16 @@ class Feasibility:
     asked, silent
         Number of sites asked, and codes of those without an answer (refused, failed, silent or still
         counting).
+    linkage
+        ``none``: a person known at two sites counts twice; ``all`` or ``some``: of so many answering sites a linkage
+        was used, and its persons count once.
     """
 
     total: CountRange
     answers: tuple[ProtectedAnswer, ...]
     asked: int
     silent: tuple[str, ...]
+    linkage: Linkage = "none"
 
 
 def read_answer(site: str, payload: Mapping[str, Any]) -> ProtectedAnswer:
@@ -60,7 +79,10 @@ def read_answer(site: str, payload: Mapping[str, Any]) -> ProtectedAnswer:
     is_number = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     is_threshold = isinstance(threshold, int) and not isinstance(threshold, bool) and threshold > 0
     return ProtectedAnswer(
-        site, value if is_number else None, threshold if is_threshold else DEFAULT_THRESHOLD
+        site,
+        value if is_number else None,
+        threshold if is_threshold else DEFAULT_THRESHOLD,
+        payload.get("is_linked") is True,
     )
 
 
@@ -78,7 +100,9 @@ def combine(answers: list[ProtectedAnswer], asked: list[str]) -> Feasibility:
     total = pool_counts([answer.value for answer in answers], threshold=threshold)
     ordered = tuple(sorted(answers, key=lambda answer: answer.site)) if total.shows_sites else ()
     silent = sorted(set(asked) - {answer.site for answer in answers})
-    return Feasibility(total, ordered, len(asked), tuple(silent))
+    linked = sum(answer.is_linked for answer in answers)
+    linkage: Linkage = "none" if not linked else "all" if linked == len(answers) else "some"
+    return Feasibility(total, ordered, len(asked), tuple(silent), linkage)
 
 
 def to_dict(feasibility: Feasibility) -> dict[str, Any]:
@@ -99,4 +123,6 @@ def to_dict(feasibility: Feasibility) -> dict[str, Any]:
         ],
         "silent_sites": list(feasibility.silent),
         "table_withheld": not total.shows_sites,
+        "linkage": feasibility.linkage,
+        "linkage_text": LINKAGE_TEXTS[feasibility.linkage],
     }

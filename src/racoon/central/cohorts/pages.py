@@ -11,22 +11,24 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from racoon.central.access import actor_role
+from racoon.central.cohorts.filling import form_of
+from racoon.central.cohorts.flow import flow_in_words
+from racoon.central.cohorts.offers import POLICIES, SYSTEMS, USUAL_SYSTEM
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.cohorts.wording import sentence_of
 from racoon.central.cohorts.writing import (
     KINDS,
     SIDES,
-    SYSTEMS,
-    USUAL_SYSTEM,
     Written,
     change,
-    form_of,
     groups_of,
     read_form,
 )
 from racoon.central.studies.model import DEFINITION_STATES
+from racoon.domain.answered_criterion import AVAILABILITY
 from racoon.domain.cohort import GENDERS, CohortDefect, CohortDefinition, parse_cohort
 from racoon.domain.labels import LABEL_MAPS
+from racoon.domain.matching import EXACT
 from racoon.domain.permission import is_permitted
 from racoon.errors import RacoonError
 from racoon.platform.auth import Forbidden, User, require
@@ -91,7 +93,7 @@ def pages(database: Database, cohorts: Cohorts) -> APIRouter:
         action, version = form.pop("action", "check"), form.pop("version", "")
 
         def use() -> Response:
-            if action not in ("save", "count"):
+            if action not in ("save", "count", "flow"):
                 changed, focus = change(form, action)
                 return _draw(database, cohorts, request, user, study_id, changed, focus=focus)
             written = read_form(form)
@@ -105,13 +107,13 @@ def pages(database: Database, cohorts: Cohorts) -> APIRouter:
                     written.definition,
                     user,
                     version,
-                    with_count=action == "count",
+                    asked="" if action == "save" else action,
                 )
             except RacoonError as error:
                 if error.status in (401, 403, 404):
                     raise
                 return _draw(database, cohorts, request, user, study_id, form, failure=error.public_message)
-            where = f"/studies/{study_id}/cohort#count" if action == "count" else f"/studies/{study_id}"
+            where = f"/studies/{study_id}/cohort#count" if action != "save" else f"/studies/{study_id}"
             return RedirectResponse(where, status_code=303)
 
         return await run_in_threadpool(use)
@@ -139,6 +141,7 @@ def _draw(
             if other != study_id
         ]
         feasibility = cohorts.newest(connection, study_id)
+        drawn = cohorts.flow(connection, feasibility["run_id"]) if feasibility else []
     return render(
         request,
         "central/cohort.html",
@@ -146,11 +149,14 @@ def _draw(
         study=study,
         may_save=study.state in DEFINITION_STATES,
         may_count=is_permitted("central", user.roles, "cohort.count"),
-        saved_hash=parse_cohort(study.definition.cohort).hash,
+        saved_hash=parse_cohort(study.definition.cohort).cases.hash,
         sides={side: groups_of(form, side) for side in SIDES},
         others=others,
         feasibility=feasibility,
+        flow=flow_in_words(drawn, language),
         kinds=KINDS,
+        policies=POLICIES,
+        availability=AVAILABILITY,
         systems=SYSTEMS,
         usual=USUAL_SYSTEM,
         genders=GENDERS,
@@ -158,6 +164,8 @@ def _draw(
         body_parts=BODY_PARTS,
         labels={label.code.key: label.code.meaning for entry in LABEL_MAPS for label in entry.labels},
         focus=focus,
+        matching={name: value for name, value in form.items() if name.startswith("matching.")},
+        exact=EXACT,
         failure=words_of(language)(failure),
         **_preview(read_form(form), language),
     )
@@ -171,15 +179,16 @@ def _keep(
     user: User,
     version: str,
     *,
-    with_count: bool,
+    asked: str,
 ) -> None:
     number = int(version) if version.isdecimal() and len(version) < 10 else 0
     with database.begin() as connection:
         cohorts.propose(connection, study_id, definition, number, user.name, actor_role(user, "study.create"))
-        if with_count:
+        if asked:
             if not is_permitted("central", user.roles, "cohort.count"):
                 raise Forbidden("Your roles do not allow this.")
-            cohorts.start_count(connection, study_id, user.name, actor_role(user, "cohort.count"))
+            role = actor_role(user, "cohort.count")
+            cohorts.start_count(connection, study_id, user.name, role, with_flow=asked == "flow")
 
 
 async def _form_of(request: Request) -> dict[str, str]:

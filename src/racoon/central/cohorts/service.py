@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from racoon.central.cohorts.flow import DrawnStep, draw_flow, flow_to_dict
 from racoon.central.cohorts.model import combine, read_answer, to_dict
 from racoon.central.orchestration.model import JobOrder, JobState
 from racoon.central.orchestration.service import Runs
@@ -38,8 +39,15 @@ class Cohorts:
         self._studies = studies
         self._runs = runs
 
-    def start_count(self, connection: sa.Connection, study_id: str, actor: str, role: str) -> str:
+    def start_count(
+        self, connection: sa.Connection, study_id: str, actor: str, role: str, *, with_flow: bool = False
+    ) -> str:
         """Ask every enrolled site for its protected count of the study's cohort; allowed from concept on.
+
+        Parameters
+        ----------
+        with_flow
+            Ask for the sets too that each step leaves out; the sites charge that as two counts.
 
         Returns
         -------
@@ -49,9 +57,11 @@ class Cohorts:
         study = self._studies.study(connection, study_id)
         if study.state in STOPPING_STATES - {"data_hold"} | {"rejected"}:
             raise Refused(f"No counts while the study is {study.state}.", code="cohort.study_state")
-        cohort = parse_cohort(study.definition.cohort)
+        cohort = parse_cohort(study.definition.cohort).cases
         asked_as = hashlib.sha256(f"requester/{actor}".encode()).hexdigest()[:16]
-        question = {"cohort": cohort.to_dict(), "cohort_hash": cohort.hash}
+        question: dict[str, Any] = {"cohort": cohort.to_dict(), "cohort_hash": cohort.hash}
+        if with_flow:
+            question["flow"] = True
         # Sites charge what a person asks to that person, whom they know by a code only.
         parameters = question | {"requester": asked_as}
         # The pool holds copies of other sites' cases: it would count them twice.
@@ -122,8 +132,22 @@ class Cohorts:
             "created_at": run["created_at"],
             **to_dict(combined),
             "withheld_sites": sorted(withheld),
+            "flow": flow_to_dict(self.flow(connection, run_id)),
             "cohort_hash": next((job["parameters"]["cohort_hash"] for job in run["jobs"]), ""),
         }
+
+    def flow(self, connection: sa.Connection, run_id: str) -> list[DrawnStep]:
+        """Return the flow diagram of a count run; empty when none was asked for, or no site answered."""
+        run = self._runs.run(connection, run_id)
+        asked: dict[str, Any] = next((job["parameters"] for job in run["jobs"]), {})
+        if not asked.get("flow"):
+            return []
+        answers = [
+            (job["site"], job["result"]["payload"])
+            for job in run["jobs"]
+            if job["state"] == JobState.SUCCEEDED and job["result"]
+        ]
+        return draw_flow(parse_cohort(asked["cohort"]), answers)
 
     def newest(self, connection: sa.Connection, study_id: str) -> dict[str, Any] | None:
         """Return the study's newest count, or ``None``."""

@@ -1,5 +1,7 @@
 """The guided form of a cohort: which fields a criterion has, and the definition they make.  Pure.
 
+The way back, from a definition to the form, is in ``filling``.
+
 Fields are named ``side.group.criterion.field``: a subject needs one criterion of every ``include`` group and must not
 meet all criteria of any ``exclude`` group, as in CCDL.
 """
@@ -12,43 +14,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from racoon.central.cohorts.offers import POLICIES
+from racoon.domain.answered_criterion import AVAILABILITY, POLICY_PATTERN, QUESTION_PATTERN, ReportAnswer
 from racoon.domain.clinical_criterion import CONTEXTS, ICD, ClinicalCriterion
 from racoon.domain.cohort import (
     COMPARATORS,
     GENDERS,
-    SNOMED,
     AgeCriterion,
     CohortDefinition,
+    ConsentCriterion,
     Criterion,
     GenderCriterion,
     ImagingCriterion,
+    MeasuredValue,
     Near,
 )
+from racoon.domain.matching import CALIPERS, EXACT, MOST_CONTROLS, MatchingRule
+from racoon.domain.measured_criterion import BIOMARKER_PATTERN
 
-SIDES = ("include", "exclude")
+SIDES = ("include", "exclude", "control", "control_not")
+"""Who belongs to the cohort and who not; and the same of those it is compared with, where there are any."""
 
-KINDS = ("imaging", "age", "gender", *CONTEXTS.values())
+MATCHING = "matching."
+"""Begins the names of the fields that say how controls are found."""
+
+KINDS = ("imaging", "age", "gender", *CONTEXTS.values(), "consent")
 """Kinds of criteria, as the parser knows them."""
 
 MOST = 40
 """Most groups of a side, and most criteria of a group."""
-
-SYSTEMS: Mapping[str, str] = {
-    ICD: "ICD-10-GM",
-    "http://loinc.org": "LOINC",
-    "http://fhir.de/CodeSystem/bfarm/ops": "OPS",
-    "http://fhir.de/CodeSystem/bfarm/atc": "ATC",
-    SNOMED: "SNOMED CT",
-}
-"""Code systems that the form offers; a code of another one is written ``system|code``, as in a search of FHIR."""
-
-USUAL_SYSTEM: Mapping[str, str] = {
-    "condition": ICD,
-    "observation": "http://loinc.org",
-    "procedure": "http://fhir.de/CodeSystem/bfarm/ops",
-    "medication": "http://fhir.de/CodeSystem/bfarm/atc",
-}
-"""Code system that a new criterion begins with."""
 
 NO_CRITERION = "A cohort needs at least one criterion that has to hold."
 NO_CONDITION = "Fill in at least one condition of the series."
@@ -60,10 +54,23 @@ NO_DAY = "Give a day such as 2026-01-31."
 NO_GENDER = "Choose at least one."
 NO_CODE_STRING = "Use up to 16 capital letters, digits, spaces or underscores, as in DICOM."
 NO_LABEL = "Write the scheme and the code, such as SCT:39607008."
+NO_BIOMARKER = "Write the name of a biomarker, such as volume."
+NO_LIMIT = "Say how the value is compared."
+NO_UNIT = "Give the unit of the limit."
+NO_POLICY = "Choose at least one, or write the code of a policy."
+NO_QUESTION = "Write the link id of the question, without spaces."
+NO_ANSWER = "Write answers as system|code, or true or false, separated by commas."
+NO_TEMPLATE = "Write the address of the template without its version."
+NO_CONTROL = "Controls need at least one criterion that has to hold."
+NO_WIDTH = "Give a number above 0."
+NOTHING_ALIKE = "Choose what cases and controls share, or how far they may be apart."
+NO_BAND = "Give a width from 1 to 50 years."
+NO_RATIO = "Give a whole number from 1 to 10."
 WRONG_RANGE = "The range ends below its beginning."
 PROBLEMS = (
     NO_CRITERION, NO_CONDITION, NO_CODE, NO_NUMBER, NO_WHOLE_NUMBER, NO_STUDY, NO_DAY, NO_GENDER, NO_CODE_STRING,
-    NO_LABEL, WRONG_RANGE,
+    NO_LABEL, NO_BIOMARKER, NO_LIMIT, NO_UNIT, WRONG_RANGE, NO_POLICY,
+    NO_CONTROL, NO_WIDTH, NOTHING_ALIKE, NO_BAND, NO_RATIO, NO_QUESTION, NO_ANSWER, NO_TEMPLATE,
 )  # fmt: skip
 """Everything the form may find wrong, in English."""
 
@@ -137,12 +144,14 @@ def change(form: Mapping[str, str], action: str) -> tuple[dict[str, str], str]:
         first, _, second = where.partition(".")
         if first.isdecimal() and int(first) < len(groups) and second.isdecimal():
             groups[int(first)] = [row for place, row in enumerate(groups[int(first)]) if place != int(second)]
-    return {
-        key: value for name in SIDES for key, value in _fields(name, [g for g in sides[name] if g]).items()
-    }, focus
+    changed = {
+        key: value for name in SIDES for key, value in fields_of(name, [g for g in sides[name] if g]).items()
+    }
+    return changed | {key: value for key, value in form.items() if key.startswith(MATCHING)}, focus
 
 
-def _fields(side: str, groups: list[list[dict[str, str]]]) -> dict[str, str]:
+def fields_of(side: str, groups: list[list[dict[str, str]]]) -> dict[str, str]:
+    """Name the fields of a side as the form does."""
     return {
         f"{side}.{number}.{place}.{name}": value
         for number, group in enumerate(groups)
@@ -169,7 +178,42 @@ def read_form(form: Mapping[str, str]) -> Written:
     }
     if not sides["include"]:
         problems[""] = NO_CRITERION
-    return Written(None, problems) if problems else Written(CohortDefinition(*sides.values()))
+    controls, rule = None, None
+    if sides["control"]:
+        controls = CohortDefinition(sides["control"], sides["control_not"])
+        rule = _matching(
+            _Fields(
+                {
+                    key[len(MATCHING) :]: value.strip()
+                    for key, value in form.items()
+                    if key.startswith(MATCHING)
+                },
+                "matching",
+                problems,
+            )
+        )
+    elif sides["control_not"]:
+        problems[""] = NO_CONTROL
+    if problems:
+        return Written(None, problems)
+    return Written(CohortDefinition(sides["include"], sides["exclude"], controls, rule))
+
+
+def _matching(fields: _Fields) -> MatchingRule:
+    exact = tuple(sorted(word for word in EXACT if fields.text(word) == "yes"))
+    calipers = {word: fields.number(word) for word in sorted(CALIPERS) if fields.text(word)}
+    for word, width in calipers.items():
+        if width <= 0:
+            fields.note(word, NO_WIDTH)
+    if not exact and not calipers:
+        fields.note("ageYears", NOTHING_ALIKE)
+    band = fields.whole("band") if "ageBand" in exact else 10
+    if not 1 <= band <= 50:
+        fields.note("band", NO_BAND)
+    ratio = fields.whole("ratio") if fields.text("ratio") else 1
+    if not 1 <= ratio <= MOST_CONTROLS:
+        fields.note("ratio", NO_RATIO)
+    return MatchingRule(exact, calipers, ratio, band, fields.whole("seed") if fields.text("seed") else 1)
 
 
 @dataclass(frozen=True)
@@ -226,7 +270,17 @@ def _criterion(fields: _Fields) -> Criterion:
         if not genders:
             fields.note("female", NO_GENDER)
         return GenderCriterion(genders)
+    if kind == "consent":
+        return _consent(fields)
     return _clinical(fields, kind, "")
+
+
+def _consent(fields: _Fields) -> ConsentCriterion:
+    written = [text.strip() for text in fields.text("others").split(",") if text.strip()]
+    policies = [code for name, code in POLICIES.items() if fields.text(name) == "yes"] + written
+    if not policies or not all(POLICY_PATTERN.fullmatch(code) for code in written):
+        fields.note("others", NO_POLICY)
+    return ConsentCriterion(tuple(sorted(set(policies))))
 
 
 def _imaging(fields: _Fields) -> ImagingCriterion:
@@ -248,11 +302,68 @@ def _imaging(fields: _Fields) -> ImagingCriterion:
         max_slice_thickness_mm=thickness,
         has_mask={"yes": True, "no": False}.get(fields.text("mask")),
         near=near,
+        measured=_measured(fields) if fields.text("biomarker") else None,
         min_studies=studies,
+        answered=_answered(fields) if fields.text("question") or fields.text("answers") else None,
+        available=tuple(sorted(word for word in AVAILABILITY if fields.text(word) == "yes")),
     )
     if set(found.to_dict()["x-imaging"]) <= {"minStudies"}:
         fields.note("modality", NO_CONDITION)
     return found
+
+
+def _answered(fields: _Fields) -> ReportAnswer:
+    if not QUESTION_PATTERN.fullmatch(fields.text("question")):
+        fields.note("question", NO_QUESTION)
+    template = fields.text("template")
+    if "|" in template or len(template) > 200:
+        fields.note("template", NO_TEMPLATE)
+    answers = set()
+    for text in (part.strip() for part in fields.text("answers").split(",") if part.strip()):
+        system, bar, code = text.rpartition("|")
+        if not code or len(code) > 80 or (not (bar and system) and code not in ("true", "false")):
+            fields.note("answers", NO_ANSWER)
+        answers.add((system, code))
+    if not answers:
+        fields.note("answers", NO_ANSWER)
+    return ReportAnswer(fields.text("question"), tuple(sorted(answers)), template)
+
+
+def _measured(fields: _Fields) -> MeasuredValue:
+    if not BIOMARKER_PATTERN.fullmatch(fields.text("biomarker")):
+        fields.note("biomarker", NO_BIOMARKER)
+    label = fields.text("measured_label")
+    if label and not re.fullmatch(r"[^:\s]+:\S+", label):
+        fields.note("measured_label", NO_LABEL)
+    if not fields.text("measured_unit"):
+        fields.note("measured_unit", NO_UNIT)
+    minimum, maximum = _limits(fields, "measured_")
+    if minimum is None and maximum is None:
+        fields.note("measured_compare", NO_LIMIT)
+    return MeasuredValue(
+        fields.text("biomarker"),
+        fields.text("measured_unit"),
+        label or None,
+        minimum,
+        maximum,
+        fields.text("measured_compare") in ("gt", "lt"),
+    )
+
+
+def _limits(fields: _Fields, prefix: str) -> tuple[float | None, float | None]:
+    compare = fields.text(f"{prefix}compare")
+    if compare == "range":
+        minimum, maximum = fields.number(f"{prefix}value"), fields.number(f"{prefix}value_to")
+        if maximum < minimum:
+            fields.note(f"{prefix}value_to", WRONG_RANGE)
+        return minimum, maximum
+    if compare not in COMPARATORS:
+        return None, None
+    value = fields.number(f"{prefix}value")
+    return (
+        value if compare in ("eq", "gt", "ge") else None,
+        value if compare in ("eq", "lt", "le") else None,
+    )
 
 
 def _clinical(fields: _Fields, kind: str, prefix: str) -> ClinicalCriterion:
@@ -263,15 +374,8 @@ def _clinical(fields: _Fields, kind: str, prefix: str) -> ClinicalCriterion:
             codes.append((system if bar and system else fields.text(f"{prefix}system") or ICD, code))
     if not codes:
         fields.note(f"{prefix}codes", NO_CODE)
-    minimum, maximum, compare = None, None, fields.text(f"{prefix}compare")
-    if compare == "range":
-        minimum, maximum = fields.number(f"{prefix}value"), fields.number(f"{prefix}value_to")
-        if maximum < minimum:
-            fields.note(f"{prefix}value_to", WRONG_RANGE)
-    elif compare in COMPARATORS:
-        value = fields.number(f"{prefix}value")
-        minimum = value if compare in ("eq", "gt", "ge") else None
-        maximum = value if compare in ("eq", "lt", "le") else None
+    compare = fields.text(f"{prefix}compare")
+    minimum, maximum = _limits(fields, prefix)
     return ClinicalCriterion(
         kind,
         tuple(sorted(set(codes))),
@@ -283,71 +387,3 @@ def _clinical(fields: _Fields, kind: str, prefix: str) -> ClinicalCriterion:
         fields.day(f"{prefix}after"),
         fields.day(f"{prefix}before"),
     )
-
-
-# ------------------------------------------------------------------------------------------------ definition to form
-
-
-def form_of(definition: CohortDefinition) -> dict[str, str]:
-    """Fill the form with a cohort that is there already."""
-    sides = zip(SIDES, (definition.inclusion, definition.exclusion), strict=True)
-    return {
-        key: value
-        for side, groups in sides
-        for key, value in _fields(
-            side, [[_row(criterion) for criterion in group] for group in groups]
-        ).items()
-    }
-
-
-def _row(criterion: Criterion) -> dict[str, str]:
-    if isinstance(criterion, AgeCriterion):
-        return {"kind": "age", "compare": criterion.comparator, "years": _text(criterion.years)}
-    if isinstance(criterion, GenderCriterion):
-        return {"kind": "gender", **dict.fromkeys(criterion.genders, "yes")}
-    if isinstance(criterion, ClinicalCriterion):
-        return {"kind": criterion.kind, **_clinical_row(criterion)}
-    row = {
-        "modality": criterion.modality or "",
-        "body_part": criterion.body_part or "",
-        "label": criterion.label or "",
-        "thickness": _text(criterion.max_slice_thickness_mm),
-        "mask": {True: "yes", False: "no", None: ""}[criterion.has_mask],
-        "studies": _text(criterion.min_studies),
-    }
-    if criterion.near is not None:
-        row |= {f"near_{name}": value for name, value in _clinical_row(criterion.near.fact).items()}
-        row |= {
-            "near": criterion.near.fact.kind,
-            "days_before": str(criterion.near.days_before),
-            "days_after": str(criterion.near.days_after),
-        }
-    return {"kind": "imaging", **{name: value for name, value in row.items() if value}}
-
-
-def _clinical_row(fact: ClinicalCriterion) -> dict[str, str]:
-    usual = next((system for system, _ in fact.codes if system in SYSTEMS), ICD)
-    row = {
-        "system": usual,
-        "codes": ", ".join(code if system == usual else f"{system}|{code}" for system, code in fact.codes),
-        "compare": compare_of(fact),
-        "value": _text(fact.minimum if fact.minimum is not None else fact.maximum),
-        "value_to": _text(fact.maximum) if compare_of(fact) == "range" else "",
-        "unit": fact.unit,
-        "after": fact.after.isoformat() if fact.after else "",
-        "before": fact.before.isoformat() if fact.before else "",
-    }
-    return {name: value for name, value in row.items() if value}
-
-
-def compare_of(fact: ClinicalCriterion) -> str:
-    """Say how the value of a fact is compared: a comparator of CCDL, ``range``, or nothing."""
-    if fact.minimum is not None and fact.maximum is not None:
-        return "eq" if fact.minimum == fact.maximum else "range"
-    if fact.minimum is None and fact.maximum is None:
-        return ""
-    return ("l" if fact.minimum is None else "g") + ("t" if fact.is_strict else "e")
-
-
-def _text(value: float | None) -> str:
-    return "" if value is None else repr(value).removesuffix(".0")

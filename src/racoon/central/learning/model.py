@@ -252,7 +252,7 @@ def _decide_running(state: RunState, current: Attempt, seen: Observation, patien
         lost = tuple(site for site in current.sites if seen.missing_s.get(site, 0.0) >= patience.absent_s)
         if lost:
             connected = tuple(site for site in lost if site in seen.connected)
-            return Action(Verb.ABORT, f"{', '.join(lost)} left the round", connected)
+            return Action(Verb.ABORT, f"{', '.join(lost)} left the round", _to_blame(current, connected))
         back = [site for site in state.eligible if site in seen.connected and site not in current.sites]
         if back:
             return Action(Verb.ABORT, f"{', '.join(back)} came back")
@@ -261,11 +261,17 @@ def _decide_running(state: RunState, current: Attempt, seen: Observation, patien
 
 def _idle_participants(current: Attempt, seen: Observation, patience: Patience) -> tuple[str, ...]:
     """Sites that were connected but had no job process for long: the job may have ended because of them."""
-    return tuple(
+    idle = tuple(
         site
         for site in current.sites
         if site in seen.connected and seen.missing_s.get(site, 0.0) >= patience.absent_s
     )
+    return _to_blame(current, idle)
+
+
+def _to_blame(current: Attempt, idle: tuple[str, ...]) -> tuple[str, ...]:
+    """Blame nobody where several sites all did not start: then it is the engine, or a slow machine, not the sites."""
+    return idle if len(idle) < len(current.sites) or len(idle) == 1 else ()
 
 
 def _fruitless(state: RunState, rounds_done: int) -> int:

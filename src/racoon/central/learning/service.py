@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from racoon.central.learning._book import FederatedResult, RunBook
 from racoon.central.learning.model import (
@@ -95,6 +96,7 @@ class Training:
         *,
         patience: Patience = DEFAULT_PATIENCE,
         report: Report = lambda _done, _rounds, _note: None,
+        on_rounds: Callable[[Sequence[Mapping[str, Any]]], None] = lambda _rounds: None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> FederatedResult:
         """Run a plan's rounds at the sites; restartable at any moment with the same arguments.
@@ -111,6 +113,8 @@ class Training:
             How long to wait for what.
         report
             Called after each round and when something happens.
+        on_rounds
+            Called with the account of all rounds so far, after each.
         is_cancelled
             Asked about once a second.
 
@@ -129,7 +133,13 @@ class Training:
             self._active += 1
         try:
             if book.rounds_done < plan.rounds:
-                _Driver(self._engine, run_id, plan, book, patience, report).drive(is_cancelled)
+
+                def tell(done: int, rounds: int, note: str) -> None:
+                    report(done, rounds, note)
+                    if not note:
+                        on_rounds(book.result().rounds)
+
+                _Driver(self._engine, run_id, plan, book, patience, tell).drive(is_cancelled)
             return book.result()
         finally:
             with self._lock:

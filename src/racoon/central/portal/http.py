@@ -26,9 +26,11 @@ NAVIGATION = (
     NavigationItem("/", "Overview", "overview.read"),
     NavigationItem("/studies", "Studies", "study.read"),
     NavigationItem("/sites", "Sites", "site.read"),
+    NavigationItem("/library", "Models", "model.read"),
     NavigationItem("/monitoring", "Monitoring", "monitoring.read"),
     NavigationItem("/audit", "Audit", "audit.read"),
     NavigationItem("/accounts", "Accounts", "account.manage"),
+    NavigationItem("/confirmations", "Confirm accounts", "account.confirm"),
 )
 
 AUDIT_PAGE = 100
@@ -190,7 +192,7 @@ def _study_forms(rooms: Rooms) -> APIRouter:
                 elif kind == "analysis":
                     rooms.analysis_runs.start(connection, study_id, plan, user.name, role)
                 elif kind in ("freeze", "measure", "training"):
-                    rooms.analyses.start(connection, study_id, kind, user.name, role)  # type: ignore[arg-type]
+                    rooms.analyses.start(connection, study_id, kind, user.name, role)  # type: ignore[arg-type]  # one of the three just named
 
         return then_show(rooms, request, user, study_id, act)
 

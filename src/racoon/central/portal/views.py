@@ -65,7 +65,9 @@ def study_page(
             (change, rooms.studies.matrix(connection, study_id, change.hash), AMENDMENT_TABLE)
             for change in rooms.amendments.amendments(connection, study_id)
         ]
-        reached = recruitment(study, rooms.analyses.frozen(connection, study_id))
+        frozen = rooms.analyses.frozen(connection, study_id)
+        reached = recruitment(study, frozen)
+        matched = {site: facts["matching"] for site, facts in sorted(frozen.items()) if facts.get("matching")}
         enrolled = rooms.sites.enrolled(connection)
         history = rooms.studies.history(connection, study_id)
         feasibility = rooms.cohorts.newest(connection, study_id)
@@ -99,6 +101,7 @@ def study_page(
         failure=failure,
         changes=changes,
         reached=reached,
+        matched=matched,
         waiting_states=WAITING_STATES,
         may_amend=study.state in AMENDABLE_STATES
         and not any(change.state in OPEN_AMENDMENT_STATES for change, _, _ in changes),

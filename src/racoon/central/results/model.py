@@ -165,8 +165,9 @@ def summarise_training(
     Returns
     -------
     dict
-        ``federated_dice``, ``pooled_dice``, ``local_dice`` per site, ``baseline_dice``, ``rounds`` and the
-        full table ``models``.
+        ``federated_dice``, ``pooled_dice``, ``local_dice`` per site, ``baseline_dice``, ``rounds``, the full table
+        ``models``, ``by_site`` (model × evaluation site with the interval the site released), ``site_effect`` of the
+        federated model (largest less smallest mean of a site), and ``curves`` (site → loss of each round).
     """
     names = sorted({name for release in releases for name in release.payload.get("models", {})}, key=_order)
     models = [
@@ -184,6 +185,14 @@ def summarise_training(
         if name.startswith(LOCAL_PREFIX)
     }
     known = [value for value in local.values() if value is not None]
+    by_site = _by_site(names, releases)
+    means = [
+        cell["mean"]
+        for row in by_site
+        if row["name"] == "federated"
+        for cell in row["cells"]
+        if cell["mean"] is not None
+    ]
     return {
         "federated_dice": dice.get("federated"),
         "pooled_dice": dice.get("pooled"),
@@ -196,7 +205,42 @@ def summarise_training(
         "cases": sum(int(release.payload.get("cases") or 0) for release in releases),
         "evaluation_sites": sorted(release.site for release in releases),
         "models": models,
+        "by_site": by_site,
+        "site_effect": max(means) - min(means) if len(means) > 1 else None,
+        "curves": _curves(rounds or ()),
     }
+
+
+def _by_site(names: Sequence[str], releases: Sequence[SiteRelease]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "cells": [
+                {"site": release.site, **_cell(release.payload.get("models", {}).get(name))}
+                for release in sorted(releases, key=lambda release: release.site)
+            ],
+        }
+        for name in names
+    ]
+
+
+def _cell(entry: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a site released of a model's mean over cases; a site of an older version has no interval."""
+    found = (entry or {}).get("interval") or {}
+    cell = {name: found.get(name) for name in ("n", "mean", "lower", "upper")}
+    if cell["mean"] is None and entry:
+        cell["mean"] = entry.get("mean_dice")
+    return cell
+
+
+def _curves(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for entry in rounds:
+        for site, facts in sorted((entry.get("sites") or {}).items()):
+            # A private training keeps its loss at the site.
+            if isinstance(facts, Mapping) and isinstance(facts.get("loss"), (int, float)):
+                curves.setdefault(site, []).append((int(entry["round"]) + 1, float(facts["loss"])))
+    return curves
 
 
 def _score(

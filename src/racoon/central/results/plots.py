@@ -159,6 +159,60 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]], language: str = "en") ->
     return "".join([*parts, "</svg>"])
 
 
+def curves(
+    title: str, lines: Mapping[str, Sequence[tuple[int, float]]], axis: str, language: str = "en"
+) -> str:
+    """Draw one line per site over the rounds; a round without a site is a gap of its line.
+
+    Parameters
+    ----------
+    title
+        Read out by screen readers.
+    lines
+        Site → (round, value), rounds ascending.
+    axis
+        Words of the horizontal axis.
+    language
+        Of the numbers.
+    """
+    shown = {site: points for site, points in sorted(lines.items()) if points}
+    if not shown:
+        return ""
+    values = [value for points in shown.values() for _, value in points]
+    last = max(number for points in shown.values() for number, _ in points)
+    heights = nice_ticks(min(0.0, *values), max(values))
+    left, right, floor = 60, WIDTH - 140, 190
+    step = max(1, math.ceil(last / 10))
+
+    def x(number: float) -> float:
+        return left + (number - 1) / max(last - 1, 1) * (right - left)
+
+    def y(value: float) -> float:
+        return floor - (value - heights[0]) / (heights[-1] - heights[0]) * (floor - 12)
+
+    parts = [_open(title, max(floor + 44, 20 + 18 * len(shown)))]
+    parts += _axis(list(range(1, last + 1, step)), x, floor, axis, language)
+    for tick in heights:
+        label = axis_number(tick, language, ".6g")
+        parts.append(f'<line x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}" {_GRID}/>')
+        parts.append(f'<text x="{left - 8}" y="{y(tick) + 4:.1f}" text-anchor="end" {_QUIET}>{label}</text>')
+    for place, (site, points) in enumerate(shown.items()):
+        colour = _SERIES[place % len(_SERIES)]
+        path = ""
+        before = None
+        for number, value in points:
+            path += f"{'L' if before == number - 1 else 'M'}{x(number):.1f} {y(value):.1f} "
+            before = number
+        parts.append(f'<path d="{path.strip()}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        parts += [
+            f'<circle cx="{x(number):.1f}" cy="{y(value):.1f}" r="2.5" fill="{colour}"/>'
+            for number, value in points
+        ]
+        parts.append(f'<circle cx="{right + 18}" cy="{18 + 18 * place}" r="5" fill="{colour}"/>')
+        parts.append(f'<text x="{right + 28}" y="{22 + 18 * place}">{escape(site)}</text>')
+    return "".join([*parts, "</svg>"])
+
+
 def nice_ticks(low: float, high: float, *, inside: bool = False, wanted: int = 5) -> list[float]:
     """Choose round numbers that cover a range (or lie inside it)."""
     # Nearer than an axis can show; without it the step of the narrowest ranges would be 0.

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from racoon.central.results.model import BASELINE_PREFIX, LOCAL_PREFIX
-from racoon.central.results.plots import bars, forest, histogram
+from racoon.central.results.plots import bars, curves, forest, histogram
 from racoon.central.words import fixed_text, number_text, score_text
 from racoon.web.charts import Violin, violin_figure
 from racoon.web.pages import environment
@@ -163,8 +163,13 @@ def _training(training: Mapping[str, Any], translate: Translate, language: str) 
         {"name": model["title"], "value": model["dice"], "kind": model["name"].partition(":")[0]}
         for model in models
     ]
+    titles = {model["name"]: model["title"] for model in models}
     return {
         **training,
         "models": models,
+        "by_site": [{**row, "title": titles[row["name"]]} for row in training["by_site"]],
+        "curve_plot": curves(
+            translate("Training loss of each site by round"), training["curves"], translate("Round"), language
+        ),
         "bars": bars(translate("Dice on cases that no site trained on"), rows, language),
     }

@@ -1,8 +1,8 @@
-"""From rows of the clinical course to facts that a cohort can ask for.  Pure."""
+"""From rows of the clinical course and signed reports to facts that a cohort can ask for.  Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -43,6 +43,55 @@ def facts_of_row(table: str, row: Mapping[str, Any]) -> Iterator[dict[str, Any]]
             "value_number": row.get("value_number"),
             "value_unit": row.get("value_unit") or "",
         }
+
+
+def pacs_rows(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Make a fact of each series that the clinic names, except of examinations that never happened."""
+    gone = {
+        row["resource_key"] for row in rows.get("clinical_imaging_study", ()) if row["status"] in NOT_A_FACT
+    }
+    return [
+        {
+            "key": row["key"],
+            "resource_key": row["resource_key"],
+            "series_uid": row["series_uid"][:64],
+            "imaging_study_uid": row["imaging_study_uid"][:64],
+            "pseudonym": row["pseudonym"],
+            "modality": row["modality"][:16],
+            "day_number": day_number(row.get("started") or ""),
+        }
+        for row in rows.get("clinical_imaging_series", ())
+        if row["series_uid"] and row["resource_key"] not in gone
+    ]
+
+
+def coded_answers(response: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List the coded answers of a QuestionnaireResponse, yes and no among them, each once per question.
+
+    Returns
+    -------
+    list
+        ``number``, ``template`` (without its version), ``question``, ``system`` and ``code``.
+    """
+    template = str(response.get("questionnaire", "")).partition("|")[0][:200]
+    found = dict.fromkeys(_answers_in(response.get("item") or ()))
+    return [
+        {"number": number, "template": template, "question": question, "system": system, "code": code}
+        for number, (question, system, code) in enumerate(found)
+    ]
+
+
+def _answers_in(items: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    for item in items:
+        question = str(item.get("linkId", ""))[:200]
+        for answer in item.get("answer") or ():
+            coding, said = answer.get("valueCoding"), answer.get("valueBoolean")
+            if isinstance(coding, Mapping) and coding.get("code"):
+                yield question, str(coding.get("system", ""))[:160], str(coding["code"])[:80]
+            if isinstance(said, bool):
+                yield question, "", "true" if said else "false"
+            yield from _answers_in(answer.get("item") or ())
+        yield from _answers_in(item.get("item") or ())
 
 
 def day_number(text: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,9 +15,12 @@ from racoon.domain.cohort import (
     AgeCriterion,
     ClinicalCriterion,
     CohortDefinition,
+    ConsentCriterion,
     Criterion,
     GenderCriterion,
     ImagingCriterion,
+    MeasuredValue,
+    ReportAnswer,
 )
 
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
@@ -27,17 +31,58 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "le": operator.le,
 }
 
+IN_PACS, ANNOTATED = "inPacs", "annotated"
+
+Readable = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]]
+"""Makes the condition, over a column with subjects, that ``consent`` puts on every read."""
+
 GENDER_OF_SEX = {"F": "female", "M": "male", "O": "other"}
 """Patient's Sex (0010,0040) to administrative gender; anything else is ``unknown``."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The fact tables: image series, masks drawn on them, and the clinical course."""
+    """The fact tables, and the moment for which they are asked.
+
+    Parameters
+    ----------
+    series, mask, measured
+        Image series of the archive, masks drawn and values measured on them.
+    clinical
+        The clinical course.
+    answer, annotation
+        Coded answers of signed reports; findings and signed reports at all.
+    consent
+        What subjects permit.
+    pacs
+        Series that the clinic's own system names.
+    moment
+        Now: consents have periods.
+    """
 
     series: sa.Table
     mask: sa.Table
+    measured: sa.Table
     clinical: sa.Table
+    answer: sa.Table
+    annotation: sa.Table
+    consent: sa.Table
+    pacs: sa.Table
+    moment: datetime
+
+    @property
+    def tables(self) -> tuple[sa.Table, ...]:
+        """All of them."""
+        return (
+            self.series,
+            self.mask,
+            self.measured,
+            self.clinical,
+            self.answer,
+            self.annotation,
+            self.consent,
+            self.pacs,
+        )
 
 
 def subjects_of(definition: CohortDefinition, facts: Facts) -> sa.Select[Any]:
@@ -77,7 +122,8 @@ def _breadth(criterion: Criterion) -> int:
     if isinstance(criterion, ClinicalCriterion):
         return 0
     if isinstance(criterion, ImagingCriterion):
-        return 1 if criterion.label is not None or criterion.near is not None else 2
+        is_narrow = any((criterion.label, criterion.near, criterion.measured, criterion.answered))
+        return 1 if is_narrow else 2
     return 3
 
 
@@ -109,7 +155,7 @@ def matching_series(definition: CohortDefinition, facts: Facts) -> sa.Select[Any
         for group in definition.inclusion
         for criterion in group
         if isinstance(criterion, ImagingCriterion)
-        for condition in [_series_condition(criterion, series, facts)]
+        for condition in [_condition_in_archive(criterion, series, facts)]
     ]
     if wanted:
         statement = statement.where(sa.or_(*wanted))
@@ -120,13 +166,26 @@ def _subjects_with(criterion: Criterion, facts: Facts) -> sa.Select[Any]:
     if isinstance(criterion, ClinicalCriterion):
         clinical = facts.clinical.alias()
         return sa.select(clinical.c.pseudonym).where(clinical_condition(criterion, clinical))
-    fact = facts.series.alias()
+    if isinstance(criterion, ConsentCriterion):
+        consent = facts.consent.alias()
+        return sa.select(consent.c.pseudonym).where(_consent_condition(criterion, consent, facts.moment))
+    is_in_pacs = isinstance(criterion, ImagingCriterion) and IN_PACS in criterion.available
+    fact = (facts.pacs if is_in_pacs else facts.series).alias()
     found = sa.select(fact.c.pseudonym)
     if isinstance(criterion, GenderCriterion):
         return found.where(fact.c.gender.in_(criterion.genders))
     if isinstance(criterion, AgeCriterion):
         return found.where(_age_condition(criterion, fact))
-    found = found.where(_series_condition(criterion, fact, facts))
+    found = found.where(_known_condition(criterion, fact, facts))
+    if not is_in_pacs:
+        found = found.where(_archived_condition(criterion, fact, facts))
+    elif _needs_archive(criterion):
+        kept = facts.series.alias()
+        found = found.where(
+            sa.exists().where(
+                kept.c.series_uid == fact.c.series_uid, _archived_condition(criterion, kept, facts)
+            )
+        )
     if (criterion.min_studies or 1) > 1:
         studies = sa.func.count(fact.c.imaging_study_uid.distinct())
         found = found.group_by(fact.c.pseudonym).having(studies >= criterion.min_studies)
@@ -150,12 +209,9 @@ def clinical_condition(criterion: ClinicalCriterion, fact: sa.FromClause) -> sa.
         )
     )
     conditions: list[sa.ColumnElement[bool]] = [columns.kind == criterion.kind, codes]
-    if criterion.minimum is not None:
-        above = operator.gt if criterion.is_strict else operator.ge
-        conditions.append(above(columns.value_number, criterion.minimum))
-    if criterion.maximum is not None:
-        below = operator.lt if criterion.is_strict else operator.le
-        conditions.append(below(columns.value_number, criterion.maximum))
+    conditions += _limits(
+        columns.value_number, criterion.minimum, criterion.maximum, is_strict=criterion.is_strict
+    )
     if criterion.unit:
         conditions.append(columns.value_unit == criterion.unit)
     if criterion.after is not None:
@@ -165,17 +221,88 @@ def clinical_condition(criterion: ClinicalCriterion, fact: sa.FromClause) -> sa.
     return sa.and_(*conditions)
 
 
+def _measured_condition(criterion: MeasuredValue, fact: sa.FromClause) -> sa.ColumnElement[bool]:
+    columns = fact.c
+    conditions = [columns.biomarker == criterion.biomarker, columns.unit == criterion.unit]
+    if criterion.label is not None:
+        conditions.append(columns.label == criterion.label)
+    conditions += _limits(columns.number, criterion.minimum, criterion.maximum, is_strict=criterion.is_strict)
+    return sa.and_(*conditions)
+
+
+def _limits(
+    number: sa.ColumnElement[Any], minimum: float | None, maximum: float | None, *, is_strict: bool
+) -> list[sa.ColumnElement[bool]]:
+    above, below = (operator.gt, operator.lt) if is_strict else (operator.ge, operator.le)
+    conditions = [] if minimum is None else [above(number, minimum)]
+    return conditions if maximum is None else [*conditions, below(number, maximum)]
+
+
 def _age_condition(criterion: AgeCriterion, fact: sa.FromClause) -> sa.ColumnElement[bool]:
     compared: sa.ColumnElement[bool] = _COMPARE[criterion.comparator](fact.c.age_years, criterion.years)
     return sa.and_(fact.c.age_years.is_not(None), compared)
 
 
-def _series_condition(
+def _consent_condition(
+    criterion: ConsentCriterion, fact: sa.FromClause, moment: datetime
+) -> sa.ColumnElement[bool]:
+    today = moment.astimezone().date().isoformat()
+    return sa.and_(
+        fact.c.policy.in_(criterion.policies),
+        fact.c.first_day <= today,
+        fact.c.last_day >= today,
+        sa.or_(fact.c.fresh_until.is_(None), fact.c.fresh_until > moment),
+    )
+
+
+def _condition_in_archive(
+    criterion: ImagingCriterion, series: sa.FromClause, facts: Facts
+) -> sa.ColumnElement[bool]:
+    """Condition on a series of the archive, wherever its modality and day come from."""
+    if IN_PACS not in criterion.available:
+        return sa.and_(
+            _known_condition(criterion, series, facts), _archived_condition(criterion, series, facts)
+        )
+    named = facts.pacs.alias()
+    return sa.and_(
+        sa.exists().where(
+            named.c.series_uid == series.c.series_uid, _known_condition(criterion, named, facts)
+        ),
+        _archived_condition(criterion, series, facts),
+    )
+
+
+def _known_condition(
     criterion: ImagingCriterion, fact: sa.FromClause, facts: Facts
 ) -> sa.ColumnElement[bool]:
-    conditions: list[sa.ColumnElement[bool]] = []
+    """Compile what archive and clinic both know of a series: modality and day."""
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
     if criterion.modality is not None:
         conditions.append(fact.c.modality == criterion.modality)
+    if criterion.near is not None:
+        near, clinical = criterion.near, facts.clinical.alias()
+        conditions.append(
+            sa.exists().where(
+                clinical.c.pseudonym == fact.c.pseudonym,
+                clinical_condition(near.fact, clinical),
+                clinical.c.day_number >= fact.c.day_number - near.days_before,
+                clinical.c.day_number <= fact.c.day_number + near.days_after,
+            )
+        )
+    return sa.and_(*conditions)
+
+
+def _needs_archive(criterion: ImagingCriterion) -> bool:
+    asked = (criterion.body_part, criterion.max_slice_thickness_mm, criterion.label, criterion.has_mask)
+    is_asked = any(value is not None for value in (*asked, criterion.measured, criterion.answered))
+    return is_asked or set(criterion.available) != {IN_PACS}
+
+
+def _archived_condition(
+    criterion: ImagingCriterion, fact: sa.FromClause, facts: Facts
+) -> sa.ColumnElement[bool]:
+    """Compile what only the archive knows of a series."""
+    conditions: list[sa.ColumnElement[bool]] = [sa.true()]
     if criterion.body_part is not None:
         conditions.append(fact.c.body_part == criterion.body_part)
     if criterion.max_slice_thickness_mm is not None:
@@ -189,14 +316,35 @@ def _series_condition(
         drawn = facts.mask.alias()
         has_mask = sa.exists().where(drawn.c.series_uid == fact.c.series_uid)
         conditions.append(has_mask if criterion.has_mask else sa.not_(has_mask))
-    if criterion.near is not None:
-        near, clinical = criterion.near, facts.clinical.alias()
+    if criterion.measured is not None:
+        measured = facts.measured.alias()
         conditions.append(
             sa.exists().where(
-                clinical.c.pseudonym == fact.c.pseudonym,
-                clinical_condition(near.fact, clinical),
-                clinical.c.day_number >= fact.c.day_number - near.days_before,
-                clinical.c.day_number <= fact.c.day_number + near.days_after,
+                measured.c.series_uid == fact.c.series_uid, _measured_condition(criterion.measured, measured)
             )
         )
+    if criterion.answered is not None:
+        answer = facts.answer.alias()
+        conditions.append(
+            sa.exists().where(
+                answer.c.imaging_study_uid == fact.c.imaging_study_uid,
+                _answered_condition(criterion.answered, answer),
+            )
+        )
+    if ANNOTATED in criterion.available:
+        marked = facts.annotation.alias()
+        conditions.append(sa.exists().where(marked.c.imaging_study_uid == fact.c.imaging_study_uid))
+    return sa.and_(*conditions)
+
+
+def _answered_condition(criterion: ReportAnswer, fact: sa.FromClause) -> sa.ColumnElement[bool]:
+    columns = fact.c
+    conditions = [
+        columns.question == criterion.question,
+        sa.or_(
+            *(sa.and_(columns.code == code, columns.system == system) for system, code in criterion.answers)
+        ),
+    ]
+    if criterion.template:
+        conditions.append(columns.template == criterion.template)
     return sa.and_(*conditions)

@@ -2,25 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from racoon.domain.cohort import CohortDefinition
 from racoon.domain.identity import Pseudonym
-from racoon.node.archive.model import SeriesFacts
-from racoon.node.cohorts._store import clinical_fact, mask_fact, series_fact
-from racoon.node.cohorts.facts import day_number, facts_of_row
-from racoon.node.cohorts.model import GENDER_OF_SEX, Facts, matching_series, subjects_of
+from racoon.node.cohorts._recording import (
+    MeasuredFact,
+    forget,
+    forget_finding,
+    forget_subject,
+    record,
+    record_clinical,
+    record_consent,
+    record_finding,
+    record_measured,
+    record_report,
+)
+from racoon.node.cohorts._store import (
+    annotation_fact,
+    answer_fact,
+    clinical_fact,
+    consent_fact,
+    mask_fact,
+    measured_fact,
+    pacs_fact,
+    series_fact,
+)
+from racoon.node.cohorts.columns import ColumnCopy
+from racoon.node.cohorts.model import Facts, Readable, matching_series, subjects_of
+from racoon.platform import clock
 
-Readable = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]]
-"""Makes the condition, over a column with subjects, that ``consent`` puts on every read."""
+__all__ = [
+    "ClinicalFact",
+    "CohortSeries",
+    "ColumnCopy",
+    "MeasuredFact",
+    "Readable",
+    "SeriesOfSubject",
+    "SubjectFeatures",
+    "clinical_fact",
+    "clinical_facts",
+    "count_subjects",
+    "days_of_series",
+    "facts_of_series",
+    "features",
+    "forget",
+    "forget_finding",
+    "forget_subject",
+    "members",
+    "record",
+    "record_clinical",
+    "record_consent",
+    "record_finding",
+    "record_measured",
+    "record_report",
+    "refresh",
+    "select_series",
+]
 
 
-FACTS = Facts(series_fact, mask_fact, clinical_fact)
+def _facts() -> Facts:
+    return Facts(
+        series_fact,
+        mask_fact,
+        measured_fact,
+        clinical_fact,
+        answer_fact,
+        annotation_fact,
+        consent_fact,
+        pacs_fact,
+        clock.now(),
+    )
 
 
 @dataclass(frozen=True)
@@ -40,6 +96,25 @@ class SeriesOfSubject:
     series_uid: str
     age_years: float | None
     gender: str
+
+
+@dataclass(frozen=True)
+class SubjectFeatures:
+    """What is known of a subject by the first of some series: by day, then by UID; empty or None where it is not.
+
+    Parameters
+    ----------
+    scanner
+        Manufacturer and model.
+    """
+
+    pseudonym: Pseudonym
+    gender: str
+    age_years: float | None
+    modality: str
+    body_part: str
+    slice_thickness_mm: float | None
+    scanner: str
 
 
 @dataclass(frozen=True)
@@ -67,101 +142,6 @@ class ClinicalFact:
     value_unit: str
 
 
-def record(connection: sa.Connection, facts: Iterable[SeriesFacts]) -> None:
-    """Keep the fact tables current; the archive calls this in the transaction in which it stores.
-
-    Parameters
-    ----------
-    connection
-        The archive's open write transaction.
-    facts
-        Facts of every series touched; image series and DICOM SEG alike.
-    """
-    for fact in facts:
-        if fact.modality == "SEG":
-            for label in sorted({code.key for code in fact.segment_labels}):
-                _upsert(
-                    connection,
-                    mask_fact,
-                    ("mask_series_uid", "label"),
-                    {
-                        "mask_series_uid": fact.series_uid,
-                        "label": label,
-                        "series_uid": fact.referenced_series_uid,
-                        "pseudonym": fact.pseudonym,
-                    },
-                )
-            continue
-        _upsert(
-            connection,
-            series_fact,
-            ("series_uid",),
-            {
-                "series_uid": fact.series_uid,
-                "imaging_study_uid": fact.imaging_study_uid,
-                "pseudonym": fact.pseudonym,
-                "modality": fact.modality,
-                "body_part": fact.body_part,
-                "gender": GENDER_OF_SEX.get(fact.sex, "unknown"),
-                "age_years": fact.age_years,
-                "slice_thickness_mm": fact.slice_thickness_mm,
-                "instance_count": fact.instance_count,
-                "study_date": fact.study_date_shifted,
-                "day_number": day_number(fact.study_date_shifted),
-            },
-        )
-
-
-def forget(connection: sa.Connection, removed: Iterable[str], changed: Iterable[SeriesFacts] = ()) -> None:
-    """Keep the fact tables current when images were deleted; called in the archive's removing transaction.
-
-    Parameters
-    ----------
-    connection
-        The archive's open write transaction.
-    removed
-        Series that are gone.
-    changed
-        Facts of series that lost some of their instances.
-    """
-    kept = list(changed)
-    for uid in [*removed, *(fact.series_uid for fact in kept)]:
-        connection.execute(sa.delete(series_fact).where(series_fact.c.series_uid == uid))
-        connection.execute(sa.delete(mask_fact).where(mask_fact.c.mask_series_uid == uid))
-    record(connection, kept)
-
-
-def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
-    """Remove all facts of a subject; returns how many rows."""
-    return sum(
-        connection.execute(sa.delete(table).where(table.c.pseudonym == pseudonym)).rowcount
-        for table in (series_fact, mask_fact, clinical_fact)
-    )
-
-
-def record_clinical(
-    connection: sa.Connection, resource_keys: Collection[str], rows: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> None:
-    """Keep the clinical facts current; the import calls this in the transaction in which it stores.
-
-    Parameters
-    ----------
-    connection
-        The import's open write transaction.
-    resource_keys
-        Resources that are new or changed: what was known of them goes.
-    rows
-        By name of the flat table: rows as ``clinical`` stores them.
-    """
-    keys = sorted(resource_keys)
-    for start in range(0, len(keys), 500):
-        chunk = keys[start : start + 500]
-        connection.execute(sa.delete(clinical_fact).where(clinical_fact.c.resource_key.in_(chunk)))
-    facts = [fact for table, found in rows.items() for row in found for fact in facts_of_row(table, row)]
-    if facts:
-        connection.execute(sa.insert(clinical_fact), facts)
-
-
 def count_subjects(connection: sa.Connection, definition: CohortDefinition, readable: Readable) -> int:
     """Count the subjects of a cohort, exactly; only ``release`` may let a protected form of it leave.
 
@@ -174,16 +154,37 @@ def count_subjects(connection: sa.Connection, definition: CohortDefinition, read
     readable
         Condition of ``consent``: who may not be read is not counted.
     """
-    found = subjects_of(definition, FACTS).subquery()
+    found = subjects_of(definition, _facts()).subquery()
     statement = sa.select(sa.func.count()).select_from(found).where(readable(found.c.pseudonym))
     return int(connection.execute(statement).scalar_one())
 
 
+def refresh(connection: sa.Connection, columns: ColumnCopy) -> None:
+    """Make the copy in columns anew where it is missing or too old."""
+    if not columns.is_fresh(clock.now()):
+        columns.refresh(connection, _facts())
+
+
 def members(
-    connection: sa.Connection, definition: CohortDefinition, readable: Readable
+    connection: sa.Connection,
+    definition: CohortDefinition,
+    readable: Readable,
+    columns: ColumnCopy | None = None,
 ) -> frozenset[Pseudonym]:
-    """Return the readable subjects of a cohort, for ``release``, which counts and compares them and shows none."""
-    found = subjects_of(definition, FACTS).subquery()
+    """Return the readable subjects of a cohort, for ``release``, which counts and compares them and shows none.
+
+    Parameters
+    ----------
+    connection
+        Open connection.
+    definition, readable
+        The cohort, and the condition of ``consent``.
+    columns
+        Where the facts are looked up instead of in the database.
+    """
+    if columns is not None:
+        return columns.members(connection, definition, _facts(), readable)
+    found = subjects_of(definition, _facts()).subquery()
     statement = sa.select(found.c.pseudonym).where(readable(found.c.pseudonym))
     return frozenset(Pseudonym(name) for name in connection.execute(statement).scalars())
 
@@ -192,7 +193,7 @@ def select_series(
     connection: sa.Connection, definition: CohortDefinition, readable: Readable
 ) -> list[CohortSeries]:
     """Return the readable series of a cohort, each with the masks drawn on it, sorted by UID."""
-    statement = matching_series(definition, FACTS)
+    statement = matching_series(definition, _facts())
     found = connection.execute(statement.where(readable(series_fact.c.pseudonym))).all()
     masks: dict[str, set[str]] = {}
     for row in connection.execute(sa.select(mask_fact.c.series_uid, mask_fact.c.mask_series_uid).distinct()):
@@ -214,6 +215,43 @@ def facts_of_series(connection: sa.Connection, series_uids: Collection[str]) -> 
     wanted = set(series_uids)
     statement = sa.select(columns.series_uid, columns.age_years, columns.gender)
     return [SeriesOfSubject(*row) for row in connection.execute(statement) if row.series_uid in wanted]
+
+
+def imaging_days(
+    connection: sa.Connection, subjects: Collection[Pseudonym]
+) -> dict[Pseudonym, dict[str, int | None]]:
+    """Return of some subjects their imaging studies with the shifted day, counted from 0001-01-01."""
+    columns, wanted = series_fact.c, sorted(subjects)
+    found: dict[Pseudonym, dict[str, int | None]] = {}
+    for start in range(0, len(wanted), 500):
+        statement = sa.select(columns.pseudonym, columns.imaging_study_uid, columns.day_number).where(
+            columns.pseudonym.in_(wanted[start : start + 500])
+        )
+        for row in connection.execute(statement):
+            found.setdefault(Pseudonym(row.pseudonym), {})[row.imaging_study_uid] = row.day_number
+    return found
+
+
+def features(connection: sa.Connection, series_uids: Collection[str]) -> dict[Pseudonym, SubjectFeatures]:
+    """Return what is known of the subjects of some series, by subject."""
+    columns, wanted = series_fact.c, sorted(series_uids)
+    rows: list[sa.Row[Any]] = []
+    for start in range(0, len(wanted), 500):
+        query = sa.select(series_fact).where(columns.series_uid.in_(wanted[start : start + 500]))
+        rows += connection.execute(query).all()
+    found: dict[Pseudonym, SubjectFeatures] = {}
+    for row in sorted(rows, key=lambda row: (row.day_number is None, row.day_number, row.series_uid)):
+        known = SubjectFeatures(
+            Pseudonym(row.pseudonym),
+            row.gender,
+            row.age_years,
+            row.modality,
+            row.body_part,
+            row.slice_thickness_mm,
+            row.scanner,
+        )
+        found.setdefault(known.pseudonym, known)
+    return found
 
 
 def clinical_facts(connection: sa.Connection, subjects: Collection[Pseudonym]) -> list[ClinicalFact]:
@@ -240,10 +278,3 @@ def days_of_series(connection: sa.Connection, series_uids: Collection[str]) -> d
     wanted, columns = set(series_uids), series_fact.c
     rows = connection.execute(sa.select(columns.series_uid, columns.study_date))
     return {row.series_uid: row.study_date for row in rows if row.study_date and row.series_uid in wanted}
-
-
-def _upsert(connection: sa.Connection, table: sa.Table, key: tuple[str, ...], values: dict[str, Any]) -> None:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).values(**values)
-    changed = {name: statement.excluded[name] for name in values if name not in key}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed))

@@ -50,9 +50,15 @@ class Spent:
 
 
 def refusal(
-    spent: Sequence[Spent], requester: str, project: str, policy: DisclosurePolicy, now: datetime
+    spent: Sequence[Spent],
+    requester: str,
+    project: str,
+    policy: DisclosurePolicy,
+    now: datetime,
+    *,
+    counts: int = 1,
 ) -> str:
-    """Return which limit a further count would break, empty for none.
+    """Return which limit further counts would break, empty for none.
 
     Parameters
     ----------
@@ -64,19 +70,23 @@ def refusal(
         Limits of this site.
     now
         When.
+    counts
+        How many are charged together.
 
     Returns
     -------
     str
         ``minute``, ``week``, ``requester`` or ``project``: for the site's own eyes, never for the one who asks.
     """
-    own = [item for item in spent if item.requester == requester]
+    # Of a flow's disjoint sets only two are charged; the others are in the ledger for their likeness only.
+    own = [item for item in spent if item.requester == requester and Fraction(item.epsilon) > 0]
+    # What is charged together was asked at once: it is one question to the limit of a minute, before it is answered.
     if sum(item.answered_at > now - MINUTE for item in own) >= policy.counts_per_minute:
         return "minute"
     week = [item for item in own if item.answered_at > now - WEEK]
-    if len(week) >= policy.counts_per_week:
+    if len(week) + counts > policy.counts_per_week:
         return "week"
-    limit, cost = Fraction(policy.epsilon_per_week), Fraction(policy.epsilon)
+    limit, cost = Fraction(policy.epsilon_per_week), counts * Fraction(policy.epsilon)
     if sum((Fraction(item.epsilon) for item in week), Fraction(0)) + cost > limit:
         return "requester"
     same = [item for item in spent if item.project == project and item.answered_at > now - WEEK]

@@ -5,12 +5,13 @@ A refusal is always the same words, whatever its reason, so that it is no oracle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
+from racoon.domain.cohort_flow import SETS_OF_A_SUBJECT
 from racoon.errors import Refused
 from racoon.node.release import _store
 from racoon.node.release.budget import (
@@ -54,7 +55,9 @@ def answer_count(
     connection
         The transaction in which the job ends.
     aggregate
-        ``cohort_hash``, ``count`` and ``members``: the pseudonyms that were counted.
+        ``cohort_hash``, ``count`` and ``members``: the pseudonyms that were counted.  ``answer_key`` names the question
+        where it is not the cohort alone.  Of a flow, in ``flow``, the same of every set that a step leaves out; all
+        these sets and the cohort share nobody.
     policy, audit
         The site's.
     requester, project
@@ -63,47 +66,82 @@ def answer_count(
     Notes
     -----
     Asked again in the same epoch a question gets the stored answer, whoever asks and however it is put; that is free.
+    A set of a flow is a question as any other: asked alone, or met in another flow, it has the same answer.
     """
-    cohort_hash, now = str(aggregate["cohort_hash"]), clock.now()
+    steps = aggregate.get("flow")
+    sets = [aggregate, *(steps or ())]
+    now = clock.now()
     epoch = index_epoch(now)
-    stored = _store.load_answer(connection, cohort_hash, epoch)
-    if stored is not None:
-        return Released(stored)
-    spent = _store.load_spent(connection, now - WEEK, requester, project)
-    reason = "held" if _store.is_held(connection, project) else ""
-    reason = reason or refusal(spent, requester, project, policy, now)
-    # Noise is drawn and likeness worked out for refused questions too: the time tells nothing.
-    released = PROTECT["count"](aggregate, policy)
-    members = pack(aggregate["members"])
-    earlier = _store.load_result_sets(connection, project, now - REMEMBERED)
-    near = is_near(nearest(members, earlier, reach_of(policy)), policy)
-    if not reason:
-        _store.save_answer(connection, cohort_hash, epoch, released.payload)
-        _store.spend(
-            connection,
-            requester=requester,
-            project=project,
-            cohort_hash=cohort_hash,
-            epsilon=policy.epsilon,
-            answered_at=now,
-            near=near,
-            members=members,
-        )
-        if is_suspicious(_store.load_spent(connection, now - DAY, requester, project), project, policy, now):
-            _hold(connection, audit, project, requester, now)
-        return released
-    audit.append(
-        connection,
-        actor="node",
-        actor_role="release",
-        action="count.refuse",
-        target=f"cohort/{cohort_hash[:16]}",
-        purpose=project,
-        outcome="refused",
-        details={"reason": reason, "requester": requester, "policy": policy.version},
-    )
+    by_hash = {_key(one): one for one in sets}
+    known = {name: _store.load_answer(connection, name, epoch) for name in by_hash}
+    fresh = [one for name, one in by_hash.items() if known[name] is None]
+    if fresh:
+        # The sets of a flow share nobody: together they cost what the two cost that one subject can touch.
+        charged = min(len(fresh), SETS_OF_A_SUBJECT)
+        spent = _store.load_spent(connection, now - WEEK, requester, project)
+        reason = "held" if _store.is_held(connection, project) else ""
+        reason = reason or refusal(spent, requester, project, policy, now, counts=charged)
+        # Noise is drawn and likeness worked out for refused questions too: the time tells nothing.
+        drawn = [(one, PROTECT["count"](one, policy).payload, pack(one["members"])) for one in fresh]
+        earlier = _store.load_result_sets(connection, project, now - REMEMBERED)
+        alike = [
+            is_near(nearest(members, earlier, reach_of(policy)), policy)
+            # Who was told "fewer than" learnt nothing that a likeness could betray; small sets are all alike.
+            and (steps is None or payload["count"]["value"] is not None)
+            for _, payload, members in drawn
+        ]
+        if reason:
+            audit.append(
+                connection,
+                actor="node",
+                actor_role="release",
+                action="count.refuse",
+                target=f"cohort/{str(aggregate['cohort_hash'])[:16]}",
+                purpose=project,
+                outcome="refused",
+                details={"reason": reason, "requester": requester, "policy": policy.version},
+            )
+        else:
+            for number, (one, payload, members) in enumerate(drawn):
+                known[_key(one)] = payload
+                _store.save_answer(connection, _key(one), epoch, payload)
+                _store.spend(
+                    connection,
+                    requester=requester,
+                    project=project,
+                    cohort_hash=_key(one),
+                    epsilon=policy.epsilon if number < charged else "0",
+                    answered_at=now,
+                    # One flow raises the hand once at most.
+                    near=number == 0 and any(alike),
+                    members=members,
+                )
+            if is_suspicious(
+                _store.load_spent(connection, now - DAY, requester, project), project, policy, now
+            ):
+                _hold(connection, audit, project, requester, now)
+    return _released(aggregate, steps, known)
+
+
+def _key(asked: Mapping[str, Any]) -> str:
+    """Name a question: its cohort, unless something else belongs to it."""
+    return str(asked.get("answer_key", asked["cohort_hash"]))
+
+
+def _released(
+    aggregate: Mapping[str, Any],
+    steps: Sequence[Mapping[str, Any]] | None,
+    known: Mapping[str, dict[str, Any] | None],
+) -> Released:
+    """Put the answers together; a flow is whole or not available."""
     withheld = Suppression.because("release.not_available", "feasibility", "all")
-    return Released({"cohort_hash": cohort_hash, "count": None}, (withheld,))
+    answer = known[_key(aggregate)]
+    payload = answer or {"cohort_hash": str(aggregate["cohort_hash"]), "count": None}
+    if steps is None:
+        return Released(payload, () if answer is not None else (withheld,))
+    found = [known[_key(step)] for step in steps]
+    is_whole = payload["count"] is not None and None not in found
+    return Released({**payload, "flow": found if is_whole else None}, () if is_whole else (withheld,))
 
 
 def _hold(connection: sa.Connection, audit: AuditLog, project: str, requester: str, moment: datetime) -> None:

@@ -19,22 +19,75 @@ Protect = Callable[[Mapping[str, Any], DisclosurePolicy], Released]
 
 
 def protect_feasibility(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
-    """Protect a feasibility count: noise, rounding, threshold.  Keys: ``cohort_hash``, ``count``."""
+    """Protect a feasibility count: noise, rounding, threshold.
+
+    Keys: ``cohort_hash``, ``count``, and ``is_linked`` where persons of several sites are counted at one of them.
+    """
     answer = protect_count(int(aggregate["count"]), policy)
-    return Released({"cohort_hash": aggregate["cohort_hash"], "count": answer.to_dict()})
+    said = {"is_linked": True} if aggregate.get("is_linked") else {}
+    return Released({"cohort_hash": aggregate["cohort_hash"], "count": answer.to_dict(), **said})
 
 
 def protect_freeze(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
     """Protect the size of a frozen dataset: its hash, and counts unless too few subjects stand behind them.
 
-    Keys: ``dataset_hash``, ``subjects``, ``series``, ``instances``.
+    Keys: ``dataset_hash``, ``subjects``, ``series``, ``instances``; of a matched one ``matching`` too, see
+    :func:`protect_matching`.
     """
+    if aggregate.get("matching") is not None:
+        return protect_matching(aggregate, policy)
     counts = {key: int(aggregate[key]) for key in ("subjects", "series", "instances")}
     if 0 < counts["subjects"] < policy.minimum_cell:
         hidden = dict.fromkeys(counts)
         reason = Suppression.because("release.minimum_cell", "dataset", "all")
         return Released({"dataset_hash": aggregate["dataset_hash"], **hidden}, (reason,))
     return Released({"dataset_hash": aggregate["dataset_hash"], **counts})
+
+
+MATCHED_ROUNDING = 0.05
+"""Standardised differences leave in steps of this: enough to see a balance of 0.1, too coarse to work back from."""
+
+
+def protect_matching(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
+    """Protect a matched dataset: sizes of its groups, and how alike they are.
+
+    Keys: those of a freeze, and ``matching`` with ``groups`` (pseudonyms of ``cases``, ``pool``, ``matched`` and
+    ``controls``), ``balance`` (``covariate``, ``before``, ``after``), and in ``held`` the groups of which numbers left
+    that differ in few subjects.
+
+    Notes
+    -----
+    The groups lie inside each other: a few cases without a control would be the difference of two sizes.  So sizes
+    leave where each group, and each remainder, is empty or large enough; else only the dataset's hash does.
+    """
+    matching = aggregate["matching"]
+    groups = matching["groups"]
+    sizes = {name: len(members) for name, members in groups.items()}
+    remainders = {"cases": sizes["cases"] - sizes["matched"], "pool": sizes["pool"] - sizes["controls"]}
+    hidden: dict[str, Any] = {"dataset_hash": aggregate["dataset_hash"]}
+    hidden |= dict.fromkeys(("subjects", "series", "instances"))
+    small = [count for count in (*sizes.values(), *remainders.values()) if 0 < count < policy.minimum_cell]
+    if small:
+        reason = Suppression.because("release.minimum_cell", "matching", "all")
+        return Released({**hidden, "matching": None}, (reason,))
+    counts = {key: int(aggregate[key]) for key in ("subjects", "series", "instances")}
+    reasons = []
+    balance = None
+    if min(sizes.values()) < policy.group_minimum:
+        reasons.append(Suppression.because("release.minimum_cell", "matching", "moments"))
+    elif matching.get("held"):
+        reasons.append(Suppression.because("release.earlier_population", "matching", "moments"))
+    else:
+        balance = [
+            {"covariate": item["covariate"], **{key: _coarse(item[key]) for key in ("before", "after")}}
+            for item in matching["balance"]
+        ]
+    payload = {**hidden, **counts, "matching": {**sizes, "balance": balance}}
+    return Released(payload, tuple(reasons))
+
+
+def _coarse(value: float | None) -> float | None:
+    return None if value is None else round(round(value / MATCHED_ROUNDING) * MATCHED_ROUNDING, 2)
 
 
 def protect_measuring(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
@@ -72,7 +125,11 @@ def protect_training(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> 
     if reasons:
         return Released(payload, reasons)
     rounds = [
-        {key: fact[key] for key in ("round", "loss", "steps") if isinstance(fact.get(key), (int, float))}
+        {
+            key: fact[key]
+            for key in ("round", "loss", "steps", "epsilon")
+            if isinstance(fact.get(key), (int, float))
+        }
         for fact in aggregate["rounds"]
     ]
     return Released({**payload, "cases": int(aggregate["cases"]), "rounds": rounds, "is_released": True})
@@ -82,7 +139,8 @@ def protect_evaluation(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -
     """Protect the scores of models on this site's cases: sums over enough cases, never a single case.
 
     Keys: ``plan_hash``, ``cases``, ``baseline`` (name of the best trivial model), ``models``: name → ``mean_dice`` and
-    ``labels``, a list of ``n``, ``sum``, ``sum_of_squares`` in the plan's order.
+    ``labels``, a list of ``n``, ``sum``, ``sum_of_squares`` in the plan's order, and ``interval``: the bootstrap
+    interval of the mean over cases.
     """
     payload: dict[str, Any] = {
         "plan_hash": aggregate["plan_hash"],
@@ -102,8 +160,20 @@ def protect_evaluation(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -
         payload["models"][model] = {
             "mean_dice": None if None in labels else score["mean_dice"],
             "labels": labels,
+            "interval": _interval(score, policy, is_held_back=None in labels),
         }
     return Released(payload, tuple(reasons))
+
+
+def _interval(
+    score: Mapping[str, Any], policy: DisclosurePolicy, *, is_held_back: bool
+) -> dict[str, float | int] | None:
+    """Return a bootstrap interval over enough cases; it would give a held-back label away, too."""
+    names = ("n", "mean", "lower", "upper")
+    found = score.get("interval") or {}
+    if is_held_back or any(found.get(name) is None for name in names) or found["n"] < policy.minimum_cell:
+        return None
+    return {name: found[name] for name in names}
 
 
 def protect_analysis(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:

@@ -62,14 +62,16 @@ def protect_count(
 
     Notes
     -----
-    The noise is drawn for every count, small ones too, so that the time tells nothing.
+    The noise is drawn for every count, small ones too, so that the time tells nothing.  Only the noisy count decides
+    whether it is "fewer than": were the true one asked too, a number would prove that it is not below the threshold,
+    and who pads one person with nine others he knows would need a handful of questions.
     """
     if count < 0:
         raise ValueError("a count can't be negative")
     noisy = count + discrete_laplace(Fraction(policy.epsilon), random_below)
     base = policy.count_rounding
     rounded = (2 * noisy + base) // (2 * base) * base
-    small = min(count, noisy, rounded) < policy.feasibility_minimum
+    small = min(noisy, rounded) < policy.feasibility_minimum
     return ProtectedCount(None if small else rounded, policy.feasibility_minimum, policy.version)
 
 

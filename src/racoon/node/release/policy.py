@@ -29,7 +29,7 @@ class DisclosurePolicy:
     minimum_cell
         Smallest number of subjects behind any released count, cell, mean or SD.
     feasibility_minimum
-        A feasibility count whose true or noisy value is smaller is shown as "fewer than".
+        A feasibility count whose noisy value is smaller is shown as "fewer than".
     count_rounding
         Feasibility counts are rounded to multiples of this.
     epsilon
@@ -114,7 +114,7 @@ class DisclosurePolicy:
             if key not in known:
                 raise BadPolicy(f"The disclosure policy has no key {key[:40]!r}.")
             expected = {"int": int, "float": (int, float), "str": str}[str(known[key].type)]
-            if not isinstance(value, expected) or isinstance(value, bool):  # type: ignore[arg-type]
+            if not isinstance(value, expected) or isinstance(value, bool):  # type: ignore[arg-type]  # a type or a pair of types, both are allowed
                 raise BadPolicy(f"{key} in the disclosure policy has the wrong type.")
         return cls(**document)
 

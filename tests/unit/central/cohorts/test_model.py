@@ -41,3 +41,24 @@ def test_total_is_a_range_and_names_no_site_below_three_answers(
 )
 def test_unreadable_counts_count_as_small(payload: dict[str, Any], value: int | None) -> None:
     assert read_answer("ALPHA", payload).value == value
+
+
+@pytest.mark.parametrize(
+    ("linked", "linkage", "words"),
+    [
+        ([False, False, False], "none", "counts twice"),
+        ([True, False, True], "some", "Some of the answering sites"),
+        ([True, True, True], "all", "counts once"),
+        ([], "none", "counts twice"),
+    ],
+)
+def test_a_count_says_whether_persons_of_several_sites_count_once(
+    linked: list[bool], linkage: str, words: str
+) -> None:
+    payloads: list[dict[str, Any]] = [
+        {"count": {"value": 20}} | ({"is_linked": True} if is_linked else {}) for is_linked in linked
+    ]
+    given_answers = [read_answer(f"S{index}", payload) for index, payload in enumerate(payloads)]
+    shown = to_dict(combine(given_answers, ["S0", "S1", "S2"]))
+    assert shown["linkage"] == linkage
+    assert words in shown["linkage_text"]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 
 from racoon.central.cohorts import writing
+from racoon.central.cohorts.filling import form_of
 from racoon.central.cohorts.wording import sentence_of
-from racoon.central.cohorts.writing import change, form_of, groups_of, read_form
+from racoon.central.cohorts.writing import change, groups_of, read_form
 from racoon.domain.clinical_criterion import ICD
 from racoon.domain.cohort import CohortDefinition, parse_cohort
 from tests.cohort_populations import definitions
@@ -63,6 +64,33 @@ def test_the_form_makes_what_the_parser_reads() -> None:
     )
 
 
+def test_answers_consents_and_availability_in_words() -> None:
+    form = {
+        "include.0.0.kind": "imaging",
+        "include.0.0.modality": "CT",
+        "include.0.0.question": "effusion",
+        "include.0.0.answers": "true, http://radlex.org|RID34539",
+        "include.0.0.inPacs": "yes",
+        "include.0.0.annotated": "yes",
+        "include.1.0.kind": "consent",
+        "include.1.0.use": "yes",
+        "include.1.0.others": "2.16.840.1.113883.3.1937.777.24.5.3.50",
+    }
+    definition = read_form(form).definition
+    assert definition is not None
+    assert parse_cohort(definition.to_dict()).hash == definition.hash
+    assert sentence_of(definition, "en") == (
+        "Subjects with an image series (modality CT, known to the clinic's system, with a finding or a signed report, "
+        "the answer yes or RID34539 (http://radlex.org) to effusion in a signed report) and a consent in force to "
+        "2.16.840.1.113883.3.1937.777.24.5.3.50 or use for research."
+    )
+    assert sentence_of(definition, "de") == (
+        "Personen mit einer Bildserie (Modalität CT, im System der Klinik bekannt, mit einem Befund oder signierten "
+        "Bericht, Antwort ja oder RID34539 (http://radlex.org) auf effusion in einem signierten Bericht) und einer "
+        "gültigen Einwilligung in 2.16.840.1.113883.3.1937.777.24.5.3.50 oder Nutzung für die Forschung."
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "text", "problem"),
     [
@@ -75,10 +103,15 @@ def test_the_form_makes_what_the_parser_reads() -> None:
         ("include.0.0.near_codes", " , ", writing.NO_CODE),
         ("include.0.0.near_after", "31.01.2026", writing.NO_DAY),
         ("include.1.0.years", "", writing.NO_NUMBER),
+        ("include.0.0.question", "pleural effusion", writing.NO_QUESTION),
+        ("include.0.0.answers", "yes", writing.NO_ANSWER),
+        ("include.0.0.template", "https://racoon.example/chest|1", writing.NO_TEMPLATE),
+        ("include.1.2.others", "research", writing.NO_POLICY),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field(name: str, text: str, problem: str) -> None:
-    written = read_form({**FORM, name: text})
+    more = {"include.0.0.question": "effusion", "include.0.0.answers": "true", "include.1.2.kind": "consent"}
+    written = read_form({**FORM, **more, "include.1.2.use": "yes", name: text})
     assert (written.definition, dict(written.problems)) == (None, {name: problem})
 
 

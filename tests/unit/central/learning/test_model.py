@@ -99,6 +99,16 @@ def test_site_that_never_starts_a_job_is_left_out_with_its_reason() -> None:
     assert state.eligible == ("ALPHA", "CHARLIE")
 
 
+def test_nobody_is_blamed_when_no_site_starts_a_job() -> None:
+    """A server that was just restarted, or a slow machine, makes every site late."""
+    late = dict.fromkeys(ALL, 30.0)
+    for status in (JobState.RUNNING, JobState.FAILED):
+        action = decide(RUNNING, _seen(status=_job(status), missing_s=late), PATIENCE)
+        assert action.verb in (Verb.ABORT, Verb.FORGET)
+        assert action.sites == ()
+        assert end_attempt(RUNNING, action).left_out == {}
+
+
 def test_refusals_leave_a_site_out_and_too_many_end_the_run() -> None:
     action = Action(Verb.FORGET, "failed")
     once = end_attempt(RUNNING, action, (("BRAVO", "not approved here"),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from racoon.central.results.model import SiteRelease, pool_measurements, summarise_training
-from racoon.central.results.plots import bars, forest, histogram, nice_ticks
+from racoon.central.results.plots import bars, curves, forest, histogram, nice_ticks
 from racoon.central.words import number_text
 from racoon.science.statistics import FixedBins, Moments
 from racoon.web.words import tone, words_of
@@ -92,6 +93,41 @@ def test_scores_of_several_evaluation_sites_are_pooled_by_case() -> None:
 def test_training_without_released_scores_has_no_numbers() -> None:
     summary = summarise_training([], None, [LABEL])
     assert (summary["federated_dice"], summary["baseline_dice"], summary["rounds"]) == (None, None, 0)
+
+
+def test_modes_stand_by_site_with_the_interval_each_site_released() -> None:
+    def score(dice: float, interval: dict[str, float] | None) -> dict[str, Any]:
+        return {
+            "mean_dice": dice,
+            "labels": [{"n": 6, "sum": 6 * dice, "sum_of_squares": 6 * dice**2}],
+            "interval": interval,
+        }
+
+    own = {"n": 6, "mean": 0.8, "lower": 0.7, "upper": 0.9}
+    releases = [
+        SiteRelease(
+            "H2", {"cases": 6, "models": {"federated": score(0.5, None), "local:H1": score(0.4, None)}}
+        ),
+        SiteRelease("H1", {"cases": 6, "models": {"federated": score(0.8, own)}}),
+    ]
+    rounds = [
+        {"round": 0, "sites": {"H1": {"loss": 0.5, "cases": 3}, "H2": {"epsilon": 1.0, "cases": 3}}},
+        {"round": 2, "sites": {"H1": {"loss": 0.25, "cases": 3}}},
+    ]
+    summary = summarise_training(releases, rounds, [LABEL])
+    (federated, local) = summary["by_site"]
+    assert federated["cells"] == [
+        {"site": "H1", **own},
+        {"site": "H2", "n": None, "mean": 0.5, "lower": None, "upper": None},
+    ]
+    assert [cell["mean"] for cell in local["cells"]] == [None, 0.4]
+    assert summary["site_effect"] == pytest.approx(0.3)
+    assert summary["curves"] == {"H1": [(1, 0.5), (3, 0.25)]}
+    plot = curves("losses", summary["curves"], "Round")
+    ET.fromstring(plot)
+    # The round without the site is a gap: two beginnings, no line between them.
+    assert re.search(r'<path d="M[^L"]*M[^L"]*"', plot)
+    assert curves("losses", {}, "Round") == ""
 
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)

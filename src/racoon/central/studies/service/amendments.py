@@ -23,6 +23,7 @@ from racoon.domain.governance.site_track import OPTED_IN_STATES
 from racoon.domain.identity import Role
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
+from racoon.platform.auth.people import as_seen_by
 
 LONGEST_REASON = 2000
 NOT_TOUCHED = frozenset({"stopped", "declined"})
@@ -148,7 +149,7 @@ class Amendments:
             roles=roles,
             artefacts=artefacts,
             facts={"opted_in_sites": sum(track.state in OPTED_IN_STATES for track in tracks)},
-            previous_actor=change.last_actor,
+            previous_actor=as_seen_by("central", connection, change.last_actor, actor),
         )
         acting, now = row.roles & set(roles), clock.now()
         role = min(item.value for item in acting)

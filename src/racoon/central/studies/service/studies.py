@@ -33,6 +33,7 @@ from racoon.domain.study import StudyDefinition
 from racoon.errors import Refused
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
+from racoon.platform.auth.people import as_seen_by
 
 STOPPING_STATES = frozenset({"data_hold", "closed", "archived", "withdrawn"})
 """States on entering which all running work of the study is taken back."""
@@ -266,7 +267,7 @@ class Studies:
             roles=roles,
             artefacts=artefacts,
             facts=self._facts(connection, study, artefacts),
-            previous_actor=study.last_actor,
+            previous_actor=as_seen_by("central", connection, study.last_actor, actor),
         )
         acting = row.roles & set(roles)
         role = min(item.value for item in acting)
