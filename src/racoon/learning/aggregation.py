@@ -25,6 +25,12 @@ PIECE = 1 << 18
 """Elements handled at once: 4 MB of working memory whatever the size of a tensor."""
 
 
+def to_fixed(tensor: npt.NDArray[np.float32], cases: int) -> npt.NDArray[np.int64]:
+    """Return a site's share of the sum: its weights on the fixed-point grid, times its cases."""
+    fixed: npt.NDArray[np.int64] = np.rint(tensor.astype(np.float64) * 2**FRACTION_BITS).astype(np.int64)
+    return fixed * np.int64(cases)
+
+
 class ExactMean:
     """Accumulates contributions of one round.
 
@@ -78,8 +84,7 @@ class ExactMean:
             # Piece by piece: a whole tensor as float64 and as int64 would double the memory of a large one.
             for start in range(0, sums.size, PIECE):
                 piece = slice(start, start + PIECE)
-                fixed = np.rint(tensor[piece].astype(np.float64) * 2**FRACTION_BITS).astype(np.int64)
-                sums[piece] += fixed * cases
+                sums[piece] += to_fixed(tensor[piece], cases)
         self.contributors[site] = cases
 
     def mean(self) -> Weights:

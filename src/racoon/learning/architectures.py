@@ -8,13 +8,31 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused
+from racoon.learning.tensor_tables import (
+    BASIC_UNET2D_FEATURES,
+    DYNUNET_FILTERS,
+    DYNUNET_STRIDES,
+    INPUT_SLICES,
+    SEGRESNET_DOWN,
+    SEGRESNET_FILTERS,
+    SEGRESNET_UP,
+    UNET2D_SMALL_CHANNELS,
+    UNET3D_SMALL_CHANNELS,
+    Builder,
+    Table,
+    basic_unet2d,
+    dynunet3d,
+    segresnet3d,
+    unet,
+)
 from racoon.learning.weights import Weights
 
 
@@ -30,29 +48,6 @@ class BadPlan(Refused):
     code = "learning.bad_plan"
 
 
-INPUT_SLICES = 3
-"""A network sees a slice with its neighbours as channels: depth context at the cost of a 2D network."""
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One tensor of a network.
-
-    Parameters
-    ----------
-    shape
-        As in torch: convolution ``(out, in, rows, columns)``.
-    fan_in
-        Inputs per output for He initialisation (doi:10.1109/ICCV.2015.123); 0 fills with ``constant``.
-    constant
-        Initial value of biases (0) and norm scales (1).
-    """
-
-    shape: tuple[int, ...]
-    fan_in: int = 0
-    constant: float = 0.0
-
-
 @dataclass(frozen=True)
 class Architecture:
     """A network a plan can name.
@@ -62,80 +57,22 @@ class Architecture:
     name, description
         Name in plans; one sentence for people.
     stride
-        Image rows and columns must be multiples of it.
+        Each side of the window must be a multiple of it.
     tensors
-        Function of the number of output classes (background included).
+        Function of the number of outputs and of the plan's strides.
+    dimensions
+        2 for planes with their neighbours as channels, 3 for volumes.
+    takes_strides
+        Whether a plan may say how often which side is halved.
     """
 
     name: str
     description: str
     stride: int
-    tensors: Callable[[int], Mapping[str, Tensor]]
+    tensors: Builder
+    dimensions: int = 2
+    takes_strides: bool = False
 
-
-def _convolution(name: str, inputs: int, outputs: int, kernel: int, *, bias: bool) -> dict[str, Tensor]:
-    tensors = {f"{name}.weight": Tensor((outputs, inputs, kernel, kernel), fan_in=inputs * kernel * kernel)}
-    if bias:
-        tensors[f"{name}.bias"] = Tensor((outputs,))
-    return tensors
-
-
-def _norm(name: str, channels: int) -> dict[str, Tensor]:
-    return {f"{name}.weight": Tensor((channels,), constant=1.0), f"{name}.bias": Tensor((channels,))}
-
-
-def _unet2d(channels: tuple[int, ...]) -> Callable[[int], Mapping[str, Tensor]]:
-    def block(name: str, inputs: int, outputs: int) -> dict[str, Tensor]:
-        return {
-            **_convolution(f"{name}.conv1", inputs, outputs, 3, bias=False),
-            **_norm(f"{name}.norm1", outputs),
-            **_convolution(f"{name}.conv2", outputs, outputs, 3, bias=False),
-            **_norm(f"{name}.norm2", outputs),
-        }
-
-    def tensors(classes: int) -> Mapping[str, Tensor]:
-        table: dict[str, Tensor] = {}
-        for level, outputs in enumerate(channels):
-            table |= block(f"encoder.{level}", channels[level - 1] if level else INPUT_SLICES, outputs)
-        for level in range(len(channels) - 1):
-            table |= block(f"decoder.{level}", channels[level] + channels[level + 1], channels[level])
-        return table | _convolution("head", channels[0], classes, 1, bias=True)
-
-    return tensors
-
-
-def _basic_unet2d(features: tuple[int, ...]) -> Callable[[int], Mapping[str, Tensor]]:
-    def two(name: str, inputs: int, outputs: int) -> dict[str, Tensor]:
-        return {
-            **_convolution(f"{name}.conv_0.conv", inputs, outputs, 3, bias=True),
-            **_norm(f"{name}.conv_0.adn.N", outputs),
-            **_convolution(f"{name}.conv_1.conv", outputs, outputs, 3, bias=True),
-            **_norm(f"{name}.conv_1.adn.N", outputs),
-        }
-
-    def tensors(classes: int) -> Mapping[str, Tensor]:
-        table = two("conv_0", INPUT_SLICES, features[0])
-        for level in range(1, 5):
-            table |= two(f"down_{level}.convs", features[level - 1], features[level])
-        outputs = (features[5], *features[1:4])
-        for level in (4, 3, 2, 1):
-            below = features[4] if level == 4 else outputs[level]
-            halved = below // 2 if level > 1 else below
-            table[f"upcat_{level}.upsample.deconv.weight"] = Tensor((below, halved, 2, 2), fan_in=below)
-            table[f"upcat_{level}.upsample.deconv.bias"] = Tensor((halved,))
-            table |= two(f"upcat_{level}.convs", features[level - 1] + halved, outputs[level - 1])
-        return table | _convolution("final_conv", features[5], classes, 1, bias=True)
-
-    return tensors
-
-
-UNET2D_SMALL_CHANNELS = (12, 24, 48, 64)
-"""Four levels: at 128 × 128 pixels the deepest sees the whole slice; 0.2 million weights (0.8 MB).
-
-On the small real data set 8 to 64 channels scored 0.802, these 0.811, 16 to 96 0.813 at 1.5 times the cost.
-"""
-
-BASIC_UNET2D_FEATURES = (16, 16, 32, 64, 128, 16)
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     item.name: item
@@ -144,20 +81,52 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             "unet2d-small",
             "U-Net on axial slices; instance normalisation has no statistics that averaging would spoil.",
             2 ** (len(UNET2D_SMALL_CHANNELS) - 1),
-            _unet2d(UNET2D_SMALL_CHANNELS),
+            unet(UNET2D_SMALL_CHANNELS, INPUT_SLICES, 2),
         ),
         Architecture(
             "basic-unet2d",
             "MONAI BasicUNet on axial slices with instance normalisation.",
             16,
-            _basic_unet2d(BASIC_UNET2D_FEATURES),
+            basic_unet2d(BASIC_UNET2D_FEATURES),
+        ),
+        Architecture(
+            "unet3d-small",
+            "U-Net on volumes, instance normalisation; for structures that no single slice shows.",
+            2 ** (len(UNET3D_SMALL_CHANNELS) - 1),
+            unet(UNET3D_SMALL_CHANNELS, 1, 3),
+            dimensions=3,
+        ),
+        Architecture(
+            "segresnet3d",
+            "MONAI SegResNet on volumes with group normalisation.",
+            2 ** (len(SEGRESNET_DOWN) - 1),
+            segresnet3d(SEGRESNET_FILTERS, SEGRESNET_DOWN, SEGRESNET_UP),
+            dimensions=3,
+        ),
+        Architecture(
+            "dynunet3d",
+            "MONAI DynUNet on volumes; the plan says how often which side is halved, as nnU-Net plans it.",
+            1,
+            dynunet3d,
+            dimensions=3,
+            takes_strides=True,
         ),
     )
 }
 """Everything a plan may name; nothing else can be instantiated at a site."""
 
+_NORMALISATION = re.compile(r"\.norm\d|\.adn\.N\.|^conv_final\.0\.")
+
 MAXIMUM_STEPS = 100_000
 """Bound on ``rounds * local_steps``: a plan beyond it is a mistake or an attack on a site's machine."""
+
+
+MAXIMUM_WINDOW = 2**22
+"""Voxels of a window: 160 × 160 × 160, or a plane of 1024 × 1024 four times."""
+
+
+DEEPEST_VOXELS = 4
+"""Voxels a volume keeps at the deepest level; normalising a single one would erase it."""
 
 
 def get_architecture(name: str) -> Architecture:
@@ -186,14 +155,16 @@ def check_plan(plan: TrainingPlan) -> None:
         With the field that is wrong.
     """
     architecture = get_architecture(plan.architecture)
-    rows, columns = plan.size
     rules = {
         "labels": 1 <= len(plan.labels) <= 64,
         "rounds": plan.rounds >= 1,
         "local_steps": plan.local_steps >= 1 and plan.rounds * plan.local_steps <= MAXIMUM_STEPS,
         "batch_size": 1 <= plan.batch_size <= 256,
         "learning_rate": 0 < plan.learning_rate <= 1,
-        "size": all(0 < side <= 1024 and side % architecture.stride == 0 for side in (rows, columns)),
+        "size": _fits(plan, architecture),
+        "strides": _has_strides(plan, architecture),
+        "spacing_mm": plan.spacing_mm is None
+        or (architecture.dimensions == 3 and min(plan.spacing_mm) >= 0.1),
         "window_hu": plan.window_hu is None or plan.window_hu[0] < plan.window_hu[1],
         "min_sites": plan.min_sites >= 1,
         "min_cases": plan.min_cases >= 1,
@@ -203,15 +174,55 @@ def check_plan(plan: TrainingPlan) -> None:
             raise BadPlan(f"The training plan's {field} is out of range.", details={"field": field})
 
 
+def _fits(plan: TrainingPlan, architecture: Architecture) -> bool:
+    if len(plan.size) != architecture.dimensions or math.prod(plan.size) > MAXIMUM_WINDOW:
+        return False
+    factors = [architecture.stride] * len(plan.size)
+    if architecture.takes_strides:
+        factors = [math.prod(step[axis] for step in plan.strides or DYNUNET_STRIDES) for axis in range(3)]
+    left = [divmod(side, factor) for side, factor in zip(plan.size, factors, strict=True)]
+    if any(rest for _, rest in left) or not all(0 < side <= 1024 for side in plan.size):
+        return False
+    return architecture.dimensions == 2 or math.prod(side for side, _ in left) >= DEEPEST_VOXELS
+
+
+def _has_strides(plan: TrainingPlan, architecture: Architecture) -> bool:
+    if not plan.strides:
+        return True
+    return (
+        architecture.takes_strides
+        and 2 <= len(plan.strides) < len(DYNUNET_FILTERS)
+        and all(set(step) <= {1, 2} and max(step) == 2 for step in plan.strides)
+    )
+
+
+def is_volumetric(plan: TrainingPlan) -> bool:
+    """Tell whether a plan's network sees volumes rather than planes."""
+    return get_architecture(plan.architecture).dimensions == 3
+
+
+def network_input(plan: TrainingPlan) -> tuple[int, ...]:
+    """Return the shape of one sample: channels, then the window."""
+    return (1 if is_volumetric(plan) else INPUT_SLICES, *plan.size)
+
+
+def network_output(plan: TrainingPlan) -> tuple[int, ...]:
+    """Return the shape of one sample's scores: classes with the background, then the window."""
+    return (len(plan.labels) + 1, *plan.size)
+
+
 def tensor_shapes(plan: TrainingPlan) -> dict[str, tuple[int, ...]]:
     """Return tensor name → shape of a plan's network."""
-    tensors = get_architecture(plan.architecture).tensors(len(plan.labels) + 1)
-    return {name: tensor.shape for name, tensor in tensors.items()}
+    return {name: tensor.shape for name, tensor in _table(plan).items()}
+
+
+def _table(plan: TrainingPlan) -> Table:
+    return get_architecture(plan.architecture).tensors(len(plan.labels) + 1, plan.strides)
 
 
 def normalisation_tensors(plan: TrainingPlan) -> frozenset[str]:
     """Return the names of the normalisation layers' scales and shifts: what FedBN keeps at each site."""
-    return frozenset(name for name in tensor_shapes(plan) if ".norm" in name or ".adn.N." in name)
+    return frozenset(name for name in tensor_shapes(plan) if _NORMALISATION.search(name))
 
 
 def initial_weights(plan: TrainingPlan) -> Weights:
@@ -221,7 +232,7 @@ def initial_weights(plan: TrainingPlan) -> Weights:
     on another tensor's size, and the same plan gives the same bits at CENTRAL and at every site.
     """
     weights: Weights = {}
-    for name, tensor in get_architecture(plan.architecture).tensors(len(plan.labels) + 1).items():
+    for name, tensor in _table(plan).items():
         if tensor.fan_in:
             digest = hashlib.sha256(f"{plan.seed}/{plan.architecture}/{name}".encode()).digest()
             generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

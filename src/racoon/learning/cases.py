@@ -62,6 +62,7 @@ def prepare_case(
     series_uid: str,
     voxels: npt.NDArray[np.generic],
     masks: Sequence[npt.NDArray[np.bool_] | None],
+    spacing_mm: tuple[float, float, float] | None = None,
 ) -> Case:
     """Normalise intensities and bring every slice to the plan's in-plane size.
 
@@ -75,6 +76,8 @@ def prepare_case(
         HU (CT) or stored signal (MR), ``(slice, row, column)``.
     masks
         One boolean array per plan label in the plan's order, or ``None`` where the label is absent.
+    spacing_mm
+        Along the same axes; needed where the plan has a working spacing.
 
     Raises
     ------
@@ -83,9 +86,9 @@ def prepare_case(
 
     Notes
     -----
-    A slice larger than the plan's size is shrunk isotropically in plane (linear for the image, nearest for
-    classes) until it fits, unless the plan tiles it; a smaller one keeps its pixels.  The rest is padded with the
-    darkest value.  Scores are therefore at this working resolution.
+    A plan with a working spacing resamples first (linear for the image, nearest for classes).  A slice larger than the
+    plan's size is shrunk isotropically in plane until it fits, unless the plan tiles it; a smaller one keeps its
+    pixels.  The rest is padded with the darkest value.  Scores are therefore at this working resolution.
     """
     volume = np.asarray(voxels, dtype=np.float32)
     if volume.ndim != 3 or not np.isfinite(volume).all():
@@ -105,14 +108,15 @@ def prepare_case(
     if plan.window_hu:
         normalised = np.clip(normalised, -1.0, 1.0)
     normalised = np.clip(normalised, -INTENSITY_LIMIT, INTENSITY_LIMIT)
-    factor = shrink_factor(plan, volume.shape)
-    if factor < 1.0:
-        normalised = _shrink(normalised, factor, plan.size, order=1)
-        classes = _shrink(classes, factor, plan.size, order=0)
+    factors = working_factors(plan, volume.shape, spacing_mm)
+    if factors != (1.0, 1.0, 1.0):
+        sides = _working_sides(plan, volume.shape, factors)
+        normalised = _resample(normalised, factors, sides, order=1)
+        classes = _resample(classes, factors, sides, order=0)
     return Case(
         case_name(series_uid),
-        _pad(normalised, plan.size, float(normalised.min())).astype(np.float16),
-        _pad(classes, plan.size, 0).astype(np.uint8),
+        _pad(normalised, plan.size[-2:], float(normalised.min())).astype(np.float16),
+        _pad(classes, plan.size[-2:], 0).astype(np.uint8),
     )
 
 
@@ -146,15 +150,44 @@ def write_manifest(folder: Path, facts: dict[str, object]) -> None:
     temporary.replace(folder / "manifest.json")
 
 
-def shrink_factor(plan: TrainingPlan, shape: tuple[int, ...]) -> float:
-    """Return the in-plane factor a volume ``(slice, row, column)`` is brought to working resolution with."""
-    if plan.larger == "tile":
-        return 1.0
-    return min(1.0, plan.size[0] / shape[1], plan.size[1] / shape[2])
+def working_factors(
+    plan: TrainingPlan, shape: Sequence[int], spacing_mm: tuple[float, float, float] | None
+) -> tuple[float, float, float]:
+    """Return what each side of a volume ``(slice, row, column)`` is multiplied with to reach working resolution.
+
+    Raises
+    ------
+    BadCase
+        If the plan has a working spacing and the volume's is not given.
+    """
+    slices, rows, columns = 1.0, 1.0, 1.0
+    if plan.spacing_mm is not None:
+        if spacing_mm is None:
+            raise BadCase("The plan has a working spacing; the volume's own is not known.")
+        slices, rows, columns = (
+            own / wanted for own, wanted in zip(spacing_mm, plan.spacing_mm, strict=True)
+        )
+    if plan.larger != "tile":
+        height, width = plan.size[-2:]
+        factor = min(1.0, height / (shape[1] * rows), width / (shape[2] * columns))
+        rows, columns = rows * factor, columns * factor
+    return slices, rows, columns
+
+
+def _working_sides(
+    plan: TrainingPlan, shape: Sequence[int], factors: tuple[float, float, float]
+) -> tuple[int, int, int]:
+    slices, rows, columns = (max(1, round(side * f)) for side, f in zip(shape, factors, strict=True))
+    if plan.larger != "tile":
+        rows, columns = min(rows, plan.size[-2]), min(columns, plan.size[-1])
+    return slices, rows, columns
 
 
 def classes_on_grid(
-    classes: npt.NDArray[np.uint8], plan: TrainingPlan, shape: tuple[int, int, int]
+    classes: npt.NDArray[np.uint8],
+    plan: TrainingPlan,
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Bring class indices at working resolution back to the voxels of the volume they were prepared from.
 
@@ -164,44 +197,40 @@ def classes_on_grid(
         ``(slice, row, column)`` as a prepared case.
     plan
         As the case was prepared with.
-    shape
+    shape, spacing_mm
         Of the volume.
     """
-    factor = shrink_factor(plan, shape)
-    inner = tuple(
-        min(limit, max(1, round(side * factor))) if factor < 1.0 else side
-        for side, limit in zip(shape[1:], plan.size, strict=True)
-    )
-    starts = [max(0, limit - side) // 2 for side, limit in zip(inner, plan.size, strict=True)]
-    cut = classes[:, starts[0] : starts[0] + inner[0], starts[1] : starts[1] + inner[1]]
-    if factor == 1.0:
+    factors = working_factors(plan, shape, spacing_mm)
+    inner = _working_sides(plan, shape, factors)
+    starts = [max(0, limit - side) // 2 for side, limit in zip(inner[1:], plan.size[-2:], strict=True)]
+    cut = classes[:, starts[0] : starts[0] + inner[1], starts[1] : starts[1] + inner[2]]
+    if factors == (1.0, 1.0, 1.0):
         return np.ascontiguousarray(cut)
     # Nearest voxel centre: class indices have no value between them.
-    rows, columns = (
+    places = [
         np.clip(((np.arange(side) + 0.5) * small / side).astype(int), 0, small - 1)
-        for side, small in zip(shape[1:], inner, strict=True)
-    )
-    return np.ascontiguousarray(cut[:, rows[:, None], columns[None, :]])
+        for side, small in zip(shape, inner, strict=True)
+    ]
+    return np.ascontiguousarray(cut[np.ix_(*places)])
 
 
-def _shrink(
-    array: npt.NDArray[np.generic], factor: float, size: tuple[int, int], order: int
+def _resample(
+    array: npt.NDArray[np.generic], factors: Sequence[float], sides: Sequence[int], order: int
 ) -> npt.NDArray[np.generic]:
     from scipy import ndimage
 
-    rows, columns = (
-        min(limit, max(1, round(side * factor))) for side, limit in zip(array.shape[1:], size, strict=True)
-    )
     if order:
         # Averaging over the footprint of a target pixel first, so that thin structures do not alias away.
-        sigma = 0.5 * (1.0 / factor - 1.0)
-        array = ndimage.gaussian_filter(np.asarray(array, dtype=np.float32), (0.0, sigma, sigma))
-    zoom = (1.0, rows / array.shape[1], columns / array.shape[2])
-    shrunk: npt.NDArray[np.generic] = ndimage.zoom(array, zoom, order=order, grid_mode=True, mode="nearest")
-    return shrunk
+        sigmas = [0.5 * max(0.0, 1.0 / factor - 1.0) for factor in factors]
+        array = ndimage.gaussian_filter(np.asarray(array, dtype=np.float32), sigmas)
+    zoom = [side / before for side, before in zip(sides, array.shape, strict=True)]
+    resampled: npt.NDArray[np.generic] = ndimage.zoom(
+        array, zoom, order=order, grid_mode=True, mode="nearest"
+    )
+    return resampled
 
 
-def _pad(array: npt.NDArray[np.generic], size: tuple[int, int], value: float) -> npt.NDArray[np.generic]:
+def _pad(array: npt.NDArray[np.generic], size: Sequence[int], value: float) -> npt.NDArray[np.generic]:
     gaps = [max(0, limit - side) for side, limit in zip(array.shape[1:], size, strict=True)]
     widths = [(0, 0), *((gap // 2, gap - gap // 2) for gap in gaps)]
     return np.pad(array, widths, constant_values=value)

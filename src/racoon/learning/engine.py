@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused, Unavailable
+from racoon.learning.spending import Purse
 
 
 class EngineUnavailable(Unavailable):
@@ -213,8 +214,8 @@ class SiteEngine(Protocol):
     def install(self, identity: EngineIdentity) -> None:
         """Keep CENTRAL's answer and write the kit with this site's own policy; idempotent."""
 
-    def approve(self, plan: TrainingPlan, run_id: str, cases: Path) -> None:
-        """Let jobs with exactly this plan run on these prepared cases."""
+    def approve(self, plan: TrainingPlan, run_id: str, cases: Path, purse: Purse | None = None) -> None:
+        """Let jobs with exactly this plan run on these prepared cases, and spend from this purse."""
 
     def withdraw(self, plan_hash: str) -> None:
         """Let no further job with this plan begin; idempotent."""

@@ -6,7 +6,13 @@ import importlib.util
 
 from racoon.errors import Refused
 
-MODULES = {"torch": "torch", "nvflare": "nvflare", "safetensors": "safetensors"}
+MODULES = {
+    "torch": "torch",
+    "nvflare": "nvflare",
+    "safetensors": "safetensors",
+    "onnx": "onnx",
+    "opacus": "opacus",
+}
 """Modules of the extra and the distribution each comes from."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from racoon.learning.folders import Pair, find_images
 from racoon.learning.packages.card import RESEARCH_USE
 from racoon.learning.packages.container import open_package
 from racoon.learning.packages.running import require_signer, run_package
+from racoon.learning.runtimes import choose_runtime
 from racoon.platform.files import write_atomically
 
 RESULTS = "results.json"
@@ -24,6 +25,7 @@ def infer_files(
     target: Path,
     *,
     keys: Sequence[str] = (),
+    runtime: str = "auto",
     report: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Segment a file or a folder of images; a run that was cut off goes on where it stopped.
@@ -36,6 +38,8 @@ def infer_files(
         Images, and the folder for results.
     keys
         Public keys of accepted signers; empty accepts any.
+    runtime
+        ``auto``, ``onnx`` or ``torch``; a result of another runtime is made anew.
     report
         Called with series done and in all.
 
@@ -47,13 +51,16 @@ def infer_files(
     """
     opened = open_package(package)
     require_signer(opened, keys)
+    chosen = choose_runtime(opened.graph, runtime)
     pairs = find_images(source)
     target.mkdir(parents=True, exist_ok=True)
     inputs = {pair.name: _content(pair.image) for pair in pairs}
     done = {
         row["name"]: row
         for row in _earlier(target / RESULTS, opened.hash)
-        if _is_there(row, target) and row["input_sha256"] == inputs.get(row["name"])
+        if _is_there(row, target)
+        and row["input_sha256"] == inputs.get(row["name"])
+        and row.get("runtime") == chosen
     }
     waiting = [pair for pair in pairs if pair.name not in done]
     document: dict[str, Any] = {
@@ -69,6 +76,7 @@ def infer_files(
 
     def save() -> None:
         document["series"] = [done[pair.name] for pair in pairs if pair.name in done]
+        document["most_uncertain_first"] = most_uncertain_first(done)
         write_atomically(target / RESULTS, json.dumps(document, indent=1).encode(), mode=0o644)
 
     def on_series(row: dict[str, Any]) -> None:
@@ -79,9 +87,15 @@ def infer_files(
     report(len(done), len(pairs))
     with tempfile.TemporaryDirectory(prefix="racoon-infer-") as folder:
         work = [_work(pair, target) for pair in waiting]
-        document |= run_package(package, work, Path(folder), on_series)
+        document |= run_package(package, work, Path(folder), on_series, runtime=chosen)
     save()
     return document
+
+
+def most_uncertain_first(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the names of segmented series in the order in which a person learns most from correcting them."""
+    known = {name: row["uncertainty"] for name, row in rows.items() if row.get("uncertainty") is not None}
+    return sorted(known, key=lambda name: (-float(known[name]), name))
 
 
 def _work(pair: Pair, target: Path) -> dict[str, Any]:

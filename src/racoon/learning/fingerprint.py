@@ -6,7 +6,8 @@ bit.  No voxel, no extreme value and no single image's number is in it; a site w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,15 @@ LEVELS = 4
 
 MAXIMUM_SIDE = 256
 """Largest planned in-plane input: what a small machine trains in reasonable time; larger slices are tiled."""
+
+
+SMALLEST_SIDE = 4
+"""Voxels a side keeps at the deepest level, as in nnU-Net."""
+
+MAXIMUM_HALVINGS = 5
+
+MAXIMUM_VOXELS = 48 * 96 * 96
+"""Voxels of a planned window: a step of batch 2 stays below 4 GB without a GPU."""
 
 
 class TooFewImages(Refused):
@@ -73,9 +83,87 @@ class Fingerprint:
             sides.append(min(MAXIMUM_SIDE, max(stride, int(np.ceil(wanted / stride)) * stride)))
         return sides[0], sides[1]
 
+    def planned_configuration(self) -> PlannedConfiguration:
+        """Plan spacing, window and halvings of a volumetric network, as nnU-Net does.
+
+        Notes
+        -----
+        doi:10.1038/s41592-020-01008-z, with means where nnU-Net takes medians (a median is no sum).  A side is halved
+        while it keeps at least :data:`SMALLEST_SIDE` voxels and its spacing stays below twice the smallest of the
+        others; the window is the mean shape, shortened along its longest side in mm until it holds no more than
+        :data:`MAXIMUM_VOXELS`.
+        """
+        spacing = self.spacing_mm
+        window = [max(1, round(side)) for side in self.shape]
+        strides = _halvings(window, spacing)
+        sides = _rounded(window, strides)
+        while math.prod(sides) > MAXIMUM_VOXELS:
+            longest = max(range(3), key=lambda axis: (sides[axis] * spacing[axis], axis))
+            window[longest] = max(1, sides[longest] - math.prod(step[longest] for step in strides))
+            strides = _halvings(window, spacing)
+            sides = _rounded(window, strides)
+        return PlannedConfiguration("dynunet3d", spacing, sides, strides)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; what one image alone can't have is ``None``."""
         return {name: _plain(getattr(self, name)) for name in type(self).__dataclass_fields__}
+
+
+@dataclass(frozen=True)
+class PlannedConfiguration:
+    """What a training plan may take from a fingerprint.
+
+    Parameters
+    ----------
+    architecture
+        Name in the registry.
+    spacing_mm, size
+        Working spacing and window along (slice, row, column).
+    strides
+        Halvings per level.
+    """
+
+    architecture: str
+    spacing_mm: tuple[float, float, float]
+    size: tuple[int, int, int]
+    strides: tuple[tuple[int, int, int], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the words of a training plan."""
+        return {
+            "architecture": self.architecture,
+            "spacing_mm": [round(value, 3) for value in self.spacing_mm],
+            "size": list(self.size),
+            "strides": [list(step) for step in self.strides],
+            "larger": "tile",
+        }
+
+
+def _halvings(window: Sequence[int], spacing_mm: Sequence[float]) -> tuple[tuple[int, int, int], ...]:
+    sides, spacings = [float(side) for side in window], list(spacing_mm)
+    strides: list[tuple[int, int, int]] = []
+    while len(strides) < MAXIMUM_HALVINGS:
+        step = [1, 1, 1]
+        possible = [axis for axis in range(3) if sides[axis] >= 2 * SMALLEST_SIDE]
+        if possible:
+            finest = min(spacings[axis] for axis in possible)
+            for axis in possible:
+                step[axis] = 2 if spacings[axis] < 2.0 * finest else 1
+        elif len(strides) < 2:
+            # Two levels are the least of the network; the largest side is halved even though little is left of it.
+            step[max(range(3), key=lambda axis: (sides[axis], axis))] = 2
+        else:
+            break
+        strides.append((step[0], step[1], step[2]))
+        sides = [side / factor for side, factor in zip(sides, step, strict=True)]
+        spacings = [value * factor for value, factor in zip(spacings, step, strict=True)]
+    return tuple(strides)
+
+
+def _rounded(window: Sequence[int], strides: Sequence[Sequence[int]]) -> tuple[int, int, int]:
+    factors = [math.prod(step[axis] for step in strides) for axis in range(3)]
+    slices, rows, columns = (math.ceil(side / f) * f for side, f in zip(window, factors, strict=True))
+    return slices, rows, columns
 
 
 @dataclass(frozen=True)

@@ -131,12 +131,13 @@ def load_pair(plan: TrainingPlan, pair: Pair) -> tuple[Case, FingerprintSums]:
         earlier = masks[index]
         masks[index] = turned if earlier is None else earlier | turned
     voxels = axes.apply(image.voxels)
-    case = prepare_case(plan, pair.name, voxels, masks)
+    spacing = axes.spacing_mm(image.affine)
+    case = prepare_case(plan, pair.name, voxels, masks, spacing)
     foreground = np.zeros(voxels.shape, bool)
     for mask in masks:
         if mask is not None:
             foreground |= mask
-    return case, FingerprintSums.of(voxels, foreground, axes.spacing_mm(image.affine))
+    return case, FingerprintSums.of(voxels, foreground, spacing)
 
 
 def class_of(plan: TrainingPlan, mask: LabelledMask) -> int | None:

@@ -29,22 +29,24 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("golden", "infer"):
         command = commands.add_parser(name)
         command.add_argument("--package", type=Path, required=True, help="model package")
+        command.add_argument("--runtime", default="auto", help="auto, onnx or torch")
         if name == "infer":
             command.add_argument("--work", type=Path, required=True, help="JSON list of series to segment")
     options = parser.parse_args(arguments)
     watch_parent()
     try:
-        require_extra("torch", "safetensors")
+        require_extra("safetensors")
         from racoon.learning.inference import Model
         from racoon.learning.packages import open_package
 
         seal_process()
-        model = Model(open_package(options.package))
+        model = Model(open_package(options.package), options.runtime)
         _say(
             {
                 "event": "ready",
                 "package": model.package.hash,
                 "golden_difference": model.golden_difference,
+                "runtime": model.runtime,
                 "interfaces": interfaces(),
             }
         )
@@ -75,12 +77,18 @@ def _arrays(model: Model, source: Path, target: Path, modality: str) -> dict[str
 
     with np.load(source, allow_pickle=False) as content:
         voxels, affine = content["voxels"], content["affine"]
-    classes = model.segment(voxels, affine, modality)
+    classes, doubt = model.look(voxels, affine, modality)
     temporary = target.with_suffix(".part")
     with temporary.open("wb") as file:
         np.savez_compressed(file, classes=classes)
     temporary.replace(target)
-    return {"state": "segmented", "hash": mask_hash(classes, affine), "voxels": _counts(model, classes)}
+    return {
+        "state": "segmented",
+        "hash": mask_hash(classes, affine),
+        "runtime": model.runtime,
+        "uncertainty": round(doubt, 6),
+        "voxels": _counts(model, classes),
+    }
 
 
 def _file(model: Model, path: Path, folder: Path, name: str) -> dict[str, Any]:
@@ -90,12 +98,14 @@ def _file(model: Model, path: Path, folder: Path, name: str) -> dict[str, Any]:
     from racoon.standards.files import load_image
 
     loaded = load_image(path)
-    classes = model.segment(loaded.image.voxels, loaded.image.affine, loaded.modality)
+    classes, doubt = model.look(loaded.image.voxels, loaded.image.affine, loaded.modality)
     files = write_outputs(model.package, path, loaded, classes, folder, name)
     spacing = loaded.image.spacing_mm
     return {
         "state": "segmented",
         "hash": mask_hash(classes, loaded.image.affine),
+        "runtime": model.runtime,
+        "uncertainty": round(doubt, 6),
         "files": files,
         "voxels": _counts(model, classes),
         "spacing_mm": list(spacing),

@@ -1,4 +1,4 @@
-"""Run a model package on a volume; torch, so only ever in a child process."""
+"""Run a model package on a volume, with whichever runtime it has; only ever in a child process."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused
-from racoon.learning.architectures import INPUT_SLICES
+from racoon.learning.architectures import network_input
 from racoon.learning.cases import classes_on_grid, prepare_case
 from racoon.learning.contract import broken_rules
 from racoon.learning.orientation import Axes
 from racoon.learning.packages.card import PackageRefused
 from racoon.learning.packages.container import ModelPackage
-from racoon.learning.training import ready_network, segment
+from racoon.learning.runtimes import choose_runtime, open_network
 from racoon.learning.weights import Weights
+from racoon.learning.windows import case_shares, uncertainty
 
 GOLDEN_SAMPLES = 2
 """Slices in a package's golden example: enough to notice another network, small enough to carry along."""
@@ -37,6 +37,8 @@ class Model:
     ----------
     package
         As ``open_package`` returned it.
+    runtime
+        ``auto``, ``onnx`` or ``torch``.
 
     Raises
     ------
@@ -44,17 +46,22 @@ class Model:
         ``package.golden`` if this machine does not reproduce the golden example.
     """
 
-    def __init__(self, package: ModelPackage) -> None:
-        torch.use_deterministic_algorithms(True)
-        torch.set_num_threads(1)
+    def __init__(self, package: ModelPackage, runtime: str = "auto") -> None:
         self.package = package
-        self._network = ready_network(package.plan, package.weights)
+        self.runtime = choose_runtime(package.graph, runtime)
+        self._network = open_network(package.plan, package.weights, package.graph, self.runtime)
         self.golden_difference = self._check_golden()
 
     def segment(
         self, voxels: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], modality: str = ""
     ) -> npt.NDArray[np.uint8]:
-        """Return class indices on the volume's own grid; 0 is background, k the card's label k - 1.
+        """Return class indices on the volume's own grid; 0 is background, k the card's label k - 1."""
+        return self.look(voxels, affine, modality)[0]
+
+    def look(
+        self, voxels: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], modality: str = ""
+    ) -> tuple[npt.NDArray[np.uint8], float]:
+        """Return class indices on the volume's own grid, and how unsure the network is (0 sure, 1 guessing).
 
         Parameters
         ----------
@@ -74,16 +81,19 @@ class Model:
             raise SeriesRefused(f"The series does not fit the model: {'; '.join(reasons)}.")
         axes = Axes.of(affine)
         axial = axes.apply(voxels)
-        case = prepare_case(plan, "series", axial, [None] * len(plan.labels))
+        spacing = axes.spacing_mm(affine)
+        case = prepare_case(plan, "series", axial, [None] * len(plan.labels), spacing)
         shape = (axial.shape[0], axial.shape[1], axial.shape[2])
-        classes = classes_on_grid(segment(self._network, case, plan.size), plan, shape)
+        shares = case_shares([self._network], case, plan)
+        found = np.asarray(shares.argmax(axis=0), dtype=np.uint8)
+        classes = classes_on_grid(found, plan, shape, spacing)
         for name in plan.postprocessing:
             classes = POSTPROCESSING[name](classes, len(plan.labels))
-        return np.ascontiguousarray(axes.undo(classes))
+        return np.ascontiguousarray(axes.undo(classes)), uncertainty(shares)
 
     def _check_golden(self) -> float:
         package = self.package
-        scores = raw_scores(package.plan, package.weights, package.golden_input)
+        scores = self._network(package.golden_input)
         difference = float(np.abs(scores - package.golden_scores).max())
         if not difference <= package.card.golden_tolerance * max(1.0, float(np.abs(scores).max())):
             raise PackageRefused(
@@ -94,25 +104,15 @@ class Model:
         return difference
 
 
-def raw_scores(
-    plan: TrainingPlan, weights: Weights, images: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Return class scores before softmax, ``(sample, class, row, column)``."""
-    torch.set_num_threads(1)
-    with torch.inference_mode():
-        scores = ready_network(plan, weights)(torch.from_numpy(np.ascontiguousarray(images)))
-    return np.asarray(scores.numpy(), dtype=np.float32)
-
-
 def golden_example(
     plan: TrainingPlan, weights: Weights
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Make a synthetic input, drawn from the plan's hash and nobody's image, and the scores it gives."""
     seed = int(hashlib.sha256(plan.hash.encode()).hexdigest()[:16], 16)
     generator = np.random.Generator(np.random.PCG64(seed))
-    shape = (GOLDEN_SAMPLES, INPUT_SLICES, *plan.size)
+    shape = (GOLDEN_SAMPLES, *network_input(plan))
     images = np.clip(generator.normal(0.0, 0.5, shape), -2.0, 2.0).astype(np.float32)
-    return images, raw_scores(plan, weights, images)
+    return images, open_network(plan, weights, None, "torch")(images)
 
 
 def mask_hash(classes: npt.NDArray[np.uint8], affine: npt.NDArray[np.float64]) -> str:

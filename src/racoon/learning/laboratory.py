@@ -185,6 +185,15 @@ def pool_cases(sites: Sequence[PreparedSite], folder: Path) -> Path:
     return folder
 
 
+def first_cases(source: Path, count: int, folder: Path) -> Path:
+    """Put the first cases of a folder, in the order of their hashes, into one of their own."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in sorted(source.glob("*.npz"))[:count]:
+        (folder / path.name).symlink_to(path.resolve())
+    return folder
+
+
 def train_here(
     plan: TrainingPlan, cases: Path, folder: Path, report: Report, what: str
 ) -> tuple[Path, list[Any]]:
@@ -208,6 +217,7 @@ def train_here(
                 report(f"{what}: training", event["round"] + 1, plan.rounds)
 
         arguments = ["train", "--plan", str(plan_file), "--cases", str(cases), "--folder", str(folder)]
+        arguments += ["--ledger", str(folder / "ledger.jsonl")]
         run_training_process([*arguments, "--weights", str(start)], folder / "log.txt", on_event)
     lines = (folder / "rounds.jsonl").read_text(encoding="utf-8").splitlines()
     return final, [json.loads(line) for line in lines]
@@ -283,6 +293,9 @@ def package_models(
         golden = weights.with_name(f"golden-{weights.name}")
         example = load_weights(golden)
         golden.unlink()
+        exported = weights.with_name(f"{weights.stem}.onnx")
+        graph = exported.read_bytes()
+        exported.unlink()
         packages.append(
             write_package(
                 folder,
@@ -291,6 +304,7 @@ def package_models(
                 (example["input"], example["scores"]),
                 {**common, **statements},
                 key,
+                graph=graph,
             )
         )
     return packages

@@ -6,17 +6,23 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from racoon.errors import Defect, RacoonError, Refused, Unavailable
+from racoon.learning.spending import Purse
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """One thread: results do not depend on the number of cores; two arenas save memory."""
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 """What a child inherits; no proxy, no token, no database address."""
+
+
+LOOK_S = 0.5
+"""How often a running process is asked whether it may go on."""
 
 
 class TrainingFailed(Defect):
@@ -29,6 +35,14 @@ def child_environment(**extra: str) -> dict[str, str]:
     """Return the small environment of a training or engine process."""
     inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {**inherited, **ENVIRONMENT, "PYTHONUNBUFFERED": "1", **extra}
+
+
+def purse_arguments(purse: Purse | None, run: str) -> list[str]:
+    """Return what tells a training process where private trainings are accounted, and for whom."""
+    if purse is None:
+        return []
+    arguments = ["--ledger", str(purse.ledger), "--run", run]
+    return arguments if purse.budget is None else [*arguments, "--budget", repr(purse.budget)]
 
 
 def start_training_process(
@@ -57,6 +71,7 @@ def run_training_process(
     *,
     module: str = "racoon.learning.train_process",
     prefix: Sequence[str] = (),
+    should_end: Callable[[], bool] | None = None,
 ) -> None:
     """Run one command to its end.
 
@@ -72,6 +87,8 @@ def run_training_process(
         Which of this room's modules runs.
     prefix
         Program that starts it, such as the one that takes the network away.
+    should_end
+        Asked about twice a second; the process is killed when it says so.
 
     Raises
     ------
@@ -80,6 +97,16 @@ def run_training_process(
         if it was killed from outside (another try resumes).
     """
     process = start_training_process(arguments, log, module, prefix)
+    over = threading.Event()
+
+    def watch() -> None:
+        while should_end is not None and not over.wait(LOOK_S):
+            if should_end():
+                process.kill()
+                return
+
+    watcher = threading.Thread(target=watch, name="training-watch", daemon=True)
+    watcher.start()
     try:
         for event in read_events(process):
             if event.get("event") == "error":
@@ -88,6 +115,8 @@ def run_training_process(
                 on_event(event)
         code = process.wait()
     finally:
+        over.set()
+        watcher.join()
         if process.poll() is None:
             process.kill()
             process.wait()

@@ -7,7 +7,6 @@ local training, and the three modes have the same number of steps by constructio
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,18 +20,15 @@ from racoon.learning.aggregation import ExactMean
 from racoon.learning.architectures import check_plan, tensor_shapes
 from racoon.learning.cases import Case
 from racoon.learning.networks import build_network, load_into, weights_of
-from racoon.learning.sampling import SliceSampler, slab
+from racoon.learning.runtimes.torch_runtime import open_torch
+from racoon.learning.sampling import make_sampler
 from racoon.learning.scores import Score, dice_per_label
-from racoon.learning.weights import BadWeights, Weights, check_weights, limit_update
-
-FINAL_RATE = 0.05
-"""Share of the initial learning rate left in the last step of the cosine schedule."""
+from racoon.learning.strategies import rate_at
+from racoon.learning.weights import Weights, check_weights, limit_update
+from racoon.learning.windows import segment_case
 
 GRADIENT_NORM = 5.0
 """Longer gradients are clipped: one odd slice must not throw a small network away."""
-
-SLICES_AT_ONCE = 8
-"""Slices per forward pass in evaluation; bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -44,28 +40,33 @@ class RoundFacts:
     round_index
         Counted from 0.
     loss
-        Mean training loss over the round's steps.
+        Mean training loss over the round's steps; ``None`` of a private training, whose loss stays here.
     steps, cases
         Optimiser steps done; training cases at the site.
     seconds
         Wall clock.
+    epsilon
+        Privacy this run has cost the site so far; ``None`` without a privacy part.
     """
 
     round_index: int
-    loss: float
+    loss: float | None
     steps: int
     cases: int
     seconds: float
+    epsilon: float | None = None
 
     def to_dict(self) -> dict[str, float | int]:
-        """Return the JSON form."""
-        return {
+        """Return the JSON form; what is not known is left out."""
+        facts = {
             "round": self.round_index,
             "loss": self.loss,
             "steps": self.steps,
             "cases": self.cases,
             "seconds": self.seconds,
+            "epsilon": self.epsilon,
         }
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 class Trainer:
@@ -85,12 +86,24 @@ class Trainer:
         torch.set_num_threads(1)
         self._plan = plan
         self._cases = cases
-        self._sampler = SliceSampler(plan, cases)
+        self._sampler = make_sampler(plan, cases)
         self._network = build_network(plan)
+        self._names = [name for name, _ in self._network.named_parameters()]
         self._shapes = tensor_shapes(plan)
 
-    def train_round(self, weights: Weights, round_index: int) -> tuple[Weights, RoundFacts]:
+    def train_round(
+        self, weights: Weights, round_index: int, correction: Weights | None = None
+    ) -> tuple[Weights, RoundFacts]:
         """Do one round's steps from the given weights.
+
+        Parameters
+        ----------
+        weights
+            To begin with.
+        round_index
+            Counted from 0.
+        correction
+            Added to every gradient: what ``scaffold`` knows of the other sites' direction.
 
         Raises
         ------
@@ -103,12 +116,11 @@ class Trainer:
         self._network.train()
         proximal = self._plan.strategy.proximal
         received = [value.detach().clone() for value in self._network.parameters()] if proximal else []
-        optimiser = torch.optim.AdamW(
-            self._network.parameters(), lr=self._plan.learning_rate, weight_decay=1e-4
-        )
+        optimiser = self._optimiser()
+        added = [torch.from_numpy(correction[name]) for name in self._names] if correction else []
         losses = []
         for step, (images, classes) in enumerate(self._sampler.batches(round_index)):
-            rate = self._rate(round_index * self._plan.local_steps + step)
+            rate = rate_at(self._plan, round_index * self._plan.local_steps + step)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             scores = self._network(torch.from_numpy(images))
@@ -118,6 +130,8 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self._network.parameters(), GRADIENT_NORM)
+            for value, extra in zip(self._network.parameters(), added, strict=bool(added)):
+                value.grad += extra
             optimiser.step()
             losses.append(float(loss.detach()))
         trained = limit_update(weights, weights_of(self._network), self._plan.update_norm)
@@ -127,15 +141,25 @@ class Trainer:
         )
         return trained, facts
 
+    def require_affordable(self, rounds: int) -> None:
+        """Refuse what would cost more privacy than there is; without a privacy part nothing is counted.
+
+        Parameters
+        ----------
+        rounds
+            How many more.
+        """
+
     def _distance(self, received: Sequence[torch.Tensor]) -> torch.Tensor:
         """Squared distance from the weights the round began with."""
         pairs = zip(self._network.parameters(), received, strict=True)
         return torch.stack([(value - start).square().sum() for value, start in pairs]).sum()
 
-    def _rate(self, step: int) -> float:
-        total = max(1, self._plan.rounds * self._plan.local_steps)
-        share = 0.5 * (1.0 + math.cos(math.pi * step / total))
-        return self._plan.learning_rate * (FINAL_RATE + (1.0 - FINAL_RATE) * share)
+    def _optimiser(self) -> torch.optim.Optimizer:
+        # Control variates are differences of gradients: an optimiser that rescales them would undo the correction.
+        if self._plan.strategy.name == "scaffold":
+            return torch.optim.SGD(self._network.parameters(), lr=self._plan.learning_rate)
+        return torch.optim.AdamW(self._network.parameters(), lr=self._plan.learning_rate, weight_decay=1e-4)
 
 
 def segmentation_loss(scores: torch.Tensor, classes: torch.Tensor, name: str = "dice_ce") -> torch.Tensor:
@@ -145,9 +169,9 @@ def segmentation_loss(scores: torch.Tensor, classes: torch.Tensor, name: str = "
     Parameters
     ----------
     scores
-        ``(sample, class, row, column)`` before softmax.
+        ``(sample, class, …)`` before softmax.
     classes
-        ``(sample, row, column)``.
+        ``(sample, …)``.
     name
         ``dice_ce`` or ``ce``.
     """
@@ -155,9 +179,10 @@ def segmentation_loss(scores: torch.Tensor, classes: torch.Tensor, name: str = "
     if name == "ce":
         return entropy
     shares = scores.softmax(dim=1)[:, 1:]
-    wanted = nn.functional.one_hot(classes, scores.shape[1]).permute(0, 3, 1, 2)[:, 1:].to(shares.dtype)
-    overlap = (shares * wanted).sum(dim=(0, 2, 3))
-    size = (shares + wanted).sum(dim=(0, 2, 3))
+    wanted = nn.functional.one_hot(classes, scores.shape[1]).movedim(-1, 1)[:, 1:].to(shares.dtype)
+    space = (0, *range(2, scores.dim()))
+    overlap = (shares * wanted).sum(dim=space)
+    size = (shares + wanted).sum(dim=space)
     dice = (2.0 * overlap + 1.0) / (size + 1.0)
     return entropy + 1.0 - dice.mean()
 
@@ -169,6 +194,7 @@ def train_local(
     *,
     first_round: int = 0,
     on_round: Callable[[Weights, RoundFacts], None] | None = None,
+    trainer: Trainer | None = None,
 ) -> Weights:
     """Train on one site's cases alone: the plan's rounds one after the other, nothing averaged.
 
@@ -182,13 +208,15 @@ def train_local(
         Round to begin with.
     on_round
         Called after each round; what it stores is enough to resume.
+    trainer
+        Made from plan and cases when not given.
 
     Returns
     -------
     dict
         Final weights.
     """
-    trainer = Trainer(plan, cases)
+    trainer = trainer or Trainer(plan, cases)
     for round_index in range(first_round, plan.rounds):
         trained, facts = trainer.train_round(weights, round_index)
         # The mean of one site rounds to its fixed-point grid; doing so here makes local training and a
@@ -202,69 +230,6 @@ def train_local(
     return weights
 
 
-def segment(
-    network: nn.Module, case: Case, size: tuple[int, int]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return the most probable class of every voxel of a prepared case, ``(slice, row, column)``."""
-    return segment_with([network], case, size)
-
-
-def segment_with(
-    networks: Sequence[nn.Module], case: Case, size: tuple[int, int]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Return the class with the highest mean probability over some networks, an ensemble of equals."""
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(case.image), SLICES_AT_ONCE):
-            indices = range(start, min(start + SLICES_AT_ONCE, len(case.image)))
-            images = torch.from_numpy(np.stack([slab(case, index) for index in indices]))
-            shares = torch.stack([class_shares(network, images, size) for network in networks]).mean(dim=0)
-            parts.append(shares.argmax(dim=1).to(torch.uint8).numpy())
-    return np.concatenate(parts)
-
-
-def class_shares(network: nn.Module, images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Return class probabilities of slices that may be larger than the network's input.
-
-    Parameters
-    ----------
-    network
-        In evaluation mode.
-    images
-        ``(sample, INPUT_SLICES, row, column)``, at least as large as ``size``.
-    size
-        Rows and columns the network was trained on; larger slices are covered by windows of this size that
-        overlap by half, weighted by a Gaussian that trusts the middle of a window most.
-    """
-    rows, columns = images.shape[2:]
-    if (rows, columns) == tuple(size):
-        whole: torch.Tensor = network(images).softmax(dim=1)
-        return whole
-    weight = torch.outer(_bell(size[0]), _bell(size[1]))
-    total, weights = None, torch.zeros(rows, columns)
-    for top in _window_starts(rows, size[0]):
-        for left in _window_starts(columns, size[1]):
-            place = (..., slice(top, top + size[0]), slice(left, left + size[1]))
-            shares = network(images[place].contiguous()).softmax(dim=1)
-            if total is None:
-                total = torch.zeros(len(images), shares.shape[1], rows, columns)
-            total[place] += shares * weight
-            weights[place] += weight
-    if total is None:
-        raise BadWeights("There is no image to segment.")
-    return total / weights
-
-
-def _window_starts(side: int, window: int) -> list[int]:
-    count = max(1, math.ceil((side - window) / (window // 2)) + 1) if side > window else 1
-    return [round(index * (side - window) / max(count - 1, 1)) for index in range(count)]
-
-
-def _bell(side: int) -> torch.Tensor:
-    places = (torch.arange(side) - (side - 1) / 2) / (side / 4)
-    return torch.exp(-0.5 * places.square())
-
-
 def evaluate(plan: TrainingPlan, weights: Weights, cases: Sequence[Case]) -> Score:
     """Score a model on prepared cases it never trained on: one Dice per label over each whole volume."""
     return evaluate_ensemble(plan, [weights], cases)
@@ -273,18 +238,6 @@ def evaluate(plan: TrainingPlan, weights: Weights, cases: Sequence[Case]) -> Sco
 def evaluate_ensemble(plan: TrainingPlan, models: Sequence[Weights], cases: Sequence[Case]) -> Score:
     """Score the mean of the class probabilities of several models, such as each site's own."""
     check_plan(plan)
-    torch.set_num_threads(1)
-    networks = [ready_network(plan, weights) for weights in models]
+    networks = [open_torch(plan, weights) for weights in models]
     labels = len(plan.labels)
-    return Score(
-        {c.name: dice_per_label(segment_with(networks, c, plan.size), c.classes, labels) for c in cases}
-    )
-
-
-def ready_network(plan: TrainingPlan, weights: Weights) -> nn.Module:
-    """Build a plan's network with these weights, in evaluation mode."""
-    check_weights(weights, tensor_shapes(plan))
-    network = build_network(plan)
-    load_into(network, weights)
-    network.eval()
-    return network
+    return Score({c.name: dice_per_label(segment_case(networks, c, plan), c.classes, labels) for c in cases})

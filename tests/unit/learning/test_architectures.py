@@ -15,6 +15,7 @@ from racoon.learning.architectures import (
     UnknownArchitecture,
     check_plan,
     initial_weights,
+    normalisation_tensors,
     tensor_shapes,
 )
 
@@ -26,13 +27,40 @@ PLAN = TrainingPlan(name="p", modality="MR", labels=(Code("1", "99T"), Code("2",
 @pytest.mark.parametrize("labels", [1, 2, 5])
 def test_table_has_exactly_the_tensors_of_the_network(name: str, labels: int) -> None:
     pytest.importorskip("torch")
-    if name == "basic-unet2d":
+    if name not in ("unet2d-small", "unet3d-small"):
         pytest.importorskip("monai")
     from racoon.learning.networks import build_network
 
     plan = replace(PLAN, architecture=name, labels=tuple(Code(str(i), "99T") for i in range(labels)))
-    state = build_network(plan).state_dict()
+    state = dict(build_network(plan).named_parameters())
     assert {key: tuple(value.shape) for key, value in state.items()} == tensor_shapes(plan)
+    kept = normalisation_tensors(plan)
+    assert kept
+    assert all(len(tensor_shapes(plan)[key]) == 1 for key in kept)
+
+
+@pytest.mark.learning
+def test_a_plan_chooses_the_halvings_of_a_dynunet() -> None:
+    pytest.importorskip("monai")
+    from racoon.learning.networks import build_network
+
+    strides = ((1, 2, 2), (2, 2, 2), (1, 2, 2))
+    plan = replace(PLAN, architecture="dynunet3d", size=(4, 16, 16), strides=strides)
+    check_plan(plan)
+    state = dict(build_network(plan).named_parameters())
+    shapes = tensor_shapes(plan)
+    assert {key: tuple(value.shape) for key, value in state.items()} == shapes
+    assert shapes["input_block.conv1.conv.weight"][2:] == (1, 3, 3)
+    assert shapes["bottleneck.conv1.conv.weight"][2:] == (3, 3, 3)
+    for change in (
+        {"strides": ((1, 1, 1), (2, 2, 2))},
+        {"strides": ((3, 1, 1), (2, 2, 2))},
+        {"size": (4, 20, 16)},
+    ):
+        with pytest.raises(BadPlan):
+            check_plan(replace(plan, **change))
+    with pytest.raises(BadPlan):
+        check_plan(replace(PLAN, strides=strides))
 
 
 def test_initial_weights_repeat_and_depend_on_the_seed() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from racoon.learning.fingerprint import FingerprintSums, TooFewImages
+from racoon.domain.plan import TrainingPlan
+from racoon.learning.architectures import check_plan
+from racoon.learning.fingerprint import MAXIMUM_VOXELS, Fingerprint, FingerprintSums, TooFewImages
 
 Made = tuple[np.ndarray, np.ndarray, tuple[float, float, float]]
 
@@ -73,3 +76,42 @@ def test_the_planned_input_covers_nearly_all_slices_and_fits_the_network() -> No
     assert sums.fingerprint().to_dict()["foreground_mean"] is None
     one = FingerprintSums.of(image, mask, (1.0, 1.0, 1.0)).fingerprint()
     assert one.planned_size() == (64, 48)
+
+
+def _made_of(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> Fingerprint:
+    voxels = np.random.default_rng(1).normal(size=shape)
+    return FingerprintSums.of(voxels, voxels > 0, spacing_mm).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "size", "strides"),
+    [
+        ((36, 50, 35), (1.0, 1.0, 1.0), (40, 56, 40), ((2, 2, 2), (2, 2, 2), (2, 2, 2))),
+        ((20, 64, 64), (5.0, 1.0, 1.0), (20, 64, 64), ((1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2))),
+        ((3, 16, 16), (1.0, 1.0, 1.0), (3, 16, 16), ((1, 2, 2), (1, 2, 2))),
+        ((2, 5, 5), (1.0, 1.0, 1.0), (2, 6, 6), ((1, 1, 2), (1, 2, 1))),
+    ],
+)
+def test_a_configuration_is_planned_from_shape_and_spacing(
+    shape: tuple[int, int, int],
+    spacing: tuple[float, float, float],
+    size: tuple[int, int, int],
+    strides: tuple[tuple[int, int, int], ...],
+) -> None:
+    planned = _made_of(shape, spacing).planned_configuration()
+    assert (planned.size, planned.strides) == (size, strides)
+
+
+@pytest.mark.parametrize("shape", [(300, 40, 40), (64, 256, 256), (7, 33, 190), (2, 5, 5)])
+def test_every_planned_configuration_is_a_plan_a_site_can_run(shape: tuple[int, int, int]) -> None:
+    planned = _made_of(shape, (2.0, 0.7, 0.7)).planned_configuration()
+    assert math.prod(planned.size) <= MAXIMUM_VOXELS
+    document = {
+        "kind": "training",
+        "name": "p",
+        "modality": "CT",
+        "labels": [{"value": "1", "scheme": "99T"}],
+    }
+    plan = TrainingPlan.from_dict(document | planned.to_dict())
+    check_plan(plan)
+    assert TrainingPlan.from_dict(plan.to_dict()) == plan

@@ -15,7 +15,7 @@ from racoon.domain.training import Strategy
 from racoon.learning.aggregation import ExactMean
 from racoon.learning.architectures import initial_weights, normalisation_tensors, tensor_shapes
 from racoon.learning.cases import Case
-from racoon.learning.strategies import LocalTensors, ServerOptimiser
+from racoon.learning.strategies import CONTROL, LocalTensors, ServerOptimiser, exchanged_shapes, rate_at
 from racoon.learning.training import Trainer, evaluate, evaluate_ensemble, train_local
 from racoon.learning.weights import BadWeights, Weights, check_update, limit_update, update_norm
 from tests.unit.learning.making import PLAN, make_cases
@@ -33,10 +33,13 @@ def run_rounds(
     folder.mkdir(exist_ok=True)
     weights = initial_weights(plan)
     for number in range(plan.rounds):
-        mean = ExactMean(tensor_shapes(plan))
+        mean = ExactMean(exchanged_shapes(plan))
         for site in order or tuple(sites):
-            trained, facts = trainers[site].train_round(local[site].begin(number, weights), number)
-            mean.add(site, local[site].finish(number, weights, trained), facts.cases)
+            received = {**weights, **optimiser.sent_along(number)}
+            trained, facts = trainers[site].train_round(
+                local[site].begin(number, received), number, local[site].correction(number, received)
+            )
+            mean.add(site, local[site].finish(number, received, trained), facts.cases)
         weights = optimiser.step(number, weights, mean.take())
     return weights, {site: kept.kept(plan.rounds) for site, kept in local.items()}
 
@@ -129,6 +132,60 @@ def test_fedbn_sends_no_normalisation_and_keeps_each_sites_own(tmp_path: Path) -
     assert all(again[name].tobytes() == own["ALPHA"][name].tobytes() for name in names)
 
 
+def test_scaffold_of_one_site_corrects_nothing(tmp_path: Path) -> None:
+    """The server's control variate is then the site's own: the same bits as plain gradient steps without it."""
+    plan = replace(PLAN, strategy=Strategy("scaffold"), learning_rate=0.05)
+    weights, own = run_rounds(plan, {"ALPHA": SITES["ALPHA"]}, tmp_path)
+    trainer, alone = Trainer(plan, SITES["ALPHA"]), initial_weights(plan)
+    for number in range(plan.rounds):
+        trained, facts = trainer.train_round(alone, number)
+        mean = ExactMean(tensor_shapes(plan))
+        mean.add("ALPHA", trained, facts.cases)
+        alone = mean.take()
+    assert largest_difference(weights, alone) < 1e-5
+    server = ServerOptimiser(plan, tmp_path).sent_along(plan.rounds)
+    assert largest_difference({name: server[f"{CONTROL}{name}"] for name in alone}, own["ALPHA"]) < 1e-6
+
+
+def test_scaffold_reaches_the_common_minimum_where_averaging_of_drifted_sites_does_not(
+    tmp_path: Path,
+) -> None:
+    """Two sites with f(w) = a/2 (w - b)²: the minimum of their mean is Σab/Σa; federated averaging stops elsewhere."""
+    plan = replace(PLAN, rounds=400, local_steps=10, learning_rate=0.05)
+    curves = {"ALPHA": (1.0, 0.0), "BRAVO": (8.0, 1.0)}
+    ends = {}
+    for name in ("fedavg", "scaffold"):
+        words = replace(plan, strategy=Strategy(name))
+        folder = tmp_path / name
+        folder.mkdir()
+        names = sorted(tensor_shapes(words))
+        point = {key: np.zeros(shape, np.float32) for key, shape in tensor_shapes(words).items()}
+        # One number is enough: all tensors but one stay at zero, and so do their control variates.
+        tensor = min(names, key=lambda key: point[key].size)
+        optimiser = ServerOptimiser(words, folder)
+        local = {site: LocalTensors(words, folder / site) for site in curves}
+        for number in range(60):
+            received = {**point, **optimiser.sent_along(number)}
+            sent = []
+            for site, (slope, middle) in curves.items():
+                correction = local[site].correction(number, received)
+                extra = correction[tensor].astype(np.float64) if correction else 0.0
+                moving = point[tensor].astype(np.float64)
+                for step in range(words.local_steps):
+                    rate = rate_at(words, number * words.local_steps + step)
+                    moving = moving - rate * (slope * (moving - middle) + extra)
+                trained = {**point, tensor: moving.astype(np.float32)}
+                sent.append(local[site].finish(number, received, trained))
+            mean = {
+                key: ((sent[0][key] + sent[1][key].astype(np.float64)) / 2).astype(np.float32)
+                for key in sent[0]
+            }
+            point = optimiser.step(number, point, mean)
+        ends[name] = float(point[tensor].reshape(-1)[0])
+    assert ends["scaffold"] == pytest.approx(8 / 9, abs=2e-3)
+    assert abs(ends["fedavg"] - 8 / 9) > 0.05
+
+
 def test_other_strategies_keep_nothing_at_a_site(tmp_path: Path) -> None:
     weights = initial_weights(PLAN)
     local = LocalTensors(PLAN, tmp_path / "never")
@@ -160,7 +217,7 @@ def test_a_long_update_is_shortened_at_the_site_and_refused_at_the_server() -> N
 @pytest.mark.parametrize(
     "words",
     [
-        {"name": "scaffold"},
+        {"name": "swarm"},
         {"name": "fedprox"},
         {"name": "fedavg", "proximal": 0.1},
         {"name": "fedopt"},

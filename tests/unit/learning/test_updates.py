@@ -20,9 +20,13 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from racoon.domain.training import Strategy
+from racoon.learning.aggregation import to_fixed
 from racoon.learning.architectures import initial_weights, tensor_shapes
-from racoon.learning.flare.server_side import ExactAggregator, RoundKeeper
-from racoon.learning.weights import Weights, load_weights, save_weights, update_norm
+from racoon.learning.flare.approvals import Approval, NotApproved, SecureSums
+from racoon.learning.flare.server_side import ExactAggregator, RoundGenerator, RoundKeeper
+from racoon.learning.flare.site_side import TrainingExecutor
+from racoon.learning.masking import load_or_make_sum_key, public_text
+from racoon.learning.weights import BadWeights, Weights, load_weights, save_weights, update_norm
 from tests.unit.learning.making import PLAN
 
 pytestmark = pytest.mark.learning
@@ -55,7 +59,7 @@ class Round:
         model = make_model_learnable(weights=start, meta_props={})
         self.context.set_prop(AppConstants.GLOBAL_MODEL, model, private=True, sticky=False)
         self.folder = folder
-        self.aggregator = ExactAggregator(plan.to_dict(), str(folder))
+        self.aggregator = ExactAggregator(plan.to_dict(), str(folder), ["ALPHA", "BRAVO", "CHARLIE"])
         self.keeper = RoundKeeper(str(folder / "start.safetensors"), str(folder), "job-0")
         self.keeper.handle_event(AppEventType.ROUND_STARTED, self.context)
 
@@ -126,3 +130,69 @@ def test_the_servers_optimiser_runs_in_the_engine_and_leaves_its_state(tmp_path:
     )
     following, _ = second.end()
     np.testing.assert_allclose(following[name] - weights[name], 0.5 * (0.9 * 0.01 + 0.01), rtol=1e-4)
+
+
+def test_a_robust_plan_is_aggregated_so_in_the_engine(tmp_path: Path) -> None:
+    """A wrong update within the limits moves a mean, not a median."""
+    running = Round(tmp_path, replace(PLAN, strategy=Strategy(aggregate="median")))
+    for site, by in (("ALPHA", 0.01), ("BRAVO", 0.02), ("MALLORY", 90.0)):
+        assert running.offer(result(site, moved(by)))
+    weights, account = running.end()
+    np.testing.assert_allclose(weights["head.bias"] - START["head.bias"], 0.02, rtol=1e-4)
+    assert sorted(account["sites"]) == ["ALPHA", "BRAVO", "MALLORY"]
+
+
+def test_on_the_wire_a_secure_sum_shows_no_single_update(tmp_path: Path) -> None:
+    """The bytes that leave the site's executor hold nothing of its update; the server gets the plain sum."""
+    sites = ("ALPHA", "BRAVO", "CHARLIE")
+    plan = replace(PLAN, min_sites=3, strategy=Strategy(secure_sum=True), update_norm=2.0)
+    public = {site: public_text(load_or_make_sum_key(tmp_path / site)) for site in sites}
+    updates = {site: moved(0.001 * number) for number, site in enumerate(sites, start=1)}
+    context = FLContext()
+    context.set_prop(AppConstants.CURRENT_ROUND, 0, private=True, sticky=False)
+    generator = RoundGenerator(plan.to_dict(), str(tmp_path), list(sites), "job-0")
+    task = generator.learnable_to_shareable(make_model_learnable(weights=START, meta_props={}), context)
+    assert {name: value.tobytes() for name, value in from_shareable(task).data.items()} == {
+        name: value.tobytes() for name, value in START.items()
+    }
+    plain, sealed = Round(tmp_path, replace(plan, strategy=Strategy())), Round(tmp_path, plan)
+    sent = {}
+    for number, site in enumerate(sites, start=1):
+        approval = Approval(
+            plan, ("run",), "signer", tmp_path, None, SecureSums(site, tmp_path / site, public)
+        )
+        executor = SealingExecutor(plan, tmp_path / f"site-{site}")
+        masked = executor._mask(updates[site], number, task, 0, approval)
+        with pytest.raises(NotApproved, match="twice"):
+            executor._mask(moved(0.5), number, task, 0, approval)
+        message = result(site, masked, cases=number)
+        sent[site] = b"".join(words.tobytes() for words in from_shareable(message).data.values())
+        assert sealed.offer(message)
+        assert plain.offer(result(site, updates[site], cases=number))
+    for site, number in zip(sites, (1, 2, 3), strict=True):
+        for name, value in updates[site].items():
+            pieces = (value.tobytes(), to_fixed(value, number).tobytes(), to_fixed(value, 1).tobytes())
+            # The first words of each tensor are enough: a mask covers every word or it covers none.
+            assert not any(piece[:8] in sent[site] for piece in pieces if any(piece[:8])), name
+    found, account = sealed.end()
+    wanted, _ = plain.end()
+    assert all(found[name].tobytes() == wanted[name].tobytes() for name in wanted)
+    assert sorted(account["sites"]) == list(sites)
+
+
+def test_a_sealed_round_without_one_site_gives_no_model(tmp_path: Path) -> None:
+    plan = replace(PLAN, min_sites=3, strategy=Strategy(secure_sum=True))
+    running = Round(tmp_path, plan)
+    assert not running.offer(result("ALPHA", moved(0.1)))
+    with pytest.raises(BadWeights, match="lacks a participant"):
+        running.end()
+
+
+class SealingExecutor(TrainingExecutor):
+    """The site's executor without its process."""
+
+    def __init__(self, plan, folder: Path) -> None:
+        self._plan, self._run_id, self._folder = plan, "run", folder
+
+    def _local_folder(self) -> Path:
+        return self._folder

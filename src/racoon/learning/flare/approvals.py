@@ -15,6 +15,8 @@ from typing import Any
 from racoon.domain.canonical import content_hash
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused
+from racoon.learning.masking import Round, SumKeys, load_or_make_sum_key
+from racoon.learning.spending import Purse
 from racoon.platform.files import write_atomically
 
 APPROVALS_VARIABLE = "RACOON_ENGINE_APPROVALS"
@@ -29,6 +31,32 @@ def progress_file(folder: Path, run_id: str) -> Path:
 def local_folder(folder: Path, run_id: str) -> Path:
     """Return where a run keeps the weights that do not leave this site."""
     return folder / "local" / content_hash(run_id)[:24]
+
+
+@dataclass(frozen=True)
+class SecureSums:
+    """What this site brings into secure sums.
+
+    Parameters
+    ----------
+    site
+        Its code.
+    key
+        File of its own key.
+    peers
+        Site → public key of the others, as its administrator entered them.
+    minimum
+        Fewest sites of a sum.
+    """
+
+    site: str
+    key: Path
+    peers: dict[str, str]
+    minimum: int = 3
+
+    def open(self) -> SumKeys:
+        """Load the own key; made where there is none."""
+        return SumKeys(self.site, load_or_make_sum_key(self.key), self.peers, self.minimum)
 
 
 class NotApproved(Refused):
@@ -51,12 +79,45 @@ class Approval:
         Who must have signed the job.
     cases
         Folder of prepared cases at this site; never named by a job.
+    purse
+        Account of private trainings.
+    sums
+        Keys of secure sums.
     """
 
     plan: TrainingPlan
     run_ids: tuple[str, ...]
     signer: str
     cases: Path
+    purse: Purse | None = None
+    sums: SecureSums | None = None
+
+
+class MaskedRounds:
+    """Which rounds this site has masked: the same mask twice would show the difference of two updates.
+
+    Parameters
+    ----------
+    folder
+        The run's own folder at the site.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "masked.json"
+
+    def use(self, this: Round) -> None:
+        """Note a round durably before its mask is used.
+
+        Raises
+        ------
+        NotApproved
+            If a mask of this job's round was used before.
+        """
+        used: list[list[Any]] = json.loads(self._path.read_bytes()) if self._path.exists() else []
+        if [this.job, this.index] in used:
+            raise NotApproved("The engine asks twice for the masked update of one round.")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path, json.dumps([*used, [this.job, this.index]]).encode(), mode=0o600)
 
 
 class Approvals:
@@ -84,6 +145,16 @@ class Approvals:
             "signer": approval.signer,
             "cases": str(approval.cases),
         }
+        if approval.purse is not None:
+            document["purse"] = {"ledger": str(approval.purse.ledger), "budget": approval.purse.budget}
+        if approval.sums is not None:
+            sums = approval.sums
+            document["sums"] = {
+                "site": sums.site,
+                "key": str(sums.key),
+                "peers": sums.peers,
+                "minimum": sums.minimum,
+            }
         write_atomically(path, json.dumps(document, indent=1, sort_keys=True).encode(), mode=0o600)
 
     def withdraw(self, plan_hash: str) -> None:
@@ -126,9 +197,12 @@ class Approvals:
     @staticmethod
     def _read(path: Path) -> Approval:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        purse, sums = document.get("purse"), document.get("sums")
         return Approval(
             plan=TrainingPlan.from_dict(document["plan"]),
             run_ids=tuple(document["run_ids"]),
             signer=document["signer"],
             cases=Path(document["cases"]),
+            purse=Purse(Path(purse["ledger"]), purse["budget"]) if purse else None,
+            sums=SecureSums(**{**sums, "key": Path(sums["key"])}) if sums else None,
         )

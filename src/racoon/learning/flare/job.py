@@ -18,14 +18,21 @@ from racoon.learning.flare.policy import (
     EXECUTOR_CLASS,
     GENERATOR_CLASS,
     KEEPER_CLASS,
+    RELAY_CLASS,
 )
 
 CLIENT_CONFIG = "config/config_fed_client.json"
 SERVER_CONFIG = "config/config_fed_server.json"
 TASK = "train"
 
-FACTS = ("loss", "steps", "cases", "seconds")
+FACTS = ("steps", "cases", "seconds")
 """What a site says about a round beside the weights; anything else is dropped at both ends."""
+
+MORE_FACTS = ("loss", "epsilon")
+"""Said where there is something to say: a private training tells its ε and keeps its loss."""
+
+JOB_HEADER, PARTICIPANTS_HEADER = "racoon_job", "racoon_participants"
+"""By these a site knows what a secure sum is for."""
 
 
 def site_config(plan: TrainingPlan, run_id: str) -> dict[str, Any]:
@@ -46,6 +53,11 @@ def site_config(plan: TrainingPlan, run_id: str) -> dict[str, Any]:
 
 def server_config(job: EngineJob) -> dict[str, Any]:
     """Return the configuration of the server's part; its paths are CENTRAL's own and no site receives it."""
+    shared = {
+        "plan": job.plan.to_dict(),
+        "folder": str(job.folder.resolve()),
+        "participants": list(job.sites),
+    }
     return {
         "format_version": 2,
         "task_data_filters": [],
@@ -58,35 +70,51 @@ def server_config(job: EngineJob) -> dict[str, Any]:
                     "source": str(job.source.resolve()),
                     "folder": str(job.folder.resolve()),
                     "job": job.name,
+                    "needed": len(job.sites) if needs_all(job.plan) else 1,
                 },
             },
-            {"id": "generator", "path": GENERATOR_CLASS, "args": {}},
-            {
-                "id": "aggregator",
-                "path": AGGREGATOR_CLASS,
-                "args": {"plan": job.plan.to_dict(), "folder": str(job.folder.resolve())},
-            },
+            {"id": "generator", "path": GENERATOR_CLASS, "args": {**shared, "job": job.name}},
+            {"id": "aggregator", "path": AGGREGATOR_CLASS, "args": shared},
         ],
-        "workflows": [
-            {
-                "id": "rounds",
-                "path": CONTROLLER_CLASS,
-                "args": {
-                    "min_clients": job.min_sites,
-                    "num_rounds": job.plan.rounds - job.first_round,
-                    "start_round": job.first_round,
-                    "wait_time_after_min_received": job.straggler_wait_s,
-                    "train_timeout": job.round_timeout_s,
-                    "aggregator_id": "aggregator",
-                    "persistor_id": "keeper",
-                    "shareable_generator_id": "generator",
-                    "train_task_name": TASK,
-                    # FLARE's snapshots would keep a second copy; RoundKeeper's files are the truth.
-                    "snapshot_every_n_rounds": 0,
-                },
-            }
-        ],
+        "workflows": [{"id": "rounds", **_workflow(job)}],
     }
+
+
+def _workflow(job: EngineJob) -> dict[str, Any]:
+    """Return what leads through the rounds: scatter and gather, or the model's way from site to site."""
+    rounds = {"num_rounds": job.plan.rounds - job.first_round, "start_round": job.first_round}
+    if job.plan.strategy.name == "cyclic":
+        own = {
+            "plan": job.plan.to_dict(),
+            "participants": list(job.sites),
+            "visit_wait_s": job.straggler_wait_s,
+        }
+        return {"path": RELAY_CLASS, "args": {**rounds, **own}}
+    return {
+        "path": CONTROLLER_CLASS,
+        "args": {
+            **rounds,
+            "min_clients": needed_sites(job),
+            "wait_time_after_min_received": job.straggler_wait_s,
+            "train_timeout": job.round_timeout_s,
+            "aggregator_id": "aggregator",
+            "persistor_id": "keeper",
+            "shareable_generator_id": "generator",
+            "train_task_name": TASK,
+            # FLARE's snapshots would keep a second copy; RoundKeeper's files are the truth.
+            "snapshot_every_n_rounds": 0,
+        },
+    }
+
+
+def needs_all(plan: TrainingPlan) -> bool:
+    """Tell whether a round is none without every participant: a sealed sum, or the model's way round."""
+    return plan.strategy.secure_sum or plan.strategy.name == "cyclic"
+
+
+def needed_sites(job: EngineJob) -> int:
+    """Return how many answers a round waits for."""
+    return len(job.sites) if needs_all(job.plan) else job.min_sites
 
 
 def job_meta(job: EngineJob) -> dict[str, Any]:
@@ -94,7 +122,7 @@ def job_meta(job: EngineJob) -> dict[str, Any]:
     return {
         "name": job.name,
         "resource_spec": {},
-        "min_clients": job.min_sites,
+        "min_clients": needed_sites(job),
         "deploy_map": {"app_server": ["server"], "app_site": list(job.sites)},
         "custom_props": {"plan_hash": job.plan.hash, "run_id": job.run_id},
     }

@@ -25,15 +25,14 @@ VALIDATOR_CLASS = "racoon.learning.flare.site_side.AppGate"
 KEEPER_CLASS = "racoon.learning.flare.server_side.RoundKeeper"
 AGGREGATOR_CLASS = "racoon.learning.flare.server_side.ExactAggregator"
 CONTROLLER_CLASS = "nvflare.app_common.workflows.scatter_and_gather.ScatterAndGather"
-GENERATOR_CLASS = (
-    "nvflare.app_common.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator"
-)
+RELAY_CLASS = "racoon.learning.flare.relay.RelayRounds"
+GENERATOR_CLASS = "racoon.learning.flare.server_side.RoundGenerator"
 
 SITE_CLASSES = [EXECUTOR_CLASS]
 """The one class a job may instantiate at a site.  FLARE's own external-process executors stay out: their
 ``command`` argument would let a job run any program of the machine."""
 
-SERVER_CLASSES = [CONTROLLER_CLASS, GENERATOR_CLASS, KEEPER_CLASS, AGGREGATOR_CLASS]
+SERVER_CLASSES = [CONTROLLER_CLASS, RELAY_CLASS, GENERATOR_CLASS, KEEPER_CLASS, AGGREGATOR_CLASS]
 
 SITE_HEARTBEAT_S = 3.0
 SERVER_HEARTBEAT_TIMEOUT_S = 20.0

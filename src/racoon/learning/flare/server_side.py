@@ -21,13 +21,14 @@ from nvflare.app_common.abstract.model import ModelLearnable, ModelLearnableKey,
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
+from nvflare.app_common.shareablegenerators.full_model_shareable_generator import FullModelShareableGenerator
 
 from racoon.domain.plan import TrainingPlan
-from racoon.learning.aggregation import ExactMean
 from racoon.learning.architectures import tensor_shapes
-from racoon.learning.flare.job import FACTS
+from racoon.learning.flare.job import FACTS, JOB_HEADER, MORE_FACTS, PARTICIPANTS_HEADER
 from racoon.learning.lifeline import watch_parent
-from racoon.learning.strategies import ServerOptimiser
+from racoon.learning.robust import make_aggregate
+from racoon.learning.strategies import ServerOptimiser, split_control
 from racoon.learning.weights import (
     BadWeights,
     Weights,
@@ -48,8 +49,8 @@ KEPT_ROUNDS = 2
 """Newest round files kept: the last and, should it be torn, the one before."""
 
 
-class ExactAggregator(Aggregator):  # type: ignore[misc]
-    """Case-weighted mean that does not depend on who answers first.
+class ExactAggregator(Aggregator):  # type: ignore[misc]  # the engine has no types
+    """Case-weighted mean, or the plan's robust aggregate, that does not depend on who answers first.
 
     Parameters
     ----------
@@ -57,18 +58,21 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]
         Training plan, JSON form; gives names and shapes of the tensors, the strategy and the limit of an update.
     folder
         Run folder; keeps the state of a server optimiser.
+    participants
+        The job's sites.
     """
 
-    def __init__(self, plan: dict[str, Any], folder: str) -> None:
+    def __init__(self, plan: dict[str, Any], folder: str, participants: list[str]) -> None:
         super().__init__()
         self._plan = TrainingPlan.from_dict(plan)
         self._shapes = tensor_shapes(self._plan)
         self._optimiser = ServerOptimiser(self._plan, Path(folder))
-        self._mean = ExactMean(self._shapes)
+        self._participants = tuple(participants)
+        self._mean = make_aggregate(self._plan, self._participants)
 
-    def reset(self, fl_ctx: FLContext) -> None:  # noqa: ARG002
+    def reset(self, fl_ctx: FLContext) -> None:  # noqa: ARG002 -- the engine's signature
         """Begin a new round."""
-        self._mean = ExactMean(self._shapes)
+        self._mean = make_aggregate(self._plan, self._participants)
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Add a site's weights; a bad contribution is refused and the round goes on without it."""
@@ -82,9 +86,11 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]
             dxo = from_shareable(shareable)
             if dxo.data_kind != DataKind.WEIGHTS:
                 raise BadWeights("The contribution is not weights.")
-            if self._plan.update_norm is not None:
-                check_weights(dxo.data, self._shapes)
-                check_update(_global_weights(fl_ctx), dxo.data, self._plan.update_norm)
+            # What is masked cannot be measured here; the site keeps to the limit itself.
+            if self._plan.update_norm is not None and not self._plan.strategy.secure_sum:
+                weights, _ = split_control(dxo.data)
+                check_weights(weights, self._shapes)
+                check_update(_global_weights(fl_ctx), weights, self._plan.update_norm)
             self._mean.add(site, dxo.data, int(facts_of(dxo)["cases"]))
         except (BadWeights, ValueError, TypeError, KeyError) as error:
             self.log_error(fl_ctx, f"contribution of {site} refused: {error}")
@@ -94,13 +100,41 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
         """Return the next model; without any contribution the job fails and the reconciler decides."""
+        share = len(self._mean.contributors) / max(1, len(self._participants))
         mean = self._mean.take()
         round_index = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
-        following = self._optimiser.step(round_index, _global_weights(fl_ctx), mean)
+        following = self._optimiser.step(round_index, _global_weights(fl_ctx), mean, share)
         return DXO(DataKind.WEIGHTS, data=following).to_shareable()
 
 
-class RoundKeeper(ModelPersistor):  # type: ignore[misc]
+class RoundGenerator(FullModelShareableGenerator):  # type: ignore[misc]  # the engine has no types
+    """Puts beside the weights of a round what the strategy sends along, and who takes part.
+
+    Parameters
+    ----------
+    plan, folder, participants
+        As :class:`ExactAggregator`.
+    job
+        Name of the job.
+    """
+
+    def __init__(self, plan: dict[str, Any], folder: str, participants: list[str], job: str) -> None:
+        super().__init__()
+        self._optimiser = ServerOptimiser(TrainingPlan.from_dict(plan), Path(folder))
+        self._participants, self._job = list(participants), job
+
+    def learnable_to_shareable(self, model_learnable: ModelLearnable, fl_ctx: FLContext) -> Shareable:
+        """Return what every site gets at the beginning of a round."""
+        round_index = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+        weights = model_learnable[ModelLearnableKey.WEIGHTS]
+        data = {**weights, **self._optimiser.sent_along(round_index)}
+        shareable: Shareable = DXO(DataKind.WEIGHTS, data=data).to_shareable()
+        shareable.set_header(PARTICIPANTS_HEADER, self._participants)
+        shareable.set_header(JOB_HEADER, self._job)
+        return shareable
+
+
+class RoundKeeper(ModelPersistor):  # type: ignore[misc]  # the engine has no types
     """Loads the weights a job begins with and keeps each round's result with its account.
 
     Parameters
@@ -111,12 +145,15 @@ class RoundKeeper(ModelPersistor):  # type: ignore[misc]
         Gets ``round-N.safetensors`` and one line per round in ``rounds.jsonl``: who took part, with what.
     job
         Name of the job, for the account.
+    needed
+        Answers without which a round does not count.
     """
 
-    def __init__(self, source: str, folder: str, job: str) -> None:
+    def __init__(self, source: str, folder: str, job: str, needed: int = 1) -> None:
         super().__init__()
         watch_parent()
         self._source, self._folder, self._job = Path(source), Path(folder), job
+        self._needed = needed
         self._sites: dict[str, dict[str, Any]] = {}
         self._refused: dict[str, str] = {}
         self._started = time.time()
@@ -132,13 +169,16 @@ class RoundKeeper(ModelPersistor):  # type: ignore[misc]
             else:
                 self._refused[contributor(result)] = str(fl_ctx.get_prop(REFUSAL) or "")
 
-    def load_model(self, fl_ctx: FLContext) -> ModelLearnable:  # noqa: ARG002
+    def load_model(self, fl_ctx: FLContext) -> ModelLearnable:  # noqa: ARG002 -- the engine's signature
         """Return the weights to begin with."""
         return make_model_learnable(weights=load_weights(self._source), meta_props={})
 
     def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
         """Write a finished round: first the weights, then the line that makes them count."""
         round_index = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+        if len(self._sites) < self._needed:
+            # A deadline may end a sealed sum or a cycle early; what it left is no model.
+            raise BadWeights("The round lacks answers it needs.", details={"answers": len(self._sites)})
         save_weights(self._folder / f"round-{round_index}.safetensors", model[ModelLearnableKey.WEIGHTS])
         entry = {
             "round": round_index,
@@ -169,4 +209,7 @@ def contributor(shareable: Shareable) -> str:
 def facts_of(dxo: DXO) -> dict[str, Any]:
     """Return the numbers a site may say about its round."""
     facts = dxo.get_meta_prop("facts") or {}
-    return {name: float(facts[name]) if name in {"loss", "seconds"} else int(facts[name]) for name in FACTS}
+    kept: dict[str, Any] = {
+        name: float(facts[name]) if name == "seconds" else int(facts[name]) for name in FACTS
+    }
+    return kept | {name: float(facts[name]) for name in MORE_FACTS if facts.get(name) is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from racoon.learning.flare.approvals import (
     APPROVALS_VARIABLE,
     Approval,
     Approvals,
+    SecureSums,
     local_folder,
     progress_file,
 )
 from racoon.learning.flare.central_side import end_process, record_process, recorded_process, start_process
 from racoon.learning.flare.certificates import load_or_make_key, make_request, write_credentials
+from racoon.learning.masking import SUM_KEY, load_or_make_sum_key, public_text
+from racoon.learning.spending import Purse
 from racoon.learning.strategies import LocalTensors
 from racoon.learning.weights import Weights
 from racoon.platform.files import write_atomically
@@ -36,14 +40,25 @@ class FlareSite:
         Key, kit, approvals and process record; readable by the node only.
     site
         Site code; FLARE knows the site by it.
+    peers
+        Site → public key for secure sums, as this site's administrator entered them.
+    minimum_sites
+        Fewest sites of a secure sum.
     """
 
-    def __init__(self, folder: Path, site: str) -> None:
+    def __init__(
+        self, folder: Path, site: str, peers: Mapping[str, str] | None = None, minimum_sites: int = 3
+    ) -> None:
         self.folder = folder.resolve()
         self.site = site
         self.approvals = Approvals(self.folder / "approvals")
         self._kit = self.folder / "kit"
+        self._sums = SecureSums(site, self.folder / SUM_KEY, dict(peers or {}), minimum_sites)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def sum_key(self) -> str:
+        """Return this site's public key for secure sums, for the administrators of the others."""
+        return public_text(load_or_make_sum_key(self._sums.key))
 
     def request(self) -> str:
         """Make the site's key once and return its signing request, PEM."""
@@ -61,10 +76,10 @@ class FlareSite:
         (self._kit / "transfer").mkdir(exist_ok=True)
         _write(self.folder / "identity.json", identity.to_dict())
 
-    def approve(self, plan: TrainingPlan, run_id: str, cases: Path) -> None:
+    def approve(self, plan: TrainingPlan, run_id: str, cases: Path, purse: Purse | None = None) -> None:
         """Let jobs with exactly this plan, signed by the installed signer, run on these prepared cases."""
         identity = EngineIdentity.from_dict(json.loads((self.folder / "identity.json").read_bytes()))
-        self.approvals.grant(Approval(plan, (run_id,), identity.signer, cases.resolve()))
+        self.approvals.grant(Approval(plan, (run_id,), identity.signer, cases.resolve(), purse, self._sums))
 
     def withdraw(self, plan_hash: str) -> None:
         """Let no further job with this plan begin."""

@@ -29,20 +29,30 @@ from nvflare.lighter.tool_consts import NVFLARE_SIG_FILE, NVFLARE_SUBMITTER_CRT_
 from racoon.domain.canonical import content_hash
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import RacoonError, Unavailable
-from racoon.learning.architectures import check_plan, tensor_shapes
+from racoon.learning.architectures import check_plan
 from racoon.learning.flare.approvals import (
     APPROVALS_VARIABLE,
     Approval,
     Approvals,
+    MaskedRounds,
     NotApproved,
     local_folder,
     progress_file,
 )
-from racoon.learning.flare.job import CLIENT_CONFIG, FACTS, TASK, site_config
+from racoon.learning.flare.job import (
+    CLIENT_CONFIG,
+    FACTS,
+    JOB_HEADER,
+    MORE_FACTS,
+    PARTICIPANTS_HEADER,
+    TASK,
+    site_config,
+)
 from racoon.learning.lifeline import watch_parent
-from racoon.learning.strategies import LocalTensors
-from racoon.learning.subprocesses import read_events, rebuild_error, start_training_process
-from racoon.learning.weights import check_update, check_weights, load_weights, save_weights
+from racoon.learning.masking import NoSecureSum, Round
+from racoon.learning.strategies import LocalTensors, exchanged_shapes, split_control
+from racoon.learning.subprocesses import purse_arguments, read_events, rebuild_error, start_training_process
+from racoon.learning.weights import Weights, check_update, check_weights, load_weights, save_weights
 
 JOB_COMMANDS = frozenset({"check_resources", "submit_job", "start_app", "start_job"})
 """Commands that begin a job in steps; none passes without an approved job in its meta data."""
@@ -53,7 +63,7 @@ TRAINER_RESTARTS = 3
 _SIGNATURE_FILES = frozenset({NVFLARE_SIG_FILE, NVFLARE_SUBMITTER_CRT_FILE})
 
 
-class SiteGate(FLComponent):  # type: ignore[misc]
+class SiteGate(FLComponent):  # type: ignore[misc]  # the engine has no types
     """Refuses every job this site did not approve, before anything of it is here.
 
     Parameters
@@ -94,7 +104,7 @@ class SiteGate(FLComponent):  # type: ignore[misc]
         )
 
 
-class AppGate(AppValidator):  # type: ignore[misc]
+class AppGate(AppValidator):  # type: ignore[misc]  # the engine has no types
     """Compares the files of a deployed job with the one job this site approved.
 
     Parameters
@@ -134,7 +144,7 @@ class AppGate(AppValidator):  # type: ignore[misc]
             raise NotApproved("The job's configuration is not the approved one.")
 
 
-class TrainingExecutor(Executor):  # type: ignore[misc]
+class TrainingExecutor(Executor):  # type: ignore[misc]  # the engine has no types
     """Hands each round to the training process and sends weights and facts back.
 
     The process is ours and fixed; the job chooses neither program, arguments nor data.
@@ -180,26 +190,49 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
         if not 0 <= round_index < self._plan.rounds:
             raise NotApproved("The job asks for a round the plan does not have.")
         received = from_shareable(shareable).data
-        check_weights(received, tensor_shapes(self._plan))
+        check_weights(received, exchanged_shapes(self._plan))
         workplace = self._workplace(fl_ctx)
         before, after = workplace / "received.safetensors", workplace / "trained.safetensors"
-        local = LocalTensors(self._plan, local_folder(Path(os.environ[APPROVALS_VARIABLE]), self._run_id))
+        local = LocalTensors(self._plan, self._local_folder())
         save_weights(before, local.begin(round_index, received))
-        request = {"round": round_index, "weights": str(before), "out": str(after)}
+        request: dict[str, Any] = {"round": round_index, "weights": str(before), "out": str(after)}
+        correction = local.correction(round_index, received)
+        if correction is not None:
+            request["correction"] = str(workplace / "correction.safetensors")
+            save_weights(Path(request["correction"]), correction)
         for _ in range(1 + TRAINER_RESTARTS):
             facts = self._ask(request, workplace, approval, abort_signal)
             if abort_signal.triggered:
                 return make_reply(ReturnCode.TASK_ABORTED)
             if facts is not None:
                 self._note(facts)
-                kept = {name: facts[name] for name in FACTS}
+                kept = {name: facts[name] for name in (*FACTS, *MORE_FACTS) if name in facts}
                 meta = {MetaKey.NUM_STEPS_CURRENT_ROUND: facts["cases"], "facts": kept}
                 sent = local.finish(round_index, received, load_weights(after))
-                check_weights(sent, tensor_shapes(self._plan))
-                check_update(received, sent, self._plan.update_norm)
-                return DXO(DataKind.WEIGHTS, data=sent, meta=meta).to_shareable()
+                check_weights(sent, exchanged_shapes(self._plan))
+                check_update(split_control(received)[0], split_control(sent)[0], self._plan.update_norm)
+                data: dict[str, Any] = dict(sent)
+                if self._plan.strategy.secure_sum:
+                    data = self._mask(sent, facts["cases"], shareable, round_index, approval)
+                return DXO(DataKind.WEIGHTS, data=data, meta=meta).to_shareable()
             self.log_warning(fl_ctx, f"the training process died in round {round_index}; it is started again")
         raise Unavailable("The training process died again and again.")
+
+    def _mask(
+        self, sent: Weights, cases: int, shareable: Shareable, round_index: int, approval: Approval
+    ) -> dict[str, Any]:
+        """Mask what is sent; without keys, or with a mask that was used, nothing leaves."""
+        if approval.sums is None:
+            raise NoSecureSum("This site has no keys for secure sums.")
+        participants = tuple(str(site) for site in shareable.get_header(PARTICIPANTS_HEADER) or ())
+        this = Round(self._run_id, str(shareable.get_header(JOB_HEADER) or ""), round_index, participants)
+        if len(participants) < self._plan.min_sites:
+            raise NoSecureSum("Fewer sites than the plan's minimum take part in the secure sum.")
+        MaskedRounds(self._local_folder()).use(this)
+        return dict(approval.sums.open().mask(sent, cases, this))
+
+    def _local_folder(self) -> Path:
+        return local_folder(Path(os.environ[APPROVALS_VARIABLE]), self._run_id)
 
     def _ask(
         self, request: dict[str, Any], workplace: Path, approval: Approval, abort_signal: Signal
@@ -232,7 +265,8 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
         path = progress_file(Path(os.environ[APPROVALS_VARIABLE]), self._run_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({name: facts[name] for name in ("round", *FACTS)}) + "\n")
+            kept = {name: facts[name] for name in ("round", *FACTS, *MORE_FACTS) if name in facts}
+            file.write(json.dumps(kept) + "\n")
 
     def _approval(self) -> Approval:
         check_plan(self._plan)
@@ -248,9 +282,9 @@ class TrainingExecutor(Executor):  # type: ignore[misc]
             return self._process
         plan_file = workplace / "plan.json"
         plan_file.write_text(json.dumps(self._plan.to_dict()), encoding="utf-8")
-        process = start_training_process(
-            ["rounds", "--plan", str(plan_file), "--cases", str(approval.cases)], workplace / "trainer.log"
-        )
+        arguments = ["rounds", "--plan", str(plan_file), "--cases", str(approval.cases)]
+        arguments += purse_arguments(approval.purse, self._run_id)
+        process = start_training_process(arguments, workplace / "trainer.log")
         events: queue.Queue[dict[str, Any] | None] = queue.Queue()
 
         def read() -> None:

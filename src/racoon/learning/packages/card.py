@@ -175,17 +175,17 @@ def derived_parts(plan: TrainingPlan) -> dict[str, Any]:
             "name": "percentiles",
             "parameters": {"lower": PERCENTILES[0], "upper": PERCENTILES[1]},
         }
+    steps: list[dict[str, Any]] = [{"name": "orient-axial", "parameters": {}}, intensity]
+    if plan.spacing_mm:
+        names = ("slice_mm", "row_mm", "column_mm")
+        steps.append({"name": "resample", "parameters": dict(zip(names, plan.spacing_mm, strict=True))})
+    steps.append(
+        {"name": f"fit-{plan.larger}", "parameters": {"rows": plan.size[-2], "columns": plan.size[-1]}}
+    )
     return {
         "architecture": {"name": plan.architecture, "classes": len(plan.labels) + 1},
         "input": {"modality": plan.modality, **plan.contract.to_dict()},
-        "preprocessing": [
-            {"name": "orient-axial", "parameters": {}},
-            intensity,
-            {
-                "name": f"fit-{plan.larger}",
-                "parameters": {"rows": plan.size[0], "columns": plan.size[1]},
-            },
-        ],
+        "preprocessing": steps,
         "postprocessing": [
             {"name": name.replace("_", "-"), "parameters": {}} for name in plan.postprocessing
         ],

@@ -1,4 +1,4 @@
-"""The package file: an uncompressed ZIP with four files of known names, read into memory and never unpacked."""
+"""The package file: an uncompressed ZIP with four or five files of known names, read into memory and never unpacked."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.domain.canonical import canonical_json
 from racoon.domain.plan import TrainingPlan
-from racoon.learning.architectures import INPUT_SLICES, tensor_shapes
+from racoon.learning.architectures import network_input, network_output, tensor_shapes
 from racoon.learning.packages.card import Card, PackageRefused, derived_parts, read_card
+from racoon.learning.packages.graph import read_graph_weights
 from racoon.learning.weights import BadWeights, Weights, check_weights, decode_weights, encode_weights
 from racoon.platform.certificates import public_key_text, sign, verify
 from racoon.platform.files import write_atomically
 
 CARD, WEIGHTS, GOLDEN, SIGNATURE = "model.json", "weights.safetensors", "golden.safetensors", "signature.json"
-FILES = (CARD, WEIGHTS, GOLDEN, SIGNATURE)
+GRAPH = "model.onnx"
+NEEDED = (CARD, GOLDEN, SIGNATURE)
+MODELS = (WEIGHTS, GRAPH)
+"""A package has at least one of them; with both, the graph holds the same weights bit by bit."""
+
+FILES = (*NEEDED, *MODELS)
 SUFFIX = ".racoon-model"
 
-LIMITS = {CARD: 1 << 20, WEIGHTS: 2 << 30, GOLDEN: 64 << 20, SIGNATURE: 4096}
+LIMITS = {CARD: 1 << 20, WEIGHTS: 2 << 30, GRAPH: 2 << 30, GOLDEN: 64 << 20, SIGNATURE: 4096}
 """Largest sizes in bytes; the weights' true size follows from the architecture and is compared too."""
 
 CODE_SUFFIXES = (".pt", ".pth", ".ts", ".pkl", ".pickle", ".ckpt", ".bin", ".npy", ".joblib", ".py", ".so")
@@ -48,7 +54,9 @@ class ModelPackage:
     weights
         Tensors of the network.
     golden_input, golden_scores
-        ``(sample, INPUT_SLICES, row, column)`` and the class scores ``(sample, class, row, column)`` they gave.
+        ``(sample, channel, …)`` and the class scores ``(sample, class, …)`` they gave.
+    graph
+        The same network as ONNX, where the package carries it.
     signer
         Public key text (Ed25519) of who signed.
     """
@@ -58,6 +66,7 @@ class ModelPackage:
     weights: Weights
     golden_input: npt.NDArray[np.float32]
     golden_scores: npt.NDArray[np.float32]
+    graph: bytes | None
     signer: str
 
     @property
@@ -73,6 +82,9 @@ def write_package(
     golden: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
     statements: Mapping[str, Any],
     key: Ed25519PrivateKey,
+    *,
+    graph: bytes | None = None,
+    with_weights: bool = True,
 ) -> Path:
     """Write a signed package named after its hash.
 
@@ -88,6 +100,11 @@ def write_package(
         The fields of :class:`Card` that do not follow from the plan: name, intended_use, licence, data, metrics, …
     key
         Signs the card.
+    graph
+        The same network as ONNX, as ``runtimes.exporting`` writes it.
+    with_weights
+        Whether the weights go in beside the graph; without them the package runs on ONNX and, read from the graph, on
+        torch.
 
     Returns
     -------
@@ -95,10 +112,11 @@ def write_package(
         ``<hash>.racoon-model``.
     """
     check_weights(weights, tensor_shapes(plan))
-    contents = {
-        WEIGHTS: encode_weights(weights),
-        GOLDEN: encode_weights({"input": golden[0], "scores": golden[1]}),
-    }
+    contents = {GOLDEN: encode_weights({"input": golden[0], "scores": golden[1]})}
+    if with_weights or graph is None:
+        contents[WEIGHTS] = encode_weights(weights)
+    if graph is not None:
+        contents[GRAPH] = graph
     card = read_card(
         {
             **statements,
@@ -138,29 +156,32 @@ def open_package(path: Path) -> ModelPackage:
     Parameters
     ----------
     path
-        ``.racoon-model`` file, or a folder with the same four files.
+        ``.racoon-model`` file, or a folder with the same files.
 
     Raises
     ------
     PackageRefused
         With the code of the first rule broken, in this order: ``package.unreadable``, ``package.path``,
         ``package.code``, ``package.files``, ``package.too_large``, ``package.card``, ``package.signature``,
-        ``package.hash``, ``package.architecture``, ``package.plan``, ``package.contradiction``, ``package.weights``.
+        ``package.hash``, ``package.architecture``, ``package.plan``, ``package.contradiction``, ``package.weights``,
+        ``package.onnx``.
     """
     contents = _read_folder(path) if path.is_dir() else _read_archive(path)
     card = read_card(_json(contents[CARD], CARD))
     signer = _check_signature(card, _json(contents[SIGNATURE], SIGNATURE))
-    for name in (WEIGHTS, GOLDEN):
+    signed = set(contents) - {CARD, SIGNATURE}
+    for name in sorted(signed):
         facts = card.files.get(name)
-        if facts is None or set(card.files) != {WEIGHTS, GOLDEN}:
+        if facts is None or set(card.files) != signed:
             raise PackageRefused("The card does not name the package's files.", code="package.hash")
         if (len(contents[name]), hashlib.sha256(contents[name]).hexdigest()) != (facts.size, facts.sha256):
             raise PackageRefused(f"{name} is not the file that was signed.", code="package.hash")
     if path.name.endswith(SUFFIX) and path.name != f"{card.hash}{SUFFIX}" and _is_digest(path.stem):
         raise PackageRefused("The file's name is another package's hash.", code="package.hash")
     plan = card.training_plan()
-    weights, golden = _check_tensors(plan, contents[WEIGHTS], contents[GOLDEN])
-    return ModelPackage(card, plan, weights, golden["input"], golden["scores"], signer)
+    golden = _check_golden_form(plan, contents[GOLDEN])
+    weights = _check_models(plan, contents)
+    return ModelPackage(card, plan, weights, golden["input"], golden["scores"], contents.get(GRAPH), signer)
 
 
 def _read_archive(path: Path) -> dict[str, bytes]:
@@ -217,8 +238,11 @@ def _check_names(names: list[str]) -> None:
         raise PackageRefused(
             "The package holds a file it must not.", code="package.files", details={"name": name}
         )
-    if sorted(names) != sorted(FILES):
-        raise PackageRefused(f"A package holds exactly {', '.join(FILES)}, each once.", code="package.files")
+    if len(set(names)) != len(names) or not set(NEEDED) <= set(names) or not set(MODELS) & set(names):
+        raise PackageRefused(
+            f"A package holds {', '.join(NEEDED)} and {' or '.join(MODELS)} or both, each once.",
+            code="package.files",
+        )
 
 
 def _check_size(name: str, size: int) -> None:
@@ -227,7 +251,7 @@ def _check_size(name: str, size: int) -> None:
 
 
 def _check_contents(contents: Mapping[str, bytes]) -> None:
-    for name in (WEIGHTS, GOLDEN):
+    for name in sorted({WEIGHTS, GOLDEN, GRAPH} & set(contents)):
         head = contents[name][:4]
         # Protocols 2 to 5 of pickle begin with 0x80; torch's own files, TorchScript too, are ZIPs.
         if (
@@ -267,23 +291,36 @@ def _check_signature(card: Card, document: Any) -> str:
     return signer
 
 
-def _check_tensors(plan: TrainingPlan, weights: bytes, golden: bytes) -> tuple[Weights, Weights]:
+def _check_golden_form(plan: TrainingPlan, golden: bytes) -> Weights:
     try:
-        found = decode_weights(weights)
-        check_weights(found, tensor_shapes(plan))
         example = decode_weights(golden)
     except BadWeights as error:
         raise PackageRefused(error.public_message, code="package.weights", details=error.details) from error
     samples = len(example["input"]) if "input" in example else 0
-    shapes = {
-        "input": (samples, INPUT_SLICES, *plan.size),
-        "scores": (samples, len(plan.labels) + 1, *plan.size),
-    }
+    shapes = {"input": (samples, *network_input(plan)), "scores": (samples, *network_output(plan))}
     if {name: value.shape for name, value in example.items()} != shapes or not samples:
         raise PackageRefused("The golden example does not fit the network.", code="package.weights")
     if not all(np.isfinite(value).all() for value in example.values()):
         raise PackageRefused("The golden example holds values that are no numbers.", code="package.weights")
-    return found, example
+    return example
+
+
+def _check_models(plan: TrainingPlan, contents: Mapping[str, bytes]) -> Weights:
+    """Return the weights, which each file that carries them must hold alike."""
+    found: list[Weights] = []
+    try:
+        if WEIGHTS in contents:
+            found.append(decode_weights(contents[WEIGHTS]))
+        if GRAPH in contents:
+            found.append(read_graph_weights(contents[GRAPH], plan))
+        for weights in found:
+            check_weights(weights, tensor_shapes(plan))
+    except BadWeights as error:
+        raise PackageRefused(error.public_message, code="package.weights", details=error.details) from error
+    first = found[0]
+    if any(other[name].tobytes() != first[name].tobytes() for other in found[1:] for name in first):
+        raise PackageRefused("The ONNX graph holds other weights than the package.", code="package.onnx")
+    return first
 
 
 def _is_digest(text: str) -> bool:

@@ -29,13 +29,14 @@ def require_signer(package: ModelPackage, keys: Sequence[str]) -> None:
         raise PackageRefused("The package is not signed by a key you named.", code="package.signer")
 
 
-def check_golden(path: Path) -> dict[str, Any]:
+def check_golden(path: Path, runtime: str = "auto") -> dict[str, Any]:
     """Run a package's golden example in its own process.
 
     Returns
     -------
     dict
-        ``golden_difference`` of the class scores, and how the process was kept from the network.
+        ``golden_difference`` of the class scores, the ``runtime`` that gave them, and how the process was kept from the
+        network.
 
     Raises
     ------
@@ -44,12 +45,18 @@ def check_golden(path: Path) -> dict[str, Any]:
     """
     seen: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="racoon-golden-") as folder:
-        _run(["golden", "--package", str(path)], Path(folder) / "log.txt", seen.update)
-    return {"golden_difference": seen["golden_difference"], "isolation": isolation_of(seen["interfaces"])}
+        arguments = ["golden", "--package", str(path), "--runtime", runtime]
+        _run(arguments, Path(folder) / "log.txt", seen.update)
+    return _facts(seen)
 
 
 def run_package(
-    path: Path, work: Sequence[dict[str, Any]], folder: Path, on_series: Callable[[dict[str, Any]], None]
+    path: Path,
+    work: Sequence[dict[str, Any]],
+    folder: Path,
+    on_series: Callable[[dict[str, Any]], None],
+    *,
+    runtime: str = "auto",
 ) -> dict[str, Any]:
     """Run a package on some series in its own process.
 
@@ -63,6 +70,8 @@ def run_package(
         For the list of work and the log.
     on_series
         Called with each series' outcome as soon as it is there.
+    runtime
+        ``auto``, ``onnx`` or ``torch``.
 
     Returns
     -------
@@ -80,8 +89,17 @@ def run_package(
         elif event["event"] == "series":
             on_series({name: value for name, value in event.items() if name != "event"})
 
-    _run(["infer", "--package", str(path), "--work", str(listing)], folder / "log.txt", on_event)
-    return {"golden_difference": seen["golden_difference"], "isolation": isolation_of(seen["interfaces"])}
+    arguments = ["infer", "--package", str(path), "--work", str(listing), "--runtime", runtime]
+    _run(arguments, folder / "log.txt", on_event)
+    return _facts(seen)
+
+
+def _facts(seen: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "golden_difference": seen["golden_difference"],
+        "runtime": seen["runtime"],
+        "isolation": isolation_of(seen["interfaces"]),
+    }
 
 
 def isolation_of(interfaces: Sequence[str]) -> str:
@@ -90,7 +108,7 @@ def isolation_of(interfaces: Sequence[str]) -> str:
 
 
 def _run(arguments: Sequence[str], log: Path, on_event: Callable[[dict[str, Any]], None]) -> None:
-    require_extra("torch", "safetensors")
+    require_extra("safetensors")
     try:
         run_training_process(arguments, log, on_event, module=MODULE, prefix=network_prefix())
     except Exception as error:

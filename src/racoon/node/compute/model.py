@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from racoon.domain.canonical import content_hash
@@ -11,12 +12,43 @@ from racoon.domain.coding import Code
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused
+from racoon.learning.comparison import case_means
+from racoon.science.statistics.bootstrap import bootstrap_mean
 
 
 class TooFewCases(Refused):
     """The site has fewer usable cases than plan or site demand."""
 
     code: ClassVar[str] = "compute.too_few_cases"
+
+
+@dataclass(frozen=True)
+class ShelvedModel:
+    """A model package that stands, or stood, on this node's shelf.
+
+    Parameters
+    ----------
+    digest
+        Hash of the package: its name.
+    name, version, signer
+        What it is, and who signed it.
+    source
+        ``library`` or ``file``.
+    runtime
+        What repeated its golden example here.
+    added_at, withdrawn_at, reason
+        Since when it stands here; when and why CENTRAL's library took it back.
+    """
+
+    digest: str
+    name: str
+    version: str
+    signer: str
+    source: str
+    runtime: str
+    added_at: datetime
+    withdrawn_at: datetime | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +99,10 @@ def preparation_key(plan: TrainingPlan, manifest: DatasetManifest) -> str:
     }
     if plan.irregular != "refuse":
         parts["irregular"] = plan.irregular
+    if plan.larger != "shrink":
+        parts["larger"] = plan.larger
+    if plan.spacing_mm:
+        parts["spacing_mm"] = list(plan.spacing_mm)
     return content_hash(parts)[:24]
 
 
@@ -89,15 +125,19 @@ def summarise_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Per model and label ``n``, ``sum`` and ``sum_of_squares`` of Dice; number of cases; the best trivial
-        model. No value of a single case.
+        Per model and label ``n``, ``sum`` and ``sum_of_squares`` of Dice; per model the mean over cases with its
+        bootstrap ``interval``; number of cases; the best trivial model. No value of a single case.
     """
     everything = {**scores["models"], f"baseline:{scores['baseline']['name']}": _baseline(scores)}
     return {
         "cases": scores["cases"],
         "baseline": scores["baseline"]["name"],
         "models": {
-            name: {"mean_dice": score["mean_dice"], "labels": _moments(score)}
+            name: {
+                "mean_dice": score["mean_dice"],
+                "labels": _moments(score),
+                "interval": bootstrap_mean(case_means(score)).to_dict(),
+            }
             for name, score in everything.items()
         },
     }

@@ -9,7 +9,7 @@ import io
 import json
 import logging
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from racoon.domain.dataset import DatasetManifest, DatasetSeries
 from racoon.errors import Defect, RacoonError, Refused
 from racoon.learning.cases import case_name
 from racoon.learning.extra import require_extra
-from racoon.learning.packages import ModelPackage, PackageRefused, open_package
+from racoon.learning.files_inference import most_uncertain_first
+from racoon.learning.packages import ModelPackage, open_package
 from racoon.learning.packages.card import RESEARCH_USE
 from racoon.learning.packages.running import run_package
 from racoon.node.archive.service import Archive
+from racoon.node.compute.shelf import require_named_signer
 from racoon.platform.files import write_atomically
 from racoon.standards.dicom.segmenting import Algorithm, build_automatic_segmentation
 
@@ -68,13 +70,7 @@ class Segmenting:
             ``package.signer`` beside the codes of ``open_package``.
         """
         package = open_package(path)
-        if package.signer not in self._signers:
-            raise PackageRefused(
-                "This site does not run models of this signer; the node's administrator decides with "
-                "learning.model_signers.",
-                code="package.signer",
-                details={"signer": package.signer},
-            )
+        require_named_signer(package, self._signers)
         return package
 
     def run(
@@ -95,9 +91,9 @@ class Segmenting:
         -------
         dict
             ``model``, ``dataset_hash``, ``series`` (series UID → ``stored``, ``nothing found`` or ``refused`` with its
-            reason), ``counts`` of these, and the statement of research use.
+            reason), ``most_uncertain_first``, ``counts`` of the states, and the statement of research use.
         """
-        require_extra("torch", "safetensors")
+        require_extra("safetensors")
         package = self.admit(path)
         folder = self._folder / "segmenting" / f"{package.hash[:16]}-{manifest.hash[:16]}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +111,7 @@ class Segmenting:
             "model": {"hash": package.hash, "name": package.card.name, "version": package.card.version},
             "dataset_hash": manifest.hash,
             "series": rows,
+            "most_uncertain_first": most_uncertain_first(rows),
             "counts": {state: states.count(state) for state in sorted(set(states))},
             "use": RESEARCH_USE,
         }
@@ -139,7 +136,7 @@ class Segmenting:
                 if row["state"] == "refused":
                     book.note(entry.series_uid, "refused", Refused(row["reason"], code=row["code"]))
                     return
-                self._put_in(package, entry, folder / f"{row['name']}.mask.npz", row["hash"], book)
+                self._put_in(package, entry, folder / f"{row['name']}.mask.npz", row, book)
 
             if work:
                 run_package(path.resolve(), work, folder, on_series)
@@ -161,7 +158,7 @@ class Segmenting:
         }
 
     def _put_in(
-        self, package: ModelPackage, entry: DatasetSeries, mask: Path, digest: str, book: _Book
+        self, package: ModelPackage, entry: DatasetSeries, mask: Path, row: Mapping[str, Any], book: _Book
     ) -> None:
         with np.load(mask, allow_pickle=False) as content:
             classes = content["classes"]
@@ -175,7 +172,7 @@ class Segmenting:
         try:
             segmentation = build_automatic_segmentation(sources, classes, package.plan.labels, made_by)
             if segmentation is None:
-                book.note(entry.series_uid, "nothing found", digest=digest)
+                book.note(entry.series_uid, "nothing found", found=row)
                 return
             stream = io.BytesIO()
             segmentation.save_as(stream, enforce_file_format=True)
@@ -186,7 +183,7 @@ class Segmenting:
         if reason:
             book.note(entry.series_uid, "refused", Refused(reason, code="compute.not_archived"))
         else:
-            book.note(entry.series_uid, "stored", digest=digest)
+            book.note(entry.series_uid, "stored", found=row)
 
 
 class _Book:
@@ -194,15 +191,20 @@ class _Book:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.rows: dict[str, dict[str, str]] = json.loads(path.read_bytes()) if path.exists() else {}
+        self.rows: dict[str, dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else {}
 
     def note(
-        self, series_uid: str, state: str, error: RacoonError | None = None, *, digest: str = ""
+        self,
+        series_uid: str,
+        state: str,
+        error: RacoonError | None = None,
+        *,
+        found: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep an outcome, also that a series was refused: the same model refuses it again."""
-        row = {"state": state}
-        if digest:
-            row["hash"] = digest
+        row: dict[str, Any] = {"state": state}
+        if found is not None:
+            row |= {name: found[name] for name in ("hash", "runtime", "uncertainty")}
         if error is not None:
             row |= {"code": error.error_code, "reason": error.public_message}
             _log.warning("a series was not segmented", extra={"reason": error.error_code})

@@ -16,12 +16,14 @@ from racoon.domain.plan import TrainingPlan
 from racoon.errors import Defect, Unavailable
 from racoon.learning.architectures import check_plan, initial_weights, tensor_shapes
 from racoon.learning.cases import case_name, prepare_case, save_case, write_manifest
-from racoon.learning.engine import EngineIdentity, SiteEngine
 from racoon.learning.extra import require_extra
-from racoon.learning.subprocesses import run_training_process
+from racoon.learning.gallery import picture_name
+from racoon.learning.spending import Purse
+from racoon.learning.subprocesses import purse_arguments, run_training_process
 from racoon.learning.weights import check_weights, decode_weights, save_weights
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.node.compute.limits import WAITING_NOTES, Look, Standing, require_going_on
 from racoon.node.compute.model import Preparation, label_index, preparation_key
 from racoon.platform.files import write_atomically
 from racoon.standards.dicom.resampling import is_resampled
@@ -31,15 +33,10 @@ _log = logging.getLogger(__name__)
 Report = Callable[[int, int, str], None]
 """``(done, total, public note)``."""
 
-RESTART_WAITS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Pauses before the site's engine process is started again; the last repeats."""
-
 AUTOMATIC = "AUTOMATIC"
 """A mask that a program drew alone is no reference: a model would learn its own mistakes."""
 
 LOOK_S = 0.5
-LINGER_S = 12.0
-"""After its last round a site stays this long without a job process: a resumed run may still need it."""
 
 
 class Compute:
@@ -104,8 +101,36 @@ class Compute:
             write_manifest(folder, {"dataset": manifest.hash, **facts})
             return folder, preparation
 
+    def require_affordable(self, run: str, plan: TrainingPlan, cases: Path, purse: Purse) -> None:
+        """Refuse a private training whose rounds together would cost more than plan or site allow.
+
+        Parameters
+        ----------
+        run
+            Name of the work's folder, and of the run in the ledger.
+        plan, cases, purse
+            What, the folder :meth:`prepare` gave, and the study's account.
+
+        Raises
+        ------
+        Refused
+            ``learning.privacy_budget``.
+        """
+        if plan.privacy is None:
+            return
+        require_extra("torch", "opacus")
+        folder, plan_file = self._run_folder(run, plan)
+        arguments = ["afford", "--plan", str(plan_file), "--cases", str(cases)]
+        run_training_process([*arguments, *purse_arguments(purse, run)], folder / "afford.log")
+
     def train_local(
-        self, run: str, plan: TrainingPlan, cases: Path, report: Report = lambda _d, _t, _n: None
+        self,
+        run: str,
+        plan: TrainingPlan,
+        cases: Path,
+        report: Report = lambda _d, _t, _n: None,
+        purse: Purse | None = None,
+        standing: Look = lambda: Standing.GO,
     ) -> tuple[bytes, list[dict[str, Any]]]:
         """Train on this site's cases alone; resumes after the last finished round.
 
@@ -117,6 +142,10 @@ class Compute:
             What, and the folder :meth:`prepare` gave.
         report
             Called after each round.
+        purse
+            Account of private trainings.
+        standing
+            What the site's limits say now; while they say wait, no process runs.
 
         Returns
         -------
@@ -129,12 +158,23 @@ class Compute:
         if not start.exists():
             save_weights(start, initial_weights(plan))
 
+        done = 0
+
         def on_event(event: dict[str, Any]) -> None:
+            nonlocal done
             if event["event"] == "round":
-                report(event["round"] + 1, plan.rounds, "training")
+                done = event["round"] + 1
+                report(done, plan.rounds, "training")
 
         arguments = ["train", "--plan", str(plan_file), "--cases", str(cases), "--folder", str(folder)]
-        run_training_process([*arguments, "--weights", str(start)], folder / "train.log", on_event)
+        arguments += purse_arguments(purse, run)
+        _run_within_limits(
+            [*arguments, "--weights", str(start)],
+            folder / "train.log",
+            on_event,
+            standing,
+            lambda note: report(done, plan.rounds, note),
+        )
         facts = [
             json.loads(line) for line in (folder / "rounds.jsonl").read_text(encoding="utf-8").splitlines()
         ]
@@ -222,11 +262,40 @@ class Compute:
             if not found:
                 return "no reference masks"
             book.note(case_name(entry.series_uid), is_resampled=is_resampled(volume))
-            save_case(folder, prepare_case(plan, entry.series_uid, volume.image.voxels, masks))
+            spacing = volume.image.spacing_mm
+            save_case(folder, prepare_case(plan, entry.series_uid, volume.image.voxels, masks, spacing))
         except (SeriesNotFound, Defect) as error:
             _log.warning("a series is not a training case", extra={"reason": error.error_code})
             return error.error_code
         return ""
+
+
+def _run_within_limits(
+    arguments: list[str],
+    log: Path,
+    on_event: Callable[[dict[str, Any]], None],
+    standing: Look,
+    tell: Callable[[str], None],
+) -> None:
+    """Run a process that resumes by itself, whenever the site lets it; say once what it waits for."""
+    pause = threading.Event()
+    now = Standing.GO
+    while True:
+        before, now = now, standing()
+        if now is Standing.GO:
+            try:
+                run_training_process(
+                    arguments, log, on_event, should_end=lambda: standing() is not Standing.GO
+                )
+                return
+            except Unavailable:
+                if standing() is Standing.GO:
+                    raise
+                continue
+        require_going_on(now)
+        if now is not before:
+            tell(WAITING_NOTES[now])
+        pause.wait(LOOK_S)
 
 
 class _Resampled:
@@ -246,6 +315,24 @@ class _Resampled:
     def count(self, names: Iterable[str]) -> int:
         """Count those among some cases."""
         return len(self._names.intersection(names))
+
+
+def pictures_of(folder: Path, job_id: str) -> list[Path]:
+    """Return the pictures of the cases that a job's model failed most on, the worst first.
+
+    They stay at this site; a withdrawal takes away all of a finished job's (:func:`forget_cases`).
+
+    Parameters
+    ----------
+    folder
+        That of :class:`Compute`.
+    job_id
+        An evaluation that has ended.
+    """
+    found: list[Path] = []
+    while (path := folder / "runs" / job_id / "worst" / picture_name(len(found))).is_file():
+        found.append(path)
+    return found
 
 
 def forget_cases(folder: Path, series_uids: Iterable[str], runs: Iterable[str]) -> int:
@@ -275,97 +362,3 @@ def forget_cases(folder: Path, series_uids: Iterable[str], runs: Iterable[str]) 
             shutil.rmtree(folder / "runs" / run, ignore_errors=True)
             removed += 1
     return removed
-
-
-class EngineSeat:
-    """The site's one engine process, shared by all runs that last.
-
-    Parameters
-    ----------
-    engine
-        The engine's site side.
-    request_identity
-        Sends a signing request to CENTRAL and returns its answer; raises ``Unavailable`` while CENTRAL is
-        away.
-    """
-
-    def __init__(self, engine: SiteEngine, request_identity: Callable[[str], EngineIdentity]) -> None:
-        self._engine = engine
-        self._request_identity = request_identity
-        self._runs: dict[str, str] = {}
-        self._lock = threading.Lock()
-
-    def take_part(
-        self,
-        run_id: str,
-        plan: TrainingPlan,
-        cases: Path,
-        *,
-        report: Report = lambda _d, _t, _n: None,
-        should_stop: Callable[[], bool] = lambda: False,
-        linger_s: float = LINGER_S,
-    ) -> list[dict[str, Any]]:
-        """Sit in the engine until the run ends; restartable at any moment with the same arguments.
-
-        Parameters
-        ----------
-        run_id, plan, cases
-            What this site approved: the engine's gates let exactly this through, nothing else.
-        report
-            Called after each round trained here.
-        should_stop
-            Asked about twice a second: the site or CENTRAL ended the job.
-        linger_s
-            Time without a job process, after the last round, after which the run counts as ended.
-
-        Returns
-        -------
-        list
-            Facts of the rounds trained here, oldest first.
-        """
-        check_plan(plan)
-        with self._lock:
-            self._engine.install(self._request_identity(self._engine.request()))
-            self._engine.approve(plan, run_id, cases)
-            self._runs[run_id] = plan.hash
-        try:
-            return self._sit(run_id, plan, report, should_stop, linger_s)
-        finally:
-            with self._lock:
-                self._runs.pop(run_id, None)
-                if plan.hash not in self._runs.values():
-                    self._engine.withdraw(plan.hash)
-                if not self._runs:
-                    self._engine.stop()
-
-    def _sit(
-        self,
-        run_id: str,
-        plan: TrainingPlan,
-        report: Report,
-        should_stop: Callable[[], bool],
-        linger_s: float,
-    ) -> list[dict[str, Any]]:
-        pause = threading.Event()
-        restarts, idle_s, told = 0, 0.0, -1
-        while not should_stop():
-            with self._lock:
-                alive = self._engine.is_alive()
-                if not alive:
-                    try:
-                        self._engine.start()
-                    except OSError as error:
-                        raise Unavailable("The training engine's process cannot be started.") from error
-            if not alive:
-                pause.wait(RESTART_WAITS_S[min(restarts, len(RESTART_WAITS_S) - 1)])
-                restarts += 1
-            rounds = self._engine.trained_rounds(run_id)
-            if len(rounds) != told:
-                told = len(rounds)
-                report(min(told, plan.rounds), plan.rounds, "training in the federation")
-            finished = bool(rounds) and rounds[-1]["round"] == plan.rounds - 1
-            idle_s = 0.0 if not finished or self._engine.is_working() else idle_s + LOOK_S
-            if idle_s >= linger_s:
-                break
-            pause.wait(LOOK_S)
-        return self._engine.trained_rounds(run_id)

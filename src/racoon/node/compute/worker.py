@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from racoon.domain.canonical import content_hash
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.plan import TrainingPlan
-from racoon.errors import Defect
+from racoon.errors import Defect, Refused
+from racoon.learning.spending import Purse
 from racoon.node.approvals.model import StudyAtSite
-from racoon.node.compute.model import summarise_scores
-from racoon.node.compute.service import Compute, EngineSeat
+from racoon.node.compute.limits import Gate, Look
+from racoon.node.compute.model import Preparation, summarise_scores
+from racoon.node.compute.seat import EngineSeat
+from racoon.node.compute.service import Compute
 from racoon.node.jobs.model import Handler, Outcome, Progress
 from racoon.protocol.messages import JobOffer
+
+
+class PrivacyWanted(Refused):
+    """A training that does not protect single subjects as this site demands."""
+
+    code = "compute.privacy"
 
 
 class BadTrainingJob(Defect):
@@ -36,6 +48,13 @@ class Ports:
         Whether a job was cancelled or ended, asked while it runs.
     minimum_cases, minimum_sites
         This site's own limits; a plan can only ask for more.
+    gate
+        Limits of trainings; asked while they run.
+    ledgers
+        Folder of the accounts of private trainings, one file per study.
+    epsilon
+        Largest ε of all trainings of one study here; with it a plan without differential privacy is refused. ``None``
+        leaves ε to the plans.
     """
 
     load_manifest: Callable[[str, str], DatasetManifest]
@@ -43,6 +62,21 @@ class Ports:
     is_ended: Callable[[str], bool]
     minimum_cases: int
     minimum_sites: int
+    gate: Gate
+    ledgers: Path
+    epsilon: float | None = None
+
+    @contextmanager
+    def seat_of(self, job_id: str) -> Iterator[Look]:
+        """Ask the site's limits for a training while it lasts, and free its place at the end."""
+        try:
+            yield lambda: self.gate.look(job_id)
+        finally:
+            self.gate.leave(job_id)
+
+    def purse(self, study_id: str) -> Purse:
+        """Return a study's account."""
+        return Purse(self.ledgers / f"{content_hash(study_id)[:24]}.jsonl", self.epsilon)
 
 
 def train_local_handler(compute: Compute, ports: Ports) -> Handler:
@@ -52,7 +86,9 @@ def train_local_handler(compute: Compute, ports: Ports) -> Handler:
         plan, manifest = _read(offer, study, ports)
         folder, preparation = compute.prepare(plan, manifest, report)
         preparation.require(max(plan.min_cases, ports.minimum_cases))
-        weights, facts = compute.train_local(offer.job_id, plan, folder, report)
+        purse = _open_purse(compute, ports, offer, plan, folder, preparation)
+        with ports.seat_of(offer.job_id) as standing:
+            weights, facts = compute.train_local(offer.job_id, plan, folder, report, purse, standing)
         return Outcome(
             {
                 "plan_hash": plan.hash,
@@ -93,12 +129,42 @@ def train_federated_handler(compute: Compute, seat: EngineSeat, ports: Ports) ->
             raise BadTrainingJob("The plan's minimum number of sites is below this site's own minimum.")
         folder, preparation = compute.prepare(plan, manifest, report)
         preparation.require(max(plan.min_cases, ports.minimum_cases))
-        rounds = seat.take_part(
-            offer.run_id, plan, folder, report=report, should_stop=lambda: ports.is_ended(offer.job_id)
-        )
+        purse = _open_purse(compute, ports, offer, plan, folder, preparation)
+        with ports.seat_of(offer.job_id) as standing:
+            rounds = seat.take_part(
+                offer.run_id,
+                plan,
+                folder,
+                purse=purse,
+                report=report,
+                should_stop=lambda: ports.is_ended(offer.job_id),
+                standing=standing,
+            )
         return Outcome({"plan_hash": plan.hash, "cases": preparation.cases, "rounds": rounds})
 
     return handle
+
+
+def _open_purse(
+    compute: Compute,
+    ports: Ports,
+    offer: JobOffer,
+    plan: TrainingPlan,
+    folder: Path,
+    preparation: Preparation,
+) -> Purse:
+    """Return the study's account, once it is sure that this plan may be paid from it."""
+    purse = ports.purse(offer.study_id)
+    if plan.privacy is None:
+        if ports.epsilon is not None:
+            raise PrivacyWanted("This site trains with differential privacy only; the plan has none.")
+        return purse
+    if preparation.cases != preparation.subjects:
+        raise PrivacyWanted("A subject has several series here; a private training protects one case each.")
+    name = offer.run_id if offer.kind == "train.federated" else offer.job_id
+    if not purse.holds(name):
+        compute.require_affordable(name, plan, folder, purse)
+    return purse
 
 
 def _read(offer: JobOffer, study: StudyAtSite | None, ports: Ports) -> tuple[TrainingPlan, DatasetManifest]:
