@@ -25,12 +25,15 @@ from racoon.cli import (
     harmonise,
     import_table,
     infer,
+    linkage,
     measure,
     model,
+    neighbour,
     node,
     punch,
     radiomics,
     train,
+    trust,
     version,
 )
 from racoon.cli.output import print_failure
@@ -56,6 +59,9 @@ def build_app() -> App:
     app.command(dicom.app)
     app.command(fhir.app)
     app.command(consent.app)
+    app.command(trust.app)
+    app.command(linkage.app)
+    app.command(neighbour.app)
     app.command(measure.measure)
     app.command(radiomics.radiomics)
     app.command(compare.compare)

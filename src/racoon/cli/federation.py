@@ -44,15 +44,17 @@ def train_federated(
     from racoon.central.learning.service import Training
     from racoon.learning.flare.central_side import FlareEngine
     from racoon.learning.flare.site_engine import FlareSite
+    from racoon.learning.spending import Purse
     from racoon.learning.weights import load_weights, save_weights
-    from racoon.node.compute.service import EngineSeat
+    from racoon.node.compute.seat import EngineSeat
 
     training = Training(
         FlareEngine(folder / "central" / "engine", "127.0.0.1", _free_port()), folder / "runs"
     )
     run_id = f"run-{plan.hash[:12]}"
     codes = _site_codes(cases)
-    sites = {name: FlareSite(folder / "sites" / name, code) for name, code in codes.items()}
+    keys = {code: FlareSite(folder / "sites" / name, code).sum_key() for name, code in codes.items()}
+    sites = {name: FlareSite(folder / "sites" / name, code, keys) for name, code in codes.items()}
     stop = threading.Event()
     with ThreadPoolExecutor(len(sites)) as pool:
         seats = [
@@ -61,6 +63,7 @@ def train_federated(
                 run_id,
                 plan,
                 cases[name],
+                purse=Purse(folder / "sites" / name / "ledger.jsonl"),
                 should_stop=stop.is_set,
             )
             for name, engine in sites.items()

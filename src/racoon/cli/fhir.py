@@ -12,6 +12,9 @@ from racoon.cli.output import JsonFlag, print_facts, print_json, print_line, pri
 
 app = App(name="fhir", help="Write, check and read FHIR of the core data set.")
 
+COUNTS = ("read", "stored", "unchanged", "refused", "left_out", "removed")
+"""Of an import."""
+
 Version = Literal["2025", "2026", "2027-ballot"]
 
 
@@ -65,6 +68,48 @@ def check(path: Path, /, *, profiles: Version = "2026", limit: int = 20, json: J
 
 
 @app.command
+def validate(path: Path | None = None, /, *, config: Path, count: int = 20, json: JsonFlag = False) -> int:
+    """Check what a node would give out, or files, with the official validator where its file names one.
+
+    Without fhir.validator_jar the rule tables check, and the answer says so. Ends with code 1 when something is wrong.
+
+    Parameters
+    ----------
+    path
+        File or folder; some of the node's own resources when omitted.
+    config
+        The node's TOML file.
+    count
+        Resources of each type, of the node's own.
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app.clinic import validate as run
+
+    found = run(config, path, count=count)
+    if json:
+        print_json(found)
+        return failures.FAILED if found["errors"] else failures.OK
+    names = {
+        "rules": "the rule tables; fhir.validator_jar names no validator",
+        "validator": "the official validator",
+    }
+    print_facts(
+        "Not everything conforms." if found["errors"] else "Everything conforms.",
+        {"checked by": names[found["checked_by"]]}
+        | {name: found[name] for name in ("resources", "errors", "warnings")},
+    )
+    shown = [
+        {"resource": item["resource"], "path": item["path"], "what": item["message"]}
+        for item in found["findings"]
+        if item["severity"] in ("error", "warning")
+    ]
+    if shown:
+        print_table("Findings", shown[:20])
+    return failures.FAILED if found["errors"] else failures.OK
+
+
+@app.command
 def export(
     folder: Path, /, *, config: Path, types: str = "", since: str = "", json: JsonFlag = False
 ) -> None:
@@ -97,6 +142,36 @@ def export(
             "Written. The files are pseudonymised, not anonymous: they stay in the hospital.",
             facts["written"],
         )
+
+
+@app.command
+def push(*, config: Path, json: JsonFlag = False) -> int:
+    """Send images and findings to the FHIR server that the node's settings name, one transaction a subject.
+
+    Only what is new or changed is sent; who may not be read any more is taken back there. Ends with code 65 when the
+    server refused something.
+
+    Parameters
+    ----------
+    config
+        TOML file of this node, with push_to in [fhir].
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app.pushing import push as push_resources
+
+    with progress(quiet=json) as bar:
+        task = bar.add_task("subjects", total=None)
+        facts = push_resources(config, progress=lambda done: bar.update(task, completed=done))
+    if json:
+        print_json(facts)
+    else:
+        print_facts("Sent.", {name: facts[name] for name in ("sent", "unchanged", "taken_back")})
+        if facts["refused"]:
+            print_table(
+                "Refused", [{"status": name, "subjects": count} for name, count in facts["refused"].items()]
+            )
+    return failures.DEFECT if facts["refused"] else failures.OK
 
 
 @app.command(name="import")
@@ -132,12 +207,53 @@ def import_files(
     else:
         print_facts(
             "Imported.",
-            {name: facts[name] for name in ("read", "stored", "unchanged", "refused", "left_out")},
+            {name: facts[name] for name in COUNTS},
         )
         if facts["reasons"]:
             print_table(
                 "Refused", [{"reason": name, "resources": count} for name, count in facts["reasons"].items()]
             )
+    return failures.DEFECT if facts["refused"] else failures.OK
+
+
+@app.command
+def pull(*, config: Path, json: JsonFlag = False) -> int:
+    """Fetch the clinical course from the data integration centre's FHIR server, under the patients' pseudonyms.
+
+    Fetches what changed since the last time; after an interruption it goes on where it was. The server, the types and
+    what narrows them stand in the node's file under [diz].
+
+    Parameters
+    ----------
+    config
+        TOML file of this node.
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app.fetching import fetch
+
+    with progress(quiet=json) as bar:
+        task = bar.add_task("fetching", total=None)
+        facts = fetch(
+            config,
+            progress=lambda kind, read: bar.update(task, completed=read, description=f"fetching {kind}"),
+        )
+    if json:
+        print_json(facts)
+        return failures.DEFECT if facts["refused"] else failures.OK
+    print_facts("Fetched.", {name: facts[name] for name in COUNTS})
+    if facts["reasons"]:
+        print_table(
+            "Refused", [{"reason": name, "resources": count} for name, count in facts["reasons"].items()]
+        )
+    if facts["skipped"]:
+        print_table(
+            "Not fetched", [{"type": name, "reason": text} for name, text in facts["skipped"].items()]
+        )
+    if facts["deletions_untold"]:
+        print_line(
+            f"The server keeps no history of {', '.join(facts['deletions_untold'])}: it does not say what was deleted."
+        )
     return failures.DEFECT if facts["refused"] else failures.OK
 
 
@@ -181,7 +297,7 @@ def import_table(
     else:
         print_facts(
             "Imported.",
-            {name: facts[name] for name in ("read", "stored", "unchanged", "refused", "left_out")},
+            {name: facts[name] for name in COUNTS},
         )
     if facts["refused_cells"] and not json:
         print_table(
@@ -192,3 +308,62 @@ def import_table(
             ],
         )
     return failures.DEFECT if facts["refused_cells"] or facts.get("refused") else failures.OK
+
+
+@app.command
+def removed(*, config: Path, limit: int = 20, json: JsonFlag = False) -> None:
+    """Show what was taken out of the clinical course because the clinic deleted it, newest first.
+
+    Parameters
+    ----------
+    config
+        TOML file of this node.
+    limit
+        Rows shown; with --json these are FHIR Provenance.
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app.clinic import list_removed
+
+    rows, found = list_removed(config, limit)
+    if json:
+        print_json({"removed": found})
+    elif rows:
+        print_table("Taken out", rows)
+    else:
+        print_line("Nothing was taken out.")
+
+
+@app.command
+def tables(study: str, dataset: str, folder: Path, /, *, config: Path, json: JsonFlag = False) -> None:
+    """Write the clinical course of a frozen dataset's subjects as Parquet, one file a table, with a manifest.
+
+    The manifest holds hashes, columns and how well images and clinical records are linked. Needs the extra `parquet`.
+
+    Parameters
+    ----------
+    study
+        Id of the study.
+    dataset
+        Hash of the frozen dataset.
+    folder
+        Where the files go.
+    config
+        TOML file of this node.
+    json
+        Print the manifest.
+    """
+    from racoon.node.app.clinic import write_dataset_tables
+
+    manifest = write_dataset_tables(config, study, dataset, folder)
+    if json:
+        print_json(manifest)
+        return
+    linkage = manifest["linkage"]
+    print_facts(
+        "Written. The files are pseudonymised, not anonymous: they stay in the hospital.",
+        {name: linkage[name] for name in ("subjects", "with_clinical_record", "stopped")},
+    )
+    print_table(
+        "Tables", [{"table": name, "rows": table["rows"]} for name, table in manifest["tables"].items()]
+    )

@@ -17,6 +17,7 @@ def infer(
     /,
     *,
     key: Annotated[list[str] | None, Parameter(name="--key")] = None,
+    runtime: str = "auto",
     json: JsonFlag = False,
 ) -> int:
     """Segment images with a model package, in a process without network.
@@ -34,6 +35,8 @@ def infer(
         Folder for masks and `results.json`; made if it is not there.
     key
         Public key that must have signed the package; may be given several times.
+    runtime
+        What runs the network: `auto` (ONNX Runtime where the package carries its graph, else torch), `onnx` or `torch`.
     json
         Print one JSON document.
     """
@@ -46,6 +49,7 @@ def infer(
             source,
             target,
             keys=key or [],
+            runtime=runtime,
             report=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if json:

@@ -22,13 +22,13 @@ def verify(
 ) -> None:
     """Check a model package: form, paths, sizes, signature, hashes, architecture, tensors and golden example.
 
-    The golden example runs in a process without network. A package that breaks a rule is refused with the rule's
-    code and exit code 2.
+    The golden example runs in a process without network, on every runtime that is installed and that the package
+    serves. A package that breaks a rule is refused with the rule's code and exit code 2.
 
     Parameters
     ----------
     package
-        A `.racoon-model` file, or a folder with its four files.
+        A `.racoon-model` file, or a folder with its files.
     key
         Public key that must have signed it, as `racoon model key` prints it; may be given several times.
     json
@@ -36,10 +36,16 @@ def verify(
     """
     from racoon.learning.packages import open_package
     from racoon.learning.packages.running import check_golden, require_signer
+    from racoon.learning.runtimes import is_available
 
     found = open_package(package)
     require_signer(found, key or [])
-    golden = check_golden(package)
+    runtimes = [name for name in ("onnx", "torch") if is_available(name, found.graph)]
+    checked = {name: check_golden(package, name) for name in runtimes}
+    golden = {
+        **checked[runtimes[0]],
+        "golden_differences": {name: facts["golden_difference"] for name, facts in checked.items()},
+    }
     facts: dict[str, Any] = {
         "valid": True,
         "hash": found.hash,
@@ -68,7 +74,7 @@ def show(package: Path, /, *, json: JsonFlag = False) -> None:
     Parameters
     ----------
     package
-        A `.racoon-model` file, or a folder with its four files.
+        A `.racoon-model` file, or a folder with its files.
     json
         Print one JSON document.
     """

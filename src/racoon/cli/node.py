@@ -8,7 +8,7 @@ from typing import Literal
 
 from cyclopts import App
 
-from racoon.cli import account, deid, intake, node_values, pull
+from racoon.cli import account, deid, intake, node_answers, node_models, node_reading, node_values, pull
 from racoon.cli.output import JsonFlag, print_facts, print_json
 
 app = App(name="node", help="Run a hospital's node, or enrol it in the network.")
@@ -17,6 +17,10 @@ app.command(account.build_app("node"))
 intake.add_to(app)
 app.command(pull.app)
 app.command(deid.app)
+app.command(node_models.app)
+app.command(node_reading.templates)
+app.command(node_reading.queries)
+app.command(node_answers.app)
 node_values.add_to(app)
 
 
@@ -77,7 +81,7 @@ def enrol(*, config: Path, join_code: str, accounts_from_stdin: bool = False, js
 
 
 @app.command
-def segment(package: Path, /, *, config: Path, study: str, json: JsonFlag = False) -> int:
+def segment(package: str, /, *, config: Path, study: str, json: JsonFlag = False) -> int:
     """Segment the dataset this site froze for a study; the masks wait in the archive as pre-labels for the readers.
 
     Runs only packages whose signer the setting learning.model_signers names, and only for a study that this site has
@@ -86,7 +90,7 @@ def segment(package: Path, /, *, config: Path, study: str, json: JsonFlag = Fals
     Parameters
     ----------
     package
-        A `.racoon-model` file.
+        A `.racoon-model` file, or the name or hash of a model on this node's shelf.
     config
         TOML file of this node.
     study

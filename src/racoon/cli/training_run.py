@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from racoon.domain.plan import TrainingPlan
-from racoon.learning.comparison import comparison_table, verdict
+from racoon.learning.comparison import case_means, comparison_table, verdict
 from racoon.learning.extra import require_extra
 from racoon.learning.fingerprint import Fingerprint, FingerprintSums
 from racoon.learning.laboratory import (
     Report,
+    first_cases,
     forget_other_runs,
     package_models,
     pool_cases,
@@ -26,6 +27,7 @@ from racoon.learning.laboratory import (
     train_here,
     write_plan,
 )
+from racoon.learning.membership import MEANING, membership_check
 from racoon.platform.certificates import load_or_create_signing_key
 from racoon.platform.files import write_atomically
 
@@ -89,7 +91,9 @@ class TrainingRun:
             trainers[kind]()
             self._seconds[kind] = time.monotonic() - started
         started = time.monotonic()
-        table = comparison_table(self._scores())
+        scores = self._scores()
+        table = comparison_table(scores)
+        membership = self._membership(scores)
         self._seconds["score"] = time.monotonic() - started
         fingerprint = FingerprintSums.merge(site.sums for site in self._sites).fingerprint()
         result: dict[str, Any] = {
@@ -97,9 +101,14 @@ class TrainingRun:
             "mode": mode,
             "strategy": self._plan.strategy.to_dict(),
             "sites": {site.name: site.to_dict() for site in self._sites},
-            "fingerprint": {**fingerprint.to_dict(), "planned_size": list(fingerprint.planned_size())},
+            "fingerprint": {
+                **fingerprint.to_dict(),
+                "planned_size": list(fingerprint.planned_size()),
+                "planned_configuration": fingerprint.planned_configuration().to_dict(),
+            },
             "table": table,
             "verdict": verdict(table, self._names),
+            "membership": {"meaning": MEANING, "models": membership},
             "rounds": self._rounds,
             "folder": str(self._folder),
         }
@@ -149,6 +158,27 @@ class TrainingRun:
             self._report("scoring", len(scores), len(self._sites))
         return scores
 
+    def _membership(self, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Score each model on as many of its own training cases as there are unseen ones, and compare."""
+        members: dict[str, list[float | None]] = {}
+        others: dict[str, list[float | None]] = {}
+        for site in self._sites:
+            if site.name not in scores:
+                continue
+            trained = {
+                name: paths
+                for name, paths in self._models.items()
+                if name != "ensemble" and name.partition(":")[2] in ("", site.name)
+            }
+            cases = first_cases(
+                site.train, site.unseen_cases, self._folder / "cases" / f"{site.name}-members"
+            )
+            found = score_models(self._plan, cases, trained, self._folder / "scores" / f"{site.name}-members")
+            for name in trained:
+                members.setdefault(name, []).extend(case_means(found["models"][name]))
+                others.setdefault(name, []).extend(case_means(scores[site.name]["models"][name]))
+        return {name: membership_check(members[name], others[name]) for name in sorted(members)}
+
     def _packages(
         self,
         statements: Mapping[str, str],
@@ -175,6 +205,7 @@ class TrainingRun:
                     "rounds": self._plan.rounds,
                     "seed": self._plan.seed,
                     "sites": trained_at,
+                    "membership": result["membership"]["models"].get(name),
                 },
             }
             named.append(name)

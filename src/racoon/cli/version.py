@@ -27,5 +27,5 @@ def version(*, json: JsonFlag = False) -> None:
     if json:
         print_json(facts)
         return
-    installed = [name for name, present in dict(facts.pop("extras")).items() if present]  # type: ignore[call-overload]
+    installed = [name for name, present in dict(facts.pop("extras")).items() if present]  # type: ignore[call-overload]  # a table of words and flags
     print_facts("RACOON", {**facts, "extras": ", ".join(installed) or "none"})

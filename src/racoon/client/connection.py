@@ -17,7 +17,7 @@ class ServerProblem(Refused):
 
     def __init__(self, public_message: str, *, code: str | None = None, details: Any = None) -> None:
         super().__init__(public_message, code=code, details=details)
-        self.http_status = int(self.details.get("status", 0) or 0)  # type: ignore[call-overload]
+        self.http_status = int(self.details.get("status", 0) or 0)  # type: ignore[call-overload]  # a number in the server's own answer
 
 
 class ServerSilent(Unavailable):

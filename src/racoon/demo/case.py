@@ -126,7 +126,7 @@ def make_case(rng: np.random.Generator, style: Style, grid: Grid, *, is_female: 
         ("pleural_effusion", "effusion"),
         ("calcification", "calcification"),
     ):
-        masks[key] = painter.compute_mask(kind)  # type: ignore[arg-type]
+        masks[key] = painter.compute_mask(kind)  # type: ignore[arg-type]  # one of the kinds just named
     volumes: dict[str, float] = {}
     for finding in painter.findings:
         volumes[finding.kind] = volumes.get(finding.kind, 0.0) + finding.volume_ml

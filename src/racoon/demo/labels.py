@@ -59,7 +59,7 @@ LABELS: dict[str, Label] = {
         _organ("left_kidney", "18639004", "Left kidney"),
         _organ("vertebral_column", "421060004", "Vertebral column"),
         Label("skeletal_muscle", TISSUE, Code("127954009", "SCT", "Skeletal muscle")),
-        Label("subcutaneous_fat", TISSUE, Code("67769005", "SCT", "Subcutaneous fatty tissue")),
+        Label("subcutaneous_fat", TISSUE, Code("67769002", "SCT", "Subcutaneous fatty tissue")),
         Label("lung_opacity", ABNORMAL, Code("112001", "DCM", "Opacity")),
         Label("lung_nodule", ABNORMAL, Code("427359005", "SCT", "Solitary nodule of lung")),
         Label("pleural_effusion", ABNORMAL, Code("60046008", "SCT", "Pleural effusion")),

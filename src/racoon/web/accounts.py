@@ -1,12 +1,12 @@
 """Pages of accounts, the same at CENTRAL and at a node: one's own (password, second factor) and, for who manages them,
 everybody's.
 
-They expect the state that ``install_accounts`` leaves.  New passwords are made here and shown once.
+They expect the state that ``install_accounts`` leaves.  New passwords are shown once; what needs two people waits on a
+page of its own.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -15,25 +15,28 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.identity import Role
-from racoon.domain.permission import PERMISSIONS
+from racoon.domain.permission import DECIDING_ROLES, PERMISSIONS
 from racoon.errors import Refused
-from racoon.platform.auth import AccountStore, User, current_user, require, second_factor
+from racoon.platform.auth import (
+    AccountGrants,
+    AccountStore,
+    Changed,
+    ExternalAccount,
+    User,
+    current_user,
+    require,
+    second_factor,
+)
+from racoon.platform.database import Database
 from racoon.web.pages import render
 
 router = APIRouter(include_in_schema=False)
 
 Self = Annotated[User, Depends(current_user)]
 Manager = Annotated[User, Depends(require("account.manage"))]
+Confirmer = Annotated[User, Depends(require("account.confirm"))]
 Text = Annotated[str, Form(max_length=500)]
 Name = Annotated[str, Form(max_length=80, pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-
-PASSWORD_BYTES = 12
-
-
-class OwnAccount(Refused):
-    """Who manages accounts does not change the own one: the last one would lock everybody out."""
-
-    code = "auth.own_account"
 
 
 class PasswordsDiffer(Refused):
@@ -58,6 +61,7 @@ def change_password(
 ) -> Response:
     """Change one's own password; all sessions end."""
     accounts, database = _accounts(request)
+    _refuse_external(user)
     try:
         if new != again:
             raise PasswordsDiffer("The new password was typed in two ways.")
@@ -73,6 +77,7 @@ def change_password(
 def set_second_factor(request: Request, user: Self, secret: Text = "", code: Text = "") -> Response:
     """Give one's own account a second factor; its recovery codes are shown once."""
     accounts, database = _accounts(request)
+    _refuse_external(user)
     try:
         if user.has_second_factor or not second_factor.is_secret(secret):
             return RedirectResponse("/account", status_code=303)
@@ -94,6 +99,11 @@ def remove_second_factor(request: Request, user: Self, password: Text = "", code
     accounts.remove_second_factor(database, user.name)
     _audit(request, user, "account.second_factor.remove", user.name)
     return RedirectResponse("/login", status_code=303)
+
+
+def _refuse_external(user: User) -> None:
+    if user.provider:
+        raise ExternalAccount("Roles and password of this account come from its identity provider.")
 
 
 def _own(request: Request, user: User, *, problem: str = "", secret: str = "") -> Response:
@@ -137,29 +147,25 @@ def show_accounts(request: Request, user: Manager) -> Response:
 def create_account(
     request: Request, user: Manager, name: Name, roles: Annotated[list[Role] | None, Form()] = None
 ) -> Response:
-    """Create an account with a password that is shown once."""
-    accounts, database = _accounts(request)
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
-    try:
-        site = request.app.state.site.code if accounts.role == "node" else None
-        accounts.create(database, name, password, roles or [], site)
-    except Refused as refusal:
-        return _all(request, user, problem=refusal.public_message)
-    _audit(request, user, "account.create", name, roles=sorted(role.value for role in roles or []))
-    return _all(request, user, made_for=name, password=password)
+    """Create an account with a password that is shown once; roles that decide wait for a second person."""
+    site = request.app.state.site.code if _accounts(request)[0].role == "node" else None
+
+    def change(grants: AccountGrants, database: Database, client: str | None) -> Changed:
+        return grants.create(database, name, roles or [], site=site, by=user, client=client)
+
+    return _change(request, user, change)
 
 
 @router.post("/accounts/{name}/roles")
 def change_roles(
     request: Request, user: Manager, name: str, roles: Annotated[list[Role] | None, Form()] = None
 ) -> Response:
-    """Replace the roles of an account; its open sessions have them at once."""
-    wanted = roles or []
+    """Replace the roles of an account; open sessions have at once what needs no second person."""
 
-    def change(accounts: AccountStore, database: Any) -> None:
-        accounts.set_roles(database, name, wanted)
+    def change(grants: AccountGrants, database: Database, client: str | None) -> Changed:
+        return grants.change_roles(database, name, roles or [], by=user, client=client)
 
-    return _change(request, user, name, "account.roles", change, roles=sorted(role.value for role in wanted))
+    return _change(request, user, change)
 
 
 @router.post("/accounts/{name}/state")
@@ -168,49 +174,35 @@ def change_state(
 ) -> Response:
     """Disable an account, which ends its sessions, or enable it."""
 
-    def change(accounts: AccountStore, database: Any) -> None:
-        (accounts.enable if enable else accounts.disable)(database, name)
+    def change(grants: AccountGrants, database: Database, client: str | None) -> Changed:
+        return grants.set_enabled(database, name, enabled=enable, by=user, client=client)
 
-    return _change(request, user, name, "account.enable" if enable else "account.disable", change)
+    return _change(request, user, change)
 
 
 @router.post("/accounts/{name}/password")
 def reset_password(request: Request, user: Manager, name: str) -> Response:
     """Make a new password, shown once, and take the second factor away: for who lost either."""
-    password = secrets.token_urlsafe(PASSWORD_BYTES)
 
-    def change(accounts: AccountStore, database: Any) -> None:
-        accounts.set_password(database, name, password)
-        accounts.remove_second_factor(database, name)
+    def change(grants: AccountGrants, database: Database, client: str | None) -> Changed:
+        return grants.reset(database, name, by=user, client=client)
 
-    return _change(request, user, name, "account.reset", change, password=password)
+    return _change(request, user, change)
 
 
 def _change(
-    request: Request,
-    user: User,
-    name: str,
-    action: str,
-    change: Callable[[AccountStore, Any], None],
-    *,
-    password: str = "",
-    **details: Any,
+    request: Request, user: User, change: Callable[[AccountGrants, Database, str | None], Changed]
 ) -> Response:
     try:
-        if name == user.name:
-            raise OwnAccount("Another person has to change your account; your password you change yourself.")
-        change(*_accounts(request))
+        changed = change(_grants(request), request.app.state.database, _client(request))
     except Refused as refusal:
         return _all(request, user, problem=refusal.public_message)
-    _audit(request, user, action, name, **details)
-    if password:
-        return _all(request, user, made_for=name, password=password)
+    if changed.password or changed.waits:
+        return _all(request, user, changed=changed)
     return RedirectResponse("/accounts", status_code=303)
 
 
-def _all(
-    request: Request, user: User, *, problem: str = "", made_for: str = "", password: str = ""
-) -> Response:
+def _all(request: Request, user: User, *, problem: str = "", changed: Changed | None = None) -> Response:
     accounts, database = _accounts(request)
     # A role that may do here only what everybody may is none of this participant's.
     allowed = [roles for roles in PERMISSIONS[accounts.role].values() if len(roles) < len(Role)]
@@ -221,11 +213,64 @@ def _all(
         status_code=400 if problem else 200,
         accounts=accounts.accounts(database),
         roles=[role.value for role in Role if role in useful],
+        deciding=DECIDING_ROLES[accounts.role],
+        waiting={grant.account for grant in _grants(request).waiting(database)},
         own_name=user.name,
         problem=problem,
-        made_for=made_for,
-        password=password,
+        changed=changed,
     )
+
+
+# What waits for a second person
+
+
+@router.get("/confirmations")
+def show_waiting(request: Request, user: Confirmer) -> Response:
+    """Show what waits for a second person."""
+    return _waiting(request, user)
+
+
+@router.post("/confirmations/{grant_id}")
+def confirm_grant(request: Request, user: Confirmer, grant_id: str) -> Response:
+    """Let a grant take effect; the second half of a new password is shown once."""
+    try:
+        changed = _grants(request).confirm(
+            request.app.state.database, grant_id, by=user, client=_client(request)
+        )
+    except Refused as refusal:
+        return _waiting(request, user, problem=refusal.public_message)
+    return _waiting(request, user, changed=changed)
+
+
+@router.post("/confirmations/{grant_id}/refusal")
+def refuse_grant(request: Request, user: Confirmer, grant_id: str) -> Response:
+    """Refuse a grant, or take one's own back."""
+    try:
+        _grants(request).refuse(request.app.state.database, grant_id, by=user, client=_client(request))
+    except Refused as refusal:
+        return _waiting(request, user, problem=refusal.public_message)
+    return RedirectResponse("/confirmations", status_code=303)
+
+
+def _waiting(request: Request, user: User, *, problem: str = "", changed: Changed | None = None) -> Response:
+    return render(
+        request,
+        "accounts_waiting.html",
+        status_code=400 if problem else 200,
+        waiting=_grants(request).waiting(request.app.state.database),
+        own_name=user.name,
+        problem=problem,
+        changed=changed,
+    )
+
+
+def _grants(request: Request) -> AccountGrants:
+    state = request.app.state
+    return AccountGrants(state.accounts.role, state.audit)
+
+
+def _client(request: Request) -> str | None:
+    return request.client.host if request.client else None
 
 
 def _accounts(request: Request) -> tuple[AccountStore, Any]:

@@ -96,7 +96,14 @@ def install_pages(
 
     @app.get("/login", include_in_schema=False)
     def sign_in(request: Request, next: str = "/", failed: str = "", step: str = "") -> Response:  # noqa: A002 -- name in the address
-        return render(request, "login.html", next_path=local_path(next), failed=failed, step=step)
+        return render(
+            request,
+            "login.html",
+            next_path=local_path(next),
+            failed=failed,
+            step=step,
+            providers=[provider.settings for provider in request.app.state.providers.values()],
+        )
 
     @app.get("/preferences", include_in_schema=False)
     def preferences(
@@ -170,8 +177,10 @@ def environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    env.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
+    env.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]  # the extension adds this method
     env.globals["asset"] = asset
+    env.globals["module"] = module
+    env.globals["modules_below"] = modules_below
     env.globals["words"] = words_of(language)
     env.globals["tone"] = tone
     env.globals["unit_text"] = unit_text
@@ -190,6 +199,37 @@ def asset(path: str) -> str:
     return f"{STATIC_PATH}/{path}?v={hashlib.sha256(data).hexdigest()[:12]}"
 
 
+@functools.cache
+def module_version() -> str:
+    """Return the version of all script modules together."""
+    root = files("racoon.web").joinpath("static")
+    digest = hashlib.sha256()
+    for path in modules_below("reading"):
+        digest.update(path.encode() + b"\0" + root.joinpath(path).read_bytes())
+    return f"v-{digest.hexdigest()[:12]}"
+
+
+@functools.cache
+def modules_below(folder: str) -> tuple[str, ...]:
+    """Return the paths of all script modules in a folder of the static files and below, sorted."""
+    found: list[str] = []
+    for item in files("racoon.web").joinpath("static", folder).iterdir():
+        inner = f"{folder}/{item.name}"
+        if item.is_dir():
+            found += modules_below(inner)
+        elif item.name.endswith(".js"):
+            found.append(inner)
+    return tuple(sorted(found))
+
+
+def module(path: str) -> str:
+    """Return the address of a script module.
+
+    The version stands before the path, so that what the module imports by a relative path has it too.
+    """
+    return f"{STATIC_PATH}/{module_version()}/{path}"
+
+
 def local_path(text: str) -> str:
     """Return the path if it stays on this server, else the start page."""
     # "//evil.example" and "/\evil.example" would be other hosts.
@@ -200,10 +240,17 @@ class _ImmutableFiles(StaticFiles):
     """Static files; an address with a version in it never changes its content."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        version, _, rest = path.partition("/")
+        if version == module_version():
+            path = rest
         response = await super().get_response(path, scope)
-        if b"v=" in scope.get("query_string", b"") or path.startswith(HASHED_NAMES):
+        if version == module_version() or _names_version(path, scope):
             response.headers["Cache-Control"] = f"public, max-age={A_YEAR_S}, immutable"
         return response
+
+
+def _names_version(path: str, scope: Scope) -> bool:
+    return b"v=" in scope.get("query_string", b"") or path.startswith(HASHED_NAMES)
 
 
 def _problem_page(request: Request, problem: Problem) -> Response:
@@ -240,6 +287,12 @@ DATE_TIME = {"de": "dd.MM.y, HH:mm", "en": "d MMM y, HH:mm"}
 DATE = {"de": "dd.MM.y", "en": "d MMM y"}
 
 
+def say_time(language: str, value: datetime) -> str:
+    """Say a moment in this server's time zone, for paper."""
+    local = value.astimezone() if value.tzinfo else value
+    return str(dates.format_datetime(local, DATE_TIME[language], tzinfo=local.tzinfo, locale=language))
+
+
 def _time(language: str, value: datetime | date | str | None) -> str:
     """Write a moment in this server's time zone; its exact time stands in the element."""
     if not value:
@@ -250,6 +303,6 @@ def _time(language: str, value: datetime | date | str | None) -> str:
         day = dates.format_date(value, DATE[language], locale=language)
         return Markup('<time datetime="{0}">{1}</time>').format(value.isoformat(), day)
     local = value.astimezone() if value.tzinfo else value
-    text = dates.format_datetime(local, DATE_TIME[language], tzinfo=local.tzinfo, locale=language)
+    text = say_time(language, value)
     exact = local.isoformat(timespec="seconds")
     return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, text)

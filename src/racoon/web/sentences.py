@@ -29,6 +29,28 @@ SITE_SENTENCES = (
 )
 """What sites and estimators say about their own rows."""
 
+SERVICE_SENTENCES = (
+    "%(name)s asks to come later (HTTP %(status)s).",
+    "%(name)s does not let this node in. Check user, password file, token file and certificate.",
+    "%(name)s refused the request (HTTP %(status)s). Check its address, domain and version.",
+    "%(name)s did not answer lately and is asked again soon.",
+    "%(name)s did not answer. Check that it runs and that this machine reaches it.",
+    (
+        "%(name)s answered with something that is no JSON. Check that its address is the root of its interface and not"
+        " of its pages."
+    ),
+    "%(name)s did not give every number a pseudonym of its own; none of them is used.",
+    (
+        "The server's CapabilityStatement names no search parameter %(name)s for %(type)s. Take it out of diz.filters,"
+        " or let the server index it."
+    ),
+    (
+        "The server searched %(type)s without %(name)s, as its self link says, and would have given more than was asked"
+        " for. Nothing was taken. Take it out of diz.filters, or let the server index it."
+    ),
+)
+"""What a service of the hospital did, and what a person does next."""
+
 PLAN_SENTENCES = (
     "%(text)s: the plan has no variable %(name)s before this one.",
     "the plan has no variable %(name)s.",
@@ -106,7 +128,7 @@ def compile_sentences(known: Sequence[str]) -> tuple[tuple[re.Pattern[str], str]
     return tuple(found)
 
 
-_ALL = compile_sentences((*SITE_SENTENCES, *PLAN_SENTENCES))
+_ALL = compile_sentences((*SITE_SENTENCES, *SERVICE_SENTENCES, *PLAN_SENTENCES))
 
 
 def say_sentence(text: str, translate: Callable[[str], str], words: Callable[[str], str]) -> str | None:

@@ -228,7 +228,7 @@ def _paint_great_vessels(canvas: Canvas, contrast: Contrast) -> None:
         ((-6, -38, 78), 4),
         ((10, -44, 90), 3.5),
     ):
-        node_box = canvas.get_box(*((tuple(c + s * 12 for c in centre)) for s in (-1, 1)))  # type: ignore[arg-type]
+        node_box = canvas.get_box(*((tuple(c + s * 12 for c in centre)) for s in (-1, 1)))  # type: ignore[arg-type]  # three coordinates
         node = ellipsoid(
             canvas.x[node_box],
             canvas.y[node_box],

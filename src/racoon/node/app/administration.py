@@ -75,12 +75,23 @@ def _create_accounts(settings: NodeSettings, accounts: Sequence[Mapping[str, Any
     database, store = Database(settings.database), AccountStore("node")
     try:
         for account in accounts:
+            action = "account.create"
             try:
                 store.create(
                     database, account["username"], account["password"], account["roles"], settings.site
                 )
             except AccountExists:
+                action = "account.roles"
                 store.set_roles(database, account["username"], account["roles"])
+            with database.begin() as connection:
+                AuditLog("node").append(
+                    connection,
+                    actor="operator",
+                    actor_role="operator",
+                    action=action,
+                    target=f"account/{account['username']}",
+                    details={"roles": sorted(account["roles"])},
+                )
     finally:
         database.dispose()
 

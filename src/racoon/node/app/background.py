@@ -10,14 +10,21 @@ import sqlalchemy as sa
 
 from racoon.errors import RacoonError
 from racoon.node.app.erasing import settlement
+from racoon.node.app.fetching import run_in_background as fetch_in_background
 from racoon.node.app.handlers import register_handlers
 from racoon.node.app.messages import work_in_background
+from racoon.node.app.pooling import open_pooling
 from racoon.node.app.pulling import run_in_background
+from racoon.node.app.reviewing import look_in_background
 from racoon.node.app.rooms import Rooms, open_pseudonyms
+from racoon.node.app.trusting import run_in_background as ask_for_consents
 from racoon.node.archive.assessing import Assessor
+from racoon.node.clinical.importing import loaded_tables
+from racoon.node.cohorts import service as cohorts
 from racoon.node.link.service import Line
 from racoon.node.settings import NodeSettings
 from racoon.platform.audit import AuditLog
+from racoon.platform.bulk import restore_indexes
 from racoon.platform.jobs import DbosJobQueue
 from racoon.platform.memory import give_back_freed_memory
 from racoon.platform.supervise import mark_ready, stopping
@@ -58,6 +65,7 @@ def run_worker(settings: NodeSettings) -> None:
 
     names = open_pseudonyms(settings)
     settling = settlement(rooms, names)
+    pooling = open_pooling(rooms, names=names, settlement=settling)
     line = Line(
         rooms.database,
         rooms.identity,
@@ -70,13 +78,17 @@ def run_worker(settings: NodeSettings) -> None:
             "job.offer": rooms.jobs.receive,
             "job.cancel": rooms.jobs.receive_cancel,
             "subject.withdrawn.receipt": settling.receive_receipt,
+            "letter.delivered": pooling.receive,
             "audit.anchor.central": lambda connection, anchor: _keep_anchor(connection, rooms.audit, anchor),
         },
         settings.artifacts_folder,
         enqueue_pending,
+        parcels=rooms.parcels,
     )
     register_handlers(rooms, line)
     rooms.deletions.resume()
+    # Of a first import that was killed: without them every question of a subject reads whole tables.
+    restore_indexes(rooms.database, loaded_tables([cohorts.clinical_fact]))
     queue.launch()
     loop = rooms.ingest_loop()
     ingest = threading.Thread(target=loop.run, args=(stop,), name="ingest", daemon=True)
@@ -89,7 +101,10 @@ def run_worker(settings: NodeSettings) -> None:
         ).start()
     threading.Thread(target=Assessor(rooms.archive).run, args=(stop,), name="assess", daemon=True).start()
     threading.Thread(target=run_in_background, args=(settings, stop), name="pull", daemon=True).start()
+    fetch_in_background(settings, rooms.database, names, stop)
+    ask_for_consents(settings, rooms.database, names, rooms.consent, stop)
     work_in_background(settings, rooms.database, rooms.audit, names, stop)
+    look_in_background(settings, rooms.database, names, stop)
     line.start()
     mark_ready()
     next_beat = next_anchor = next_look = 0.0
@@ -99,6 +114,7 @@ def run_worker(settings: NodeSettings) -> None:
         try:
             enqueue_pending()
             settling.settle()
+            pooling.work()
             if waited_s >= next_beat:
                 beat = rooms.heartbeat()
                 with rooms.database.begin() as connection:

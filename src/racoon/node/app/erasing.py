@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from racoon.node.app.rooms import Rooms
+import sqlalchemy as sa
+
+from racoon.errors import Unavailable
+from racoon.node.app.rooms import Rooms, open_columns
+from racoon.node.app.trusting import open_pseudonym_service
 from racoon.node.archive.deletion import DeletionState
 from racoon.node.archive.records import holdings
 from racoon.node.clinical import service as clinical
@@ -13,33 +17,77 @@ from racoon.node.cohorts import service as cohorts
 from racoon.node.compute.service import forget_cases
 from racoon.node.consent.model import EVERYTHING, Withdrawal
 from racoon.node.consent.real_days import RealDays
+from racoon.node.consent.service import CENTRAL_RECIPIENT
 from racoon.node.consent.settling import Settlement
+from racoon.node.curation import service as curation
 from racoon.node.deid.naming import subjects_named
 from racoon.node.intake import forgetting
 from racoon.node.jobs.service import ended_jobs
 from racoon.node.measuring import service as measuring
+from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, UnknownPseudonym
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.node.reading.adjudication import service as adjudication
 from racoon.node.reading.drawing import service as drawings
 from racoon.node.reading.findings import service as findings
+from racoon.node.reading.practice import service as practice
 from racoon.node.reading.proposals import service as proposals
+from racoon.node.reading.queries import service as queries
 from racoon.node.reading.reports import service as reports
 from racoon.node.reading.work import service as reading_work
+from racoon.protocol.letters import SubjectTakenBack
+from racoon.protocol.messages import SubjectWithdrawn
 
 
 def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
     """Build what carries withdrawals to their end; it needs the door to who is who, to name a subject per study."""
-    days = RealDays(names, rooms.settings.deid.in_force().date_shift_limit_days)
+    service = open_pseudonym_service(rooms.settings, names)
+    days = RealDays(
+        names,
+        rooms.settings.deid.in_force().date_shift_limit_days,
+        lambda patient, study_id: service.pseudonyms([patient], study_id)[patient],
+    )
     return Settlement(
         rooms.database,
         rooms.audit,
         days,
-        erase=lambda item: erase(rooms, item, lambda data: subjects_named(data, names.pseudonym)),
+        erase=lambda item: (
+            erase(rooms, item, lambda data: subjects_named(data, names.pseudonym))
+            | _forget_description(names, item)
+        ),
         has_images=lambda pseudonym: (
             bool(holdings(rooms.database, pseudonym)) or forgetting.holds(rooms.database, pseudonym)
         ),
-        announce=lambda connection, message: rooms.gate.announce(connection, "subject.withdrawn", message),
+        announce=lambda connection, recipient, message: tell_recipient(rooms, connection, recipient, message),
     )
+
+
+def _forget_description(names: Pseudonymiser, withdrawal: Withdrawal) -> dict[str, Any]:
+    """Erase what was kept of who the person is, where everything was withdrawn."""
+    if withdrawal.scope or names.cards is None:
+        return {}
+    try:
+        patient = names.reveal(withdrawal.pseudonym, ARCHIVE_DOMAIN)
+    except UnknownPseudonym:
+        return {}
+    return {"descriptions": names.cards.forget(patient)}
+
+
+def tell_recipient(
+    rooms: Rooms, connection: sa.Connection, recipient: str, message: SubjectWithdrawn
+) -> None:
+    """Tell CENTRAL, or a pool in a closed letter, that a subject withdrew."""
+    if recipient == CENTRAL_RECIPIENT:
+        rooms.gate.announce(connection, "subject.withdrawn", message)
+        return
+    peer = rooms.peers.get(connection, recipient)
+    if peer is None:
+        raise Unavailable(
+            "The peer code of a pool that holds data of this site was taken away; enter it again."
+        )
+    letter = SubjectTakenBack(
+        tombstone_id=message.tombstone_id, study_id=message.study_id, subject=message.subject
+    )
+    rooms.gate.post(connection, peer, "subject.taken_back", letter)
 
 
 def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.SubjectsIn) -> dict[str, Any]:
@@ -88,16 +136,22 @@ def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.Subjects
     with rooms.database.begin() as connection:
         rows = {
             "cohorts": cohorts.forget_subject(connection, pseudonym),
+            "curation": curation.forget_subject(connection, pseudonym),
             "measuring": measuring.forget_subject(connection, pseudonym, series_uids),
             "decisions": adjudication.forget_subject(connection, pseudonym),
             "drawings": drawings.forget_subject(connection, pseudonym),
             "findings": findings.forget_subject(connection, pseudonym),
+            "queries": queries.forget_subject(connection, pseudonym),
+            "practice": practice.forget_subject(connection, pseudonym),
             "proposals": proposals.forget_subject(connection, pseudonym),
             "reading_tasks": reading_work.forget_subject(connection, pseudonym),
             "reports": reports.forget_subject(connection, pseudonym),
             "clinical": clinical.forget_subject(connection, pseudonym),
         }
+    rooms.thumbnails.forget(series_uids)
     rooms.database.forget_deleted_pages()
+    if columns := open_columns(rooms.settings):
+        columns.forget()
     return {
         "deletions": [item.proof_hash for item in deletions if item.state is DeletionState.DONE],
         "imaging_studies": len(held),

@@ -15,11 +15,14 @@ from racoon.learning.flare.site_engine import FlareSite
 from racoon.node.analysing.model import SubjectTable
 from racoon.node.analysing.service import load_subjects
 from racoon.node.analysing.worker import analyse_handler
+from racoon.node.app.linking import linkage_folder
 from racoon.node.app.permission import load_usable, open_consent, usable_series
-from racoon.node.app.rooms import Rooms, open_images, open_pseudonyms
+from racoon.node.app.rooms import Rooms, open_columns, open_images, open_pseudonyms
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.cohorts.worker import count_handler
-from racoon.node.compute.service import Compute, EngineSeat
+from racoon.node.compute.limits import Gate, TrainingLimits
+from racoon.node.compute.seat import EngineSeat
+from racoon.node.compute.service import Compute
 from racoon.node.compute.worker import Ports, evaluate_handler, train_federated_handler, train_local_handler
 from racoon.node.consent.service import Consent
 from racoon.node.curation.worker import freeze_handler
@@ -47,7 +50,15 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
         jobs.register(kind, _knowing_withdrawals(rooms, consent, handler))
 
     readable = consent.condition
-    register("count", count_handler(rooms.database, readable))
+    register(
+        "count",
+        count_handler(
+            rooms.database,
+            readable,
+            open_columns(settings),
+            linkage_folder(settings).counted_elsewhere,
+        ),
+    )
     register(
         "freeze",
         freeze_handler(
@@ -81,6 +92,15 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
         is_ended=jobs.is_ended,
         minimum_cases=policy.training_minimum_cases,
         minimum_sites=policy.training_minimum_sites,
+        gate=Gate(
+            rooms.database,
+            TrainingLimits(rooms.audit),
+            jobs.is_ended,
+            jobs.is_paused,
+            settings.data_directory / "compute" / "worked",
+        ),
+        ledgers=settings.data_directory / "compute" / "ledgers",
+        epsilon=settings.learning.epsilon,
     )
     register("train.local", train_local_handler(compute, ports))
     register("evaluate", evaluate_handler(compute, ports))
@@ -108,4 +128,12 @@ def _engine_seat(settings: NodeSettings, line: Line) -> EngineSeat:
             membership.signer,
         )
 
-    return EngineSeat(FlareSite(settings.data_directory / "engine", settings.site), request_identity)
+    return EngineSeat(
+        FlareSite(
+            settings.data_directory / "engine",
+            settings.site,
+            settings.learning.sum_keys,
+            settings.release.policy().training_minimum_sites,
+        ),
+        request_identity,
+    )

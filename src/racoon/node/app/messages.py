@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.app.permission import open_consent
-from racoon.node.archive.records import holdings
+from racoon.node.archive.records import count_stored_between, holdings
 from racoon.node.clinical.hl7.desk import MessageDesk
 from racoon.node.clinical.hl7.door import Door
 from racoon.node.clinical.hl7.inbox import Inbox
@@ -55,6 +55,7 @@ def open_desk(settings: NodeSettings, database: Database, audit: AuditLog) -> Me
         database,
         audit,
         lambda pseudonym: len(holdings(database, Pseudonym(pseudonym))),
+        lambda pseudonym, start, end: count_stored_between(database, Pseudonym(pseudonym), start, end),
     )
 
 
@@ -65,6 +66,19 @@ def open_worker(settings: NodeSettings, database: Database, audit: AuditLog, nam
     reading = Reading(
         ZoneInfo(settings.fhir.time_zone), settings.hl7.patient_authority, next(iter(systems), "")
     )
+    return Worker(
+        Inbox(inbox_folder(settings)),
+        Importer(database, names, patient_systems=systems, shift_limit_days=limit, on_stored=listeners),
+        open_merger(settings, database, audit, names),
+        names,
+        reading,
+        settings.hl7.default_encoding,
+        introduces=settings.trust.identity.compare_names,
+    )
+
+
+def open_merger(settings: NodeSettings, database: Database, audit: AuditLog, names: Pseudonymiser) -> Merger:
+    """Make what lets two numbers be one patient, and two again."""
     consent = open_consent(settings, database, audit, names=names)
 
     def withdrawn(pseudonym: Pseudonym) -> frozenset[str]:
@@ -73,13 +87,13 @@ def open_worker(settings: NodeSettings, database: Database, audit: AuditLog, nam
                 item.scope for item in consent.withdrawals(connection) if item.pseudonym == pseudonym
             )
 
-    return Worker(
-        Inbox(inbox_folder(settings)),
-        Importer(database, names, patient_systems=systems, shift_limit_days=limit, on_stored=listeners),
-        Merger(database, audit, names, shift_limit_days=limit, on_stored=listeners, withdrawn=withdrawn),
+    return Merger(
+        database,
+        audit,
         names,
-        reading,
-        settings.hl7.default_encoding,
+        shift_limit_days=settings.deid.in_force().date_shift_limit_days,
+        on_stored=[cohorts.record_clinical],
+        withdrawn=withdrawn,
     )
 
 

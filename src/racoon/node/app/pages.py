@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import sqlalchemy as sa
 from fastapi import FastAPI
 
 from racoon import __version__
 from racoon.node.analysing import http as analysing_http
 from racoon.node.app.messages import open_desk
+from racoon.node.app.permission import usable_series
+from racoon.node.app.pooling import open_pooling
+from racoon.node.app.reviewing import open_review
 from racoon.node.app.rooms import Rooms, open_pseudonyms
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
 from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.clinical import http as clinical_http
+from racoon.node.clinical import matching_pages, outgoing_pages, source_pages
 from racoon.node.clinical.hl7 import pages as message_pages
+from racoon.node.compute.limits import TrainingLimits
+from racoon.node.compute.service import pictures_of
 from racoon.node.consent import http as consent_http
+from racoon.node.curation import http as curation_http
+from racoon.node.curation.gallery import Gallery
 from racoon.node.intake import http as intake_http
 from racoon.node.jobs import http as jobs_http
 from racoon.node.link.service import last_contact
 from racoon.node.measuring import http as measuring_http
+from racoon.node.pooling import http as pooling_http
 from racoon.node.portal import http as portal_http
 from racoon.node.pseudonyms import http as pseudonyms_http
 from racoon.node.pseudonyms.requests import Reidentifications
 from racoon.node.reading import http as reading_http
+from racoon.node.reading.reports.asking import Answers
 from racoon.node.release import http as release_http
 from racoon.node.settings import NodeSettings
 from racoon.platform import clock
 from racoon.platform.auth import install_accounts
+from racoon.platform.auth.oidc import install_providers
 from racoon.platform.http import Listener, create_app
 from racoon.platform.http import serve as serve_http
 from racoon.platform.supervise import mark_ready
@@ -38,15 +51,20 @@ NAVIGATION = (
     NavigationItem("/studies", "Studies", "study.read"),
     NavigationItem("/reading/worklist", "Worklist", "report.write"),
     NavigationItem("/reading/lists", "Reading lists", "reading.assign"),
+    NavigationItem("/reading/templates", "Report templates", "template.read"),
     NavigationItem("/archive", "Archive", "archive.read"),
+    NavigationItem("/gallery", "Gallery", "archive.read"),
     NavigationItem("/deletions", "Deletions", "image.delete.confirm"),
     NavigationItem("/values", "Values", "measurement.read"),
     NavigationItem("/intake", "Intake", "intake.read"),
     NavigationItem("/jobs", "Jobs", "job.read"),
     NavigationItem("/releases", "Releases", "release.read"),
+    NavigationItem("/reviews", "Reviews", "release.read"),
+    NavigationItem("/pool", "Pool", "pool.read"),
     NavigationItem("/reidentifications", "Re-identification", "subject.reidentify"),
     NavigationItem("/audit", "Audit", "audit.read"),
     NavigationItem("/accounts", "Accounts", "account.manage"),
+    NavigationItem("/confirmations", "Confirm accounts", "account.confirm"),
 )
 
 
@@ -78,6 +96,12 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.image_access = rooms.image_access if rooms.settings.archive.readers == "granted" else None
     app.state.series_of_study = rooms.series_of_study
     app.state.study_choices = rooms.study_choices
+    app.state.thumbnails = rooms.thumbnails
+    app.state.usable_series = usable_series(rooms.consent)
+    app.state.answers = Answers(rooms.database, rooms.audit, rooms.consent.condition)
+    app.state.gallery = Gallery(
+        rooms.database, rooms.audit, rooms.archive, rooms.consent.condition, app.state.image_access
+    )
     app.state.deletions = rooms.deletions
     app.state.reidentifications = Reidentifications(
         rooms.database, rooms.audit, lambda: open_pseudonyms(rooms.settings)
@@ -86,10 +110,16 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.own_objects = DerivedObjects(rooms.archive, made_here, rooms.audit)
     app.state.intake = rooms.intake
     app.state.jobs = rooms.jobs
+    app.state.training_limits = TrainingLimits(rooms.audit)
+    app.state.pictures_of = partial(pictures_of, rooms.settings.data_directory / "compute")
     app.state.pull = rooms.pull
     app.state.release = rooms.gate
+    app.state.pooling = open_pooling(rooms)
+    app.state.peers = rooms.peers
+    app.state.people = rooms.people
     app.state.fhir = rooms.fhir
     app.state.messages = open_desk(rooms.settings, rooms.database, rooms.audit)
+    app.state.review = open_review(rooms.settings, rooms.database, rooms.audit)
     app.state.last_contact = last_contact
     app.state.certificate_expires_at = lambda: rooms.identity.expires_at
     install_accounts(
@@ -100,6 +130,9 @@ def build_app(rooms: Rooms) -> FastAPI:
         cookie=f"racoon_{rooms.settings.site.lower()}",
         second_factor=rooms.settings.http.second_factor,
     )
+    install_providers(
+        app, rooms.settings.oidc, base_url=rooms.settings.http.address, site=rooms.settings.site
+    )
     install_pages(app, site=Site(rooms.settings.site, rooms.settings.display_name), navigation=NAVIGATION)
     for module in (
         analysing_http,
@@ -107,9 +140,11 @@ def build_app(rooms: Rooms) -> FastAPI:
         archive_http,
         clinical_http,
         consent_http,
+        curation_http,
         intake_http,
         jobs_http,
         measuring_http,
+        pooling_http,
         portal_http,
         pseudonyms_http,
         reading_http,
@@ -120,6 +155,10 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.include_router(intake_http.dicomweb)
     app.include_router(intake_http.pages)
     app.include_router(message_pages.router)
+    app.include_router(pooling_http.pages)
+    app.include_router(source_pages.router)
+    app.include_router(matching_pages.router)
+    app.include_router(outgoing_pages.router)
     _watch(app, rooms)
     return app
 

@@ -7,16 +7,22 @@ from datetime import date, timedelta
 
 import sqlalchemy as sa
 
+from racoon.domain.consent import ARCHIVE
 from racoon.domain.dataset import DatasetManifest
 from racoon.domain.identity import Pseudonym
+from racoon.node.clinical import matching
 from racoon.node.clinical import service as clinical
+from racoon.node.clinical.hl7 import merging
+from racoon.node.clinical.removing import removed_consents
 from racoon.node.cohorts import service as cohorts
 from racoon.node.consent.model import Affected, Item, KnownDocument, Withdrawal
 from racoon.node.consent.real_days import RealDays
 from racoon.node.consent.service import Consent
+from racoon.node.consent.sources import drop_documents
 from racoon.node.curation import service as curation
 from racoon.node.intake import forgetting
 from racoon.node.jobs.service import Jobs, trainings
+from racoon.node.pooling.sending import pooled_recipients
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.node.settings import NodeSettings
 from racoon.platform import clock
@@ -49,11 +55,14 @@ def open_consent(
         return [
             Affected(study_id, dataset_hash, tuple(trainings(connection, study_id)))
             for study_id, dataset_hash in curation.datasets_with(connection, pseudonym)
+            # What the site froze for itself nobody outside was told of.
+            if study_id != ARCHIVE
         ]
 
     def leave_cohorts(connection: sa.Connection, withdrawal: Withdrawal) -> None:
         if not withdrawal.scope:
             cohorts.forget_subject(connection, withdrawal.pseudonym)
+            curation.forget_pairs(connection, withdrawal.pseudonym)
 
     def close_quarantined(connection: sa.Connection, withdrawal: Withdrawal) -> None:
         if not withdrawal.scope:
@@ -64,16 +73,31 @@ def open_consent(
         if jobs is not None:
             jobs.stop_for_subject(connection, {item.study_id for item in withdrawal.affected})
 
+    def take_the_merged(connection: sa.Connection, withdrawal: Withdrawal) -> None:
+        # One person: images that came before a merge lie under the old pseudonym.
+        for other in sorted(merging.joined(connection, withdrawal.pseudonym)):
+            consent.withdraw(
+                connection,
+                other,
+                withdrawal.scope,
+                reason=withdrawal.reason,
+                source=withdrawal.source,
+                actor=withdrawal.recorded_by,
+                actor_role=withdrawal.recorded_role,
+            )
+
     days = None
     if names is not None:
         days = RealDays(names, settings.deid.in_force().date_shift_limit_days)
-    return Consent(
+    consent = Consent(
         database,
         audit,
         days=days,
-        on_withdrawn=[leave_cohorts, close_quarantined, stop_trainings],
+        on_withdrawn=[leave_cohorts, close_quarantined, stop_trainings, take_the_merged],
         find_affected=affected,
+        find_recipients=pooled_recipients,
     )
+    return consent
 
 
 def usable_series(consent: Consent) -> curation.Usable:
@@ -84,7 +108,10 @@ def usable_series(consent: Consent) -> curation.Usable:
     ) -> Collection[str]:
         items = [Item(entry.series_uid, entry.pseudonym, entry.day_shifted) for entry in found]
         decisions = consent.decide_items(connection, study_id, items)
-        return [uid for uid, decision in decisions.items() if decision.is_permitted]
+        # Where two people may be mixed up, nothing is used until somebody looked.
+        unsure = matching.stopped(connection, {entry.pseudonym for entry in found})
+        doubtful = {entry.series_uid for entry in found if entry.pseudonym in unsure}
+        return [uid for uid, decision in decisions.items() if decision.is_permitted and uid not in doubtful]
 
     return usable
 
@@ -95,7 +122,9 @@ def load_usable(
     """Load of a frozen dataset what may still be used."""
     manifest = curation.load(connection, study_id, dataset_hash)
     days = cohorts.days_of_series(connection, [entry.series_uid for entry in manifest.series])
-    return consent.usable_part(connection, manifest, days)
+    usable = consent.usable_part(connection, manifest, days)
+    unsure = matching.stopped(connection, {entry.pseudonym for entry in usable.series})
+    return usable.without(entry.series_uid for entry in usable.series if entry.pseudonym in unsure)
 
 
 def take_consents(
@@ -129,5 +158,6 @@ def take_consents(
             continue
         born = date(year, 1, 1) if year is not None else None
         known.append(KnownDocument(pseudonym, document, born, "fhir", fresh_until))
+    drop_documents(connection, consent, "fhir", removed_consents(connection))
     withdrawn = consent.record_documents(connection, known, actor=actor, actor_role=role)
     return {"documents": len(known), "unreadable": unreadable, "withdrawn": len(withdrawn)}

@@ -6,6 +6,7 @@ Built in each of the node's processes; holds services only, no routes and no job
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,16 +16,19 @@ import sqlalchemy as sa
 
 from racoon import __version__
 from racoon.domain.governance.approval import Purpose
+from racoon.domain.identity import Pseudonym
 from racoon.node.app.permission import open_consent
 from racoon.node.approvals.service import Approvals
 from racoon.node.archive.access import ImageAccess, MayView
-from racoon.node.archive.deletion import Deletions
+from racoon.node.archive.deletion import Deletions, RemovedListener
 from racoon.node.archive.derived import DerivedObjects
 from racoon.node.archive.model import DeidentifiedInstance
 from racoon.node.archive.objects import LocalFolder, ObjectStore
 from racoon.node.archive.service import Archive
+from racoon.node.archive.thumbnails import Thumbnails
 from racoon.node.clinical.service import Facade
 from racoon.node.cohorts import service as cohorts
+from racoon.node.cohorts.columns import ColumnCopy
 from racoon.node.consent.model import ConsentChanged
 from racoon.node.curation import service as curation
 from racoon.node.deid.derived import DerivedGate
@@ -39,12 +43,16 @@ from racoon.node.jobs.model import JobState, Outcome
 from racoon.node.jobs.service import Jobs
 from racoon.node.link.identity import Identity, load_identity
 from racoon.node.link.service import Outbox
+from racoon.node.pooling.peers import Peers
 from racoon.node.pseudonyms.service import Pseudonymiser
-from racoon.node.reading.work.service import hidden_from
-from racoon.node.release.service import ReleaseGate
+from racoon.node.reading.findings.service import Findings
+from racoon.node.reading.work.service import hidden_from, values_hidden_from
+from racoon.node.release.reviews import ReviewRefused, Reviews
+from racoon.node.release.service import Parcels, ReleaseGate
 from racoon.node.settings import NodeSettings
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
+from racoon.platform.auth import AccountStore
 from racoon.platform.database import Database
 from racoon.protocol.envelope import PROTOCOL_VERSION
 from racoon.protocol.messages import Heartbeat, JobOffer
@@ -72,6 +80,7 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
         on_stored=[cohorts.record, count_stored],
         is_readable=open_consent(settings, database, AuditLog("node")).is_readable,
         hidden_from=hidden_from,
+        values_hidden_from=values_hidden_from,
     )
 
 
@@ -99,9 +108,19 @@ def open_deletions(
     Whose subject withdrew has decided: no second person at the site is asked for that.
     """
     objects = open_objects(settings)
+    listeners: list[RemovedListener] = [
+        cohorts.forget,
+        curation.forget_series,
+        open_thumbnails(settings).listen,
+    ]
     if for_withdrawals:
-        return Deletions(database, objects, audit, on_removed=[cohorts.forget], needs_second_person=False)
-    return Deletions(database, objects, audit, on_removed=[cohorts.forget])
+        return Deletions(database, objects, audit, on_removed=listeners, needs_second_person=False)
+    return Deletions(database, objects, audit, on_removed=listeners)
+
+
+def open_thumbnails(settings: NodeSettings) -> Thumbnails:
+    """Open the folder of small pictures; it may be deleted at any time."""
+    return Thumbnails(settings.data_directory / "thumbnails")
 
 
 def open_pseudonyms(settings: NodeSettings) -> Pseudonymiser:
@@ -128,6 +147,15 @@ def open_images(settings: NodeSettings) -> Archive:
     return open_archive(settings, Database(settings.database))
 
 
+def open_columns(settings: NodeSettings) -> ColumnCopy | None:
+    """Open the copy in which cohorts are counted, where the site keeps one."""
+    return (
+        ColumnCopy(settings.data_directory / "cohorts" / "facts.duckdb")
+        if settings.count_in_columns
+        else None
+    )
+
+
 @dataclass
 class Rooms:
     """Services of one process of the node.
@@ -149,7 +177,27 @@ class Rooms:
         self.identity = load_identity(settings.identity_folder, settings.site)
         self.audit = AuditLog("node", settings.release.policy().version)
         self.outbox = Outbox(self.identity, settings.artifacts_folder)
-        self.gate = ReleaseGate(settings.release.policy(), self.outbox, self.audit)
+        self.people = AccountStore("node")
+        self.gate = ReleaseGate(
+            settings.release.policy(),
+            self.outbox,
+            self.audit,
+            Reviews(
+                self.audit,
+                reviewers=settings.release.reviewers,
+                two_for=settings.release.two_reviewers,
+                is_same_person=self.people.is_same_person,
+            ),
+            settings.release.white_list,
+        )
+        self.gate.check_again = self._check_again
+        self.peers = Peers(
+            self.audit,
+            settings.site,
+            self.identity.signing_key.public_key(),
+            settings.identity_folder / "sealing.key",
+        )
+        self.parcels = Parcels(self.database, settings.data_directory / "parcels")
         self.approvals = Approvals(
             self.audit,
             self.gate.announce,
@@ -157,6 +205,7 @@ class Rooms:
             feasibility_enabled=settings.release.feasibility,
         )
         self.archive = open_archive(settings, self.database)
+        self.thumbnails = open_thumbnails(settings)
         self.deletions = open_deletions(settings, self.database, self.audit)
         self.image_access = ImageAccess(self.database, self.audit, may_view(self.approvals))
         self.erasures = open_deletions(settings, self.database, self.audit, for_withdrawals=True)
@@ -174,7 +223,13 @@ class Rooms:
         self.pull = PullDesk(settings.pull, settings.data_directory / "pull", self.database, self.audit)
         self.jobs = Jobs(self.database, self.audit, self.approvals, self.gate.announce, self._submit)
         self.consent = open_consent(settings, self.database, self.audit, jobs=self.jobs)
-        self.fhir = Facade(self.archive, self.approvals, fhir_writing(settings))
+        self.fhir = Facade(
+            self.archive,
+            self.approvals,
+            fhir_writing(settings),
+            findings=Findings(self.database, self.audit, self.archive),
+            audit=self.audit,
+        )
 
     def ingest_loop(self) -> IngestLoop:
         """Build the loop that works the spool off; it alone opens the door to who is who."""
@@ -186,6 +241,7 @@ class Rooms:
                 names,
                 detector=detector_for(self.settings.deid.detect_text),
                 detect_text=self.settings.deid.detect_text,
+                introduces=self.settings.trust.identity.compare_names,
             ),
             self.archive,
             self.database,
@@ -274,4 +330,16 @@ class Rooms:
             connection, outcome.consent_number, offer.study_id, outcome.subjects
         ):
             raise ConsentChanged("A subject withdrew while the job ran. It runs again without them.")
-        return self.gate.submit(connection, offer, outcome.aggregate, outcome.files)
+        subjects = None if outcome.subjects is None else sorted(outcome.subjects)
+        basis = {"consent_number": outcome.consent_number, "subjects": subjects}
+        return self.gate.submit(connection, offer, outcome.aggregate, outcome.files, basis=basis)
+
+    def _check_again(self, connection: sa.Connection, offer: JobOffer, basis: Mapping[str, Any]) -> None:
+        """Ask again for approvals and withdrawals before a reviewed result leaves."""
+        self.approvals.authorise(connection, offer)
+        number, subjects = basis["consent_number"], basis["subjects"]
+        known = None if subjects is None else {Pseudonym(name) for name in subjects}
+        if number is not None and self.consent.withdrawn_since(connection, number, offer.study_id, known):
+            raise ReviewRefused(
+                "A subject withdrew since this was computed. Refuse it: CENTRAL can ask for it again."
+            )

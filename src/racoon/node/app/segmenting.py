@@ -10,6 +10,7 @@ from racoon.domain.governance.approval import Purpose
 from racoon.node.app.administration import prepare
 from racoon.node.app.operation import OPERATOR, person
 from racoon.node.app.rooms import open_archive, open_decisions
+from racoon.node.app.shelving import open_shelf
 from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.compute.segmenting import Segmenting
 from racoon.node.curation import service as curation
@@ -19,7 +20,7 @@ from racoon.platform.database import Database
 
 
 def segment_dataset(
-    config: Path, package: Path, study_id: str, progress: Callable[[int, int], None]
+    config: Path, package: str, study_id: str, progress: Callable[[int, int], None]
 ) -> dict[str, Any]:
     """Segment the dataset frozen for a study; masks become pre-labels in the archive, nothing leaves the site.
 
@@ -28,7 +29,7 @@ def segment_dataset(
     config
         The node's TOML file; its ``learning.model_signers`` decides whose models run.
     package
-        Model package.
+        A file, or the name or hash of a model on the node's shelf.
     study_id
         A study this site has released.
     progress
@@ -53,7 +54,7 @@ def segment_dataset(
 def _segment(
     settings: NodeSettings,
     database: Database,
-    package: Path,
+    package: str,
     study_id: str,
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
@@ -73,7 +74,10 @@ def _segment(
 
     folder = settings.data_directory / "compute"
     segmenting = Segmenting(folder, archive, store, settings.learning.model_signers)
-    admitted = segmenting.admit(package)
+    shelf = open_shelf(settings, database)
+    path = Path(package) if Path(package).exists() else shelf.find(package)
+    admitted = segmenting.admit(path)
+    shelf.require_runnable(admitted.hash)
     with database.begin() as connection:
         audit.append(
             connection,
@@ -84,4 +88,4 @@ def _segment(
             purpose=study_id,
             details={"package": admitted.hash, "signer": admitted.signer, "dataset_hash": manifest.hash},
         )
-    return segmenting.run(package, manifest, progress)
+    return segmenting.run(path, manifest, progress)

@@ -24,6 +24,7 @@ def check_renewal(
     actor: str,
     roles: Collection[Role],
     artefacts: dict[str, Any],
+    previous_actor: str | None,
 ) -> None:
     """Check that a decision may be made again by these people, as if its step were taken anew."""
     SITE_TRACK_TABLE.check(
@@ -33,7 +34,7 @@ def check_renewal(
         roles=roles,
         artefacts=artefacts,
         facts={"vote": "yes", "dataset_hash": study.dataset_hash},
-        previous_actor=study.last_actor,
+        previous_actor=previous_actor,
     )
 
 

@@ -30,6 +30,7 @@ from racoon.node.approvals.model import (
 )
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog, Outcome
+from racoon.platform.auth.people import as_seen_by
 from racoon.platform.certificates import public_key_text, sign, verify
 from racoon.protocol.messages import (
     JobOffer,
@@ -214,7 +215,7 @@ class Approvals:
             roles=roles,
             artefacts=artefacts,
             facts=facts,
-            previous_actor=study.last_actor,
+            previous_actor=as_seen_by("node", connection, study.last_actor, actor),
         )
         role = first_role(row.roles & set(roles))
         self._check_version(study, version)
@@ -258,7 +259,8 @@ class Approvals:
         if target is None or kind not in newest(self.records(connection, study).approvals):
             raise TransitionRefused("There is no such approval to renew here.", code="track.renew")
         row = next(row for row in SITE_TRACK_TABLE.transitions if row.target == target)
-        check_renewal(row, study, actor, roles, artefacts)
+        previous = as_seen_by("node", connection, study.last_actor, actor)
+        check_renewal(row, study, actor, roles, artefacts, previous)
         self._check_version(study, version)
         role, now = first_role(row.roles & set(roles)), clock.now()
         approval = grant(study, target, vote=study.vote, artefacts=artefacts, actor=actor, role=role, now=now)

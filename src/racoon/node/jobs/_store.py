@@ -28,6 +28,7 @@ site_job = sa.Table(
     sa.Column("note", sa.String(500), nullable=False, server_default=""),
     sa.Column("received_at", UtcDateTime, nullable=False),
     sa.Column("finished_at", UtcDateTime),
+    sa.Column("paused_at", UtcDateTime),
 )
 
 
@@ -82,6 +83,16 @@ def update(connection: sa.Connection, job_id: str, state: JobState, code: str = 
     )
 
 
+def set_paused(connection: sa.Connection, job_id: str, *, is_paused: bool) -> bool:
+    """Pause a job that has not ended, or let it go on; tell whether that changed anything."""
+    before = site_job.c.paused_at.is_(None) if is_paused else site_job.c.paused_at.is_not(None)
+    statement = site_job.update().where(
+        site_job.c.job_id == job_id, site_job.c.state.not_in([state.value for state in FINAL]), before
+    )
+    at = clock.now() if is_paused else None
+    return connection.execute(statement.values(paused_at=at)).rowcount == 1
+
+
 def save_progress(connection: sa.Connection, job_id: str, done: int, total: int, note: str) -> None:
     """Save how far a job is, and how fast."""
     values = {"done": done, "total": total, "note": note[:500]}
@@ -99,4 +110,5 @@ def _record(row: sa.Row[Any]) -> JobRecord:
         done=row.done,
         total=row.total,
         note=row.note,
+        paused_at=row.paused_at,
     )

@@ -33,6 +33,24 @@ def cancel_job(job_id: str, request: Request, user: Stopper) -> dict[str, str]:
     return {"job_id": job_id, "state": "cancelled"}
 
 
+@router.post("/{job_id}/pause")
+def pause_job(job_id: str, request: Request, user: Stopper) -> dict[str, str]:
+    """Let a training of this site wait; its processes end, and nothing that was finished is lost."""
+    jobs: Jobs = request.app.state.jobs
+    with request.app.state.database.begin() as connection:
+        jobs.pause(connection, job_id, user.name, user.main_role)
+    return {"job_id": job_id, "state": "paused"}
+
+
+@router.post("/{job_id}/go-on")
+def go_on_with_job(job_id: str, request: Request, user: Stopper) -> dict[str, str]:
+    """Let a paused training go on from its last finished round."""
+    jobs: Jobs = request.app.state.jobs
+    with request.app.state.database.begin() as connection:
+        jobs.go_on(connection, job_id, user.name, user.main_role)
+    return {"job_id": job_id, "state": "running"}
+
+
 def describe(job: JobRecord) -> dict[str, Any]:
     """Return what a list shows of a job."""
     return {
@@ -40,7 +58,7 @@ def describe(job: JobRecord) -> dict[str, Any]:
         "run_id": job.offer.run_id,
         "study_id": job.offer.study_id,
         "kind": job.offer.kind,
-        "state": job.state.value,
+        "state": job.shown_state,
         "code": job.code,
         "public_reason": job.public_reason,
         "done": job.done,

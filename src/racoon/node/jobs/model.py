@@ -27,6 +27,10 @@ class JobState(StrEnum):
 FINAL = frozenset({JobState.SUCCEEDED, JobState.REFUSED, JobState.FAILED, JobState.CANCELLED})
 
 
+TRAINING = "train."
+"""What the kinds of training jobs begin with."""
+
+
 @dataclass(frozen=True)
 class JobRecord:
     """A job as the site remembers it."""
@@ -40,6 +44,17 @@ class JobRecord:
     done: int
     total: int
     note: str = ""
+    paused_at: datetime | None = None
+
+    @property
+    def shown_state(self) -> str:
+        """The state for people: a paused job is neither waiting nor running."""
+        return "paused" if self.paused_at is not None and self.state not in FINAL else self.state.value
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether this is a training that has not ended."""
+        return self.offer.kind.startswith(TRAINING) and self.state not in FINAL
 
 
 @dataclass(frozen=True)

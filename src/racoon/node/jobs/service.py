@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from racoon.errors import RacoonError, Refused, Unavailable
 from racoon.node.approvals.service import Approvals
 from racoon.node.jobs import _store
-from racoon.node.jobs.model import FINAL, Handler, JobRecord, JobState, Outcome
+from racoon.node.jobs.model import FINAL, TRAINING, Handler, JobRecord, JobState, Outcome
 from racoon.platform.audit import AuditLog
 from racoon.platform.audit import Outcome as AuditOutcome
 from racoon.platform.database import Database
@@ -30,9 +30,6 @@ _log = logging.getLogger(__name__)
 
 PROGRESS_EVERY_S = 2.0
 """Progress is for people; more often it would only fill the line."""
-
-TRAINING = "train."
-"""What the kinds of training jobs begin with."""
 
 Announce = Callable[[sa.Connection, str, Message], None]
 """Hands a status message without data to the outgoing line; ``app`` registers it."""
@@ -128,6 +125,38 @@ class Jobs:
         )
         self._announce(connection, "job.refused", refusal)
         self._write_audit(connection, job.offer, "job.cancel", "success", actor=actor, role=role)
+
+    def pause(self, connection: sa.Connection, job_id: str, actor: str, role: str) -> None:
+        """Somebody at this site lets a training wait; it gives its machine free within a second.
+
+        Raises
+        ------
+        Refused
+            ``jobs.unknown``, or ``jobs.not_a_training`` for other work, which is short.
+        """
+        self._set_paused(connection, job_id, actor, role, is_paused=True)
+
+    def go_on(self, connection: sa.Connection, job_id: str, actor: str, role: str) -> None:
+        """Somebody at this site lets a paused training go on, from its last finished round."""
+        self._set_paused(connection, job_id, actor, role, is_paused=False)
+
+    def is_paused(self, job_id: str) -> bool:
+        """Tell whether a job is paused here."""
+        with self._database.connect() as connection:
+            job = _store.load(connection, job_id)
+        return job is not None and job.paused_at is not None
+
+    def _set_paused(
+        self, connection: sa.Connection, job_id: str, actor: str, role: str, *, is_paused: bool
+    ) -> None:
+        job = _store.load(connection, job_id)
+        if job is None:
+            raise Refused("There is no such job at this site.", code="jobs.unknown")
+        if not job.offer.kind.startswith(TRAINING):
+            raise Refused("Only trainings can be paused; other work is stopped.", code="jobs.not_a_training")
+        if _store.set_paused(connection, job_id, is_paused=is_paused):
+            action = "job.pause" if is_paused else "job.go_on"
+            self._write_audit(connection, job.offer, action, "success", actor=actor, role=role)
 
     def end_forbidden(self, connection: sa.Connection, study_id: str) -> None:
         """End every waiting or running job of a study that is no longer allowed, with the reason."""

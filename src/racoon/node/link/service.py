@@ -18,13 +18,16 @@ from racoon.errors import RacoonError
 from racoon.node.link import _store
 from racoon.node.link.identity import Identity, renew
 from racoon.node.link.model import CentralUnreachable, next_delay_s
+from racoon.node.link.parcels import Parcels
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
 from racoon.platform.files import write_atomically
 from racoon.protocol.envelope import CENTRAL, Envelope, seal, to_wire, verify
 from racoon.protocol.exchange import Delivery, EngineMembership, Receipt
+from racoon.protocol.letters import write_letter
 from racoon.protocol.messages import Direction, EnvelopeRejected, Message, MessageDefect, parse_payload
+from racoon.protocol.sealing import PeerCode
 
 if TYPE_CHECKING:
     import httpx
@@ -35,6 +38,9 @@ WAIT_S = 25
 """Long-poll time: below the 30 s after which many proxies cut an idle connection."""
 
 BATCH = 50
+
+PARCEL_LOOK_S = 2.0
+"""How often is looked for parcels that wait: an index lookup in the node's own database."""
 
 STUMBLES = 5
 """Tries for a message on which our own program fails, before it is refused with a reason."""
@@ -77,14 +83,30 @@ class Outbox:
         self.wake.set()
         return envelope.id
 
+    def put_letter(self, connection: sa.Connection, peer: PeerCode, kind: str, message: Message) -> str:
+        """Sign a letter, close it for another node, and append it; returns its id."""
+        identity = self._identity
+        letter = write_letter(identity.signing_key, identity.site, peer, kind, message, clock.now())
+        self.put(connection, "letter", letter)
+        return letter.letter_id
+
     def put_artifact(self, connection: sa.Connection, data: bytes) -> str:
         """Keep a file to be sent before the messages that name it; returns its SHA-256."""
+        digest = self.hold_artifact(data)
+        _store.put_artifact(connection, digest)
+        return digest
+
+    def hold_artifact(self, data: bytes) -> str:
+        """Keep a file here; it is sent only after :meth:`send_held`.  Returns its SHA-256."""
         digest = hashlib.sha256(data).hexdigest()
         path = self._artifacts / digest
         if not path.exists():
             write_atomically(path, data)
-        _store.put_artifact(connection, digest)
         return digest
+
+    def send_held(self, connection: sa.Connection, digest: str) -> None:
+        """Send a file that was held."""
+        _store.put_artifact(connection, digest)
 
 
 class Line:
@@ -107,6 +129,8 @@ class Line:
         Folder of files that travel beside messages.
     after_delivery
         Called after each batch was handled and committed.
+    parcels
+        Closed files of pooled studies; they travel in a thread of their own, so that no message waits for them.
     """
 
     def __init__(
@@ -118,6 +142,8 @@ class Line:
         dispatch: Mapping[str, Dispatch],
         artifacts: Path,
         after_delivery: Callable[[], None],
+        *,
+        parcels: Parcels | None = None,
     ) -> None:
         self._database = database
         self._identity = identity
@@ -126,19 +152,23 @@ class Line:
         self._dispatch = dict(dispatch)
         self._artifacts = artifacts
         self._after_delivery = after_delivery
+        self._parcels = parcels
         self._stop = threading.Event()
         self._stumbles: dict[str, int] = {}
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Start posting and polling in two threads."""
-        for name, step in (("link-post", self._post_step), ("link-poll", self._poll_step)):
+        """Start posting, polling and carrying parcels, each in a thread."""
+        steps = [("link-post", self._post_step), ("link-poll", self._poll_step)]
+        if self._parcels is not None:
+            steps.append(("link-parcels", self._parcel_step))
+        for name, step in steps:
             thread = threading.Thread(target=self._loop, args=(step,), name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """Stop both loops; a running long poll is abandoned."""
+        """Stop all loops; a running long poll is abandoned."""
         self._stop.set()
         self._outbox.wake.set()
 
@@ -263,6 +293,11 @@ class Line:
             _store.save_cursor(connection, delivery.cursor)
         if delivery.envelopes:
             self._after_delivery()
+
+    def _parcel_step(self, client: httpx.Client) -> None:
+        assert self._parcels is not None
+        if not self._parcels.step(client, self._identity.nodes_url):
+            self._stop.wait(PARCEL_LOOK_S)
 
     def receive(self, document: dict[str, Any]) -> None:
         """Verify one envelope and handle its message, exactly once; refuse it with audit and public reason.

@@ -35,14 +35,17 @@ FormId = Annotated[str, Form(max_length=80)]
 
 
 @router.get("/values/checks")
-def show_checks(request: Request, user: ValueReader, study: Id = "") -> Response:  # noqa: ARG001
+def show_checks(request: Request, user: ValueReader, study: Id = "") -> Response:
     """Show everything a person should look at before values are used."""
     archive: Archive = request.app.state.archive
     language = language_of(request)
     with request.app.state.database.connect() as connection:
-        studies, chosen, loaded = choose_study(request, connection, study)
+        studies, chosen, loaded = choose_study(request, connection, user, study)
+        hidden = archive.series_without_values(connection, user.name)
         checks = measuring.checks(connection, chosen) if chosen else []
+        checks = [check for check in checks if check.series_uid not in hidden]
         findings = measuring.load_findings(connection, study_id=chosen) if chosen else []
+        findings = [item for item in findings if item.series_uid not in hidden]
         decisions = measuring.decisions(connection, chosen) if chosen else []
         queries = measuring.queries(connection, chosen) if chosen else []
     dataset = _dataset(studies, chosen)
@@ -63,7 +66,11 @@ def show_checks(request: Request, user: ValueReader, study: Id = "") -> Response
             if archive.is_readable(check.pseudonym)
         ],
         findings=findings,
-        queries=[query for query in queries if archive.is_readable(query.pseudonym)],
+        queries=[
+            query
+            for query in queries
+            if query.series_uid not in hidden and archive.is_readable(query.pseudonym)
+        ],
         open_checks=sum(check.state == "open" for check in checks),
         sign_offs=[decision for decision in decisions if decision.kind == "sign_off"],
     )
@@ -89,7 +96,12 @@ def draw_check(number: int, request: Request, user: ImageReader) -> Response:
     """Draw the slice a check is about, with its mask."""
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
-        found = [check for check in measuring.checks(connection) if check.number == number]
+        hidden = archive.series_without_values(connection, user.name)
+        found = [
+            check
+            for check in measuring.checks(connection)
+            if check.number == number and check.series_uid not in hidden
+        ]
     if not found or not archive.is_readable(found[0].pseudonym):
         raise measuring.ValueMissing("There is no such check; open the list again.")
     record_image_read(request, user, found[0].series_uid, found[0].pseudonym)
@@ -132,7 +144,7 @@ def answer_query(
 def sign_off(request: Request, user: Decider, study: Annotated[str, Form(max_length=80)]) -> Response:
     """Sign the study's frozen dataset off."""
     with request.app.state.database.begin() as connection:
-        studies, chosen, _ = choose_study(request, connection, study)
+        studies, chosen, _ = choose_study(request, connection, user, study)
         dataset = _dataset(studies, chosen)
         if not dataset:
             raise measuring.ValueMissing("This study has no frozen dataset here; nothing can be signed off.")
@@ -141,12 +153,12 @@ def sign_off(request: Request, user: Decider, study: Annotated[str, Form(max_len
 
 
 @router.get("/values/agreement")
-def show_agreement(request: Request, user: ValueReader, study: Id = "") -> Response:  # noqa: ARG001
+def show_agreement(request: Request, user: ValueReader, study: Id = "") -> Response:
     """Show how far values from masks by hand and by a program agree, and which limits the protocol set."""
     language = language_of(request)
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
-        studies, chosen, verdicts, comparisons = _judged(request, connection, study)
+        studies, chosen, verdicts, comparisons = _judged(request, connection, user, study)
         decisions = measuring.decisions(connection, chosen) if chosen else []
     return render(
         request,
@@ -179,7 +191,7 @@ def promote(
 ) -> Response:
     """Let the automatic version of a biomarker into routine, when the protocol's limits are reached."""
     with request.app.state.database.begin() as connection:
-        studies, chosen, verdicts, _ = _judged(request, connection, study)
+        studies, chosen, verdicts, _ = _judged(request, connection, user, study)
         verdict = next((item for item in verdicts if item.key == key), None)
         if verdict is None:
             raise measuring.ValueMissing(
@@ -211,15 +223,20 @@ def _by_scanner(item: Comparison, archive: Archive) -> list[tuple[str, Compariso
 
 
 def _judged(
-    request: Request, connection: sa.Connection, study: str
+    request: Request, connection: sa.Connection, user: User, study: str
 ) -> tuple[list[StudyAtSite], str, tuple[Verdict, ...], tuple[Any, ...]]:
-    studies, chosen, _ = choose_study(request, connection, study)
+    studies, chosen, _ = choose_study(request, connection, user, study)
     archive: Archive = request.app.state.archive
     dataset = _dataset(studies, chosen)
     loaded = (
         measuring.load_values(connection, study_id=chosen, dataset_hash=dataset, limit=None) if chosen else []
     )
-    comparisons = measuring.compare(value for _, value in loaded if archive.is_readable(value.pseudonym))
+    hidden = archive.series_without_values(connection, user.name)
+    comparisons = measuring.compare(
+        value
+        for _, value in loaded
+        if value.series_uid not in hidden and archive.is_readable(value.pseudonym)
+    )
     return studies, chosen, measuring.judge(_rules(studies, chosen), comparisons), comparisons
 
 

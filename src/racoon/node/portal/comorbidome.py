@@ -150,7 +150,7 @@ def _load(request: Request, user: User, study: str, features: list[str]) -> _Gro
     archive: Archive = request.app.state.archive
     approvals: Approvals = request.app.state.approvals
     with request.app.state.database.begin() as connection:
-        studies, chosen, _ = choose_study(request, connection, study)
+        studies, chosen, _ = choose_study(request, connection, user, study)
         found = next((item for item in studies if item.study_id == chosen), None)
         if found is None or not found.dataset_hash:
             return _Group(studies, chosen, None, {})

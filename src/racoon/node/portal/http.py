@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.application import FIELDS
 from racoon.domain.governance.approval import ApprovalKind
 from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import SITE_TRACK_PATH, SITE_TRACK_TABLE
+from racoon.errors import Refused
 from racoon.node.approvals.service import Approvals
+from racoon.node.compute.limits import BadLimits, Limits
+from racoon.node.jobs.model import JobRecord
 from racoon.node.jobs.service import Jobs
 from racoon.node.portal import checks, comorbidome, values
 from racoon.node.portal.model import Facts, renewals_open_to, steps_open_to, tasks_for
@@ -25,10 +28,18 @@ router.include_router(checks.router)
 router.include_router(comorbidome.router)
 router.include_router(values.router)
 
+
+class NoPictures(Refused):
+    """A job without pictures of its worst cases."""
+
+    code: ClassVar[str] = "portal.no_pictures"
+
+
 Anyone = Annotated[User, Depends(require("overview.read"))]
 StudyReader = Annotated[User, Depends(require("study.read"))]
 Decider = Annotated[User, Depends(require("track.decide"))]
 JobReader = Annotated[User, Depends(require("job.read"))]
+ArchiveReader = Annotated[User, Depends(require("archive.read.all"))]
 JobStopper = Annotated[User, Depends(require("job.cancel"))]
 ReleaseReader = Annotated[User, Depends(require("release.read"))]
 AuditReader = Annotated[User, Depends(require("audit.read"))]
@@ -53,6 +64,8 @@ def show_today(request: Request, user: Anyone) -> Response:
             standings=tuple(
                 state.approvals.standing(connection, study) for study in state.approvals.studies(connection)
             ),
+            reviews_waiting=state.release.reviews.waiting(connection),
+            strangers=tuple(state.pooling.letters.strangers(connection)),
         )
     return render(
         request,
@@ -193,7 +206,52 @@ def show_jobs(request: Request, user: JobReader) -> Response:  # noqa: ARG001
     jobs: Jobs = request.app.state.jobs
     with request.app.state.database.connect() as connection:
         newest = jobs.newest(connection)
-    return render(request, "node/portal/jobs.html", jobs=newest)
+        limits = request.app.state.training_limits.current(connection)
+    pictured = {
+        job.offer.job_id
+        for job in newest
+        if job.offer.kind == "evaluate" and request.app.state.pictures_of(job.offer.job_id)
+    }
+    return render(request, "node/portal/jobs.html", jobs=newest, limits=limits, pictured=pictured)
+
+
+@router.get("/jobs/{job_id}/worst")
+def show_worst(job_id: str, request: Request, user: ArchiveReader) -> Response:
+    """Show the cases a model failed most on; they never leave this site."""
+    job = _pictured_job(job_id, request)
+    with request.app.state.database.begin() as connection:
+        request.app.state.audit.append(
+            connection,
+            actor=user.name,
+            actor_role=user.main_role,
+            action="evaluation.look",
+            target=f"job/{job_id}",
+            purpose=job.offer.study_id,
+        )
+    count = len(request.app.state.pictures_of(job_id))
+    return render(request, "node/portal/worst.html", job=job, count=count)
+
+
+@router.get("/jobs/{job_id}/worst/{number:int}.png")
+def show_worst_picture(job_id: str, number: int, request: Request, user: ArchiveReader) -> Response:  # noqa: ARG001
+    """Return one of these pictures."""
+    _pictured_job(job_id, request)
+    pictures = request.app.state.pictures_of(job_id)
+    if not 0 <= number < len(pictures):
+        raise NoPictures("There is no such picture of this job.")
+    return Response(
+        pictures[number].read_bytes(), media_type="image/png", headers={"Cache-Control": "private, no-store"}
+    )
+
+
+def _pictured_job(job_id: str, request: Request) -> JobRecord:
+    jobs: Jobs = request.app.state.jobs
+    with request.app.state.database.connect() as connection:
+        # Only a job on record: what stands in the address never becomes a path by itself.
+        found = next((job for job in jobs.newest(connection) if job.offer.job_id == job_id), None)
+    if found is None or found.offer.kind != "evaluate":
+        raise NoPictures("There are no pictures of this job.")
+    return found
 
 
 @router.post("/jobs/{job_id}/stop")
@@ -202,6 +260,48 @@ def stop_job(job_id: str, request: Request, user: JobStopper) -> Response:
     jobs: Jobs = request.app.state.jobs
     with request.app.state.database.begin() as connection:
         jobs.cancel(connection, job_id, user.name, user.main_role)
+    return RedirectResponse("/jobs", status_code=303)
+
+
+@router.post("/jobs/{job_id}/pause")
+def pause_job(job_id: str, request: Request, user: JobStopper) -> Response:
+    """Let a training of this site wait."""
+    jobs: Jobs = request.app.state.jobs
+    with request.app.state.database.begin() as connection:
+        jobs.pause(connection, job_id, user.name, user.main_role)
+    return RedirectResponse("/jobs", status_code=303)
+
+
+@router.post("/jobs/{job_id}/go-on")
+def go_on_with_job(job_id: str, request: Request, user: JobStopper) -> Response:
+    """Let a paused training of this site go on."""
+    jobs: Jobs = request.app.state.jobs
+    with request.app.state.database.begin() as connection:
+        jobs.go_on(connection, job_id, user.name, user.main_role)
+    return RedirectResponse("/jobs", status_code=303)
+
+
+@router.post("/jobs/limits")
+def set_limits(
+    request: Request,
+    user: JobStopper,
+    hours: Annotated[str, Form()] = "",
+    trainings: Annotated[str, Form()] = "",
+    opens: Annotated[str, Form()] = "",
+    closes: Annotated[str, Form()] = "",
+) -> Response:
+    """Set when and how long trainings may run at this site; an empty field is no limit."""
+    try:
+        limits = Limits(
+            float(hours.replace(",", ".")) if hours.strip() else None,
+            int(trainings) if trainings.strip() else None,
+            opens.strip(),
+            closes.strip(),
+        )
+    except ValueError as error:
+        raise BadLimits("Write hours and trainings as numbers.") from error
+    with request.app.state.database.begin() as connection:
+        request.app.state.training_limits.change(connection, limits, user.name, user.main_role)
     return RedirectResponse("/jobs", status_code=303)
 
 

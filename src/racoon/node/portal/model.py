@@ -11,6 +11,7 @@ from racoon.domain.governance.approval import RENEWABLE
 from racoon.domain.governance.machine import Transition
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.identity import Role
+from racoon.domain.permission import is_permitted
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.jobs.model import JobRecord, JobState
 from racoon.protocol.messages import SiteStanding
@@ -76,6 +77,8 @@ class Facts:
     studies: tuple[StudyAtSite, ...]
     jobs: tuple[JobRecord, ...]
     standings: tuple[SiteStanding, ...] = ()
+    reviews_waiting: int = 0
+    strangers: tuple[str, ...] = ()
 
     @property
     def is_connected(self) -> bool:
@@ -86,7 +89,13 @@ class Facts:
 def tasks_for(facts: Facts, roles: Iterable[Role]) -> list[Task]:
     """List what needs these roles today, most pressing first."""
     held = frozenset(roles)
-    return [*_health(facts), *_blocked(facts, held), *_decisions(facts, held), *_housekeeping(facts)]
+    return [
+        *_health(facts),
+        *_blocked(facts, held),
+        *_decisions(facts, held),
+        *_releases(facts, held),
+        *_housekeeping(facts),
+    ]
 
 
 def steps_open_to(study: StudyAtSite, roles: Iterable[Role]) -> list[str]:
@@ -212,6 +221,31 @@ def _decision(study: StudyAtSite) -> Task:
             path,
         )
     return Task("todo", text, values, "Everything needed stands on one page.", path)
+
+
+def _releases(facts: Facts, roles: frozenset[Role]) -> list[Task]:
+    tasks = []
+    if facts.reviews_waiting and is_permitted("node", roles, "release.decide"):
+        tasks.append(
+            Task(
+                "todo",
+                "%(count)s releases wait for a reviewer.",
+                {"count": str(facts.reviews_waiting)},
+                "Look at exactly what would leave, and say yes or no with a reason.",
+                "/reviews",
+            )
+        )
+    if facts.strangers and is_permitted("node", roles, "export.ask"):
+        tasks.append(
+            Task(
+                "warn",
+                "Letters of %(sites)s wait: nobody has entered their peer codes.",
+                {"sites": ", ".join(facts.strangers)},
+                "Take the code from the contract and compare the fingerprint on the telephone.",
+                "/pool",
+            )
+        )
+    return tasks
 
 
 def _housekeeping(facts: Facts) -> list[Task]:

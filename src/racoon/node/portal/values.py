@@ -43,7 +43,7 @@ SortKey = Literal["subject", "measurement", "value", "valid", "how", "scanner"]
 @router.get("/values")
 def show_values(
     request: Request,
-    user: ValueReader,  # noqa: ARG001
+    user: ValueReader,
     *,
     study: Annotated[str, Query(max_length=80)] = "",
     measurement: Annotated[str, Query(max_length=300)] = "",
@@ -54,7 +54,8 @@ def show_values(
     language = language_of(request)
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
-        studies, chosen, loaded = choose_study(request, connection, study)
+        studies, chosen, loaded = choose_study(request, connection, user, study)
+        hidden = archive.series_without_values(connection, user.name)
         checks = measuring.checks(connection, chosen) if chosen else []
     readable = [(number, value) for number, value in loaded if archive.is_readable(value.pseudonym)]
     scanners = scanners_of(archive, {value.series_uid for _, value in readable})
@@ -78,7 +79,7 @@ def show_values(
         sort=sort or "",
         down=down,
         figure=Markup(_figure(shown, titles[measurement], language)) if measurement in titles else "",  # noqa: S704 - escaped there
-        open_checks=sum(check.state == "open" for check in checks),
+        open_checks=sum(check.state == "open" and check.series_uid not in hidden for check in checks),
     )
 
 
@@ -86,13 +87,13 @@ def show_values(
 def show_value(
     number: int,
     request: Request,
-    user: ValueReader,  # noqa: ARG001
+    user: ValueReader,
     report: Annotated[str, Query(max_length=64, pattern=r"^[0-9.]*$")] = "",
 ) -> Response:
     """Show one value: picture, definition, parameters, provenance, and what speaks against it."""
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
-        value = _readable_value(connection, archive, number)
+        value = _readable_value(connection, archive, user, number)
         checks = [
             check
             for check in measuring.checks(connection, value.study_id, value.dataset_hash)
@@ -120,7 +121,7 @@ def _drawn(
 ) -> Response:
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
-        value = _readable_value(connection, archive, number)
+        value = _readable_value(connection, archive, user, number)
     record_image_read(request, user, value.series_uid, value.pseudonym)
     return Response(
         draw(value, archive), media_type="image/png", headers={"Cache-Control": "private, max-age=300"}
@@ -146,7 +147,7 @@ def download_patch(
     """Give the piece that a value was computed from, or the voxels of the shape in it, as NIfTI."""
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
-        value = _readable_value(connection, archive, number)
+        value = _readable_value(connection, archive, user, number)
         patch = measuring.load_patch(connection, value)
     if patch is None:
         raise measuring.ValueMissing("This value was not punched out; there is no file of its piece.")
@@ -163,7 +164,7 @@ def store_report(number: int, request: Request, user: ReportSender) -> Response:
     """Keep the values of this value's series as a DICOM report beside their images."""
     archive: Archive = request.app.state.archive
     with request.app.state.database.connect() as connection:
-        value = _readable_value(connection, archive, number)
+        value = _readable_value(connection, archive, user, number)
     outcome = measuring.store_report(
         request.app.state.database,
         archive,
@@ -176,18 +177,20 @@ def store_report(number: int, request: Request, user: ReportSender) -> Response:
 
 
 def choose_study(
-    request: Request, connection: sa.Connection, study: str
+    request: Request, connection: sa.Connection, user: User, study: str
 ) -> tuple[list[StudyAtSite], str, list[tuple[int, StoredValue]]]:
-    """Take the wanted study, or without a wish the newest that has values; with its values."""
+    """Take the wanted study, or without a wish the newest that has values; with its values that a person may see."""
     approvals: Approvals = request.app.state.approvals
     studies = list(approvals.studies(connection))
+    archive: Archive = request.app.state.archive
+    hidden = archive.series_without_values(connection, user.name)
     chosen, loaded = study, []
     for candidate in [study] if study else [item.study_id for item in studies]:
         chosen = candidate
         loaded = measuring.load_values(connection, study_id=candidate, limit=VALUES_SHOWN)
         if loaded:
             break
-    return studies, chosen, loaded
+    return studies, chosen, [row for row in loaded if row[1].series_uid not in hidden]
 
 
 def title_of_row(row: Mapping[str, Any], language: str) -> str:
@@ -203,9 +206,10 @@ def title_of_row(row: Mapping[str, Any], language: str) -> str:
     return f"{title} ({words_of(language)(drawn)})" if drawn else title
 
 
-def _readable_value(connection: sa.Connection, archive: Archive, number: int) -> StoredValue:
+def _readable_value(connection: sa.Connection, archive: Archive, user: User, number: int) -> StoredValue:
     value = measuring.load_value(connection, number)
-    if not archive.is_readable(value.pseudonym):
+    is_hidden = value.series_uid in archive.series_without_values(connection, user.name)
+    if is_hidden or not archive.is_readable(value.pseudonym):
         raise measuring.ValueMissing("There is no such value; open the list again.")
     return value
 

@@ -28,26 +28,43 @@ from racoon.node.settings.rooms import (
     FhirSettings,
     HttpSettings,
     LearningSettings,
+    PoolSettings,
     ReleaseSettings,
 )
+from racoon.node.settings.trust import (
+    ConsentSourceSettings,
+    DizSettings,
+    IdentityLinkSettings,
+    PseudonymServiceSettings,
+    ServiceSettings,
+    TrustSettings,
+)
+from racoon.platform.auth.oidc.settings import ProviderSettings
 from racoon.platform.settings import load_settings
 
 __all__ = [
     "ArchiveSettings",
     "AskerSettings",
+    "ConsentSourceSettings",
     "DeidSettings",
     "DicomSettings",
+    "DizSettings",
     "FhirSettings",
     "Hl7SenderSettings",
     "Hl7Settings",
     "HttpSettings",
+    "IdentityLinkSettings",
     "IntakeSettings",
     "LearningSettings",
     "NodeSettings",
     "PeerSettings",
+    "PoolSettings",
+    "PseudonymServiceSettings",
     "PullSettings",
     "QuerySettings",
     "ReleaseSettings",
+    "ServiceSettings",
+    "TrustSettings",
     "load_node_settings",
 ]
 
@@ -73,10 +90,15 @@ class NodeSettings(BaseSettings):
         Seconds between two signs of life to CENTRAL.
     ingest_processes
         Processes that de-identify in parallel.
+    count_in_columns
+        Whether cohorts are counted in a copy of the facts made for it; needs the extras ``columns`` and ``parquet``.
     measuring_processes
         Processes that measure in parallel; each holds one image, about 0.5 GB for a thin-slice chest CT.
     engine_host
         Host of CENTRAL's training engine when it differs from what CENTRAL announces.
+    oidc
+        Identity providers that sign people in, beside the accounts with passwords; needs the extra ``oidc`` and
+        ``http.people_url``.
     """
 
     site: str
@@ -86,8 +108,10 @@ class NodeSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     heartbeat_s: Annotated[float, Field(ge=0.5, le=3600)] = 30.0
     ingest_processes: Annotated[int, Field(ge=1, le=64)] = 1
+    count_in_columns: bool = False
     measuring_processes: Annotated[int, Field(ge=1, le=64)] = 1
     engine_host: str | None = None
+    oidc: tuple[ProviderSettings, ...] = ()
     http: HttpSettings = HttpSettings()
     dicom: DicomSettings = DicomSettings()
     intake: IntakeSettings = IntakeSettings()
@@ -96,14 +120,25 @@ class NodeSettings(BaseSettings):
     query: QuerySettings = QuerySettings()
     deid: DeidSettings = DeidSettings()
     release: ReleaseSettings = ReleaseSettings()
+    pool: PoolSettings = PoolSettings()
     fhir: FhirSettings = FhirSettings()
     hl7: Hl7Settings = Hl7Settings()
+    trust: TrustSettings = TrustSettings()
+    diz: DizSettings = DizSettings()
     learning: LearningSettings = LearningSettings()
 
     @model_validator(mode="after")
     def _known_peer(self) -> NodeSettings:
         if self.pull.peer and self.pull.peer not in [peer.ae_title for peer in self.dicom.peers]:
             raise ValueError(f"pull.peer names {self.pull.peer}, which is not among dicom.peers")
+        return self
+
+    @model_validator(mode="after")
+    def _known_numbers(self) -> NodeSettings:
+        if self.trust.identity.kind == "epix" and not self.fhir.patient_systems:
+            raise ValueError(
+                "trust.identity with E-PIX needs fhir.patient_systems: the number that is in the images"
+            )
         return self
 
     @field_validator("site")

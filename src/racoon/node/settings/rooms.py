@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from racoon.node.deid.model import Profile, UnknownProfile
 from racoon.node.release.policy import BadPolicy, DisclosurePolicy, tighten
+from racoon.node.release.signed import read_signed_policy
 from racoon.node.settings._base import Port, Section
 from racoon.protocol.addresses import PeopleUrl
+from racoon.protocol.messages import JobKind
 
 DEFAULT_PROFILE = "basic"
 
@@ -41,6 +44,13 @@ class HttpSettings(Section):
     behind_proxy: bool = False
     people_url: PeopleUrl | None = None
     second_factor: Literal["optional", "required"] = "optional"
+
+    @property
+    def address(self) -> str:
+        """As people reach the node: ``people_url``, else the local address."""
+        scheme = "https" if self.certificate else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return str(self.people_url or f"{scheme}://{host}:{self.port}").rstrip("/")
 
     @model_validator(mode="after")
     def _encrypted_or_local(self) -> HttpSettings:
@@ -128,29 +138,71 @@ class ReleaseSettings(Section):
     ----------
     feasibility
         Whether protected feasibility counts are answered without an approved study.
+    policy_file
+        The network's policy as a file that ``racoon central sign-policy`` signed; read when the node starts.
+    policy_key
+        Public key that has to have signed it.
     network_policy
-        The network's policy document; empty takes the one shipped with this version.
+        The network's policy document where there is no such file; empty takes the one shipped with this version.
     site_policy
         The site's own limits; each counts only where it is stricter than the network's.
+    white_list
+        Kinds of jobs whose protected results leave by the rules alone; the results of all others wait for a reviewer.
+    reviewers
+        User names of the people who review; empty: everybody whose roles may.
+    two_reviewers
+        What two people have to accept beside who asked: ``export``, ``result``.
     """
 
     feasibility: bool = True
+    policy_file: Path | None = None
+    policy_key: str = ""
     network_policy: dict[str, Any] = Field(default_factory=dict)
     site_policy: dict[str, Any] = Field(default_factory=dict)
+    white_list: tuple[JobKind, ...] = get_args(JobKind)
+    reviewers: tuple[str, ...] = ()
+    two_reviewers: tuple[Literal["export", "result"], ...] = ()
+
+    _network: DisclosurePolicy = PrivateAttr()
 
     @model_validator(mode="after")
     def _sensible(self) -> ReleaseSettings:
+        if (self.policy_file is None) != (not self.policy_key):
+            raise ValueError("policy_file needs the policy_key that signed it, and the other way round.")
+        if self.policy_file is not None and self.network_policy:
+            raise ValueError("The network's policy stands in policy_file or in network_policy, not in both.")
         try:
+            # Read once: what is in force while the node runs is what it started with.
+            self._network = self._read()
             self.policy()
         except BadPolicy as error:
             raise ValueError(error.public_message) from error
+        except OSError as error:
+            raise ValueError(f"policy_file cannot be read: {error.strerror}.") from error
         return self
+
+    def _read(self) -> DisclosurePolicy:
+        if self.policy_file is not None:
+            return read_signed_policy(self.policy_file.read_bytes(), self.policy_key)
+        return DisclosurePolicy.from_dict({"version": "network-1", **self.network_policy})
 
     def policy(self) -> DisclosurePolicy:
         """Return the policy in force: for each limit the stricter of network and site."""
-        network = DisclosurePolicy.from_dict({"version": "network-1", **self.network_policy})
+        network = self._network
         site = {**network.to_dict(), "version": "1", **self.site_policy}
         return tighten(network, DisclosurePolicy.from_dict(site)) if self.site_policy else network
+
+
+class PoolSettings(Section):
+    """Pooled studies.
+
+    Attributes
+    ----------
+    receives
+        Whether this node is a pool: it takes shipments of studies that name it as their pool.
+    """
+
+    receives: bool = False
 
 
 class FhirSettings(Section):
@@ -165,11 +217,44 @@ class FhirSettings(Section):
     patient_systems
         Identifier systems that carry the patient's number of this hospital, the one that is in the images; empty
         takes the identifier of type MR.
+    deleted_tags
+        Tags, ``system|code``, by which the clinic marks a resource that it deleted; what carries one is taken out.
+    push_to
+        Address of the FHIR server that ``racoon fhir push`` sends to; empty: it sends nothing.
+    push_token
+        File with the bearer token for it.
+    push_authority
+        PEM file of who signed its certificate; empty: the system's authorities.
+    validator_jar
+        Path of the official validator (``validator_cli.jar``), where a site has it; empty: the rule tables check alone.
+    validator_java
+        Program that runs it.
+    validator_packages
+        Files or folders of profile packages that it is given (``-ig``); it is told to ask no terminology server.
+    validator_timeout_s
+        It is stopped after this time.
     """
 
     profiles: Literal["2025", "2026", "2027-ballot"] = "2026"
     time_zone: str = "Europe/Berlin"
     patient_systems: tuple[str, ...] = ()
+    deleted_tags: tuple[Annotated[str, Field(pattern=r"^[^|]+\|[^|]+$")], ...] = ()
+    push_to: str = ""
+    push_token: Path | None = None
+    push_authority: Path | None = None
+    validator_jar: Path | None = None
+    validator_java: str = "java"
+    validator_packages: tuple[Path, ...] = ()
+    validator_timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 600.0
+
+    @field_validator("push_to")
+    @classmethod
+    def _sealed(cls, value: str) -> str:
+        found = urlsplit(value)
+        is_near = found.hostname in ("127.0.0.1", "localhost", "::1")
+        if value and not (found.scheme == "https" or (found.scheme == "http" and is_near)):
+            raise ValueError("'push_to' begins with https://: what is sent is pseudonymised, not anonymous")
+        return value.rstrip("/")
 
     @field_validator("time_zone")
     @classmethod
@@ -188,6 +273,13 @@ class LearningSettings(Section):
     ----------
     model_signers
         Public keys (from `racoon model key`) whose model packages this node runs; none runs when empty.
+    sum_keys
+        Site → public key for secure sums (from `racoon node models sum-key` there), exchanged between administrators.
+    epsilon
+        Largest ε of all trainings of one study on this node's subjects; plans without differential privacy are then
+        refused. Without it the plans say how much they spend.
     """
 
     model_signers: list[str] = Field(default_factory=list)
+    sum_keys: dict[str, str] = Field(default_factory=dict)
+    epsilon: float | None = Field(default=None, gt=0)

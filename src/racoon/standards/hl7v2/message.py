@@ -22,6 +22,9 @@ ENCODINGS = {
 }
 """HL7 table 0211, as far as hospitals here send it, and the one short form that cannot mean anything else."""
 
+NULL = '""'
+"""What stands in a field whose value is to be deleted (chapter 2.5.3)."""
+
 LARGEST_SEGMENTS = 20_000
 
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
@@ -92,6 +95,15 @@ class Segment:
             else:
                 found = found[number - 1] if number <= len(found) else ""
         return unescape(str(found), self._separators).strip()
+
+    def value(self, field: int, component: int = 1, *, part: int = 1, repetition: int = 1) -> str:
+        """Return a component as :meth:`text` does; empty also where the sender says that there is no value."""
+        found = self.text(field, component, part=part, repetition=repetition)
+        return "" if found == NULL else found
+
+    def is_null(self, field: int) -> bool:
+        """Tell whether the sender deletes a field's value; an empty field leaves it as it was."""
+        return self.text(field) == NULL
 
     def repetitions(self, field: int) -> int:
         """Count the repetitions of a field."""

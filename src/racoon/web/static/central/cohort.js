@@ -42,6 +42,13 @@ async function check() {
   }
 }
 
+form.addEventListener("change", (event) => {
+  if (/** @type {HTMLInputElement} */ (event.target).name.endsWith(".biomarker")) {
+    // So has a measured value; here the name is typed first.
+    form.requestSubmit(/** @type {HTMLButtonElement} */ (form.querySelector('button[value="check"]')));
+  }
+});
+
 form.addEventListener("input", (event) => {
   const field = /** @type {HTMLInputElement} */ (event.target);
   window.clearTimeout(waiting);

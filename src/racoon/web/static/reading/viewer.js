@@ -12,6 +12,7 @@ import { paint, wordOf } from "./masks.js";
  * @property {[number, number] | null} pixelSpacing  between rows, between columns, in mm
  * @property {[string, number, number | null][]} planes  SOP Instance UID, frame, position in mm
  * @property {[string, number, number][]} presets  name, centre, width
+ * @property {[number, string, string]} scale  from output values to what is read, its unit, why there is none
  * @property {[string, string][]} segments  key, colour
  * @property {boolean} hasOverlays
  * @property {number} start
@@ -55,6 +56,9 @@ const pictures = new Map();
 const addressOf = (index) => {
   const [sop, frame] = data.planes[index];
   const root = `/dicom-web/studies/${data.study}/series/${data.series}/instances/${sop}/frames/${frame}/rendered`;
+  // The node renders output values; a window in SUV is brought back to them.
+  const [factor, unit] = data.scale;
+  if (state.window && unit) return `${root}?window=${state.window[0] / factor},${state.window[1] / factor},linear-exact`;
   return state.window ? `${root}?window=${state.window[0]},${state.window[1]},linear` : root;
 };
 
@@ -250,7 +254,7 @@ const go = (index) => {
 
 /** @param {number} centre @param {number} width */
 const setWindow = (centre, width) => {
-  if (!Number.isFinite(centre) || !(width >= 1)) return;
+  if (!Number.isFinite(centre) || !(width >= (data.scale[1] ? 0.01 : 1))) return;
   state.window = [centre, width];
   draw();
 };

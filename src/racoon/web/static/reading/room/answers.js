@@ -17,7 +17,7 @@ export const make = (name, className = "", text = "") => {
 /** What makes two answers the same. @param {any} answer */
 const keyOf = (answer) => {
   if (answer.valueCoding) return `${answer.valueCoding.system}|${answer.valueCoding.code}`;
-  return `${answer.valueBoolean ?? answer.valueInteger ?? answer.valueDecimal ?? answer.valueString}`;
+  return `${answer.valueBoolean ?? answer.valueInteger ?? answer.valueDecimal ?? answer.valueDate ?? answer.valueString}`;
 };
 
 /** Answers that fit on chips: few, and each of them one click or one digit.
@@ -75,6 +75,7 @@ export const asField = (control, path, host) => {
   const field = make(item.kind === "choice" ? "select" : item.kind === "text" ? "textarea" : "input");
   const isNumber = item.kind === "integer" || item.kind === "decimal";
   if (isNumber) field.inputMode = "decimal";
+  if (item.kind === "date") field.type = "date";
   if (item.longest) field.maxLength = item.longest;
   field.id = label.htmlFor = `answer-${path}`;
   field.readOnly = item.readOnly || host.isSigned;
@@ -94,6 +95,7 @@ export const asField = (control, path, host) => {
       const { system, code } = item.options[Number(text)];
       return [{ valueCoding: { system, code } }];
     }
+    if (item.kind === "date") return [{ valueDate: text }];
     if (!isNumber) return [{ valueString: text }];
     const number = Number(text.replace(",", "."));
     if (!Number.isFinite(number)) return [];
@@ -106,7 +108,7 @@ export const asField = (control, path, host) => {
     if (!answer) field.value = "";
     else if (item.kind === "choice") field.value = `${item.options.findIndex((/** @type {any} */ option) => keyOf({ valueCoding: option }) === keyOf(answer))}`;
     else {
-      const value = answer.valueString ?? answer.valueDecimal ?? answer.valueInteger;
+      const value = answer.valueString ?? answer.valueDate ?? answer.valueDecimal ?? answer.valueInteger;
       const text = isNumber ? new Intl.NumberFormat(host.language, { maximumFractionDigits: 1, useGrouping: false }).format(value) : value;
       // What a person is typing is not rewritten under the hand.
       if (document.activeElement !== field) field.value = text;

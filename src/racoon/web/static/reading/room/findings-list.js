@@ -1,6 +1,24 @@
 // One line of the list of findings: what it is, its numbers, its address; its author can change and remove it.
 // @ts-check
 
+/** Where a finding of a foreign report is from. @param {any} finding @param {Record<string, string>} words */
+const originOf = ({ origin, note }, words) => [
+  `${words["Foreign report"]}: ${[origin.device, origin.observer].filter(Boolean).join(" · ") || "–"}`,
+  note, origin.site?.meaning, ...origin.statements.map((/** @type {string[]} */ [name, value]) => `${name}: ${value}`),
+].filter(Boolean).join("; ");
+
+/** Say what of foreign reports has no place here. @param {any} findings @param {any[]} leftOut */
+export const showLeftOut = (findings, leftOut) => {
+  const list = /** @type {HTMLElement} */ (document.getElementById("left-out"));
+  list.hidden = !leftOut.length;
+  list.replaceChildren(...leftOut.map(({ name, meaning, numbers, reason }) => {
+    const entry = document.createElement("li");
+    const words = findings.data.words;
+    entry.textContent = `${words["Foreign report"]}: ${[meaning, name, ...numbers].filter(Boolean).join(", ")}. ${words[reason] ?? reason}`;
+    return entry;
+  }));
+};
+
 /** @param {any} findings @param {any} finding @param {number} at */
 export const entryOf = (findings, finding, at) => {
   const words = findings.data.words;
@@ -17,11 +35,12 @@ export const entryOf = (findings, finding, at) => {
   lines.className = "numbers";
   lines.textContent = findings.lines(finding).join(" · ");
   for (const [name, value] of finding.numbers.map((/** @type {any} */ n) => [n.name, n.value])) {
+    if (!(name in findings.data.names)) continue; // a foreign number under its own code
     lines.dataset[name.replace(/_(.)/g, (/** @type {string} */ _, /** @type {string} */ letter) => letter.toUpperCase())] = `${value}`;
   }
   const author = document.createElement("span");
   author.className = "quiet";
-  author.textContent = finding.author;
+  author.textContent = finding.origin ? originOf(finding, words) : finding.author;
   open.append(title, lines, author);
   open.addEventListener("click", () => findings.choose(finding.id));
   entry.append(open);

@@ -1,7 +1,7 @@
 // Findings: what is drawn on the stage is stored at the node, which answers with its numbers.
 // @ts-check
 
-import { entryOf } from "./findings-list.js";
+import { entryOf, showLeftOut } from "./findings-list.js";
 import { Refusal, ask } from "./requests.js";
 
 /** Kinds of finding by the tool that draws them. */
@@ -13,7 +13,7 @@ const TOOLS = /** @type {Record<string, string>} */ (
   { ...Object.fromEntries(Object.entries(KINDS).map(([tool, kind]) => [kind, tool])), cylinder: "CircleROI", cube: "CircleROI" });
 
 const UNITS = /** @type {Record<string, string>} */ (
-  { "[hnsf'U]": "HU", "[arb'U]": "", mm2: "mm²", mL: "ml", deg: "°" });
+  { "[hnsf'U]": "HU", "[arb'U]": "", "g/mL": "SUV", mm2: "mm²", mL: "ml", deg: "°" });
 
 /** Marks stay readable on bright, dark and coloured ground. */
 const LOOK = {
@@ -136,7 +136,8 @@ export class Findings {
 
   /** Fetch what the node has of this imaging study. */
   async load() {
-    const { findings } = await ask("GET", `/api/reading/imaging-studies/${this.data.study}/findings`);
+    const { findings, left_out: leftOut } = await ask("GET", `/api/reading/imaging-studies/${this.data.study}/findings`);
+    showLeftOut(this, leftOut);
     this.stored = new Map(findings.map((/** @type {Finding} */ item) => [item.id, item]));
     this.draw();
   }
@@ -152,6 +153,7 @@ export class Findings {
 
   /** @param {Finding} finding */
   #put(finding) {
+    if (!(finding.kind in TOOLS)) return; // a section lies on no slice
     const at = finding.series === this.stage.series.series ? this.stage.indexOf(finding.instance, finding.frame) : -1;
     if (at < 0) return;
     const { annotation } = this.stage.tools;
@@ -326,6 +328,18 @@ export class Findings {
     if (id && this.stored.has(id)) this.#change(id, null);
   }
 
+  /** Store what was marked elsewhere than on a slice, and choose it. @param {any} place kind, instance, frame, points_mm */
+  async add(place) {
+    const id = crypto.randomUUID();
+    const plane = this.stage.core.metaData.get("imagePlaneModule", this.stage.ids[0]);
+    await this.#change(id, {
+      kind: place.kind, meaning: this.data.meanings[0][0], note: "", imaging_study: this.data.study,
+      series: this.stage.series.series, instance: place.instance, frame: place.frame,
+      frame_of_reference: plane.frameOfReferenceUID, points_mm: place.points_mm,
+    });
+    await this.choose(id, false);
+  }
+
   /** @param {string} id @param {string} meaning */
   mean(id, meaning) {
     const before = this.#stored(this.stored.get(id));
@@ -358,7 +372,7 @@ export class Findings {
   lines(finding) {
     const shape = this.data.shapes[finding.kind];
     return [...(shape ? [shape] : []), ...finding.numbers.map((/** @type {any} */ number) =>
-      `${this.data.names[number.name]}: ${this.numbers.format(number.value)} ${UNITS[number.unit] ?? number.unit}`.trim())];
+      `${this.data.names[number.name] ?? number.code.meaning}: ${this.numbers.format(number.value)} ${UNITS[number.unit] ?? number.unit}`.trim())];
   }
 
   /** Write the list beside the image. */

@@ -111,7 +111,7 @@ export class Planes {
   setWindow() {
     if (!this.isOpen || !this.group || !this.stage.window) return;
     const [centre, width] = this.stage.window;
-    const { lower, upper } = this.stage.core.utilities.windowLevel.toLowHighRange(width, centre);
+    const { lower, upper } = this.stage.rangeOf(centre, width);
     for (const name of NAMES) {
       const viewport = this.stage.engine.getViewport(name);
       viewport.setProperties({ voiRange: { lower, upper } });

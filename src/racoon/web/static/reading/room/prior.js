@@ -115,7 +115,7 @@ export class Prior {
   setWindow() {
     if (!this.isOpen || !this.stage.window || !this.viewport) return;
     const [centre, width] = this.stage.window;
-    const { lower, upper } = this.stage.core.utilities.windowLevel.toLowHighRange(width, centre);
+    const { lower, upper } = this.stage.rangeOf(centre, width);
     this.viewport.setProperties({ voiRange: { lower, upper } });
     this.viewport.render();
   }

@@ -23,10 +23,14 @@ export class Report {
     this.language = data.language;
     /** What stands below a question besides its answer. @type {((path: string, control: any) => HTMLElement[])[]} */
     this.besides = [];
+    /** What follows when the node has taken the answers. @type {(() => Promise<void>)[]} */
+    this.afterSaving = [];
     /** @type {any} */
     this.state = null;
     /** @type {Map<string, any>} control of each question by its path */
     this.controls = new Map();
+    /** Paths whose answers the hand changed and no request has taken along yet. @type {Set<string>} */
+    this.ahead = new Set();
     this.timer = 0;
     this.queue = Promise.resolve();
     this.showsProblems = false;
@@ -57,11 +61,17 @@ export class Report {
   // Drawing: once, and again when an instance of a group is added or removed.
 
   draw() {
+    // What was typed while the node answered is ahead of the answer, and so is the place of the hand.
+    const typed = [...this.ahead].map((path) => [path, this.controls.get(path)?.read() ?? []]);
+    const place = this.root.contains(document.activeElement)
+      ? /** @type {any} */ (document.activeElement?.closest(".question"))?.dataset.path : "";
     this.controls.clear();
     const items = this.form.items.map((/** @type {Item} */ item) => this.#item(item, this.state.items, ""));
     byId("report-title").textContent = this.form.title;
     this.root.replaceChildren(...items.flat());
+    for (const [path, answers] of typed) this.controls.get(path)?.write(answers);
     this.#apply();
+    if (place) this.controls.get(place)?.focus();
   }
 
   /** @param {Item} item @param {any[]} answers of this level @param {string} above @returns {HTMLElement[]} */
@@ -160,8 +170,9 @@ export class Report {
     return found;
   }
 
-  /** @param {any} _control */
-  changed(_control) {
+  /** @param {any} control */
+  changed(control) {
+    this.ahead.add(control.box.dataset.path);
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.save(), PAUSE_MS);
   }
@@ -170,20 +181,30 @@ export class Report {
   save() {
     clearTimeout(this.timer);
     this.timer = 0;
-    return this.#send(() => ask("PUT", this.address("", true), this.#collect(this.form.items, "")));
+    return this.#send(() => ask("PUT", this.address("", true), this.#takeAlong()));
+  }
+
+  /** What the form holds now; from here on the hand is level with what is sent. */
+  #takeAlong() {
+    const items = this.#collect(this.form.items, "");
+    this.ahead.clear();
+    return items;
   }
 
   /** @param {() => Promise<any>} request */
   #send(request) {
     this.queue = this.queue.then(async () => {
+      const ahead = [...this.ahead];
       this.say(this.data.words["Saving …"]);
       try {
         const before = JSON.stringify(this.#shape(this.state.items));
         this.state = await request();
         if (this.#redraws || JSON.stringify(this.#shape(this.state.items)) !== before) this.draw();
         else this.#apply();
+        for (const follow of this.afterSaving) await follow();
         this.say(this.data.words["Saved"]);
       } catch (error) {
+        for (const path of ahead) this.ahead.add(path);
         this.say(error instanceof Error ? error.message : `${error}`, true);
         // A lost network keeps what was typed and tries again.
         if (!(error instanceof Refusal)) this.timer = window.setTimeout(() => this.save(), 2000);
@@ -196,9 +217,13 @@ export class Report {
 
   #redraws = false;
 
-  /** How many instances of which groups there are. @param {any[]} items @returns {any} */
-  #shape(items) {
-    return items.filter((node) => node.item).map((node) => [node.linkId, this.#shape(node.item)]);
+  /** How many instances of which repeating groups there are: only they change what is drawn.
+   * @param {any[]} answers @param {Item[]} [items] @returns {any} */
+  #shape(answers, items = this.form.items) {
+    return items.filter((item) => item.kind === "group").flatMap((item) => {
+      const inside = answers.filter((node) => node.linkId === item.linkId).map((node) => this.#shape(node.item ?? [], item.items));
+      return item.repeats ? [[item.linkId, inside]] : inside.flat();
+    });
   }
 
   /** Show hidden questions, computed answers and problems as the node says. */
@@ -235,8 +260,7 @@ export class Report {
       } else if (item.kind === "group") this.#write(item.items, nodes[0]?.item ?? [], `${path}/`);
       else {
         const control = this.controls.get(path);
-        // Between two saves the hand is ahead of the node.
-        if (control && !this.timer) control.write(nodes[0]?.answer ?? []);
+        if (control && !this.ahead.has(path)) control.write(nodes[0]?.answer ?? []);
         if (control) this.#showSource(control);
       }
     }
@@ -252,7 +276,7 @@ export class Report {
 
   /** Add an instance of a group at the end, or remove one. @param {string} path @param {number} at -1 adds */
   #repeat(path, at) {
-    const items = this.#collect(this.form.items, "");
+    const items = this.#takeAlong();
     const names = path.split("/");
     const last = names.pop();
     let level = items;
@@ -348,6 +372,8 @@ export class Report {
       if (dialog.returnValue !== "sign") return;
       this.#redraws = true;
       await this.#send(() => ask("POST", this.address("/sign", true)));
+      // An attempt at a reference set goes on with its result.
+      if (this.state.practice) location.assign(this.state.practice);
     }, { once: true });
   }
 }

@@ -3,13 +3,17 @@
 
 import { Decision } from "./decision.js";
 import { Drawing } from "./drawing.js";
+import { Fusion } from "./fusion.js";
 import { Findings } from "./findings.js";
+import { showHeader } from "./header.js";
 import { bindKeys } from "./keys.js";
 import { Planes } from "./planes.js";
 import { Prior } from "./prior.js";
 import { Proposals } from "./proposals.js";
+import { Queries } from "./queries.js";
 import { Report } from "./report.js";
 import { ask } from "./requests.js";
+import { Sections } from "./section.js";
 import { Stage } from "./stage.js";
 
 /** @param {string} id @returns {any} */
@@ -49,19 +53,24 @@ const begin = async () => {
   if (data.mayWrite) drawing.open();
   const planes = new Planes(stage, data, say);
   const prior = new Prior(stage, data, say);
+  const fusion = new Fusion(stage, data, say);
+  const sections = new Sections(stage, data, findings, say);
   stage.onWindow = () => {
     planes.setWindow();
     prior.setWindow();
+    sections.repaint();
   };
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
   const decision = report && data.decides ? new Decision(data, report) : null;
 
+  const queries = report ? new Queries(data, report, say) : null;
   const proposals = report && data.list ? new Proposals(data, report, say) : null;
 
   /** @param {any} series @param {number} start */
   const open = async (series, start) => {
     say(words["Loading …"]);
     planes.forget();
+    sections.close();
     decision?.mark(series);
     await stage.show(series, start);
     if (decision?.keys.length) {
@@ -70,8 +79,13 @@ const begin = async () => {
     }
     const preset = series.presets.find((/** @type {[string, number, number]} */ [name]) => name === series.hanging?.window);
     if (preset) stage.setWindow(preset[1], preset[2]);
+    // A film that stores white as zero (MONOCHROME1) is turned by the engine already.
+    const isTurned = Boolean(stage.core.cache.getImage(stage.viewport.getCurrentImageId())?.invert);
+    stage.invert(Boolean(series.hanging?.inverted) !== isTurned);
     describe(series);
-    say("");
+    say(series.scale[2] ? words["The header lacks what SUV needs; values are shown as stored."] : "", Boolean(series.scale[2]));
+    await fusion.load(series);
+    if (series.hanging?.fused && fusion.layers.length) await fusion.toggle();
     if (data.mayWrite) await drawing.load(series);
   };
 
@@ -164,7 +178,13 @@ const begin = async () => {
       correct.textContent = words["Correct"];
       correct.setAttribute("aria-label", `${words["Correct"]}: ${name}`);
       correct.addEventListener("click", () => drawing.adopt(uid));
-      item.append(correct);
+      const across = document.createElement("button");
+      across.type = "button";
+      across.className = "plain";
+      across.textContent = words["Sections"];
+      across.setAttribute("aria-label", `${words["Sections"]}: ${name}`);
+      across.addEventListener("click", () => sections.through(key));
+      item.append(correct, across);
       if (isAutomatic) item.append(rejecting(uid, name, series));
     }
     return item;
@@ -200,6 +220,8 @@ const begin = async () => {
     findings.draw();
   };
 
+  fusion.change = change;
+
   /** @param {number} step */
   const neighbour = (step) => {
     const all = data.allSeries;
@@ -211,6 +233,8 @@ const begin = async () => {
     if (finding.series !== stage.series?.series) await change(finding.series, 0);
     const at = stage.indexOf(finding.instance, finding.frame);
     if (at >= 0) await stage.go(at);
+    if (finding.kind === "section") await sections.reopen(finding);
+    else sections.close();
   };
 
   let timer = 0;
@@ -239,7 +263,7 @@ const begin = async () => {
   };
   findings.onChosen = remember;
 
-  const step = (/** @type {number} */ by) => stage.go(stage.target + by);
+  const step = (/** @type {number} */ by) => (sections.isOpen ? sections.step(by) : stage.go(stage.target + by));
   bindKeys(data.keys, {
     previous: () => step(-1),
     next: () => step(1),
@@ -285,6 +309,11 @@ const begin = async () => {
       stage.masks.hidden = !stage.masks.hidden;
       stage.repaint();
     },
+    fuse: () => fusion.toggle(),
+    "layer-weaker": () => fusion.weaker(),
+    "layer-stronger": () => fusion.stronger(),
+    invert: () => stage.invert(),
+    header: () => showHeader(stage, say),
     cine: () => stage.cine(),
     planes: () => planes.toggle(),
     slab: () => planes.nextSlab(),
@@ -293,8 +322,13 @@ const begin = async () => {
     "next-series": () => neighbour(1),
     "previous-series": () => neighbour(-1),
     report: () => report?.focus(),
+    section: () => {
+      use("WindowLevel");
+      sections.mark();
+    },
     image: () => {
       planes.close();
+      sections.close();
       use("WindowLevel");
       byId("stage").focus();
     },
@@ -316,6 +350,9 @@ const begin = async () => {
   byId("slab-mm").addEventListener("change", () => planes.setSlab(planes.slab));
   byId("show-planes").addEventListener("click", () => planes.toggle());
   byId("show-prior").addEventListener("click", () => prior.toggle());
+  byId("show-header").addEventListener("click", () => showHeader(stage, say));
+  byId("mark-line").addEventListener("click", () => sections.mark());
+  byId("invert").addEventListener("click", () => stage.invert());
   byId("cine").addEventListener("click", () => stage.cine());
   byId("help").addEventListener("click", () => byId("help-dialog").showModal());
   byId("normal")?.addEventListener("click", () => report?.normal());
@@ -331,7 +368,7 @@ const begin = async () => {
   await decision?.load();
   await open(data, data.start);
   byId("stage").dataset.ready = "image";
-  await proposals?.load();
+  await Promise.all([proposals?.load(), queries?.load()]);
   await Promise.all([findings.load(), report?.load(), prior.load()]);
   if (data.hanging?.layout === "planes") await planes.toggle();
   if (data.hanging?.prior && byId("prior-choice").value) await prior.toggle();

@@ -2,6 +2,7 @@
 // @ts-check
 
 import { paint, wordOf } from "../masks.js";
+import { drawCover, drawPlaces, showRuler } from "./above.js";
 import { ask } from "./requests.js";
 
 /**
@@ -22,6 +23,7 @@ import { ask } from "./requests.js";
  * @property {string} modality
  * @property {string} description
  * @property {string} bodyPart
+ * @property {[number, string, string]} scale  from output values to what is read, its unit, why there is none
  */
 
 const VIEWPORT = "stack";
@@ -57,6 +59,14 @@ export class Stage {
     this.onMasks = () => {};
     /** @type {(index: number) => void} */
     this.onSlice = () => {};
+    /** Something in colour that covers a slice edge to edge, below the masks. @type {{ index: number, canvas: OffscreenCanvas } | null} */
+    this.cover = null;
+    /** @type {() => void} another slice wants another cover */
+    this.onCover = () => {};
+    /** Places of a line being marked. @type {() => number[][]} */
+    this.marks = () => [];
+    /** From output values to SUV, by image. @type {Map<string, number>} */
+    this.factors = new Map();
     /** Colours and runs that a reader draws on a slice, painted above the stored masks.
      * @type {(index: number) => [string, number[]][]} */
     this.drawn = () => [];
@@ -69,6 +79,9 @@ export class Stage {
     tools.init();
     this.loader.init({ maxWebWorkers: Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1)) });
     core.cache.setMaxCacheSize(CACHE_BYTES);
+    // The engine multiplies pixels of PET by this; the factor comes from the node.
+    core.metaData.addProvider((/** @type {string} */ type, /** @type {string} */ id) =>
+      type === "scalingModule" && this.factors.has(id) ? { suvbw: this.factors.get(id) } : undefined, 10_000);
     this.engine = new core.RenderingEngine("room");
     this.engine.enableElement({ viewportId: VIEWPORT, type: core.Enums.ViewportType.STACK, element: this.element });
     this.viewport = this.engine.getViewport(VIEWPORT);
@@ -113,6 +126,7 @@ export class Stage {
     return series.planes.map(([sop, frame]) => {
       const id = `wadors:${location.origin}${root}/instances/${sop}/frames/${frame}`;
       this.wadors.metaDataManager.add(id, metadata.get(sop));
+      if (series.scale[1]) this.factors.set(id, series.scale[0]);
       return id;
     });
   }
@@ -157,10 +171,25 @@ export class Stage {
 
   /** @param {number} centre @param {number} width */
   setWindow(centre, width) {
-    if (!Number.isFinite(centre) || !(width >= 1)) return;
-    const { lower, upper } = this.core.utilities.windowLevel.toLowHighRange(width, centre);
-    this.viewport.setProperties({ voiRange: { lower, upper } });
+    if (!Number.isFinite(centre) || !(width >= (this.isSuv ? 0.01 : 1))) return;
+    this.viewport.setProperties({ voiRange: this.rangeOf(centre, width) });
     this.viewport.render();
+  }
+
+  get isSuv() { return Boolean(this.series?.scale[1]); }
+
+  /** Values that are black and white; a window in SUV is exact, one of whole numbers as PS3.3 C.11.2.1.2 has it.
+   * @param {number} centre @param {number} width @returns {{lower: number, upper: number}} */
+  rangeOf(centre, width) {
+    if (this.isSuv) return { lower: centre - width / 2, upper: centre + width / 2 };
+    return this.core.utilities.windowLevel.toLowHighRange(width, centre);
+  }
+
+  /** High values dark, or bright. @param {boolean} [wanted] */
+  invert(wanted = !this.viewport.getProperties().invert) {
+    this.viewport.setProperties({ invert: wanted });
+    this.viewport.render();
+    byId("stage").dataset.inverted = `${wanted}`;
   }
 
   /** @param {number} factor 0 fits the image to the window */
@@ -186,15 +215,18 @@ export class Stage {
     this.index = index;
     this.#label();
     this.#loadMasks(index);
+    this.onCover();
     this.onSlice(index);
   }
 
   /** @param {{lower: number, upper: number}} range */
   #windowed({ lower, upper }) {
-    const { windowWidth, windowCenter } = this.core.utilities.windowLevel.toWindowLevel(lower, upper);
+    const { windowWidth, windowCenter } = this.isSuv ? { windowWidth: upper - lower, windowCenter: (upper + lower) / 2 } :
+      this.core.utilities.windowLevel.toWindowLevel(lower, upper);
     this.window = [Math.round(windowCenter * 1000) / 1000, Math.round(windowWidth * 1000) / 1000];
     const format = (/** @type {number} */ value) => this.numbers.format(value);
-    byId("window-label").textContent = `C ${format(this.window[0])}  W ${format(this.window[1])}`;
+    byId("window-label").textContent = this.isSuv ? `SUV ${format(lower)} – ${format(upper)}` :
+      `C ${format(this.window[0])}  W ${format(this.window[1])}`;
     this.lightPreset();
     this.onWindow();
   }
@@ -247,6 +279,12 @@ export class Stage {
     return isInside ? [row, column] : null;
   }
 
+  /** A place on the screen in the patient, on this slice; null beyond the image. @param {number} x @param {number} y */
+  worldAt(x, y) {
+    const box = this.element.getBoundingClientRect();
+    return this.pixelAt(x, y) ? [...this.viewport.canvasToWorld([x - box.left, y - box.top])] : null;
+  }
+
   /** Where a pixel of the shown image lies on the canvas. @param {number} row @param {number} column */
   canvasAt(row, column) {
     return this.canvasOf(this.#plane, column, row);
@@ -261,6 +299,8 @@ export class Stage {
     if (image.preScale?.scaled) return (at) => pixels[at];
     return (at) => pixels[at] * (image.slope ?? 1) + (image.intercept ?? 0);
   }
+
+  uncover() { this.#decorate(); }
 
   /** Paint this slice again from what is here already. */
   refresh() {
@@ -286,20 +326,15 @@ export class Stage {
     const across = this.canvasOf(plane, 0.5, -0.5);
     const down = this.canvasOf(plane, -0.5, 0.5);
     const [ax, ay, dx, dy] = [across[0] - origin[0], across[1] - origin[1], down[0] - origin[0], down[1] - origin[1]];
+    if (this.cover?.index === this.index) drawCover(context, this.cover.canvas, this.series, { origin, ax, ay, dx, dy, ratio });
     if (this.masks.picture && this.masks.picture.index === this.index && !this.masks.hidden) {
       context.setTransform(ax * ratio, ay * ratio, dx * ratio, dy * ratio, origin[0] * ratio, origin[1] * ratio);
       context.imageSmoothingEnabled = false;
       context.drawImage(this.masks.picture.canvas, 0, 0);
     }
+    drawPlaces(context, this, ratio);
     this.pixelsPerMm = Math.hypot(ax, ay) / plane.columnPixelSpacing;
-    this.#rule(this.pixelsPerMm);
-  }
-
-  /** @param {number} pixelsPerMm */
-  #rule(pixelsPerMm) {
-    const length = [200, 100, 50, 20, 10, 5, 2, 1].find((mm) => mm * pixelsPerMm <= 170) ?? 1;
-    byId("ruler").style.width = `${length * pixelsPerMm}px`;
-    byId("ruler-label").textContent = length >= 10 ? `${length / 10} cm` : `${length} mm`;
+    showRuler(this.pixelsPerMm);
   }
 
   // Masks: runs of the slice, painted once at the size of the image and laid over it by the camera.
