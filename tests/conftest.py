@@ -95,12 +95,20 @@ def _belongs_to_python(process: psutil.Process) -> bool:
     return "resource_tracker" in words or "forkserver" in words
 
 
+def _belongs_to_one_of(before: set[psutil.Process], process: psutil.Process) -> bool:
+    """Tell whether something older than the test started a process: a browser or a network of several tests."""
+    try:
+        return not before.isdisjoint(process.parents())
+    except psutil.Error:
+        return True
+
+
 @pytest.fixture(autouse=True)
 def no_process_stays_behind() -> Iterator[None]:
     """Fail a test that leaves a child process running, and end that process for the tests that follow."""
     before = _children()
     yield
-    left = _children() - before
+    left = {child for child in _children() - before if not _belongs_to_one_of(before, child)}
     if not left:
         return
     _, alive = psutil.wait_procs(list(left), timeout=5)

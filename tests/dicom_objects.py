@@ -12,7 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from highdicom.sr.coding import CodedConcept
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+)
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.archive.model import DeidentifiedInstance
@@ -162,3 +167,32 @@ def deidentified(dataset: Dataset, evidence: dict[str, Any] | None = None) -> De
         pseudonym=Pseudonym(str(dataset.PatientID)),
         evidence=evidence or {},
     )
+
+
+def pet_series(
+    becquerel_ml: npt.NDArray[np.int16], *, slope: float = 2.0, weight_kg: float = 70.0, **options: Any
+) -> list[Dataset]:
+    """Make a PET series; an hour after 350 MBq of fluorine-18 the decay is corrected to the start of the scan."""
+    drug = Dataset()
+    drug.RadionuclideTotalDose, drug.RadionuclideHalfLife = 350e6, 6586.2
+    drug.RadiopharmaceuticalStartTime = "091500"
+    facts: dict[str, Any] = {
+        "series": 7,
+        "SeriesDescription": "PET AC",
+        "Modality": "PT",
+        "Units": "BQML",
+        "DecayCorrection": "START",
+        "SeriesTime": "101500",
+        "AcquisitionTime": "101500",
+        "PatientWeight": weight_kg,
+        "RadiopharmaceuticalInformationSequence": [drug],
+    }
+    made = ct_series(np.zeros_like(becquerel_ml), **(facts | options))
+    for dataset, plane in zip(made, becquerel_ml, strict=True):
+        dataset.SOPClassUID = PositronEmissionTomographyImageStorage
+        dataset.RescaleIntercept, dataset.RescaleSlope = 0, slope
+        dataset.BitsStored, dataset.HighBit = 16, 15
+        dataset.PixelData = np.round(plane / slope).astype("<u2").tobytes()
+        for keyword in ("WindowCenter", "WindowWidth", "RescaleType", "KVP", "ConvolutionKernel"):
+            delattr(dataset, keyword)
+    return made

@@ -46,6 +46,12 @@ def adt(
     return _encoded(lines, charset)
 
 
+def unlink(first: str, second: str, control_id: str, *, at: datetime = BEGAN) -> bytes:
+    """Build an ADT^A37: two numbers are two patients again."""
+    message = adt("A37", first, control_id, at=at).replace(b"ADT_A01", b"ADT_A37")
+    return message + f"PID|2||{second}^^^KH^PI||Schmidt^Ole||19480102|M|||Weg 1^^Bonn^^53111^DE\r".encode()
+
+
 def oru(
     number: str,
     control_id: str,

@@ -49,17 +49,21 @@ class NodeInProcess:
     ----------
     folder
         Where everything of it lies.
+    more
+        Further lines of its settings.
     """
 
     folder: Path
     central_key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     site: str = "ALPHA"
+    more: str = ""
 
     def __post_init__(self) -> None:
         config = self.folder / "node.toml"
         self.folder.mkdir(parents=True, exist_ok=True)
         config.write_text(
-            f'site = "{self.site}"\ndata_directory = "{self.folder / "data"}"\n', encoding="utf-8"
+            f'site = "{self.site}"\ndata_directory = "{self.folder / "data"}"\n{self.more}\n',
+            encoding="utf-8",
         )
         self.config = config
         self.settings = load_node_settings(config)

@@ -143,7 +143,7 @@ def make_report(*, numbers: tuple[int, ...] = (1, 2)) -> Planted:
     dataset.ContentSequence = Sequence(
         [
             _item("TEXT", _concept("121071", "DCM", "Finding"), TextValue=f"Herr Müller {planter.value('UT')}"),
-            _item("TEXT", _concept("X1", "99HOSPITAL", planter.value("LO")), TextValue=planter.value("UT")),  # type: ignore[arg-type]
+            _item("TEXT", _concept("X1", "99HOSPITAL", planter.value("LO")), TextValue=planter.value("UT")),  # type: ignore[arg-type]  # pydicom's own value
             _item("PNAME", _concept("121008", "DCM", "Person Observer Name"), PersonName=planter.value("PN")),
             _item("PNAME", _concept("121029", "DCM", "Subject Name"), PersonName="MÜLLER^Zacharias Homer"),
             _item("DATE", _concept("121031", "DCM", "Subject Birth Date"), Date="19510829"),

@@ -48,6 +48,7 @@ HOUSE = {
             "racoon.node.curation",
             "racoon.node.deid",
             "racoon.node.measuring",
+            "racoon.node.pooling",
             "racoon.node.reading",
             "racoon.node.release",
         ],

@@ -85,7 +85,9 @@ def test_wheel_says_what_it_is(wheel: zipfile.ZipFile) -> None:
         "postgres",
         "s3",
         "parquet",
+        "pdf",
         "oidc",
+        "columns",
     }
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
 

@@ -6,13 +6,12 @@ console, asks nobody else for anything, and shows the research-use label.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from racoon.domain.analysis import parse_plan
 from tests.live import LiveDemo
@@ -53,13 +52,28 @@ PAGES = {
         "/intake/quarantine",
         "/intake/pull",
         "/intake/messages",
+        "/intake/sources",
+        "/intake/outgoing",
+        "/gallery",
+        "/pool",
+        "/reviews",
+        "/reading/lists",
+        "/reading/reference-sets",
+        "/reading/answers",
         "/archive/grants",
         "/deletions/new",
         "/jobs",
         "/releases",
         "/nowhere",
     ),
-    (SITE, "radiologist"): ("/archive", "/values", "/analyses/{study}/{plan}", "{pixels}"),
+    (SITE, "radiologist"): (
+        "/archive",
+        "/values",
+        "/analyses/{study}/{plan}",
+        "{pixels}",
+        "/gallery",
+        "/reading/practice",
+    ),
     (SITE, "dpo"): ("/audit", "/deletions"),
 }
 
@@ -84,7 +98,7 @@ class Visitor:
     def visit(self, path: str) -> int:
         answer = self.page.goto(f"{self.address}{path}")
         assert answer is not None
-        if self.page.locator("#stage").count():
+        if self.page.locator("#stage:not([role=listbox])").count():
             self.page.wait_for_selector("#stage[data-masks]")
         return answer.status
 
@@ -102,19 +116,6 @@ def look_over(page: Page, language: str) -> list[str]:
         places = "; ".join(str(node["target"]) for node in violation["nodes"][:3])
         found.append(f"{violation['id']}: {violation['help']} at {places}")
     return found
-
-
-@pytest.fixture(scope="module")
-def browser(light_demo: LiveDemo) -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-background-networking"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

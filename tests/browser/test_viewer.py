@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from racoon.domain.coding import Code
 from racoon.domain.dataset import DatasetManifest, DatasetSeries
@@ -47,7 +47,7 @@ PASSWORD = "a long enough password"
 SERIES = f"/reading/series/{uid(1, 1)}"
 
 
-def cube() -> np.ndarray:  # type: ignore[type-arg]
+def cube() -> np.ndarray:  # type: ignore[type-arg]  # of voxels
     """Air with a bright block that moves by one column per slice."""
     voxels = np.full((12, 64, 48), -1000, np.int16)
     for index in range(12):
@@ -87,27 +87,25 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address: str, needs_program: Callable[[str, str], str]) -> Iterator[Page]:
-    chromium = needs_program("chromium", "chromium")
+def page(address: str, browser: Browser) -> Iterator[Page]:
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_context(viewport={"width": 1100, "height": 700}, locale="en-GB").new_page()
-        page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda sent: (
-                complaints.append(sent.url) if not sent.url.startswith((address, "blob:", "data:")) else None
-            ),
-        )
-        page.goto(f"{address}{SERIES}?plain=true&instance={uid(1, 1, 3)}")
-        page.fill("[name=username]", "reader")
-        page.fill("[name=password]", PASSWORD)
-        page.click("main button")
-        page.wait_for_selector("#stage[data-masks='2']")
-        yield page
-        browser.close()
+    context = browser.new_context(viewport={"width": 1100, "height": 700}, locale="en-GB")
+    page = context.new_page()
+    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda sent: (
+            complaints.append(sent.url) if not sent.url.startswith((address, "blob:", "data:")) else None
+        ),
+    )
+    page.goto(f"{address}{SERIES}?plain=true&instance={uid(1, 1, 3)}")
+    page.fill("[name=username]", "reader")
+    page.fill("[name=password]", PASSWORD)
+    page.click("main button")
+    page.wait_for_selector("#stage[data-masks='2']")
+    yield page
+    context.close()
     assert complaints == []
 
 

@@ -8,6 +8,7 @@ import importlib
 import io
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -35,6 +36,7 @@ from racoon.standards.fhir.versions import VERSIONS, extension_url
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 IMAGES_A_SERIES = 3
+SOURCE = "urn:racoon:site:alpha"
 PARTS = {
     "CT": {"KVP", "convolutionalKernel"},
     "MR": {"scanningSequence"},
@@ -58,9 +60,9 @@ def some_images(folder: Path) -> Iterator[bytes]:
                 yield data
 
 
-@pytest.fixture(scope="module")
-def facade(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facade]:
-    folder = tmp_path_factory.mktemp("real")
+@contextmanager
+def facade_of_real_images(shared_data: Path, folder: Path) -> Iterator[tuple[Facade, Database]]:
+    """De-identify and archive the images, and give them as FHIR."""
     database = Database(f"sqlite:///{folder}/node.sqlite")
     create_all(database, "node")
     archive = Archive(database, LocalFolder(folder / "objects"))
@@ -82,14 +84,15 @@ def facade(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     approvals = Approvals(
         AuditLog("node"), lambda *_: None, Ed25519PrivateKey.generate(), feasibility_enabled=True
     )
-    yield Facade(
-        archive,
-        approvals,
-        Writing(
-            VERSIONS["2027-ballot"], ZoneInfo("Europe/Berlin"), "urn:racoon:site:alpha", "urn:racoon:alpha"
-        ),
-    )
+    writing = Writing(VERSIONS["2027-ballot"], ZoneInfo("Europe/Berlin"), SOURCE, "urn:racoon:alpha")
+    yield Facade(archive, approvals, writing), database
     database.dispose()
+
+
+@pytest.fixture(scope="module")
+def facade(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Facade]:
+    with facade_of_real_images(shared_data, tmp_path_factory.mktemp("real")) as (found, _):
+        yield found
 
 
 def resources(facade: Facade, kind: str) -> list[dict[str, Any]]:
@@ -97,7 +100,7 @@ def resources(facade: Facade, kind: str) -> list[dict[str, Any]]:
 
 
 def test_real_studies_are_conformant(facade: Facade) -> None:
-    for kind in ("Patient", "ImagingStudy", "Device"):
+    for kind in ("Patient", "ImagingStudy", "Device", "ServiceRequest", "Procedure"):
         found = resources(facade, kind)
         assert found, kind
         model = getattr(importlib.import_module(f"fhir.resources.R4B.{kind.lower()}"), kind)

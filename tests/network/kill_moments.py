@@ -92,7 +92,7 @@ def node_at(folder: Path) -> Iterator[tuple[IngestLoop, Archive, Intake]]:
 def work(folder: Path) -> None:
     """Be the worker until killed."""
     with node_at(folder) as (loop, _, _):
-        loop.run(multiprocessing.Event(), idle_s=0.02)  # type: ignore[arg-type]
+        loop.run(multiprocessing.Event(), idle_s=0.02)  # type: ignore[arg-type]  # it has the method that is asked
 
 
 def run(folder: Path, *, moments: int, instances: int, seed: int) -> Figures:

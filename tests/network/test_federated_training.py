@@ -37,7 +37,7 @@ from racoon.learning.flare.central_side import FlareEngine, recorded_process
 from racoon.learning.flare.job import CLIENT_CONFIG, site_config, write_job
 from racoon.learning.flare.site_engine import FlareSite
 from racoon.learning.weights import Weights, encode_weights, save_weights
-from racoon.node.compute.service import EngineSeat
+from racoon.node.compute.seat import EngineSeat
 from tests.waiting import eventually
 
 pytestmark = [
@@ -63,18 +63,18 @@ PATIENCE = Patience(join_s=60, rejoin_s=45, absent_s=8, give_up_s=120, straggler
 
 
 class Federation:
-    """CENTRAL's engine and three sites with their own keys and cases, on loopback."""
+    """CENTRAL's engine and some sites with their own keys and cases, on loopback."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, sites: tuple[str, ...] = SITES) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.root = root
         self.engine = FlareEngine(root / "central" / "engine", "127.0.0.1", port)
         self.port = port
-        self.sites = {site: FlareSite(root / site / "engine", site) for site in SITES}
+        self.sites = {site: FlareSite(root / site / "engine", site) for site in sites}
         self.training = Training(self.engine, root / "central" / "runs")
-        for number, site in enumerate(SITES):
+        for number, site in enumerate(sites):
             _write_cases(root / site / "cases", number)
 
     def cases(self, site: str) -> Path:
@@ -86,7 +86,7 @@ class Federation:
     ) -> Iterator[dict[str, Future[list[dict[str, Any]]]]]:
         """Let every site take part in a run, as a node does, until the block ends."""
         stop = threading.Event()
-        with ThreadPoolExecutor(len(SITES)) as pool:
+        with ThreadPoolExecutor(len(self.sites)) as pool:
             try:
                 yield {
                     site: pool.submit(

@@ -188,4 +188,4 @@ def test_refusals_are_told_apart(serve: Callable[[WebPacs], str], tmp_path: Path
 )
 def test_settings_that_do_not_fit(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="url"):
-        PullSettings(**wrong)  # type: ignore[arg-type]
+        PullSettings(**wrong)  # type: ignore[arg-type]  # wrong on purpose

@@ -56,6 +56,12 @@ def test_the_page_does_what_it_says(
     assert trained["fingerprint"]["images"] == 6
     assert trained["fingerprint"]["planned_size"] == [32, 32]
     assert trained["fingerprint"]["spacing_mm"] == [1.0, 1.0, 1.0]
+    federated = trained["membership"]["models"]["federated"]
+    assert (federated["members"], federated["others"]) == (2, 2)
+    assert 0.0 <= federated["lower"] <= federated["auc"] <= federated["upper"] <= 1.0
+    assert set(verified["golden_differences"]) == {"onnx", "torch"}
+    assert inferred["runtime"] == "onnx"
+    assert sorted(inferred["most_uncertain_first"]) == sorted(row["name"] for row in inferred["series"])
     assert verified["hash"] == inferred["model"]["hash"] == Path(model).stem
     card = open_package(Path(model)).card
     assert card.training["strategy"] == {"name": "fedprox", "proximal": 0.01}

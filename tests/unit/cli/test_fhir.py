@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,55 @@ def test_check_of_what_conforms_is_code_0(tmp_path: Path, capsys: pytest.Capture
     assert (code, document["conformant"], document["errors"]) == (0, True, {})
 
 
+def push_to_a_stand_in(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> list[tuple[str, str, dict[str, Any]]]:
+    """Push twice to a server that takes everything, written for this test; returns what it was asked."""
+    asked: list[tuple[str, str, dict[str, Any]]] = []
+    able = [{"type": kind, "searchParam": [{"name": "identifier"}]} for kind in ("Patient", "ImagingStudy")]
+
+    class StandIn(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked.append((self.command, self.path, json.loads(body or "{}")))
+            said = json.dumps({"rest": [{"resource": able}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        do_GET = do_POST = answer  # noqa: N815 -- names of the base class
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- name of the base class
+            pass
+
+    code = main(["fhir", "push", "--config", str(config), "--json"])
+    assert "push_to" in capsys.readouterr().out
+    assert code != 0
+    with HTTPServer(("127.0.0.1", 0), StandIn) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with config.open("a") as file:
+            file.write(f'[fhir]\npush_to = "http://127.0.0.1:{server.server_port}/fhir/"\n')
+        code, document, _ = run(capsys, "push", "--config", str(config))
+        assert (code, document["sent"]) == (0, 1)
+        assert {"Device", "Observation"} <= set(document["not_taken"])
+        code, document, _ = run(capsys, "push", "--config", str(config))
+        assert (code, document["sent"], document["unchanged"]) == (0, 0, 1)
+        server.shutdown()
+    # Each run asks what the server can do; only the first one sends.
+    assert asked[-1][0] == "GET"
+    return asked[:-1]
+
+
+def test_push_goes_to_an_encrypted_address_or_to_this_machine(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with config.open("a") as file:
+        file.write('[fhir]\npush_to = "http://diz.example/fhir"\n')
+    assert main(["fhir", "push", "--config", str(config), "--json"]) != 0
+    assert "https" in capsys.readouterr().out
+
+
 def test_check_for_people_is_readable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["fhir", "check", str(written(tmp_path / "in", {"resourceType": "Condition", "id": "1"}))]) == 1
@@ -109,6 +160,13 @@ def test_export_writes_what_check_accepts(
     assert (code, document["written"]) == (0, {"Patient": 1, "ImagingStudy": 1})
     (line,) = (tmp_path / "out" / "ImagingStudy.ndjson").read_text().splitlines()
     assert json.loads(line)["id"] == uid(1)
+    asked = push_to_a_stand_in(config, capsys)
+    assert asked[0][:2] == ("GET", "/fhir/metadata")
+    ((method, path, bundle),) = asked[1:]
+    assert (method, path, bundle["type"]) == ("POST", "/fhir", "transaction")
+    sent = {entry["resource"]["resourceType"] for entry in bundle["entry"]}
+    # The stand-in says that it finds these by identifier, and only these.
+    assert sent == {"Patient", "ImagingStudy"}
     code, document, _ = run(capsys, "check", str(tmp_path / "out"))
     assert (code, document["errors"]) == (0, {})
     with database.connect() as connection:

@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from racoon.cli import dicom, intake, main, node, pull
+from racoon.cli import dicom, intake, main, node, node_answers, node_reading, pull
 
 COMMANDS = {
     "dicom deidentify": (dicom.deidentify, {"source", "target", "profile", "report", "json"}),
@@ -19,6 +19,19 @@ COMMANDS = {
     "node quarantine delete": (intake.delete, {"config", "json"}),
     "node pull add": (pull.add, {"config", "json"}),
     "node pull run": (pull.run, {"config", "json"}),
+    "node template lint": (node_reading.lint, {"file", "json"}),
+    "node template list": (node_reading.list_templates, {"config", "json"}),
+    "node template import": (node_reading.import_template, {"file", "config", "name", "json"}),
+    "node template export": (node_reading.export_template, {"url", "config", "version", "out", "json"}),
+    "node query list": (node_reading.list_queries, {"config", "state", "json"}),
+    "node query answer": (node_reading.answer_query, {"query_id", "text", "config", "reader", "json"}),
+    "node answers questions": (node_answers.questions, {"config", "json"}),
+    "node answers count": (node_answers.count, {"question", "config", "low", "high", "json"}),
+    "node answers cross": (node_answers.cross, {"first", "second", "config", "json"}),
+    "node answers export": (
+        node_answers.export,
+        {"file", "config", "question", "low", "high", "form", "json"},
+    ),
     "node serve": (node.serve, {"config", "only", "json"}),
 }
 

@@ -50,13 +50,21 @@ from racoon.domain.questionnaire import MESSAGES
 from racoon.domain.reading_protocol import MESSAGES as PROTOCOL_MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
 from racoon.node.approvals.model import LEFT, NOT_IN_THIS_STATE, NOT_RELEASED
+from racoon.node.clinical import doubts, matching, outgoing, source_pages
 from racoon.node.clinical.hl7.model import REASONS as MESSAGE_REASONS
+from racoon.node.clinical.import_report import REASONS as IMPORT_REASONS
+from racoon.node.curation.http._looking import FACET_LABELS, OWN_WORDS, SCRIPT_WORDS
+from racoon.node.curation.model import KEYS as GALLERY_KEYS
 from racoon.node.intake.pull.model import REASONS as PULL_REASONS
 from racoon.node.jobs.model import JobState
+from racoon.node.reading.http._templates import EDITOR_WORDS
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import CT_PRESETS, FINDING_LABELS, ROOM_WORDS
+from racoon.node.reading.queries.model import EDIT_CHECK
+from racoon.node.reading.reports.paper import PAPER_WORDS
 from racoon.node.release.jobs import PROTECT
 from racoon.node.release.model import REASONS
+from racoon.web.sentences import SERVICE_SENTENCES
 from racoon.web.words import NAMES, TONES, english_of
 
 PACKAGE = Path(__file__).resolve().parents[3] / "src" / "racoon"
@@ -67,8 +75,12 @@ SPEAKING = (
     "domain/finding.py",
     "domain/governance",
     "domain/questionnaire/answers.py",
+    "standards/mrrt.py",
     "node/analysing",
     "node/approvals",
+    "node/clinical/doubts.py",
+    "node/clinical/outgoing_pages.py",
+    "node/clinical/reviewing.py",
     "node/archive/_grant_pages.py",
     "node/archive/deletion.py",
     "node/archive/model.py",
@@ -129,20 +141,37 @@ def codes() -> Iterator[str]:
     yield from (*NAMES, *TONES, *RUNS, *PARTS, *PROTECT)
     yield from ("manual", "assisted", "automatic", "semiautomatic", "axial", "coronal", "sagittal", "oblique")
     yield from ("sphere", "cylinder", "cube")
+    yield from ("open", "answered", "closed", EDIT_CHECK)
     yield from (preset.name for preset in CT_PRESETS)
     yield from (
         *FINDING_LABELS.values(),
         *ROOM_WORDS,
+        *PAPER_WORDS,
+        *EDITOR_WORDS,
         *MESSAGES.values(),
         *PROTOCOL_MESSAGES.values(),
         "Line",
     )
-    yield from (binding.label for binding in KEYS)
+    yield from (binding.label for binding in (*KEYS, *GALLERY_KEYS))
+    yield from (*FACET_LABELS.values(), *SCRIPT_WORDS, *OWN_WORDS)
+    yield from (*doubts.KINDS.values(), *doubts.REASONS.values(), *doubts.PARTS.values())
+    yield from (*matching.REASONS.values(), *outgoing.REMOVED.values(), *outgoing.NEVER)
     yield from (code.meaning for code in (*MEANINGS, *NUMBERS.values()))
     yield from (label.code.meaning for entry in LABEL_MAPS for label in entry.labels)
     yield from (english for _, english in REASONS.values())
     yield from PULL_REASONS.values()
     yield from MESSAGE_REASONS.values()
+    yield from (*IMPORT_REASONS.values(), *SERVICE_SENTENCES)
+    for said in (source_pages.TITLES, source_pages.EMBEDDED, source_pages.KINDS):
+        yield from said.values()
+    yield from (
+        source_pages.NEVER_TRIED,
+        source_pages.NEVER_FETCHED,
+        source_pages.CLOSED,
+        source_pages.NEVER_SENT,
+    )
+    yield from (source_pages.FELL_SILENT, source_pages.MESSAGES_WAIT, source_pages.NOWHERE)
+    yield source_pages.NEVER_PUSHED
     yield from PROBLEMS
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)

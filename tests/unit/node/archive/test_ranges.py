@@ -17,7 +17,7 @@ from racoon.node.archive.service import Archive
 from tests.dicom_objects import ct_series, deidentified, uid
 from tests.unit.node.archive.test_http import VOXELS, signed_in
 from tests.unit.node.archive.test_http import client as client  # noqa: PLC0414 - the archive of the other tests
-from tests.unit.node.archive.test_http import own_app as own_app  # noqa: PLC0414
+from tests.unit.node.archive.test_http import own_app as own_app  # noqa: PLC0414 -- a fixture
 
 INSTANCE = f"/dicom-web/studies/{uid(1)}/series/{uid(1, 1)}/instances/{uid(1, 1, 1)}"
 WHOLE = {"accept": "application/dicom; transfer-syntax=*"}

@@ -118,6 +118,10 @@ def test_a_dataset_gets_pre_labels_once_and_they_are_no_references(
     assert result["counts"] == {"stored": 3}, result["series"]
     assert seen[-1] == (3, 3)
     assert result["use"].startswith("Research use only")
+    doubts = [result["series"][uid]["uncertainty"] for uid in result["most_uncertain_first"]]
+    assert doubts == sorted(doubts, reverse=True)
+    assert len(doubts) == 3
+    assert all(0.0 <= value <= 1.0 for value in doubts)
     drawn = automatic(archive, manifest)
     assert {series for series, _, _ in drawn} == {entry.series_uid for entry in manifest.series}
     assert {name for _, _, name in drawn} == {"blocks"}

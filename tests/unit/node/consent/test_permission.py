@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from racoon.domain.cohort import CohortDefinition, ConsentCriterion
 from racoon.domain.consent import (
     ARCHIVE,
     COLLECT,
@@ -22,6 +23,7 @@ from racoon.domain.consent import (
 )
 from racoon.domain.identity import PatientId, Pseudonym
 from racoon.node.app.permission import open_consent
+from racoon.node.cohorts import service as cohorts
 from racoon.node.consent.model import BadBasis, Item, KnownDocument, basis_of
 from racoon.node.consent.service import Consent
 from racoon.platform import clock
@@ -253,3 +255,24 @@ def test_a_consent_resource_without_a_full_period_permits_nothing() -> None:
         read_consent(resource, "k")
     with pytest.raises(UnreadableConsent):
         read_consent(resource | {"policy": []}, "k")
+
+
+def test_cohorts_ask_for_consents_in_force(node: NodeInProcess) -> None:
+    subject = node.store(1, "4711")
+    node.rely_on()
+    asked = CohortDefinition(((ConsentCriterion((USE,)),),))
+
+    def found() -> frozenset[Pseudonym]:
+        with node.rooms.database.connect() as connection:
+            return cohorts.members(connection, asked, node.consent.condition)
+
+    assert found() == frozenset()
+    record(node, KnownDocument(subject, broad(), None, "test"))
+    assert found() == {subject}
+    stale = KnownDocument(subject, broad(), None, "test", clock.now() - timedelta(hours=1))
+    record(node, stale)
+    assert found() == frozenset(), "what a server did not confirm in time is denied"
+    record(node, KnownDocument(subject, broad(), None, "test"))
+    assert found() == {subject}
+    record(node, KnownDocument(subject, replace(broad(), identity="w", version=WITHDRAWN), None, "test"))
+    assert found() == frozenset()

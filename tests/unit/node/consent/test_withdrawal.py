@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from racoon.domain.cohort import CohortDefinition, ImagingCriterion
+from racoon.domain.cohort import CohortDefinition, ImagingCriterion, MeasuredValue
+from racoon.domain.matching import MatchingRule
 from racoon.errors import Unavailable
 from racoon.learning.cases import case_name
 from racoon.node.app import permission
 from racoon.node.archive.model import SeriesFilter
+from racoon.node.cohorts import service as cohorts
 from racoon.node.consent import _store, settling
 from racoon.node.consent.looking import tombstones
 from racoon.node.consent.model import ConsentChanged
@@ -219,3 +221,36 @@ def test_trainings_with_the_subject_are_marked_and_running_ones_stop(filled: Nod
     assert row.run_ids == ["run-1", "run-2"]
     (refused,) = sent(filled, "job.refused")
     assert refused["payload"]["code"] == "jobs.data_changed"  # type: ignore[index]  # a dict
+
+
+def test_pairs_of_a_matched_dataset_stay_here_and_go_with_the_subject(node: NodeInProcess) -> None:
+    node.rely_on()
+    node.rely_on(STUDY)
+    case, control = node.store(1, "4711"), node.store(2, "4712")
+    large = ImagingCriterion(modality="CT", measured=MeasuredValue("volume", "mL", minimum=1000.0))
+    cohort = CohortDefinition(((large,),), (), COHORT, MatchingRule(("gender", "modality"), {}, 2))
+    with node.rooms.database.begin() as connection:
+        (series,) = (
+            entry.series_uid
+            for entry in cohorts.select_series(connection, COHORT, node.consent.condition)
+            if entry.pseudonym == case
+        )
+        fact = cohorts.MeasuredFact(series, case, "volume", "", "1/a", 1500.0, "mL")
+        cohorts.record_measured(connection, [fact])
+        manifest, matched = curation.freeze_matched(
+            connection,
+            node.rooms.archive,
+            STUDY,
+            "matched",
+            cohort,
+            readable=node.consent.condition,
+            usable=permission.usable_series(node.consent),
+        )
+    assert matched is not None
+    assert {entry.pseudonym for entry in manifest.series} == {case, control}
+    assert matched.aggregate()["groups"]["controls"] == {control}
+    with node.rooms.database.connect() as connection:
+        assert curation.pairs(connection, STUDY, manifest.hash) == {case: (control,)}
+    node.withdraw(control)
+    with node.rooms.database.connect() as connection:
+        assert curation.pairs(connection, STUDY, manifest.hash) == {}

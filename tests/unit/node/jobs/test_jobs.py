@@ -16,9 +16,10 @@ from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.identity import Role
 from racoon.domain.plan import Bins, Measurement, MeasuringPlan
 from racoon.domain.study import StudyDefinition
-from racoon.errors import Defect, Unavailable
+from racoon.errors import Defect, Refused, Unavailable
 from racoon.node.approvals.model import StudyAtSite, job_content_hash
 from racoon.node.approvals.service import Approvals, StudyOfferDefect
+from racoon.node.jobs import _store
 from racoon.node.jobs.model import JobState, Outcome, Progress
 from racoon.node.jobs.service import Jobs
 from racoon.platform import clock
@@ -290,3 +291,30 @@ def test_the_audit_chain_holds_after_everything(site: Site) -> None:
         assert site.audit.verify(connection).valid
         actions = {entry.action for entry in site.audit.entries(connection, 100)}
     assert {"study.requested", "track.decide", "job.receive", "job.start"} <= actions
+
+
+def test_a_training_is_paused_and_goes_on_and_other_work_is_not(site: Site) -> None:
+    with site.database.begin() as connection:
+        _store.insert(connection, offer("T1", "train.local"), JobState.RUNNING, "", "")
+        _store.insert(connection, offer("M1"), JobState.RUNNING, "", "")
+        for job_id, code in (("M1", "jobs.not_a_training"), ("none", "jobs.unknown")):
+            with pytest.raises(Refused) as refusal:
+                site.jobs.pause(connection, job_id, "inga", "site_informatician")
+            assert refusal.value.error_code == code
+    for is_paused, shown in ((True, "paused"), (False, "running")):
+        with site.database.begin() as connection:
+            change = site.jobs.pause if is_paused else site.jobs.go_on
+            for _ in range(2):
+                change(connection, "T1", "inga", "site_informatician")
+        assert site.jobs.is_paused("T1") is is_paused
+        with site.database.connect() as connection:
+            job = next(job for job in site.jobs.newest(connection) if job.offer.job_id == "T1")
+            assert (job.shown_state, job.state, job.can_pause) == (shown, JobState.RUNNING, True)
+    with site.database.begin() as connection:
+        site.jobs.pause(connection, "T1", "inga", "site_informatician")
+        site.jobs.cancel(connection, "T1", "inga", "site_informatician")
+        site.jobs.go_on(connection, "T1", "inga", "site_informatician")
+        actions = [entry.action for entry in site.audit.entries(connection, 10)]
+    # Twice the same wish is one entry, and what has ended is not paused.
+    assert actions[:4] == ["job.cancel", "job.pause", "job.go_on", "job.pause"]
+    assert site.state("T1")[0] == "cancelled"

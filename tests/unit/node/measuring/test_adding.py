@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from nibabel import Nifti1Image
 
 from racoon.cli.app import main
@@ -58,6 +59,10 @@ def test_a_punch_is_stored_once_with_its_slot_and_its_picture(archive, database,
         punch_marks(archive, database, manifest, entry.series_uid, [mark, far], rule)
     values = {(value.parameters["mark"], value.biomarker): value for value in loaded(database)}
     assert len(values) == len(loaded(database)) == 6
+    valid = [value for value in loaded(database) if value.valid]
+    with database.connect() as connection:
+        known = connection.execute(sa.text("SELECT biomarker, number FROM measured_fact")).all()
+    assert sorted(known) == sorted((value.biomarker, value.value) for value in valid)
     mean = values["m1", "punch_mean"]
     assert mean.value == float(image.voxels[1, 6, 6])
     assert (mean.unit, mean.valid, mean.automation, mean.pseudonym) == (

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from collections.abc import Iterator
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -21,6 +25,7 @@ from racoon.node.measuring import service
 from racoon.node.measuring.picture import COUNTED, RIM
 from racoon.node.portal.checks import router as checks_router
 from racoon.node.portal.values import router as values_router
+from racoon.node.reading.http import router as reading_router
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import AccountStore, install_accounts
 from racoon.platform.database import Database, create_all
@@ -66,6 +71,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     install_pages(app, site=Site("ALPHA", "Alpha hospital"))
     app.include_router(checks_router)
     app.include_router(values_router)
+    app.include_router(reading_router)
     with TestClient(app, follow_redirects=False) as client:
         yield client
     database.dispose()
@@ -81,6 +87,43 @@ def numbers(client):
         return {
             (value.pseudonym, value.biomarker): number for number, value in service.load_values(connection)
         }
+
+
+def test_every_number_of_every_page_opens_its_slice(client):
+    """A crawl: each link from the values on, and behind each number the image that it was measured in."""
+    sign_in(client, "rita")
+    waiting, seen, opened = ["/values?study=study-1", "/values/agreement?study=study-1"], set(), 0
+    while waiting:
+        address = waiting.pop()
+        if address in seen:
+            continue
+        seen.add(address)
+        answer = client.get(address, headers={"accept": "text/html"})
+        assert answer.status_code == 200, address
+        found = [
+            unescape(link) for link in re.findall(r'href="(/(?:values|reading/series)[^"]*)"', answer.text)
+        ]
+        if address.startswith("/reading/"):
+            asked = parse_qs(urlsplit(address).query)
+            (text,) = re.findall(r'id="series-data">(.*?)</script>', answer.text, re.DOTALL)
+            data = json.loads(text)
+            assert data["planes"][data["start"]][0] == asked["instance"][0], address
+            assert data["segment"], address
+            overlays = client.get(f"/reading/series/{data['series']}/overlays/{data['start']}").json()
+            assert data["segment"] in overlays, address  # the mask has pixels on that slice
+            opened += 1
+            continue
+        cells = re.findall(r'<td class="number">(.*?)</td>', answer.text, re.DOTALL)
+        assert all("<a href=" in cell for cell in cells if re.search(r"\d", cell)) or "agreement" in address
+        if re.fullmatch(r"/values/\d+", address):
+            assert any(link.startswith("/reading/series/") for link in found), address
+        waiting += [
+            link
+            for link in found
+            if "export" not in link and "." not in link.rpartition("/")[2].partition("?")[0]
+        ]
+        waiting += [link for link in found if link.startswith("/reading/series/")]
+    assert opened >= len(numbers(client)) / 2
 
 
 def test_the_list_sorts_and_shows_distributions_by_scanner(client):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from racoon.node.release.jobs import PROTECT
 from racoon.node.release.model import (
     REASONS,
     MeasuredAggregate,
@@ -173,3 +174,25 @@ def test_model_updates_are_finite_bounded_and_of_the_planned_shape():
     assert [r.reason_code for r in check_update("m", stowaway, shapes, POLICY)] == [
         "release.unexpected_shape"
     ]
+
+
+def test_an_interval_of_scores_leaves_with_enough_cases_and_no_label_held_back():
+    def evaluated(cases, hidden=0):
+        labels = [{"n": n, "sum": n / 2, "sum_of_squares": n / 3} for n in (cases, cases - hidden)]
+        interval = {"n": cases, "mean": 0.5, "lower": 0.4, "upper": 0.6, "per_case": [0.5] * cases}
+        model = {"mean_dice": 0.5, "labels": labels, "interval": interval}
+        released = PROTECT["evaluate"](
+            {"plan_hash": "p", "cases": cases, "baseline": "empty", "models": {"federated": model}}, POLICY
+        )
+        return released.payload["models"].get("federated", {}).get("interval")
+
+    enough = POLICY.minimum_cell + 3
+    assert evaluated(enough) == {"n": enough, "mean": 0.5, "lower": 0.4, "upper": 0.6}
+    assert evaluated(enough, hidden=4) is None
+    assert evaluated(POLICY.minimum_cell - 1) is None
+
+
+def test_a_private_training_tells_epsilon_and_nothing_else_new():
+    rounds = [{"round": 0, "steps": 3, "cases": 9, "seconds": 1.0, "epsilon": 1.5, "names": ["x"]}]
+    released = PROTECT["train.federated"]({"plan_hash": "p", "cases": 50, "rounds": rounds}, POLICY)
+    assert released.payload["rounds"] == [{"round": 0, "steps": 3, "epsilon": 1.5}]

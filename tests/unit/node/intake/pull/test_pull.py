@@ -193,7 +193,7 @@ def test_only_one_process_fetches(tmp_path: Path) -> None:
 )
 def test_hours(text: str, inside: list[int], outside: list[int]) -> None:
     window = Window.parse(text)
-    holds: Callable[[int], bool] = lambda hour: window.holds(datetime(2026, 5, 1, hour, tzinfo=UTC))  # noqa: E731
+    holds: Callable[[int], bool] = lambda hour: window.holds(datetime(2026, 5, 1, hour, tzinfo=UTC))  # noqa: E731 -- one line, used twice
     assert all(holds(hour) for hour in inside)
     assert not any(holds(hour) for hour in outside)
     with pytest.raises(ValueError, match="20:00-06:00"):

@@ -1,0 +1,1 @@
+"""The reading room in a real Chromium."""
