@@ -3,7 +3,7 @@ PY   := .venv/bin/python
 export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help demo test check fix docs viewer bench acceptance clean run-env test-env
+.PHONY: help demo test check fix docs viewer ohif bench acceptance clean run-env test-env
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -25,6 +25,10 @@ docs: test-env   ## the documentation into site/
 
 viewer:          ## the third-party modules of the reading room (demo and test build them too)
 	@python3 tools/build_viewer.py
+
+ohif: run-env    ## OHIF as a second viewer, for nodes that want it: its published build as a wheel of data
+	@$(PY) -m pip install -qq build hatchling
+	@$(PY) tools/build_ohif.py
 
 bench: test-env  ## side-by-side benchmarks; each prints a ratio
 	@$(PY) tools/run_bench.py

@@ -2,15 +2,100 @@
 
 from __future__ import annotations
 
-from tools.acceptance import Step
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tools.acceptance import ROOT, Figures, Step
 
 TITLE = "reading at and in the image: viewer, findings and structured reports"
+
+
+def first_image(folder: Path) -> Figures:
+    """Open a 300-slice CT in the reading room and in OHIF's published build, in turns, after one login."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run([sys.executable, ROOT / "tools" / "build_ohif.py"], check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.bench_viewers", "--json"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    (folder / "viewers.json").write_text(done.stdout, encoding="utf-8")
+    found = json.loads(done.stdout)
+    figures: Figures = {f"{name}, median s": round(value, 2) for name, value in found["median_s"].items()}
+    figures |= {f"ratio to OHIF, {state}": round(value, 2) for state, value in found["ratio"].items()}
+    assert done.returncode == 0, figures
+    return figures
+
+
+def gallery(folder: Path) -> Figures:
+    """Fill a node with 100 000 series; ask for lists, facets and windows, and scroll them in Chromium."""
+    found = _bench("bench.bench_gallery", folder, "--pictures", str(folder))
+    figures: Figures = {f"{name}, p95 ms": row["p95"] for name, row in found["server_ms"].items()}
+    figures |= found["browser"]
+    assert found["met"], figures
+    return figures
+
+
+def answers(folder: Path) -> Figures:
+    """Fill a node with 6.6 million answers; ask what a researcher asks."""
+    found = _bench("bench.bench_answers", folder)
+    figures: Figures = {"answers": found["answers"]}
+    figures |= {f"{name}, p50 s": row["p50_s"] for name, row in found.items() if isinstance(row, dict)}
+    assert found["met"], figures
+    return figures
+
+
+def _bench(module: str, folder: Path, *more: str) -> dict[str, Any]:
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--json", *more],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    (folder / "figures.json").write_text(done.stdout, encoding="utf-8")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+DCMQI = "dcmqi==1.5.7"
+"""Published converter between DICOM SEG and NRRD; a judge only, never a dependency."""
+
+
+def dcmqi(folder: Path) -> Figures:
+    """Let dcmqi read what was drawn here; it is installed into a folder of its own."""
+    target = folder / "dcmqi"
+    if not target.is_dir():
+        install = [sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--target", str(target), DCMQI]
+        subprocess.run(install, check=True)
+    (program,) = target.glob("dcmqi/bin/segimage2itkimage")
+    program.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/unit/node/reading/test_drawings.py", "-k", "dcmqi"],
+        cwd=ROOT,
+        env={**os.environ, "RACOON_DCMQI": str(program)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    (folder / "dcmqi.txt").write_text(done.stdout, encoding="utf-8")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "2 passed" in done.stdout, done.stdout[-500:]
+    return {"objects read voxel for voxel by dcmqi": 2}
+
 
 STEPS = [
     Step(
         "room",
         "in a real Chromium: first image, scrolling, masks on their voxels, findings, a report signed by keyboard, axe",
-        tests=("tests/browser/test_reading_room.py",),
+        tests=("tests/browser/reading_room",),
     ),
     Step(
         "plain-viewer",
@@ -23,10 +108,31 @@ STEPS = [
         tests=("tests/unit/node/reading", "tests/unit/science/geometry/test_drawn.py"),
     ),
     Step(
+        "numbers-open-pixels",
+        "a crawl from the values on: every number has a link, and it opens the slice it was measured in with its mask",
+        tests=("tests/unit/node/measuring/test_pages.py",),
+    ),
+    Step(
         "drawing",
         "a drawn SEG read by highdicom voxel for voxel, oblique and anisotropic too; locks, revisions, pre-labels; "
         "growing, filling, margins against shapes known by hand",
         tests=("tests/unit/node/reading/test_drawings.py", "tests/unit/science/segmentation/test_editing.py"),
+    ),
+    Step("dcmqi", "the same by dcmqi's converter, oblique and anisotropic", action=dcmqi),
+    Step(
+        "uptake-and-layers",
+        "SUV of a real PET equals the published one; PET, maps and contours lie at their place in the patient",
+        tests=("tests/unit/node/reading/test_layers.py",),
+    ),
+    Step(
+        "sections",
+        "sections across a tilted tube of known size: its true diameters, stored, filed with coordinates in space",
+        tests=("tests/unit/node/reading/test_sections.py",),
+    ),
+    Step(
+        "foreign-reports",
+        "measurements of published and made structured reports become findings at their place, in bounds, with origin",
+        tests=("tests/unit/node/reading/test_foreign_reports.py",),
     ),
     Step(
         "signed-reports",
@@ -39,6 +145,18 @@ STEPS = [
         "a blinded pair sees nothing of each other by any route of the room until both are done; kappa and ICC of a "
         "known disagreement",
         tests=("tests/unit/node/reading/test_work.py",),
+    ),
+    Step(
+        "agreement",
+        "two readers with a known disagreement: exact kappa, weighted kappa, ICC, Dice, 95 % distance and limits "
+        "through the interface; pictures of the widest disagreements; whoever reads blinded in the list is refused",
+        tests=("tests/unit/node/reading/test_agreement.py",),
+    ),
+    Step(
+        "practice",
+        "calibration and teaching: the reference hidden by every route, scores exact, no study case before passing, "
+        "let off with a reason, nothing of an attempt in study data",
+        tests=("tests/unit/node/reading/test_practice.py",),
     ),
     Step(
         "decisions",
@@ -62,6 +180,43 @@ STEPS = [
         "templates",
         "conditions, sums, limits and repeats of a Questionnaire; what the subset lacks is refused",
         tests=("tests/unit/domain/questionnaire",),
+    ),
+    Step(
+        "foreign-templates",
+        "seven published DRG Questionnaires and the MRRT file load unchanged with a lint report, every question kept; "
+        "filled answers go through QuestionnaireResponse, SR and rows and come back the same; what is wrong is said at "
+        "its field",
+        tests=("tests/unit/node/reading/test_foreign_templates.py", "tests/unit/standards/test_mrrt.py"),
+    ),
+    Step(
+        "template-editor",
+        "drafts, signatures of experts, release; whatever version 2 does, reports of version 1 stay as they were",
+        tests=("tests/unit/node/reading/test_templates.py", "tests/unit/cli/test_reading_commands.py"),
+    ),
+    Step(
+        "queries",
+        "edit checks and monitors ask at a field, the reader answers, nothing is signed unanswered; audited",
+        tests=("tests/unit/node/reading/test_queries.py", "tests/unit/domain/questionnaire/test_checks.py"),
+    ),
+    Step(
+        "first-image",
+        "OHIF's build opens a study from our node with a login; the room's first image comes in half its time",
+        tests=("tests/unit/node/reading/test_second_viewer.py",),
+        action=first_image,
+    ),
+    Step(
+        "gallery",
+        "100 000 series scroll: every filter, facet, tag, view, set and freeze over a real archive; nothing of a "
+        "subject who withdrew in any answer, no picture left on disk; windows and frames measured",
+        tests=("tests/unit/node/curation",),
+        action=gallery,
+    ),
+    Step(
+        "answers",
+        "6.6 million coded answers: counts, cross tables, ranges and files equal the signed reports, and come in two "
+        "seconds",
+        tests=("tests/unit/node/reading/test_answers.py",),
+        action=answers,
     ),
     Step("words", "German and English complete", tests=("tests/unit/web",)),
 ]

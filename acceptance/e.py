@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench import bench_aggregator
+
 from tools.acceptance import Figures, Step
 from tools.compare_modes import FULL, compare
+from tools.engine_modes import SITES, run_mode
 
 TITLE = "learning across hospitals: train, compare, package, infer"
 
@@ -40,6 +43,70 @@ def sarcoma(folder: Path) -> Figures:
     return _figures("sarcoma", folder)
 
 
+def aggregator_memory(_: Path) -> Figures:
+    """A model of 100 MB from 3, 12 and 36 sites: the aggregator's peak does not grow with them."""
+    found = bench_aggregator.measure_all()
+    peaks = {sites: row["models"] for sites, row in found.items()}
+    assert max(peaks.values()) <= bench_aggregator.LARGEST, peaks
+    assert peaks[36] / peaks[3] <= bench_aggregator.GOAL, peaks
+    return {f"peak with {sites} sites, in model sizes": round(value, 2) for sites, value in peaks.items()}
+
+
+def onnx_throughput(_: Path) -> Figures:
+    """ONNX Runtime against eager torch on every network of the registry: faster, and the same scores."""
+    # The other steps must be listed where the extra is not installed; this one needs torch to be imported at all.
+    from bench.bench_inference import GOAL, measure_all  # noqa: PLC0415 - see above
+
+    from racoon.learning.runtimes.exporting import TOLERANCE  # noqa: PLC0415 - see above
+
+    figures: Figures = {}
+    for row in measure_all():
+        name = str(row["network"])
+        figures[f"{name}: torch by ONNX Runtime"] = float(row["ratio"])
+        figures[f"{name}: the same of processor time"] = float(row["cpu_ratio"])
+        figures[f"{name}: largest difference of scores"] = float(f"{float(row['difference']):.1e}")
+        assert float(row["cpu_ratio"]) >= GOAL, row
+        assert float(row["difference"]) <= 10 * TOLERANCE, row
+    return figures
+
+
+def engine_modes(folder: Path) -> Figures:
+    """FedAvg, secure sum, SCAFFOLD and cyclic in real processes give the bits of the same rounds as a plain loop."""
+    figures: Figures = {}
+    for name in ("fedavg", "secure sum", "scaffold", "cyclic"):
+        found = run_mode(name, folder / name.replace(" ", "-"))
+        assert found["equal"], (name, found)
+        assert all(answered == sorted(SITES) for answered in found["answered"]), (name, found)
+        figures[f"{name}: bits that differ from the plain loop"] = 0
+    return figures
+
+
+def private_rounds(folder: Path) -> Figures:
+    """A private training in real processes: each round tells its ε, none its loss, and each was charged."""
+    found = run_mode("private", folder / "private")
+    assert found["losses told"] == 0, found
+    assert set(found["epsilon"]) == set(SITES), found
+    assert all(count >= 2 for count in found["charges"].values()), found
+    return {
+        f"epsilon of {site} after two rounds": round(value, 3) for site, value in found["epsilon"].items()
+    }
+
+
+def round_overhead(folder: Path) -> Figures:
+    """A round of 0.1, 10 and 100 MB through our parts, beside bare FLARE's own: at most 1.1 times as long."""
+    # The other steps must be listed where the extra is not installed; this one loads the engine.
+    from bench.bench_round import GOAL, measure_all  # noqa: PLC0415 - see above
+
+    figures: Figures = {}
+    found = measure_all(folder)
+    for size, row in found["sizes"].items():
+        figures[f"{size}: seconds a round"] = row["ours_s"]
+        figures[f"{size}: bare FLARE"] = row["bare_s"]
+        figures[f"{size}: ratio"] = row["ratio"]
+    assert max(row["ratio"] for row in found["sizes"].values()) <= GOAL, figures
+    return figures
+
+
 STEPS = [
     Step("hippocampus", "federated against pooled and local on real MR, three seeds", action=hippocampus),
     Step("sarcoma", "federated against pooled and local on real PET by vendor", action=sarcoma),
@@ -50,18 +117,36 @@ STEPS = [
     ),
     Step(
         "properties",
-        "one site is central training; order of sites; fingerprint is pooled; memory is flat",
+        "one site is central training; order of sites; fingerprint is pooled; memory is flat; secure sum; privacy",
         tests=(
             "tests/unit/learning/test_strategies.py",
             "tests/unit/learning/test_aggregation.py",
             "tests/unit/learning/test_fingerprint.py",
             "tests/unit/learning/test_memory.py",
+            "tests/unit/learning/test_robust.py",
+            "tests/unit/learning/test_masking.py",
+            "tests/unit/learning/test_private_training.py",
         ),
+    ),
+    Step(
+        "engine-modes",
+        "FedAvg, secure sum, SCAFFOLD and cyclic in the engine's real processes, bit for bit the plain loop",
+        action=engine_modes,
+    ),
+    Step(
+        "private",
+        "a private training in real processes tells its epsilon per site and round, and no loss",
+        action=private_rounds,
     ),
     Step(
         "chaos",
         "trainers, a site, the engine's server and its driver killed: the same bits, and an account",
         tests=("tests/network/test_federated_training.py", "tests/network/test_faults_in_training.py"),
+    ),
+    Step(
+        "fire",
+        "five sites, two killed in every round, the engine's server once: the run ends and names who was missing when",
+        tests=("tests/network/test_five_sites_under_fire.py",),
     ),
     Step(
         "refusals",
@@ -76,5 +161,49 @@ STEPS = [
         "inference",
         "contract, isolation, resume, SEG with algorithm identification, scores with intervals",
         tests=("tests/unit/learning/test_inference.py", "tests/network/test_train_command.py"),
+    ),
+    Step(
+        "onnx",
+        "ONNX graphs hold the same weights, give the same scores, or are refused",
+        tests=("tests/unit/learning/runtimes",),
+    ),
+    Step(
+        "volumes",
+        "networks on volumes train the same twice, run in windows, and are planned from the fingerprint",
+        tests=("tests/unit/learning/test_volumetric.py", "tests/unit/learning/test_architectures.py"),
+    ),
+    Step(
+        "library",
+        "promotion, second person, signature and hash at the node, withdrawal, import by file",
+        tests=("tests/contract/central/test_library.py",),
+    ),
+    Step(
+        "pre-labels",
+        "inference on a node's dataset: refusals with reasons, resume, pre-labels, the most uncertain first",
+        tests=("tests/unit/node/compute/test_segmenting.py",),
+    ),
+    Step(
+        "aggregator-memory",
+        "the aggregator's memory is flat against 3, 12 and 36 sites",
+        action=aggregator_memory,
+    ),
+    Step("round-overhead", "round overhead against bare FLARE with the same model", action=round_overhead),
+    Step(
+        "comparison",
+        "modes by site with released intervals, curves while it trains, failures as pictures at their own site",
+        tests=(
+            "tests/unit/learning/test_gallery.py",
+            "tests/unit/node/compute/test_job_pages.py",
+            "tests/unit/central/results",
+            "tests/contract/central/test_analyses.py",
+        ),
+    ),
+    Step(
+        "site-in-charge",
+        "limits and hours set at the site, pause and go on at any time: processes follow within a second",
+        tests=("tests/unit/node/compute/test_limits.py", "tests/unit/node/jobs"),
+    ),
+    Step(
+        "onnx-throughput", "inference throughput of ONNX Runtime against eager torch", action=onnx_throughput
     ),
 ]

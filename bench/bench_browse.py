@@ -37,6 +37,7 @@ from racoon.platform.audit import AuditLog
 from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
 from racoon.platform.http import create_app
+from racoon.platform.http import serving as http_server
 from racoon.web.pages import Site, install_pages
 
 GOAL_MS = 100.0
@@ -158,8 +159,6 @@ def _dose(n: int) -> dict[str, Any]:
 
 def serve(url: str, folder: str, port: int) -> None:
     """Be the server: the archive's pages with accounts and rights, as a node has them."""
-    import uvicorn
-
     database = Database(url)
     app = create_app("node", "0")
     audit = AuditLog("node")
@@ -169,7 +168,7 @@ def serve(url: str, folder: str, port: int) -> None:
     app.state.audit = audit
     app.state.image_access = app.state.image_grants = ImageAccess(database, audit, lambda *_: True)
     app.include_router(router)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", access_log=False)
+    http_server.serve([http_server.Listener(app, "127.0.0.1", port)])
 
 
 @contextmanager

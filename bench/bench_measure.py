@@ -120,7 +120,7 @@ def measure_panel_here(folder: Path) -> dict[str, float]:
     """Decode image and masks and measure everything that fits, in this process."""
     # Modules that the first definition would load belong to starting, not to measuring.
     import scipy.ndimage
-    import scipy.spatial  # noqa: F401
+    import scipy.spatial  # noqa: F401 -- loading it is what is timed
 
     from racoon.cli.measure import open_structures
     from racoon.science.biomarkers import Context

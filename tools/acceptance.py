@@ -1,9 +1,10 @@
 """`make acceptance ISSUE=A`: an issue's whole list, step by step, resumable, with a page of figures.
 
 A list stands in ``acceptance/<issue>.py`` as ``STEPS``; a step is a function or a set of pytest tests.  What
-passed for this state of the sources is not run again; with ``--keep`` neither what passed for an earlier one, and
-the page names the commit of each step.  Results are kept in ``build/acceptance/<issue>/``; the
-page ``docs/measured/<issue>.md`` is written after every step, so that an interrupted run leaves a true page.
+passed for this state of the sources is not run again; with ``--keep`` neither what passed for an earlier one, also
+where only its page is left, and the page names the commit of each step.  Results are kept in
+``build/acceptance/<issue>/``; the page ``docs/measured/<issue>.md`` is written after every step, so that an
+interrupted run leaves a true page.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import importlib
 import json
 import os
 import platform
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -122,15 +125,20 @@ def run_tests(step: Step, folder: Path, seed: int) -> tuple[int, int, str]:
     )
     arguments = ["-q", "--timeout=3600", f"--junitxml={report}", *step.tests]
     log = folder / f"log-{seed}.txt"
-    with log.open("w", encoding="utf-8") as stream:
-        done = subprocess.run(
+    with (
+        log.open("w", encoding="utf-8") as stream,
+        subprocess.Popen(
             [sys.executable, "-m", "pytest", *arguments],
             cwd=ROOT,
             env=environment,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            check=False,
-        )
+            start_new_session=True,
+        ) as done,
+    ):
+        _RUNNING.add(done.pid)
+        done.wait()
+        _RUNNING.discard(done.pid)
     if not report.is_file():
         return 0, 0, f"pytest ended with code {done.returncode}; see {log.relative_to(ROOT)}"
     (suite,) = ET.parse(report).getroot().iter("testsuite")
@@ -141,6 +149,17 @@ def run_tests(step: Step, folder: Path, seed: int) -> tuple[int, int, str]:
     if total == skipped:
         return 0, skipped, "every test was skipped"
     return total - skipped, skipped, ""
+
+
+_RUNNING: set[int] = set()
+"""Process groups of tests that are running."""
+
+
+def stop(_number: int, _frame: object) -> None:
+    """End the running tests with us: they start servers and engines of their own."""
+    for group in tuple(_RUNNING):
+        os.killpg(group, signal.SIGTERM)
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def run_once(step: Step, folder: Path, seed: int) -> tuple[Figures, int, int, str]:
@@ -236,12 +255,48 @@ def load_results(folder: Path, fingerprints: dict[str, str], *, keep: bool = Fal
     return results
 
 
+_STEP_ROW = re.compile(
+    r"\| (?P<name>[\w-]+) \|.*\| passed \| (?P<runs>\d+) of \d+ "
+    r"\| (?:(?P<tests>\d+)(?: \((?P<skipped>\d+) skipped\))?)? *"
+    r"\| (?P<seconds>\d+) \| \d+ \| (?P<commit>[^|]+) \|"
+)
+
+
+def read_page(page: Path) -> dict[str, Result]:
+    """Results that a page says have passed, by step: what is left of runs in another checkout."""
+    if not page.is_file():
+        return {}
+    head, *sections = page.read_text(encoding="utf-8").split("\n## ")
+    machine = re.search(r"^\| machine \| (.*) \|$", head, re.MULTILINE)
+    results = {}
+    for row in map(_STEP_ROW.fullmatch, head.splitlines()):
+        if row:
+            results[row["name"]] = Result(
+                row["name"],
+                "passed",
+                int(row["runs"]),
+                float(row["seconds"]),
+                int(row["tests"] or 0),
+                int(row["skipped"] or 0),
+                machine=machine[1] if machine else "",
+                commit=row["commit"],
+            )
+    for section in sections:
+        name, _, text = section.partition("\n")
+        if name in results:
+            rows = re.findall(r"^\| (.+) \| (.+) \|$", text, re.MULTILINE)
+            results[name].figures = dict(rows[2:])
+    return results
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is left of an issue's list."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("issue", help="letter of the issue, for example A")
     parser.add_argument("--only", action="append", default=[], help="run only the steps with these names")
-    parser.add_argument("--again", action="store_true", help="run steps again that passed already")
+    parser.add_argument(
+        "--again", action="store_true", help="run steps again that passed already: those of --only, or all"
+    )
     parser.add_argument(
         "--keep",
         action="store_true",
@@ -260,7 +315,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = ROOT / "build" / "acceptance" / issue
     folder.mkdir(parents=True, exist_ok=True)
     fingerprints = {step.name: sources_fingerprint(step) for step in steps}
-    results = {} if options.again else load_results(folder, fingerprints, keep=options.keep)
+    results = load_results(folder, fingerprints, keep=options.keep)
+    if options.keep:
+        kept = read_page(ROOT / "docs" / "measured" / f"{issue}.md")
+        results = {name: found for name, found in kept.items() if name in fingerprints} | results
+    for name in (options.only or list(results)) if options.again else ():
+        results.pop(name, None)
+    signal.signal(signal.SIGTERM, stop)
     for step in steps:
         if options.only and step.name not in options.only:
             continue

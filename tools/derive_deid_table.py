@@ -143,7 +143,7 @@ def render(attributes: dict[int, str]) -> list[str]:
 
 def allow_list(folder: Path, table: dict[int, dict[str, str]]) -> str:
     """The last sieve, one list per module and functional group, and which of them a SOP class has."""
-    read = lambda name: member(folder, "dicom_standard", name)  # noqa: E731
+    read = lambda name: member(folder, "dicom_standard", name)  # noqa: E731 -- one line, used thrice
     modules = Modules(read("module_to_attributes.json"), "moduleId")
     macros = Modules(read("macro_to_attributes.json"), "macroId")
     by_name = {entry["name"]: entry["id"] for entry in read("ciods.json")}

@@ -1,4 +1,4 @@
-"""`make test`: pure and adapter tests on two cores, then real processes and the browser one after the other.
+"""`make test`: pure and adapter tests on two cores, then files with real processes and the browser, two at a time.
 
 Arguments are handed to pytest and then run as one group: ``make test ARGS="tests/unit -k volume"``.
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 GROUPS: dict[str, tuple[list[str], list[str]]] = {
-    # Folders that share two cores well, and folders whose tests own the machine while they run.
-    "parallel": (["unit", "contract", "conformance", "architecture"], ["-n", "2", "--dist", "loadgroup"]),
-    "serial": (["network", "browser"], ["-n", "0"]),
+    "pure": (["unit", "contract", "conformance", "architecture"], ["-n", "2", "--dist", "loadgroup"]),
+    # Their processes wait for each other most of the time; a file's tests share what it started.  In this order the
+    # long files come first; xdist would put those with the most tests first.
+    "processes": (["browser", "network"], ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]),
 }
 
 NO_TESTS_COLLECTED = 5

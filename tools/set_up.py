@@ -2,7 +2,7 @@
 
 Runs with nothing but Python >= 3.11 and pip, says what it does while it does it, and does nothing twice.
 
-    python3 tools/set_up.py run      what `make demo` needs: the product and the extras `learning` and `parquet`
+    python3 tools/set_up.py run      what `make demo` needs: the product and the extras `learning`, `parquet` and `pdf`
     python3 tools/set_up.py test     the same, every other extra, the workshop's tools, Debian packages
 """
 
@@ -23,8 +23,8 @@ PYTHON = VENV / "bin" / "python"
 CONSTRAINTS = ROOT / "constraints.txt"
 
 EXTRAS = {
-    "run": "learning,parquet",
-    "test": "learning,radiomics,ocr,parquet,postgres,s3,oidc",
+    "run": "learning,parquet,pdf",
+    "test": "learning,radiomics,ocr,parquet,columns,pdf,postgres,s3,oidc",
 }
 
 DEBIAN = {
