@@ -36,6 +36,7 @@ from racoon.domain.governance.approval import (
     TAMPERED,
     Purpose,
 )
+from racoon.domain.governance.local_process import LOCAL_ENDED, LOCAL_FIRST, LOCAL_MISSING, LOCAL_REFUSED
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.governance.study import (
     HELD_BEFORE_ANALYSIS,
@@ -129,6 +130,8 @@ def codes() -> Iterator[str]:
         yield table.name
         for row in table.transitions:
             yield from (*row.artefacts, *row.optional)
+    yield from (LOCAL_ENDED, LOCAL_MISSING, LOCAL_REFUSED, f"site track: {LOCAL_FIRST}", "local process")
+    yield from ("the step needs", "the step belongs to")
     yield from (*MISSING.values(), *EXPIRED.values(), TAMPERED, OTHER_DATASET, OTHER_PURPOSE, *Purpose)
     yield from (*LAST_DAYS.values(), NO_SITE_OPTED_IN, HELD_IN_ANALYSIS, HELD_BEFORE_ANALYSIS)
     yield from (*LEFT.values(), *(text.removesuffix(".") for text in LEFT.values()))
