@@ -283,6 +283,8 @@ def _span(language: str, days: float) -> str:
     return str(dates.format_timedelta(timedelta(days=days), threshold=1.0, format="short", locale=language))
 
 
+RESEARCH_USE = "For research use only. Not for diagnosis."
+
 DATE_TIME = {"de": "dd.MM.y, HH:mm", "en": "d MMM y, HH:mm"}
 DATE = {"de": "dd.MM.y", "en": "d MMM y"}
 
