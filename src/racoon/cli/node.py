@@ -81,6 +81,40 @@ def enrol(*, config: Path, join_code: str, accounts_from_stdin: bool = False, js
 
 
 @app.command
+def ready(*, config: Path, quiet_central: bool = False, json: JsonFlag = False) -> int:
+    """Test whether this node is ready for studies, on invented images, and tell CENTRAL which parts worked.
+
+    Connection, keys and certificate are the node's own. Intake, count, measurement and gate run with this site's rules
+    in a folder that is thrown away; the node may run meanwhile. Exit code 1 when a part failed.
+
+    Parameters
+    ----------
+    config
+        TOML file of this node.
+    quiet_central
+        Do not tell CENTRAL.
+    json
+        Print one JSON document.
+    """
+    from racoon.cli.doctor import SIGN
+    from racoon.cli.output import print_line
+    from racoon.node.app.readiness import examine_readiness
+
+    result = examine_readiness(config, send=not quiet_central)
+    if json:
+        print_json(result)
+    else:
+        from rich.markup import escape
+
+        for part in result["parts"]:
+            sign = SIGN["ok" if part["is_ok"] else "problem"]
+            print_line(f"{sign} [bold]{part['code']}[/] ({part['seconds']:.1f} s): {escape(part['detail'])}")
+            if part["next_step"]:
+                print_line(f"  → {escape(part['next_step'])}")
+    return 0 if result["is_ready"] else 1
+
+
+@app.command
 def segment(package: str, /, *, config: Path, study: str, json: JsonFlag = False) -> int:
     """Segment the dataset this site froze for a study; the masks wait in the archive as pre-labels for the readers.
 

@@ -11,6 +11,7 @@ from jinja2.ext import babel_extract
 
 from racoon.central.cohorts.writing import PROBLEMS
 from racoon.central.monitoring.model import Condition
+from racoon.central.onboarding.model import CHECKLIST
 from racoon.central.orchestration.model import JobState as OfferState
 from racoon.central.orchestration.model import RunState
 from racoon.central.portal.http import NAVIGATION as CENTRAL_NAVIGATION
@@ -176,6 +177,7 @@ def codes() -> Iterator[str]:
     yield from (source_pages.FELL_SILENT, source_pages.MESSAGES_WAIT, source_pages.NOWHERE)
     yield source_pages.NEVER_PUSHED
     yield from PROBLEMS
+    yield from (item.text for item in CHECKLIST)
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)
 

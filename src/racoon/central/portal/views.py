@@ -14,6 +14,7 @@ from racoon.central.analyses.service import Analyses
 from racoon.central.analysing.service import AnalysisRuns
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.monitoring.service import Monitoring
+from racoon.central.onboarding.service import Onboardings
 from racoon.central.orchestration.service import Runs
 from racoon.central.portal.model import SIDE_STEPS, STUDY_PATH, recruitment
 from racoon.central.results.report import view
@@ -50,6 +51,7 @@ class Rooms:
     analysis_runs: AnalysisRuns
     results: Results
     monitoring: Monitoring
+    onboardings: Onboardings
 
 
 def study_page(
