@@ -8,7 +8,17 @@ from typing import Literal
 
 from cyclopts import App
 
-from racoon.cli import account, deid, intake, node_answers, node_models, node_reading, node_values, pull
+from racoon.cli import (
+    account,
+    deid,
+    intake,
+    node_answers,
+    node_models,
+    node_pool,
+    node_reading,
+    node_values,
+    pull,
+)
 from racoon.cli.output import JsonFlag, print_facts, print_json
 
 app = App(name="node", help="Run a hospital's node, or enrol it in the network.")
@@ -21,6 +31,7 @@ app.command(node_models.app)
 app.command(node_reading.templates)
 app.command(node_reading.queries)
 app.command(node_answers.app)
+app.command(node_pool.app)
 node_values.add_to(app)
 
 
