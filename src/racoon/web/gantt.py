@@ -18,7 +18,9 @@ _LETTER = 7.2
 """Width of a letter of a bar's text, in units of the picture."""
 
 _STEPS_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
+_STEPS_DAYS = (1, 2, 7, 14)
 _MOST_TICKS = 10
+_SHORT_DAYS = 90
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def gantt_figure(
             f'<svg class="gantt" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 12}" role="group" '
             f"aria-label={quoteattr(title)}><title>{escape(title)}</title>"
         ),
-        *_months(axis, bottom, language),
+        *_ticks(axis, bottom, language),
     ]
     x = axis(today)
     parts.append(f'<line class="today" x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{bottom + 6}"/>')
@@ -130,22 +132,33 @@ class _Axis:
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
 
-def _months(axis: _Axis, bottom: float, language: str) -> list[str]:
-    span = (axis.last.year - axis.first.year) * 12 + axis.last.month - axis.first.month
-    step = next((item for item in _STEPS_MONTHS if span / item <= _MOST_TICKS), _STEPS_MONTHS[-1])
+def _ticks(axis: _Axis, bottom: float, language: str) -> list[str]:
     parts = []
-    # Months counted from year 0, January of each year being a multiple of twelve.
-    number = axis.first.year * 12 + axis.first.month - 1
-    number += -number % step
-    while (day := date(number // 12, number % 12 + 1, 1)) <= axis.last:
-        number += step
-        if day < axis.first:
-            continue
+    for day, pattern in _marks(axis):
         x = axis(day)
-        text = escape(dates.format_date(day, "MMM yy", locale=language))
+        text = escape(dates.format_date(day, pattern, locale=language))
         parts.append(f'<line class="month" x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{bottom}"/>')
         parts.append(f'<text class="tick" x="{x:.1f}" y="{TOP - 14}" text-anchor="middle">{text}</text>')
     return parts
+
+
+def _marks(axis: _Axis) -> list[tuple[date, str]]:
+    """Return first days of months, or single days where there are not two months to mark."""
+    days = (axis.last - axis.first).days
+    if days < _SHORT_DAYS:
+        step = next(item for item in _STEPS_DAYS if days / item <= _MOST_TICKS)
+        return [(axis.first + timedelta(days=number), "d MMM") for number in range(0, days + 1, step)]
+    span = (axis.last.year - axis.first.year) * 12 + axis.last.month - axis.first.month
+    step = next((item for item in _STEPS_MONTHS if span / item <= _MOST_TICKS), _STEPS_MONTHS[-1])
+    # Months counted from year 0, January of each year being a multiple of twelve.
+    number = axis.first.year * 12 + axis.first.month - 1
+    number += -number % step
+    marks = []
+    while (day := date(number // 12, number % 12 + 1, 1)) <= axis.last:
+        if day >= axis.first:
+            marks.append((day, "MMM yy"))
+        number += step
+    return marks
 
 
 def _row(
