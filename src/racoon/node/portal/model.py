@@ -251,7 +251,7 @@ def _decision(study: StudyAtSite, facts: Facts) -> Task:
     wait = wait_of(study.track_state, since, facts.now)
     if wait is not None and wait.is_overdue:
         return Task(
-            "bad",
+            "warn",
             "“%(title)s” is overdue: it has waited for your decision for %(days)s days.",
             {**values, "days": str(int(wait.days))},
             "Everything needed stands on one page; a no is an answer too.",
