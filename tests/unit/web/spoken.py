@@ -11,6 +11,7 @@ from jinja2.ext import babel_extract
 
 from racoon.central.cohorts.writing import PROBLEMS
 from racoon.central.monitoring.model import Condition
+from racoon.central.onboarding.model import CHECKLIST
 from racoon.central.orchestration.model import JobState as OfferState
 from racoon.central.orchestration.model import RunState
 from racoon.central.portal.http import NAVIGATION as CENTRAL_NAVIGATION
@@ -36,6 +37,7 @@ from racoon.domain.governance.approval import (
     TAMPERED,
     Purpose,
 )
+from racoon.domain.governance.local_process import LOCAL_ENDED, LOCAL_FIRST, LOCAL_MISSING, LOCAL_REFUSED
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.governance.study import (
     HELD_BEFORE_ANALYSIS,
@@ -129,6 +131,8 @@ def codes() -> Iterator[str]:
         yield table.name
         for row in table.transitions:
             yield from (*row.artefacts, *row.optional)
+    yield from (LOCAL_ENDED, LOCAL_MISSING, LOCAL_REFUSED, f"site track: {LOCAL_FIRST}", "local process")
+    yield from ("the step needs", "the step belongs to")
     yield from (*MISSING.values(), *EXPIRED.values(), TAMPERED, OTHER_DATASET, OTHER_PURPOSE, *Purpose)
     yield from (*LAST_DAYS.values(), NO_SITE_OPTED_IN, HELD_IN_ANALYSIS, HELD_BEFORE_ANALYSIS)
     yield from (*LEFT.values(), *(text.removesuffix(".") for text in LEFT.values()))
@@ -173,6 +177,7 @@ def codes() -> Iterator[str]:
     yield from (source_pages.FELL_SILENT, source_pages.MESSAGES_WAIT, source_pages.NOWHERE)
     yield source_pages.NEVER_PUSHED
     yield from PROBLEMS
+    yield from (item.text for item in CHECKLIST)
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)
 

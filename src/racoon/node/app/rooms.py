@@ -89,7 +89,13 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
 def open_decisions(settings: NodeSettings, audit: AuditLog) -> Approvals:
     """Open this site's decisions in a process that itself decides nothing and tells CENTRAL nothing."""
     key = load_identity(settings.identity_folder, settings.site).signing_key
-    return Approvals(audit, lambda _connection, _type, _message: None, key, feasibility_enabled=False)
+    return Approvals(
+        audit,
+        lambda _connection, _type, _message: None,
+        key,
+        feasibility_enabled=False,
+        process=settings.approvals.local_process,
+    )
 
 
 def may_view(approvals: Approvals) -> MayView:
@@ -205,6 +211,7 @@ class Rooms:
             self.gate.announce,
             self.identity.signing_key,
             feasibility_enabled=settings.release.feasibility,
+            process=settings.approvals.local_process,
         )
         self.archive = open_archive(settings, self.database)
         self.thumbnails = open_thumbnails(settings)
