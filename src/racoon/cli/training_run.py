@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from racoon.domain.plan import TrainingPlan
+from racoon.domain.plan.target import balanced_weights
 from racoon.learning.comparison import case_means, comparison_table, verdict
 from racoon.learning.extra import require_extra
 from racoon.learning.fingerprint import Fingerprint, FingerprintSums
@@ -28,6 +29,7 @@ from racoon.learning.laboratory import (
     write_plan,
 )
 from racoon.learning.membership import MEANING, membership_check
+from racoon.learning.readings import LOWER_IS_BETTER, METRICS
 from racoon.platform.certificates import load_or_create_signing_key
 from racoon.platform.files import write_atomically
 
@@ -98,6 +100,7 @@ class TrainingRun:
         fingerprint = FingerprintSums.merge(site.sums for site in self._sites).fingerprint()
         result: dict[str, Any] = {
             "plan_hash": self._plan.hash,
+            "task": self._plan.task,
             "mode": mode,
             "strategy": self._plan.strategy.to_dict(),
             "sites": {site.name: site.to_dict() for site in self._sites},
@@ -105,6 +108,7 @@ class TrainingRun:
                 **fingerprint.to_dict(),
                 "planned_size": list(fingerprint.planned_size()),
                 "planned_configuration": fingerprint.planned_configuration().to_dict(),
+                **self._planned_weights(),
             },
             "table": table,
             "verdict": verdict(table, self._names),
@@ -116,6 +120,13 @@ class TrainingRun:
         result["seconds"] = {name: round(value, 1) for name, value in self._seconds.items()}
         write_atomically(self._folder / "result.json", json.dumps(result, indent=1).encode(), mode=0o644)
         return result
+
+    def _planned_weights(self) -> dict[str, Any]:
+        """Say by which weights every class would count alike, from the sums of the sites' counts."""
+        counts = [sum(column) for column in zip(*(site.class_counts for site in self._sites), strict=True)]
+        if not counts or min(counts) < 1:
+            return {}
+        return {"class_counts": counts, "planned_class_weights": list(balanced_weights(counts))}
 
     def _local(self) -> None:
         for site in self._sites:
@@ -177,7 +188,12 @@ class TrainingRun:
             for name in trained:
                 members.setdefault(name, []).extend(case_means(found["models"][name]))
                 others.setdefault(name, []).extend(case_means(scores[site.name]["models"][name]))
-        return {name: membership_check(members[name], others[name]) for name in sorted(members)}
+        # The attack guesses "trained on" where a model is better: an error counts the other way round.
+        sign = -1.0 if METRICS[self._plan.task] in LOWER_IS_BETTER else 1.0
+        return {
+            name: membership_check(_signed(sign, members[name]), _signed(sign, others[name]))
+            for name in sorted(members)
+        }
 
     def _packages(
         self,
@@ -215,3 +231,7 @@ class TrainingRun:
             {"name": name, "package": str(path), "hash": path.stem}
             for name, path in zip(named, written, strict=True)
         ]
+
+
+def _signed(sign: float, values: Sequence[float | None]) -> list[float | None]:
+    return [None if value is None else sign * value for value in values]

@@ -16,6 +16,7 @@ import numpy as np
 
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused
+from racoon.learning.image_tables import densenet, resnet
 from racoon.learning.tensor_tables import (
     BASIC_UNET2D_FEATURES,
     DYNUNET_FILTERS,
@@ -35,7 +36,6 @@ from racoon.learning.tensor_tables import (
     segresnet3d,
     unet,
 )
-from racoon.learning.image_tables import densenet, resnet
 from racoon.learning.weights import Weights
 
 

@@ -149,7 +149,8 @@ def prepare_image(
     volume = _finite_volume(voxels, series_uid)
     if len(plan.size) == 2 and len(volume) != 1:
         raise BadCase(
-            "The plan's network judges single planes; the series has several.", details={"series_uid": series_uid}
+            "The plan's network judges single planes; the series has several.",
+            details={"series_uid": series_uid},
         )
     normalised = _normalise(plan, volume)
     slices, rows, columns = working_factors(plan, volume.shape, spacing_mm)
@@ -177,7 +178,8 @@ def _normalise(plan: TrainingPlan, volume: npt.NDArray[np.float32]) -> npt.NDArr
     normalised: npt.NDArray[np.generic] = (volume - low) * (2.0 / max(high - low, 1e-6)) - 1.0
     if plan.window_hu:
         normalised = np.clip(normalised, -1.0, 1.0)
-    return np.clip(normalised, -INTENSITY_LIMIT, INTENSITY_LIMIT)
+    cut: npt.NDArray[np.generic] = np.clip(normalised, -INTENSITY_LIMIT, INTENSITY_LIMIT)
+    return cut
 
 
 def save_case(folder: Path, case: Case) -> Path:

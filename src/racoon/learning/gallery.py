@@ -26,9 +26,7 @@ REFERENCE, PREDICTED = (86, 180, 233), (230, 159, 0)
 """Sky blue and orange, told apart by colour-blind people too (doi:10.1038/nmeth.1618)."""
 
 
-def worst_cases(
-    per_case: Mapping[str, Sequence[float | None]], *, largest_first: bool = False
-) -> list[str]:
+def worst_cases(per_case: Mapping[str, Sequence[float | None]], *, largest_first: bool = False) -> list[str]:
     """Return the names of the cases with the worst mean score, the worst first; undefined ones are none.
 
     Parameters

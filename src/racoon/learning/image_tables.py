@@ -33,7 +33,11 @@ def densenet(dimensions: int) -> Builder:
             if number < len(DENSENET_BLOCKS):
                 table |= norm(f"features.transition{number}.norm", features)
                 table |= convolution(
-                    f"features.transition{number}.conv", features, features // 2, (1,) * dimensions, bias=False
+                    f"features.transition{number}.conv",
+                    features,
+                    features // 2,
+                    (1,) * dimensions,
+                    bias=False,
                 )
                 features //= 2
         return table | norm("features.norm5", features) | linear("class_layers.out", features, outputs)

@@ -155,8 +155,7 @@ class PrivateTrainer(Trainer):
             classes = torch.from_numpy(wanted if wanted.dtype == np.float32 else wanted.astype(np.int64))
             # One loss per case: Dice over a batch would let a case change the gradients of the others.
             losses = [
-                task_loss(self._plan, scores[i : i + 1], classes[i : i + 1])
-                for i in range(len(samples))
+                task_loss(self._plan, scores[i : i + 1], classes[i : i + 1]) for i in range(len(samples))
             ]
             torch.stack(losses).mean().backward()
         else:

@@ -1,4 +1,4 @@
-"""What networks read off whole images: their outputs made into classes or numbers, and scored beside looking at nothing."""
+"""What networks read off whole images: outputs made into classes or numbers, scored beside looking at nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ Readings = Mapping[str, tuple[float, tuple[float, ...]]]
 """Case name → truth (class index, or number in the target's unit) and what was read (probabilities, or the number)."""
 
 
-def read_image(networks: Sequence[Network], image: npt.NDArray[np.generic], plan: TrainingPlan) -> tuple[float, ...]:
+def read_image(
+    networks: Sequence[Network], image: npt.NDArray[np.generic], plan: TrainingPlan
+) -> tuple[float, ...]:
     """Return the mean over some networks of class probabilities, or of the number in the target's unit.
 
     Parameters

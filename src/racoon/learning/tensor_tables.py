@@ -172,9 +172,7 @@ def segresnet3d(filters: int, down: tuple[int, ...], up: tuple[int, ...]) -> Bui
         for level, blocks in enumerate(down):
             channels = filters * 2**level
             if level:
-                table |= convolution(
-                    f"down_layers.{level}.0.conv", channels // 2, channels, cube, bias=False
-                )
+                table |= convolution(f"down_layers.{level}.0.conv", channels // 2, channels, cube, bias=False)
             for number in range(1, blocks + 1):
                 table |= block(f"down_layers.{level}.{number}", channels)
         for index, blocks in enumerate(up):

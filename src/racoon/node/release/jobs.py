@@ -139,8 +139,8 @@ def protect_evaluation(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -
     """Protect the scores of models on this site's cases: sums over enough cases, never a single case.
 
     Keys: ``plan_hash``, ``cases``, ``baseline`` (name of the best trivial model), ``models``: name → ``mean_dice`` (of
-    whole images ``mean`` and its ``metric``) and ``labels``, a list of ``n``, ``sum``, ``sum_of_squares`` in the plan's order, and ``interval``: the bootstrap
-    interval of the mean over cases.
+    whole images ``mean`` and its ``metric``) and ``labels``, a list of ``n``, ``sum``, ``sum_of_squares`` in the plan's
+    order, and ``interval``: the bootstrap interval of the mean over cases.
     """
     payload: dict[str, Any] = {
         "plan_hash": aggregate["plan_hash"],

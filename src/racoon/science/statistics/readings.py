@@ -19,7 +19,9 @@ Array = npt.NDArray[np.float64]
 CALIBRATION_BINS = 10
 
 DEFINITIONS: Mapping[str, str] = {
-    "balanced_accuracy": "mean over classes of the share of their cases that were told; classes without a case are left out",
+    "balanced_accuracy": (
+        "mean over classes of the share of their cases that were told; a class without a case is left out"
+    ),
     "accuracy": "share of cases whose most probable class is theirs",
     "auc": "mean over classes of the area under the ROC curve, each class against all others; ties count half",
     "sensitivity": "per class, share of its cases that were told",
@@ -97,7 +99,9 @@ def number_measures(truth: npt.ArrayLike, predicted: npt.ArrayLike) -> dict[str,
     centred = wanted - wanted.mean()
     around = counts @ centred**2 - (counts @ centred) ** 2 / size
     with np.errstate(divide="ignore", invalid="ignore"):
-        explained = np.where(around > 1e-12 * max(1.0, float(centred @ centred)), 1.0 - squares / around, np.nan)
+        explained = np.where(
+            around > 1e-12 * max(1.0, float(centred @ centred)), 1.0 - squares / around, np.nan
+        )
     n = len(wanted)
     return {
         "mae": _interval(counts @ np.abs(error) / size, n),
