@@ -187,7 +187,7 @@ def test_a_process_is_ended_while_the_site_says_wait_and_begun_again(
     def run_child(arguments: list[str], log: Path, on_event: object, **options: object) -> None:
         run(arguments, log, on_event, module="child_of_limits", **options)
 
-    monkeypatch.setattr("racoon.node.compute.service.run_training_process", run_child)
+    monkeypatch.setattr("racoon.node.compute.processes.run_training_process", run_child)
     run_within_limits([], tmp_path / "log", on_event, lambda: standing["word"], tell)
     assert len(begun) == 2
     assert notes == ["paused at this site"]
