@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from racoon.errors import Unavailable
 from racoon.node.app.rooms import Rooms, open_columns
 from racoon.node.app.trusting import open_pseudonym_service
+from racoon.node.app.truths import LABELS, forget_labels
 from racoon.node.archive.deletion import DeletionState
 from racoon.node.archive.records import holdings
 from racoon.node.clinical import service as clinical
@@ -112,7 +113,9 @@ def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.Subjects
     with rooms.database.begin() as connection:
         rooms.jobs.stop_for_subject(connection, studies)
         runs = ended_jobs(connection, studies)
-    prepared = forget_cases(rooms.settings.data_directory / "compute", series_uids, runs)
+    compute = rooms.settings.data_directory / "compute"
+    prepared = forget_cases(compute, series_uids, runs)
+    forget_labels(compute / LABELS, {pseudonym, *series_uids})
     if withdrawal.scope != EVERYTHING:
         return {"prepared_cases": prepared}
     originals = forgetting.forget_subject(

@@ -19,6 +19,7 @@ from racoon.node.analysing.worker import analyse_handler
 from racoon.node.app.linking import linkage_folder
 from racoon.node.app.permission import load_usable, open_consent, usable_series
 from racoon.node.app.rooms import Rooms, open_columns, open_images, open_pseudonyms
+from racoon.node.app.truths import LABELS, open_truths
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.cohorts.worker import count_handler
 from racoon.node.compute.limits import Gate, TrainingLimits
@@ -119,6 +120,13 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
         ),
         ledgers=settings.data_directory / "compute" / "ledgers",
         epsilon=settings.learning.epsilon,
+        load_truths=open_truths(
+            rooms.database,
+            rooms.archive,
+            rooms.audit,
+            readable,
+            settings.data_directory / "compute" / LABELS,
+        ),
     )
     register("train.local", train_local_handler(compute, ports))
     register("evaluate", evaluate_handler(compute, ports))
