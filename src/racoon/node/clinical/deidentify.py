@@ -71,7 +71,8 @@ _CLOCK = re.compile(r"T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?")
 DATE_ELEMENTS = frozenset(
     {
         "start", "end", "authoredOn", "recordedDate", "issued", "recorded", "dateTime", "date", "dateAsserted",
-        "started", "timestamp", "authored", "lastUpdated", "valueDate", "event", "manufactureDate", "expirationDate",
+        "started", "timestamp", "authored", "created", "lastUpdated", "valueDate", "event", "manufactureDate",
+        "expirationDate",
     }
 )  # fmt: skip
 _YEAR_ONLY = frozenset({"birthDate"})

@@ -6,10 +6,10 @@ publishes for its Body Part Examined values (Annex L).  What is not here is left
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from racoon.domain.coding import Code
-from racoon.standards.fhir.building import DCM, LOINC, SNOMED, UCUM, Resource, coding
+from racoon.standards.fhir.building import DCM, LOINC, SNOMED, UCUM, Resource, coding, concept
 
 SYSTEM_OF_SCHEME: Mapping[str, str] = {
     "SCT": SNOMED,
@@ -203,3 +203,20 @@ def code_of(code: Code | None) -> Resource | None:
     """Translate a DICOM code; None when its scheme has no FHIR code system we know."""
     system = SYSTEM_OF_SCHEME.get(code.scheme) if code else None
     return coding(system, code.value, code.meaning) if code and system else None
+
+
+PUBLIC_REASONS = frozenset({SNOMED, LOINC, "http://fhir.de/CodeSystem/bfarm/icd-10-gm"})
+"""Catalogues in which a reason may be written: a code of the hospital's own says nothing outside."""
+
+
+def public_concepts(found: object) -> Iterator[Resource]:
+    """Yield of some CodeableConcepts what public catalogues say, without words."""
+    for item in found if isinstance(found, list) else ():
+        parts = item.get("coding", ()) if isinstance(item, dict) else ()
+        kept = [
+            coding(part["system"], part["code"], version=str(part.get("version", "")))
+            for part in parts
+            if isinstance(part, dict) and part.get("system") in PUBLIC_REASONS and part.get("code")
+        ]
+        if kept:
+            yield concept(*kept)
