@@ -16,6 +16,7 @@ from racoon.standards.fhir.building import LOINC, SNOMED, coding, concept
 from racoon.standards.fhir.disclosures import DISCLOSED, DISCLOSURE, disclosures
 from racoon.standards.fhir.imaging import Writing
 from racoon.standards.fhir.linking import body_measures, linked_study
+from racoon.standards.fhir.rules.checking import check
 from racoon.standards.fhir.versions import VERSIONS, extension_url
 from tests.unit.standards.fhir.test_writing import BERLIN, CT, PSEUDONYM, STUDY, WHEN, dicom, errors
 
@@ -266,4 +267,6 @@ def test_each_subject_of_whom_something_left_has_a_disclosure(writing: Writing) 
     pushed = disclosures(replace(GIVEN, target="fhir/push/https://diz.example/fhir"), writing)[0]
     assert pushed["agent"][1]["network"] == {"address": "https://diz.example/fhir", "type": "5"}
     broken = made[0] | {"source": {"observer": {"display": "somebody else"}}}
-    assert [item.split()[-1] for item in errors(broken, writing)] == ["(val-audit-source)"]
+    assert [item.key for item in check(broken, writing.version) if item.severity == "error"] == [
+        "val-audit-source"
+    ]
