@@ -299,6 +299,10 @@ class _Worker:
         if not match[3]:
             # A month or a year is not moved by days; it is coarse enough as it is.
             return text
+        if self.shift and not self.names.subject():
+            # What is of nobody, such as a medicine, has no shift: of its days the months stay.
+            self.losses.left["date"] += 1
+            return None if match[4] else text[:7]
         try:
             day = date(int(match[1]), int(match[2]), int(match[3]))
             moved = day + timedelta(days=self.names.shift_days if self.shift else 0)
