@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from racoon.node.clinical.passing import (
     PLAIN_CODE,
-    is_kernel,
     is_known_url,
     is_name,
     is_profile,
@@ -24,6 +23,7 @@ from racoon.node.clinical.passing import (
     is_ucum,
     is_version,
 )
+from racoon.standards.fhir.acquisition import is_kernel
 from racoon.standards.fhir.building import Resource
 from racoon.standards.fhir.rules.base import ELEMENTS
 

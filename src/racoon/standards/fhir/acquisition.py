@@ -77,8 +77,11 @@ _PLAIN_CODE = re.compile(r"[A-Z]{0,3}-?[0-9]{1,12}(-[0-9])?")
 
 _FORMER_SCHEMES = frozenset({"SRT", "SNM3"})
 
-_PLAIN_TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+\-/()]{0,31}")
-"""A technical word such as a kernel; longer text is no technical word and may be anything."""
+_KERNEL = re.compile(
+    r"[A-Z]{1,2}|[A-Z]{1,2}[a-z]?\d{2,3}[a-z]?(-[A-Z])?(\\\d)?"
+    r"|SOFT|STANDARD|BONE|BONEPLUS|LUNG|DETAIL|EDGE|SMOOTH|SHARP|CHST"
+)
+"""What a kernel is called; the element is free text, so anything else stays out."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,11 @@ def instance_details(header: Header) -> Resource | None:
     return complex_extension(extension_url("instanz-details"), parts)
 
 
+def is_kernel(value: object) -> bool:
+    """Tell whether a value is the name of a reconstruction kernel."""
+    return isinstance(value, str) and _KERNEL.fullmatch(value) is not None
+
+
 def number_of(header: Header, tag: str) -> float | None:
     """Read a number from DICOM JSON; None when it is none."""
     return _number(_first(header, tag))
@@ -280,7 +288,7 @@ def _build(part: Part, header: Header) -> Iterator[Resource]:
         if seconds is not None:
             yield extension(part.name, valueQuantity=quantity(seconds, part.unit, part.code))
     elif part.kind == "text":
-        if isinstance(found[0], str) and _PLAIN_TEXT.fullmatch(found[0]):
+        if is_kernel(found[0]):
             yield extension(part.name, valueString=found[0])
     elif part.kind == "boolean":
         yield extension(part.name, valueBoolean=str(found[0]) not in ("0", "00"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from racoon.domain.coding import Code
+from racoon.domain.labels import LABEL_MAPS
 from racoon.standards.fhir.building import DCM, LOINC, SNOMED, UCUM, Resource, coding, concept
 
 SYSTEM_OF_SCHEME: Mapping[str, str] = {
@@ -161,6 +162,17 @@ _LEADING = ("PT", "NM", "MR", "CT", "MG", "XA", "RF", "US", "DX", "CR")
 PRESENT = (SNOMED, "52101004", "Present")
 ABSENT = (SNOMED, "2667000", "Absent")
 
+_WORDS: Mapping[str, str] = {
+    **dict(BODY_SITES.values()),
+    **{
+        label.code.value: label.code.meaning
+        for entry in LABEL_MAPS
+        for label in entry.labels
+        if label.code.scheme == "SCT"
+    },
+}
+"""What a SNOMED CT code of a structure is called, as far as our own lists say."""
+
 UNIT_NAMES: Mapping[str, str] = {
     "mm": "millimeter",
     "mL": "milliliter",
@@ -200,9 +212,13 @@ def procedure(modalities: Collection[str]) -> Resource | None:
 
 
 def code_of(code: Code | None) -> Resource | None:
-    """Translate a DICOM code; None when its scheme has no FHIR code system we know."""
+    """Translate a DICOM code; None when its scheme has no FHIR code system we know.
+
+    Its meaning is free text of whoever wrote the image: only words that our own lists have for the code go along.
+    """
     system = SYSTEM_OF_SCHEME.get(code.scheme) if code else None
-    return coding(system, code.value, code.meaning) if code and system else None
+    word = _WORDS.get(code.value, "") if code and system == SNOMED else ""
+    return coding(system, code.value, word) if code and system else None
 
 
 PUBLIC_REASONS = frozenset({SNOMED, LOINC, "http://fhir.de/CodeSystem/bfarm/icd-10-gm"})

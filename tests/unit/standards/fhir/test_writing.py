@@ -342,6 +342,18 @@ def test_every_part_of_every_published_extension_is_written(writing: Writing, mo
     assert "LEAK" not in json.dumps(study), "words beside a code are not the standard's"
 
 
+@pytest.mark.parametrize("kernel", ["Zacharias", "ZACHARIAS 1950", "Müller", "LEAK4711"])
+def test_kernel_that_may_be_a_name_is_left_out(kernel: str) -> None:
+    assert modality_extension("CT", dicom(t00181210=kernel)) is None
+
+
+def test_meaning_of_a_structure_is_ours_or_none() -> None:
+    assert codes.code_of(Code("39607008", "SCT", "LEAK")) == {
+        "system": building.SNOMED, "code": "39607008", "display": "Lung"
+    }  # fmt: skip
+    assert codes.code_of(Code("123456789", "SCT", "LEAK")) == {"system": building.SNOMED, "code": "123456789"}
+
+
 def test_words_and_codes_of_acquisition_are_those_of_the_standard() -> None:
     """Beside the tables of PS3.16 that pydicom publishes."""
     from pydicom.sr._cid_dict import cid_concepts
