@@ -40,7 +40,7 @@ SOURCE = "urn:racoon:site:alpha"
 PARTS = {
     "CT": {"KVP", "convolutionalKernel"},
     "MR": {"scanningSequence"},
-    "PT": {"units", "radionuclideHalfLife", "radionuclide", "radiopharmaceutical"},
+    "PT": {"units", "radionuclideHalfLife"},
 }
 """What the headers of these series hold; the MR series came without their times."""
 

@@ -24,7 +24,7 @@ from racoon.standards.fhir.building import (
     extension,
     quantity,
 )
-from racoon.standards.fhir.codes import SYSTEM_OF_SCHEME
+from racoon.standards.fhir.codes import PLACES, SYSTEM_OF_SCHEME
 from racoon.standards.fhir.versions import IMAGING_CODES, extension_url
 
 Header = Mapping[str, Any]
@@ -252,6 +252,13 @@ def instance_details(header: Header) -> Resource | None:
     if burned_in is not None:
         parts.append(extension("burnedInAnnotation", valueBoolean=burned_in))
     return complex_extension(extension_url("instanz-details"), parts)
+
+
+def anatomic_region(header: Header) -> Resource | None:
+    """Read the code of the Anatomic Region (0008,2218), where it is one of DICOM's own body parts."""
+    item = _item(header, "00082218")
+    scheme, value = text_of(item, "00080102"), text_of(item, "00080100")
+    return PLACES.get(value) if scheme == "SCT" else None
 
 
 def is_kernel(value: object) -> bool:

@@ -88,6 +88,9 @@ BODY_SITES: Mapping[str, tuple[str, str]] = {
 }
 """Body Part Examined (0018,0015) to SNOMED CT code and DICOM's code meaning."""
 
+PLACES: Mapping[str, Resource] = {code: coding(SNOMED, code, word) for code, word in BODY_SITES.values()}
+"""The same by their SNOMED CT code."""
+
 LATERALITIES: Mapping[str, tuple[str, str]] = {
     "R": ("24028007", "Right"),
     "L": ("7771000", "Left"),

@@ -147,7 +147,7 @@ def surroundings(version: str) -> list[dict[str, Any]]:
         signed.reading_procedure(SIGNED, writing),
         signed.composition(SIGNED, writing),
         signed.recommendation(SIGNED, writing),
-        linked_study(replace(ENHANCED, uid="2.25.7"), writing, [concept(coding(SNOMED, "267036007"))]),
+        linked_study(ENHANCED, writing, [concept(coding(SNOMED, "267036007"))]),
         *body_measures(ENHANCED, writing),
         audit_event(READ, writing),
         audit_event(SEARCHED, writing),

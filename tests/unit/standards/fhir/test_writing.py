@@ -381,3 +381,17 @@ def test_view_without_a_code_is_read_from_its_defined_term(term: str, code: str)
     built = modality_extension("MG", dicom(t00185101=term))
     found = built["extension"][0]["valueCodeableConcept"]["coding"][0]["code"] if built else ""
     assert found == code
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme", "code"), [("51185008", "SCT", "51185008"), ("51185008", "99X", ""), ("1", "SCT", "")]
+)
+def test_place_and_side_are_read_from_the_image_where_the_series_says_none(
+    writing: Writing, value: str, scheme: str, code: str
+) -> None:
+    header = dicom(t00082218=dicom(t00080100=value, t00080102=scheme, t00080104="LEAK"), t00200062="R")
+    series = replace(CT, body_part="", laterality="", header=header)
+    (said,) = imaging_study(replace(STUDY, series=(series,)), writing)["series"]
+    assert said.get("bodySite", {}).get("code", "") == code
+    assert said["laterality"]["code"] == "24028007"
+    assert "LEAK" not in json.dumps(said)
