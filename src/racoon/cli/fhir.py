@@ -17,9 +17,19 @@ COUNTS = ("read", "stored", "unchanged", "refused", "left_out", "removed")
 
 Version = Literal["2025", "2026", "2027-ballot"]
 
+Language = Literal["en", "de"]
+
 
 @app.command
-def check(path: Path, /, *, profiles: Version = "2026", limit: int = 20, json: JsonFlag = False) -> int:
+def check(
+    path: Path,
+    /,
+    *,
+    profiles: Version = "2026",
+    limit: int = 20,
+    language: Language = "en",
+    json: JsonFlag = False,
+) -> int:
     """Check FHIR files against FHIR R4 and the tables of the core data set's profiles, without a network.
 
     Ends with code 0 when nothing is wrong, with 1 when something is. What reading tolerates is marked.
@@ -32,13 +42,18 @@ def check(path: Path, /, *, profiles: Version = "2026", limit: int = 20, json: J
         Package of profiles.
     limit
         Findings shown one by one; all are counted. With --json up to 1000 are listed.
+    language
+        Of the sentences that say what is wrong.
     json
         Print one JSON document.
     """
     from racoon.standards.fhir.files import check_files
     from racoon.standards.fhir.versions import VERSIONS
+    from racoon.web.words import words_of
 
-    report = check_files(path, VERSIONS[profiles])
+    report, say = check_files(path, VERSIONS[profiles]), words_of(language)
+    for item in (*report.findings, *report.unreadable):
+        item |= {name: say(item[name]) for name in ("message", "problem") if name in item}
     if json:
         print_json(report.as_json())
         return failures.OK if report.is_conformant else failures.FAILED

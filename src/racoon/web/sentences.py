@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from racoon.standards.fhir.rules.sentences import SENTENCES as FHIR_SENTENCES
+
 _HOLE = re.compile(r"%\((\w+)\)s")
 
 SITE_SENTENCES = (
@@ -128,7 +130,14 @@ def compile_sentences(known: Sequence[str]) -> tuple[tuple[re.Pattern[str], str]
     return tuple(found)
 
 
-_ALL = compile_sentences((*SITE_SENTENCES, *SERVICE_SENTENCES, *PLAN_SENTENCES))
+_ALL = compile_sentences(
+    (
+        *SITE_SENTENCES,
+        *SERVICE_SENTENCES,
+        *PLAN_SENTENCES,
+        *(sentence for sentence in FHIR_SENTENCES if _HOLE.search(sentence)),
+    )
+)
 
 
 def say_sentence(text: str, translate: Callable[[str], str], words: Callable[[str], str]) -> str | None:

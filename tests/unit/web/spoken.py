@@ -66,6 +66,10 @@ from racoon.node.reading.queries.model import EDIT_CHECK
 from racoon.node.reading.reports.paper import PAPER_WORDS
 from racoon.node.release.jobs import PROTECT
 from racoon.node.release.model import REASONS
+from racoon.standards.fhir.rules.clinic import consent_rules
+from racoon.standards.fhir.rules.sentences import SENTENCES as FHIR_SENTENCES
+from racoon.standards.fhir.rules.tables import PROFILES
+from racoon.standards.fhir.versions import VERSIONS
 from racoon.web.sentences import SERVICE_SENTENCES
 from racoon.web.words import NAMES, TONES, english_of
 
@@ -77,6 +81,7 @@ SPEAKING = (
     "domain/finding.py",
     "domain/governance",
     "domain/questionnaire/answers.py",
+    "standards/fhir/reading.py",
     "standards/mrrt.py",
     "node/analysing",
     "node/approvals",
@@ -178,6 +183,9 @@ def codes() -> Iterator[str]:
     yield source_pages.NEVER_PUSHED
     yield from PROBLEMS
     yield from (item.text for item in CHECKLIST)
+    yield from FHIR_SENTENCES
+    for table in (*PROFILES.values(), *(consent_rules(version) for version in VERSIONS.values())):
+        yield from (rule.message for rule in table.invariants)
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)
 
@@ -201,8 +209,9 @@ def _spoken_by(node: ast.AST) -> Iterator[str]:
         if ast.unparse(node.func) == "Task" and len(node.args) == 5:
             yield from _literal(node.args[1])
             yield from _literal(node.args[3])
-        if ast.unparse(node.func).endswith("translate") and node.args:
-            yield from _literal(node.args[0])
+        name = ast.unparse(node.func)
+        place = 0 if name.endswith("translate") else 2 if name in ("Found", "Tolerated") else len(node.args)
+        yield from (text for found in node.args[place : place + 1] for text in _literal(found))
         for keyword in node.keywords:
             if keyword.arg == "public_reason":
                 yield from _literal(keyword.value)

@@ -23,6 +23,7 @@ from racoon.node.app.trusting import open_identity_link
 from racoon.node.approvals.service import Approvals
 from racoon.node.archive.service import Archive
 from racoon.node.clinical import removing, spreadsheet
+from racoon.node.clinical.disclosing import Disclosing
 from racoon.node.clinical.importing import Importer
 from racoon.node.clinical.model import TYPES, parse_search
 from racoon.node.clinical.preparing import preview
@@ -77,12 +78,14 @@ def export(
     try:
         facade = facade_of(open_archive(settings, database), settings, database, audit)
         _record(database, audit, "fhir.export", "fhir/export", {"types": kinds, "since": since})
+        told = Disclosing(audit, person(), OPERATOR)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         done = 0
         for search in searches:
             count = 0
             with (folder / f"{search.kind}.ndjson").open("w", encoding="utf-8") as file:
-                for _, resource in facade.iterate(search):
+                found = (resource for _, resource in facade.iterate(search))
+                for resource in told.stream(database, "fhir/folder", found):
                     file.write(json.dumps(resource, separators=(",", ":"), ensure_ascii=False) + "\n")
                     count, done = count + 1, done + 1
                     if progress is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from racoon.domain.identity import PatientId, Pseudonym
 from racoon.errors import Unavailable
 from racoon.node.app.rooms import Rooms, open_columns
 from racoon.node.app.trusting import open_pseudonym_service
@@ -56,7 +57,9 @@ def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
             | _forget_description(names, item)
         ),
         has_images=lambda pseudonym: (
-            bool(holdings(rooms.database, pseudonym)) or forgetting.holds(rooms.database, pseudonym)
+            bool(holdings(rooms.database, pseudonym))
+            or forgetting.holds(rooms.database, pseudonym)
+            or _is_described(names, pseudonym)
         ),
         announce=lambda connection, recipient, message: tell_recipient(rooms, connection, recipient, message),
     )
@@ -64,13 +67,23 @@ def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
 
 def _forget_description(names: Pseudonymiser, withdrawal: Withdrawal) -> dict[str, Any]:
     """Erase what was kept of who the person is, where everything was withdrawn."""
-    if withdrawal.scope or names.cards is None:
-        return {}
-    try:
-        patient = names.reveal(withdrawal.pseudonym, ARCHIVE_DOMAIN)
-    except UnknownPseudonym:
+    patient = _described(names, withdrawal.pseudonym)
+    if withdrawal.scope or names.cards is None or patient is None:
         return {}
     return {"descriptions": names.cards.forget(patient)}
+
+
+def _is_described(names: Pseudonymiser, pseudonym: Pseudonym) -> bool:
+    """Tell whether it is kept who a subject is: a message or an image may say it again after the withdrawal."""
+    patient = _described(names, pseudonym)
+    return names.cards is not None and patient is not None and names.cards.holds(patient)
+
+
+def _described(names: Pseudonymiser, pseudonym: Pseudonym) -> PatientId | None:
+    try:
+        return names.reveal(pseudonym, ARCHIVE_DOMAIN)
+    except UnknownPseudonym:
+        return None
 
 
 def tell_recipient(
