@@ -14,11 +14,12 @@ from racoon.node.app.permission import usable_series
 from racoon.node.app.pooling import open_pooling
 from racoon.node.app.reviewing import open_review
 from racoon.node.app.rooms import Rooms, open_pseudonyms
+from racoon.node.app.tables import open_tables
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
 from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.clinical import http as clinical_http
-from racoon.node.clinical import matching_pages, outgoing_pages, source_pages
+from racoon.node.clinical import matching_pages, outgoing_pages, source_pages, table_pages
 from racoon.node.clinical.hl7 import pages as message_pages
 from racoon.node.compute.limits import TrainingLimits
 from racoon.node.compute.service import pictures_of
@@ -84,7 +85,10 @@ def build_app(rooms: Rooms) -> FastAPI:
         f"RACOON node {rooms.settings.site}",
         __version__,
         login_path="/login",
-        body_limits=dict.fromkeys(("/dicom-web/studies", "/dicom-web/derived/studies"), LARGEST_UPLOAD_BYTES),
+        body_limits={
+            **dict.fromkeys(("/dicom-web/studies", "/dicom-web/derived/studies"), LARGEST_UPLOAD_BYTES),
+            table_pages.router.prefix: table_pages.LARGEST_TABLE_BYTES,
+        },
     )
     app.state.settings = rooms.settings
     app.state.database = rooms.database
@@ -119,6 +123,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.people = rooms.people
     app.state.fhir = rooms.fhir
     app.state.messages = open_desk(rooms.settings, rooms.database, rooms.audit)
+    app.state.tables = open_tables(rooms.settings, rooms.database, rooms.audit)
     app.state.review = open_review(rooms.settings, rooms.database, rooms.audit)
     app.state.last_contact = last_contact
     app.state.certificate_expires_at = lambda: rooms.identity.expires_at
@@ -157,6 +162,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.include_router(message_pages.router)
     app.include_router(pooling_http.pages)
     app.include_router(source_pages.router)
+    app.include_router(table_pages.router)
     app.include_router(matching_pages.router)
     app.include_router(outgoing_pages.router)
     _watch(app, rooms)
