@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Refused
 from racoon.node.archive.records import people_of_images, studies_of_subjects, subjects_of_studies
-from racoon.node.clinical import _store
+from racoon.node.clinical import _between, _store
 from racoon.node.clinical._matching_tables import match
 from racoon.node.clinical.doubts import stopped_by_doubt
 from racoon.node.clinical.hl7.merging import joined
@@ -34,6 +34,9 @@ REASONS: Mapping[str, str] = {
     "order": "The order of these images is another patient's.",
 }
 """Why a case is stopped."""
+
+
+LONGEST_LIST = 200
 
 
 class NoSuchSuspicion(Refused):
@@ -153,7 +156,40 @@ def _reasons(
 def stopped(connection: sa.Connection, subjects: Collection[Pseudonym]) -> set[Pseudonym]:
     """Return the subjects of whom nothing may be used for a study, because two people may be mixed up."""
     found = {name for name, item in compare(connection, subjects).items() if item.is_stopped}
-    return found | stopped_by_doubt(connection, subjects)
+    return (
+        found
+        | stopped_by_doubt(connection, subjects)
+        | (_between.waiting_subjects(connection) & set(subjects))
+    )
+
+
+def undecided(connection: sa.Connection) -> list[dict[str, Any]]:
+    """List what came while two numbers were one, of which nobody knows whose it is, with both subjects."""
+    return [
+        {
+            "key": row["key"],
+            "kind": row["kind"],
+            "code": _code(row["content"]),
+            "day": _day(row["content"]),
+            "here": Pseudonym(row["surviving_pseudonym"]),
+            "other": Pseudonym(row["old_pseudonym"]),
+            "parted_at": row["parted_at"],
+        }
+        for row in _between.load(connection)[:LONGEST_LIST]
+    ]
+
+
+def _code(content: Mapping[str, Any]) -> str:
+    concept = content.get("code") or content.get("medicationCodeableConcept") or content.get("class") or {}
+    found = concept.get("coding", [concept]) if isinstance(concept, dict) else []
+    return next((str(item.get("code", "")) for item in found if item.get("code")), "")
+
+
+def _day(content: Mapping[str, Any]) -> str:
+    period = content.get("period") or content.get("effectivePeriod") or content.get("performedPeriod") or {}
+    names = ("effectiveDateTime", "recordedDate", "performedDateTime", "authoredOn", "dateTime", "started")
+    found = next((str(content[name]) for name in names if content.get(name)), "")
+    return (found or str(period.get("start", "")))[:10]
 
 
 def suspicions(connection: sa.Connection) -> list[Comparison]:

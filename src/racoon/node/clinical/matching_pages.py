@@ -58,6 +58,23 @@ def decide_case(
     return _page(request, settled=True)
 
 
+@router.post("/parted")
+def decide_parted(
+    request: Request,
+    user: Decider,
+    decision: Annotated[str, Form(pattern="^(stays|goes)$")],
+    keys: Annotated[list[str] | None, Form()] = None,
+) -> Response:
+    """Record whose some resources are that came while two numbers were one."""
+    if not keys:
+        return _page(request, problem="Choose at least one row.")
+    review: Review = request.app.state.review
+    settled = review.settle(keys, goes=decision == "goes", actor=user.name, actor_role=user.main_role)
+    if not settled:
+        return _page(request, problem="Somebody decided these rows before. Look at the list again.")
+    return _page(request, settled=True)
+
+
 @router.get("/doubts/{doubt_id}")
 def show_doubt(request: Request, doubt_id: int, user: Comparer) -> Response:
     """Show two descriptions side by side; never with a pseudonym, and audited."""
@@ -127,6 +144,11 @@ def _page(request: Request, *, problem: str = "", settled: bool = False) -> Resp
         open_doubts = load_doubts(connection)
         decided = load_doubts(connection, ("match", "no_match"))
         cases = [item for item in matching.suspicions(connection) if item.pseudonym not in withdrawn]
+        parted = [
+            item
+            for item in matching.undecided(connection)
+            if item["here"] not in withdrawn and item["other"] not in withdrawn
+        ]
         reports = []
         for item in curation.datasets(connection):
             manifest = curation.load(connection, item["study_id"], item["hash"])
@@ -140,6 +162,7 @@ def _page(request: Request, *, problem: str = "", settled: bool = False) -> Resp
         "node/intake/matching.html",
         status_code=409 if problem else 200,
         cases=cases,
+        parted=parted,
         reasons=REASONS,
         reports=reports,
         doubts=open_doubts,

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.node.app.clinic import import_files
 from racoon.node.app.permission import usable_series
+from racoon.node.clinical import _merge_store as merges
 from racoon.node.clinical import _store, matching
-from racoon.node.clinical.hl7 import _store as merges
 from racoon.node.cohorts.service import CohortSeries
 from tests.dicom_objects import ct_series, deidentified, uid
 from tests.node_rooms import VOXELS, NodeInProcess

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -76,15 +75,20 @@ def test_a_mapping_is_made_previewed_and_saved_without_showing_anybody(node: Nod
     assert looked.status_code == 200
     assert "<option>Troponin</option>" in looked.text
     sample = fields_of(looked.text)["sample"]
-    shown = person.post("/intake/tables/edit", data=FORM | {"action": "preview", "sample": sample}, files={"x": b""})
+    shown = person.post(
+        "/intake/tables/edit", data=FORM | {"action": "preview", "sample": sample}, files={"x": b""}
+    )
     assert shown.status_code == 200
     kept("table-preview", shown.text)
-    kept("table-preview-de", person.post(
-        "/intake/tables/edit",
-        data=FORM | {"action": "preview", "sample": sample},
-        files={"x": b""},
-        headers={"accept-language": "de"},
-    ).text)
+    kept(
+        "table-preview-de",
+        person.post(
+            "/intake/tables/edit",
+            data=FORM | {"action": "preview", "sample": sample},
+            files={"x": b""},
+            headers={"accept-language": "de"},
+        ).text,
+    )
     assert "1014.5 ng/L" in shown.text
     assert "77176002" in shown.text
     assert "The value is no number. 1 rows of the sample, lines 4." in shown.text
@@ -98,7 +102,9 @@ def test_a_mapping_is_made_previewed_and_saved_without_showing_anybody(node: Nod
     assert "Saved: Registry of heart failure, version 1." in saved.text
     same = person.post("/intake/tables/edit", data=FORM | {"action": "save"}, files={"x": b""})
     assert "version 1." in same.text, "what says the same is no version"
-    person.post("/intake/tables/edit", data=FORM | {"action": "save", "word_female": "w, f"}, files={"x": b""})
+    person.post(
+        "/intake/tables/edit", data=FORM | {"action": "save", "word_female": "w, f"}, files={"x": b""}
+    )
     listed = person.get("/intake/tables").text
     kept("tables", listed)
     assert "Older versions" in listed
@@ -138,7 +144,9 @@ def test_what_is_wrong_stands_beside_its_field_in_both_languages(node: NodeInPro
     }
     assert page.text.count('aria-invalid="true"') == 4
     more = FORM | {"action": "save", "item-0-unit": "Nanogramm", "item-0-code": "12", "item-1-system": ICD}
-    second = person.post("/intake/tables/edit", data=more, files={"x": b""}, headers={"accept-language": "de"})
+    second = person.post(
+        "/intake/tables/edit", data=more, files={"x": b""}, headers={"accept-language": "de"}
+    )
     kept("table-wrong-de", second.text)
     found = dict(re.findall(r'id="wrong-([^"]+)">([^<]+)<', second.text))
     assert found["item-0-code"] == "Der Code sieht nicht wie einer dieses Katalogs aus."
@@ -183,7 +191,7 @@ def test_the_command_line_uses_what_the_page_saved(
     node: NodeInProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = str(tmp_path / "node.toml")
-    assert os.path.isfile(config)
+    assert Path(config).is_file()
     person = node.person("diz")
     person.post("/intake/tables/edit", data=FORM | {"action": "save"}, files={"x": b""})
     table = tmp_path / "table.csv"

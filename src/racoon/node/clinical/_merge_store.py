@@ -76,6 +76,12 @@ def load_partings(connection: sa.Connection) -> list[Parting]:
     ]
 
 
+def surviving(connection: sa.Connection) -> set[Pseudonym]:
+    """Return the pseudonyms to which others lead."""
+    found = connection.execute(sa.select(merge.c.surviving_pseudonym).distinct()).scalars()
+    return {Pseudonym(name) for name in found}
+
+
 def joined(connection: sa.Connection, pseudonym: Pseudonym) -> set[Pseudonym]:
     """Return the other pseudonyms of a person whose numbers were merged, in whatever direction."""
     found, waiting = {str(pseudonym)}, [str(pseudonym)]
