@@ -21,6 +21,8 @@ from racoon.node.clinical import _between, _store
 from racoon.node.clinical._matching_tables import match
 from racoon.node.clinical.doubts import stopped_by_doubt
 from racoon.node.clinical.hl7.merging import joined
+from racoon.node.clinical.ordering import linked_orders, stopped_by_orders
+from racoon.node.clinical.ordering import quality as orders_of
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.standards.dicom.dates import OLDEST_AGE_YEARS
@@ -119,7 +121,8 @@ def _ordered_for(
     """Return of subjects whose images were ordered for somebody else whom the orders name."""
     if subjects is None:
         orders = _store.load_orders(connection)
-        owners = subjects_of_studies(connection, [item.imaging_study_uid for item in orders])
+        named = {item.imaging_study_uid for item in orders} | {uid for _, _, uid in linked_orders(connection)}
+        owners = subjects_of_studies(connection, named)
     else:
         owners = studies_of_subjects(connection, subjects)
         orders = _store.load_orders(connection, sorted(owners))
@@ -132,6 +135,11 @@ def _ordered_for(
             and order.pseudonym not in joined(connection, owner)
         ):
             found.setdefault(owner, set()).add(order.pseudonym)
+    for subject, _, uid in linked_orders(connection):
+        # A person may have said that the images are the order's; then whose they are is asked here.
+        owner = owners.get(uid)
+        if owner is not None and subject != owner and subject not in joined(connection, owner):
+            found.setdefault(owner, set()).add(subject)
     return {owner: frozenset(names) for owner, names in found.items()}
 
 
@@ -160,6 +168,7 @@ def stopped(connection: sa.Connection, subjects: Collection[Pseudonym]) -> set[P
         found
         | stopped_by_doubt(connection, subjects)
         | (_between.waiting_subjects(connection) & set(subjects))
+        | stopped_by_orders(connection, subjects)
     )
 
 
@@ -253,6 +262,7 @@ def quality(connection: sa.Connection, subjects: Collection[Pseudonym]) -> dict[
         "sex_compared": sum(bool(item.sexes) and item.gender in ("female", "male") for item in with_both),
         "birth_year_compared": sum(bool(item.years) and bool(item.birth_year) for item in with_both),
         "disagree": {name: reasons[name] for name in REASONS},
+        "orders": orders_of(connection, subjects),
         "confirmed_by_a_person": sum(bool(item.reasons) and item.is_same is True for item in found.values()),
         "stopped": len(stopped(connection, subjects)),
     }

@@ -6,16 +6,17 @@ it is.  Doubtful identities are compared on a page of their own, which shows nam
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from racoon.domain.identity import Pseudonym
-from racoon.node.clinical import matching
+from racoon.node.clinical import matching, ordering
 from racoon.node.clinical.doubts import KINDS, PARTS, NoSuchDoubt, State, load_doubts
 from racoon.node.clinical.doubts import REASONS as DOUBT_REASONS
 from racoon.node.clinical.matching import REASONS, NoSuchSuspicion
+from racoon.node.clinical.ordering import NoSuchOrder
 from racoon.node.clinical.reviewing import CannotDecide, Review
 from racoon.node.curation import service as curation
 from racoon.platform.auth import User, require
@@ -54,6 +55,31 @@ def decide_case(
                 actor_role=user.main_role,
             )
     except NoSuchSuspicion as error:
+        return _page(request, problem=error.public_message)
+    return _page(request, settled=True)
+
+
+@router.post("/orders")
+def decide_order(
+    request: Request,
+    user: Decider,
+    order_key: Annotated[str, Form(max_length=80)],
+    imaging_study_uid: Annotated[str, Form(max_length=64)],
+    decision: Annotated[Literal["linked", "refused"], Form()],
+) -> Response:
+    """Record whether images are an order's."""
+    try:
+        with request.app.state.database.begin() as connection:
+            ordering.decide_order(
+                connection,
+                request.app.state.audit,
+                order_key,
+                imaging_study_uid,
+                state=decision,
+                actor=user.name,
+                actor_role=user.main_role,
+            )
+    except NoSuchOrder as error:
         return _page(request, problem=error.public_message)
     return _page(request, settled=True)
 
@@ -144,6 +170,11 @@ def _page(request: Request, *, problem: str = "", settled: bool = False) -> Resp
         open_doubts = load_doubts(connection)
         decided = load_doubts(connection, ("match", "no_match"))
         cases = [item for item in matching.suspicions(connection) if item.pseudonym not in withdrawn]
+        orders = [
+            item
+            for item in ordering.waiting_orders(connection)
+            if item["subject"] not in withdrawn and item["owner"] not in withdrawn
+        ]
         parted = [
             item
             for item in matching.undecided(connection)
@@ -163,6 +194,8 @@ def _page(request: Request, *, problem: str = "", settled: bool = False) -> Resp
         status_code=409 if problem else 200,
         cases=cases,
         parted=parted,
+        orders=orders,
+        order_reasons=ordering.REASONS,
         reasons=REASONS,
         reports=reports,
         doubts=open_doubts,
