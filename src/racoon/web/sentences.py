@@ -51,6 +51,17 @@ SERVICE_SENTENCES = (
 )
 """What a service of the hospital did, and what a person does next."""
 
+TABLE_SENTENCES = (
+    "The table is not encoded as %(name)s. Name its encoding.",
+    (
+        "The table has no column %(name)s; it has %(count)s columns of other names. Check names and separator, and that"
+        " the first row holds the names of the columns."
+    ),
+    "The mapping says something wrong at %(name)s: %(known)s.",
+    "The mapping names no site code of the network for %(name)s. Add it to 'sites'.",
+)
+"""What is wrong with a table that was given."""
+
 PLAN_SENTENCES = (
     "%(text)s: the plan has no variable %(name)s before this one.",
     "the plan has no variable %(name)s.",
@@ -128,7 +139,7 @@ def compile_sentences(known: Sequence[str]) -> tuple[tuple[re.Pattern[str], str]
     return tuple(found)
 
 
-_ALL = compile_sentences((*SITE_SENTENCES, *SERVICE_SENTENCES, *PLAN_SENTENCES))
+_ALL = compile_sentences((*SITE_SENTENCES, *SERVICE_SENTENCES, *TABLE_SENTENCES, *PLAN_SENTENCES))
 
 
 def say_sentence(text: str, translate: Callable[[str], str], words: Callable[[str], str]) -> str | None:

@@ -45,12 +45,18 @@ TWICE = "This word already has a meaning."
 NO_COLUMN = "The table has no such column."
 NO_ITEM = "Say of at least one column what it holds."
 
-_SENTENCES = {
+NOT_UNDERSTOOD = "This is not understood."
+TOO_MUCH = "This mapping says more than the editor can show. Change it as a file."
+
+_BY_TYPE = {
     "string_too_long": "This is too long.",
     "string_too_short": "This is too short.",
     "literal_error": "Choose one of the list.",
     "missing": NEEDED,
 }
+
+SENTENCES = (*_BY_TYPE.values(), NOT_READ, TWICE, NO_COLUMN, NO_ITEM, NOT_UNDERSTOOD, TOO_MUCH)
+"""What the editor says beside a field, with what is wrong with an item."""
 
 
 @dataclass
@@ -83,14 +89,14 @@ class Draft:
 
 def empty_draft() -> Draft:
     """Return the form of a new mapping."""
-    return Draft(
-        {"separator": ";", "encoding": "utf-8", "decimal": ",", "date_format": "%d.%m.%Y"}, [new_item()]
-    )
+    empty = dict.fromkeys((*_OF_THE_FILE, *_OF_PATIENT, *(f"word_{name}" for name in GENDERS)), "")
+    usual = {"separator": ";", "encoding": "utf-8", "decimal": ",", "date_format": "%d.%m.%Y"}
+    return Draft(empty | usual, [new_item()])
 
 
 def new_item() -> dict[str, str]:
     """Return the fields of a new item."""
-    return {"kind": "observation", "system": "http://loinc.org"}
+    return dict.fromkeys(_OF_ITEM, "") | {"kind": "observation", "system": "http://loinc.org"}
 
 
 def draft_of_form(form: Mapping[str, str]) -> Draft:
@@ -142,7 +148,7 @@ def mapping_of(draft: Draft) -> TableMapping | None:
     except ValidationError as error:
         for found in error.errors():
             steps = [str(step) for step in found["loc"]]
-            draft.refuse(_place(steps), _SENTENCES.get(found["type"], "This is not understood."))
+            draft.refuse(_place(steps), _BY_TYPE.get(found["type"], NOT_UNDERSTOOD))
         return None
     for number, item in enumerate(mapping.items):
         if problem := problem_of(item):

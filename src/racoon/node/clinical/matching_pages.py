@@ -24,6 +24,10 @@ from racoon.web.pages import render
 
 router = APIRouter(prefix="/intake/matching", include_in_schema=False)
 
+NO_ROW = "Choose at least one row."
+DECIDED_BEFORE = "Somebody decided these rows before. Look at the list again."
+SENTENCES = (NO_ROW, DECIDED_BEFORE)
+
 Comparer = Annotated[User, Depends(require("identity.compare"))]
 Decider = Annotated[User, Depends(require("match.decide"))]
 
@@ -93,11 +97,11 @@ def decide_parted(
 ) -> Response:
     """Record whose some resources are that came while two numbers were one."""
     if not keys:
-        return _page(request, problem="Choose at least one row.")
+        return _page(request, problem=NO_ROW)
     review: Review = request.app.state.review
     settled = review.settle(keys, goes=decision == "goes", actor=user.name, actor_role=user.main_role)
     if not settled:
-        return _page(request, problem="Somebody decided these rows before. Look at the list again.")
+        return _page(request, problem=DECIDED_BEFORE)
     return _page(request, settled=True)
 
 

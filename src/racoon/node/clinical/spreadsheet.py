@@ -119,7 +119,7 @@ def iterate_rows(source: Source, mapping: Layout) -> Iterator[tuple[int, dict[st
     except UnicodeDecodeError as error:
         raise BadTable(f"The table is not encoded as {mapping.encoding}. Name its encoding.") from error
     except csv.Error as error:
-        raise BadTable(f"The table breaks off or is no CSV: {error}.") from error
+        raise BadTable("The table breaks off or is no CSV. Check separator and encoding.") from error
 
 
 def patient_of(

@@ -10,22 +10,20 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.responses import RedirectResponse, Response
 
-from racoon.errors import Defect, Refused
+from racoon.errors import Defect
 from racoon.node.clinical import mapping_form
 from racoon.node.clinical.import_report import REASONS as IMPORT_REASONS
 from racoon.node.clinical.mapping_form import CATALOGUES, DATE_FORMATS, GENDERS, Draft
 from racoon.node.clinical.spreadsheet import REASONS, SHOWN_LINES, Refusals
 from racoon.node.clinical.table_mapping import TableMapping
 from racoon.node.clinical.tables import Sample, TableDesk, preview_rows, read_sample
+from racoon.node.clinical.uploads import Uploaded, read_form
 from racoon.platform.auth import User, require
 from racoon.standards.fhir.building import Resource
 from racoon.web.pages import render
@@ -34,11 +32,10 @@ router = APIRouter(prefix="/intake/tables", include_in_schema=False)
 
 Taker = Annotated[User, Depends(require("table.take"))]
 
-LARGEST_TABLE_BYTES = 64 << 20
-"""Of one that is taken on the page; a larger one is taken with ``racoon fhir table``."""
-
 SAMPLE_BYTES = 64 << 10
 """Of a table that the editor looks at."""
+
+EXAMPLE = "ja = http://snomed.info/sct|77176002"
 
 ROWS_SHOWN = 8
 RESOURCES_SHOWN = 40
@@ -62,48 +59,10 @@ WITHOUT_NAMES = (
     "The first row seems to hold values and not the names of the columns. Add a first row with names."
 )
 CHOOSE_TABLE = "Choose a table first."
+SENTENCES = (WITHOUT_NAMES, CHOOSE_TABLE)
 
 
-class UnreadableForm(Refused):
-    """The browser sent no form that this page has."""
-
-    code = "clinical.unreadable_form"
-    status = 400
-
-
-class _InMemory(MultiPartParser):
-    """Keeps a file of a form in memory: what names patients is not written beside the node's own files."""
-
-    spool_max_size = LARGEST_TABLE_BYTES + 1
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A form with its file."""
-
-    fields: Mapping[str, str]
-    table: bytes
-
-
-async def read_form(request: Request) -> Sent:
-    """Read a form of this page."""
-    try:
-        form = await _InMemory(
-            request.headers, request.stream(), max_files=1, max_fields=800, max_part_size=1 << 20
-        ).parse()
-    except (MultiPartException, KeyError, AssertionError) as error:
-        raise UnreadableForm("This form cannot be read. Open the page again.") from error
-    fields, table = dict[str, str](), b""
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            table = await value.read()
-            await value.close()
-        else:
-            fields[name] = value
-    return Sent(fields, table)
-
-
-Form = Annotated[Sent, Depends(read_form)]
+Form = Annotated[Uploaded, Depends(read_form)]
 
 
 @router.get("")
@@ -130,7 +89,7 @@ def show_mapping(request: Request, user: Taker, number: int) -> Response:  # noq
     saved = _desk(request).load(number)
     draft = mapping_form.draft_of_mapping(saved.mapping)
     if mapping_form.mapping_of(draft) != saved.mapping:
-        draft.refuse("items", "This mapping says more than the editor can show. Change it as a file.")
+        draft.refuse("items", mapping_form.TOO_MUCH)
     return _editor(request, draft, "")
 
 
@@ -145,14 +104,15 @@ def _desk(request: Request) -> TableDesk:
     return desk
 
 
-def _take(request: Request, user: User, number: int, form: Sent) -> Response:
+def _take(request: Request, user: User, number: int, form: Uploaded) -> Response:
     desk = _desk(request)
     saved = desk.load(number)
-    if not form.table:
+    table = form.files.get("table", b"")
+    if not table:
         return _list(request, problem=CHOOSE_TABLE)
     try:
         report = desk.take(
-            saved.mapping, form.table, actor=user.name, actor_role=user.main_role, version=saved.version
+            saved.mapping, table, actor=user.name, actor_role=user.main_role, version=saved.version
         )
     except Defect as error:
         return _list(request, problem=error.public_message)
@@ -186,7 +146,7 @@ def _list(
     )
 
 
-def _edit(request: Request, user: User, form: Sent) -> Response:
+def _edit(request: Request, user: User, form: Uploaded) -> Response:
     draft = mapping_form.draft_of_form(form.fields)
     sample = _encoded(form)
     action = form.fields.get("action", "preview")
@@ -203,12 +163,13 @@ def _edit(request: Request, user: User, form: Sent) -> Response:
     return _editor(request, draft, sample, saved_by=user if action == "save" else None, is_checked=True)
 
 
-def _encoded(form: Sent) -> str:
+def _encoded(form: Uploaded) -> str:
     """Return the sample as it travels in the form: the chosen file's first rows, or what came before."""
-    if not form.table:
+    table = form.files.get("table", b"")
+    if not table:
         return form.fields.get("sample", "")[: SAMPLE_BYTES * 2]
-    part = form.table[:SAMPLE_BYTES]
-    if len(form.table) > SAMPLE_BYTES:
+    part = table[:SAMPLE_BYTES]
+    if len(table) > SAMPLE_BYTES:
         # A row that is cut in the middle would look wrong; UTF-16 writes two bytes for each end of a line.
         end = part.rfind(b"\n") + 1
         end += end % 2 if form.fields.get("encoding") == "utf-16" else 0
@@ -263,6 +224,7 @@ def _editor(
         rows_shown=ROWS_SHOWN,
         problem=problem,
         kinds=KINDS,
+        example=EXAMPLE,
         catalogues=CATALOGUES,
         date_formats=DATE_FORMATS,
         separators=SEPARATORS,

@@ -162,6 +162,9 @@ def test_what_is_wrong_stands_beside_its_field_in_both_languages(node: NodeInPro
 
 def test_items_are_added_and_removed_without_a_script(node: NodeInProcess) -> None:
     person = node.person("site_informatician")
+    new = person.get("/intake/tables/new")
+    assert new.status_code == 200
+    kept("table-new", new.text)
     more = person.post("/intake/tables/edit", data=FORM | {"action": "add"}, files={"x": b""}).text
     assert more.count("<fieldset") == 3
     fewer = person.post("/intake/tables/edit", data=FORM | {"action": "remove-0"}, files={"x": b""}).text
