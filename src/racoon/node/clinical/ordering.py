@@ -166,7 +166,7 @@ def waiting_orders(connection: sa.Connection) -> list[dict[str, Any]]:
             "subject": Pseudonym(row.pseudonym),
             "owner": owners[row.imaging_study_uid],
             "ordered": row.authored[:10],
-            "taken": days.get(row.imaging_study_uid, ""),
+            "taken": _iso(days.get(row.imaging_study_uid, "")),
         }
         for row in rows
         if row.imaging_study_uid in owners
@@ -235,6 +235,11 @@ def quality(connection: sa.Connection, subjects: Collection[Pseudonym]) -> dict[
         }
         found[name] = len(keys)
     return dict(found)
+
+
+def _iso(day: str) -> str:
+    found = _day(day)
+    return "" if found is None else found.isoformat()
 
 
 def _day(text: str) -> date | None:

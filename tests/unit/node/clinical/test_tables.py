@@ -91,8 +91,8 @@ def test_a_mapping_is_made_previewed_and_saved_without_showing_anybody(node: Nod
     )
     assert "1014.5 ng/L" in shown.text
     assert "77176002" in shown.text
-    assert "The value is no number. 1 rows of the sample, lines 4." in shown.text
-    assert "The mapping does not know the word. 1 rows of the sample, lines 4." in shown.text
+    assert "The value is no number. In the sample: 1, lines 4." in shown.text
+    assert "The mapping does not know the word. In the sample: 1, lines 4." in shown.text
     for page in (looked.text, shown.text):
         told = page.replace(sample, "")
         assert not [word for word in (*SECRETS, "manchmal") if word in told]
