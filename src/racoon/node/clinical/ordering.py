@@ -19,7 +19,7 @@ from racoon.domain.identity import Pseudonym
 from racoon.errors import Refused
 from racoon.node.archive.records import days_of_studies, subjects_of_studies
 from racoon.node.clinical import _order_store, _store
-from racoon.node.clinical.hl7.merging import joined
+from racoon.node.clinical._merge_store import joined
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from racoon.node.clinical import _merge_store
+from racoon.node.clinical._merge_store import Merge, Parting
 from racoon.node.clinical.hl7.door import UNKNOWN, Door
 from racoon.node.clinical.hl7.inbox import Inbox
 from racoon.node.clinical.hl7.model import (
-    Merge,
     NoSuchMessage,
     OpenMessage,
-    Parting,
     SenderOptions,
     SenderStatus,
     State,

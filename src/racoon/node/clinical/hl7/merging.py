@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from racoon.domain.identity import PatientId, Pseudonym
 from racoon.node.clinical import _between, _merge_store, _origins
 from racoon.node.clinical import _store as _clinical
-from racoon.node.clinical.hl7.model import HeldMessage, Merge
+from racoon.node.clinical._merge_store import Merge
+from racoon.node.clinical.hl7.model import HeldMessage
 from racoon.node.clinical.importing import RowsListener
 from racoon.node.clinical.rebasing import move_subject
 from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, MergedElsewhere, UnknownPseudonym, canonical_id
