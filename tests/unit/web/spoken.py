@@ -52,9 +52,22 @@ from racoon.domain.questionnaire import MESSAGES
 from racoon.domain.reading_protocol import MESSAGES as PROTOCOL_MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
 from racoon.node.approvals.model import LEFT, NOT_IN_THIS_STATE, NOT_RELEASED
-from racoon.node.clinical import doubts, matching, outgoing, source_pages
+from racoon.node.clinical import (
+    doubts,
+    mapping_form,
+    matching,
+    matching_pages,
+    ordering,
+    outgoing,
+    source_pages,
+    spreadsheet,
+    table_mapping,
+    table_pages,
+)
 from racoon.node.clinical.hl7.model import REASONS as MESSAGE_REASONS
 from racoon.node.clinical.import_report import REASONS as IMPORT_REASONS
+from racoon.node.clinical.neighbours import lists
+from racoon.node.clinical.neighbours import pages as neighbour_pages
 from racoon.node.curation.http._looking import FACET_LABELS, OWN_WORDS, SCRIPT_WORDS
 from racoon.node.curation.model import KEYS as GALLERY_KEYS
 from racoon.node.intake.pull.model import REASONS as PULL_REASONS
@@ -70,7 +83,7 @@ from racoon.standards.fhir.rules.clinic import consent_rules
 from racoon.standards.fhir.rules.sentences import SENTENCES as FHIR_SENTENCES
 from racoon.standards.fhir.rules.tables import PROFILES
 from racoon.standards.fhir.versions import VERSIONS
-from racoon.web.sentences import SERVICE_SENTENCES
+from racoon.web.sentences import SERVICE_SENTENCES, TABLE_SENTENCES
 from racoon.web.words import NAMES, TONES, english_of
 
 PACKAGE = Path(__file__).resolve().parents[3] / "src" / "racoon"
@@ -86,8 +99,13 @@ SPEAKING = (
     "node/analysing",
     "node/approvals",
     "node/clinical/doubts.py",
+    "node/clinical/neighbours",
+    "node/clinical/ordering.py",
     "node/clinical/outgoing_pages.py",
     "node/clinical/reviewing.py",
+    "node/clinical/spreadsheet.py",
+    "node/clinical/tables.py",
+    "node/clinical/uploads.py",
     "node/archive/_grant_pages.py",
     "node/archive/deletion.py",
     "node/archive/model.py",
@@ -181,6 +199,11 @@ def codes() -> Iterator[str]:
     )
     yield from (source_pages.FELL_SILENT, source_pages.MESSAGES_WAIT, source_pages.NOWHERE)
     yield source_pages.NEVER_PUSHED
+    yield from (*TABLE_SENTENCES, *spreadsheet.REASONS.values(), *table_mapping.PROBLEMS.values())
+    yield from (*mapping_form.SENTENCES, *table_pages.SENTENCES, *lists.REASONS.values())
+    yield from (*ordering.REASONS.values(), *matching_pages.SENTENCES, *neighbour_pages.SENTENCES)
+    for shown in (table_pages.SEPARATORS, table_pages.KINDS, table_pages.TITLES):
+        yield from shown.values()
     yield from PROBLEMS
     yield from (item.text for item in CHECKLIST)
     yield from FHIR_SENTENCES

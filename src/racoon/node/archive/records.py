@@ -336,6 +336,18 @@ def subjects_of_studies(
     return found
 
 
+def days_of_studies(connection: sa.Connection, imaging_study_uids: Collection[str]) -> dict[str, str]:
+    """Return the moved days (``YYYYMMDD``) of some imaging studies; empty where one has none."""
+    wanted = sorted(set(imaging_study_uids))
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), PAGE):
+        query = sa.select(_STUDY.imaging_study_uid, _STUDY.study_date).where(
+            _STUDY.imaging_study_uid.in_(wanted[start : start + PAGE])
+        )
+        found |= {row.imaging_study_uid: row.study_date for row in connection.execute(query)}
+    return found
+
+
 def studies_of_subjects(connection: sa.Connection, pseudonyms: Collection[str]) -> dict[str, Pseudonym]:
     """Return the imaging studies of some subjects, readable or not, with whose each is."""
     wanted = sorted(set(pseudonyms))

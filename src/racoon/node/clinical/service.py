@@ -26,7 +26,7 @@ from racoon.node.archive.records import (
     studies_of_series,
 )
 from racoon.node.archive.service import Archive
-from racoon.node.clinical import _listed, _origins, _store, removing
+from racoon.node.clinical import _between, _listed, _order_store, _origins, _store, removing
 from racoon.node.clinical.facts import measured_facts, references, study_facts
 from racoon.node.clinical.model import INCLUDED, NoSuchResource, NotConformant, Search, parse_search
 from racoon.node.clinical.research import Research
@@ -373,7 +373,7 @@ def last_days(connection: sa.Connection, subjects: Collection[Pseudonym]) -> dic
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove a subject's clinical course but the Consents, which say why; returns how many rows."""
     _origins.forget_subject(connection, pseudonym)
-    rooms = (_store, removing, _listed)
+    rooms = (_between, _order_store, _store, removing, _listed)
     return sum(room.forget_subject(connection, pseudonym) for room in rooms)
 
 
