@@ -1,9 +1,12 @@
 // One line of the list of findings: what it is, its numbers, its address; its author can change and remove it.
 // @ts-check
 
-/** Where a finding of a foreign report is from. @param {any} finding @param {Record<string, string>} words */
-const originOf = ({ origin, note }, words) => [
+const SLIGHT_MM = 0.05;
+
+/** Where a finding of a foreign report is from. @param {any} finding @param {any} findings */
+const originOf = ({ origin, note }, { data: { words }, numbers }) => [
   `${words["Foreign report"]}: ${[origin.device, origin.observer].filter(Boolean).join(" · ") || "–"}`,
+  (origin.beside_mm ?? 0) > SLIGHT_MM ? words["{mm} mm beside this slice"].replace("{mm}", numbers.format(origin.beside_mm)) : "",
   note, origin.site?.meaning, ...origin.statements.map((/** @type {string[]} */ [name, value]) => `${name}: ${value}`),
 ].filter(Boolean).join("; ");
 
@@ -40,7 +43,7 @@ export const entryOf = (findings, finding, at) => {
   }
   const author = document.createElement("span");
   author.className = "quiet";
-  author.textContent = finding.origin ? originOf(finding, words) : finding.author;
+  author.textContent = finding.origin ? originOf(finding, findings) : finding.author;
   open.append(title, lines, author);
   open.addEventListener("click", () => findings.choose(finding.id));
   entry.append(open);

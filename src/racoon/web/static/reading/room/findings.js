@@ -380,5 +380,6 @@ export class Findings {
     const list = byId("findings");
     byId("no-findings").hidden = this.stored.size > 0;
     list.replaceChildren(...[...this.stored.values()].map((finding, at) => entryOf(this, finding, at)));
+    this.stage.uncover();
   }
 }

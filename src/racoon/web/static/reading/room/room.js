@@ -1,6 +1,7 @@
 // The reading room: puts stage, findings, report and keys together.  Where there is no WebGL the plain viewer opens.
 // @ts-check
 
+import { cineOf } from "./cine.js";
 import { Decision } from "./decision.js";
 import { Drawing } from "./drawing.js";
 import { Fusion } from "./fusion.js";
@@ -15,6 +16,7 @@ import { Report } from "./report.js";
 import { ask } from "./requests.js";
 import { Sections } from "./section.js";
 import { Stage } from "./stage.js";
+import { Traces } from "./traces.js";
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
@@ -51,10 +53,12 @@ const begin = async () => {
   findings.open();
   const drawing = new Drawing(stage, data, say);
   if (data.mayWrite) drawing.open();
-  const planes = new Planes(stage, data, say);
-  const prior = new Prior(stage, data, say);
   const fusion = new Fusion(stage, data, say);
+  const planes = new Planes(stage, data, fusion, say);
+  const prior = new Prior(stage, data, say);
   const sections = new Sections(stage, data, findings, say);
+  const cine = cineOf(stage);
+  new Traces(stage, findings, () => !drawing.pen && !sections.isMarking && ["WindowLevel", "Pan"].includes(findings.tool));
   stage.onWindow = () => {
     planes.setWindow();
     prior.setWindow();
@@ -314,7 +318,7 @@ const begin = async () => {
     "layer-stronger": () => fusion.stronger(),
     invert: () => stage.invert(),
     header: () => showHeader(stage, say),
-    cine: () => stage.cine(),
+    cine,
     planes: () => planes.toggle(),
     slab: () => planes.nextSlab(),
     prior: () => prior.toggle(),
@@ -353,7 +357,7 @@ const begin = async () => {
   byId("show-header").addEventListener("click", () => showHeader(stage, say));
   byId("mark-line").addEventListener("click", () => sections.mark());
   byId("invert").addEventListener("click", () => stage.invert());
-  byId("cine").addEventListener("click", () => stage.cine());
+  byId("cine").addEventListener("click", cine);
   byId("help").addEventListener("click", () => byId("help-dialog").showModal());
   byId("normal")?.addEventListener("click", () => report?.normal());
   byId("sign")?.addEventListener("click", () => report?.sign());
