@@ -1,4 +1,4 @@
-"""Where coordinates in space of a foreign report (SCOORD3D, PS3.3 C.18.9) lie on our images: frame of reference first."""
+"""Where coordinates in space of a foreign report (SCOORD3D, PS3.3 C.18.9) lie on our images."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def in_space(
 ) -> tuple[FindingKind, Place, float]:
     """Return what was marked in space, on which image, and how far beside it in mm.
 
-    The image is the nearest one of the same frame of reference; a mark belongs to it where no point is further away than
-    half the distance of two slices, and is moved onto it.  Two lines in one plane that is no slice are a section.
+    The image is the nearest one of the same frame of reference; a mark belongs to it where no point is further than
+    half the distance of two slices away, and is moved onto it.  Two lines in one plane that is no slice are a section.
 
     Raises
     ------

@@ -17,6 +17,7 @@ import { ask } from "./requests.js";
 import { Sections } from "./section.js";
 import { Stage } from "./stage.js";
 import { Traces } from "./traces.js";
+import { Volumes } from "./volumes.js";
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
@@ -65,6 +66,7 @@ const begin = async () => {
     sections.repaint();
   };
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
+  const volumes = new Volumes(data, drawing, findings, report);
   const decision = report && data.decides ? new Decision(data, report) : null;
 
   const queries = report ? new Queries(data, report, say) : null;
@@ -308,6 +310,7 @@ const begin = async () => {
     "copy-on": () => drawing.copy(1),
     "copy-back": () => drawing.copy(-1),
     "next-segment": () => drawing.next(),
+    "take-volume": () => volumes.take(),
     "finish-drawing": () => drawing.finish(),
     masks: () => {
       stage.masks.hidden = !stage.masks.hidden;
