@@ -142,7 +142,7 @@ def test_a_killed_server_a_cut_network_and_a_crash_lose_no_stroke(
     assert not (both & ~found[7]).any()
     # A stroke that the server took before it was killed, with its answer still on the way, is there once.
     page.keyboard.press("x")
-    drag(page, (0.45, 0.50), (0.50, 0.50))
+    drag(page, (0.40, 0.40), (0.45, 0.40))
     server.kill()
     crash(page)
     server.start()

@@ -6,11 +6,6 @@ import { Refusal } from "./requests.js";
 /** Whether a request got lost on its way: nobody answered, or somebody in between did. @param {unknown} error */
 export const isLost = (error) => !(error instanceof Refusal) || error.status >= 500;
 
-/** Whether what was kept goes on from what the node has, and nobody else went on. @param {any} kept @param {any} state */
-export const goesOn = (kept, { id, revision }) =>
-  // One revision further: the node had taken it and the answer got lost; taking it again changes nothing.
-  (revision === kept.revision || (kept.isSent && revision === kept.revision + 1)) && (!kept.revision || kept.id === id);
-
 export class Kept {
   /** @param {...string} names user, what and where: nobody else gets it */
   constructor(...names) {

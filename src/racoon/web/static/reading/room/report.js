@@ -3,7 +3,8 @@
 // @ts-check
 
 import { SOURCE, asChips, asField, choicesOf, make, shapeOf } from "./answers.js";
-import { Kept, goesOn, isLost } from "./kept.js";
+import { isLost } from "./kept.js";
+import { KeptDraft } from "./kept-draft.js";
 import { ask } from "./requests.js";
 
 /** @typedef {any} Item */
@@ -37,7 +38,7 @@ export class Report {
     this.timer = 0;
     this.queue = Promise.resolve();
     this.showsProblems = false;
-    this.kept = new Kept(data.user, "report", data.study, data.template);
+    this.kept = new KeptDraft(data);
   }
 
   async load() {
@@ -47,28 +48,10 @@ export class Report {
     byId("read-report").href = this.address("/document");
     byId("amend").addEventListener("click", () => this.#askWords("amend", "reason"));
     byId("addendum").addEventListener("click", () => this.#askWords("addendum", "text"));
-    await this.#restore();
+    this.state = await this.kept.restore(this.state, (items) => ask("PUT", this.address("", true), items), this.say);
     this.draw();
     this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#digit(event));
   }
-
-  /** Save what a crash left behind here, unless the report went on elsewhere meanwhile. */
-  async #restore() {
-    const kept = this.kept.get();
-    if (!kept) return;
-    try {
-      if (goesOn(kept, this.state) && !this.isSigned) {
-        this.state = { ...this.state, ...await ask("PUT", this.address("", true), kept.items) };
-      }
-      this.kept.drop();
-    } catch (error) {
-      this.say(error instanceof Error ? error.message : `${error}`, true);
-      if (!isLost(error)) this.kept.drop();
-    }
-  }
-
-  /** @param {any[]} items @param {boolean} isSent whether the node may have them already */
-  #keep(items, isSent) { this.kept.put({ id: this.state.id, revision: this.state.revision, items, isSent }); }
 
   /** @param {string} [way] @param {boolean} [isChange] */
   address(way = "", isChange = false) {
@@ -194,7 +177,7 @@ export class Report {
   /** @param {any} control */
   changed(control) {
     this.ahead.add(control.box.dataset.path);
-    this.#keep(this.#collect(this.form.items, ""), false);
+    this.kept.put(this.state, this.#collect(this.form.items, ""));
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.save(), PAUSE_MS);
   }
@@ -210,7 +193,7 @@ export class Report {
   #takeAlong() {
     const items = this.#collect(this.form.items, "");
     this.ahead.clear();
-    this.#keep(items, true);
+    this.kept.put(this.state, items, true);
     return items;
   }
 
@@ -223,7 +206,7 @@ export class Report {
         const before = this.#shape;
         this.state = await request();
         this.kept.drop();
-        if (this.ahead.size) this.#keep(this.#collect(this.form.items, ""), false);
+        if (this.ahead.size) this.kept.put(this.state, this.#collect(this.form.items, ""));
         if (this.#redraws || this.#shape !== before) this.draw();
         else this.#apply();
         for (const follow of this.afterSaving) await follow();
