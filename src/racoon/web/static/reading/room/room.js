@@ -362,6 +362,7 @@ const begin = async () => {
   byId("invert").addEventListener("click", () => stage.invert());
   byId("cine").addEventListener("click", cine);
   byId("help").addEventListener("click", () => byId("help-dialog").showModal());
+  byId("print-keys").addEventListener("click", () => window.print());
   byId("normal")?.addEventListener("click", () => report?.normal());
   byId("sign")?.addEventListener("click", () => report?.sign());
   byId("slice").addEventListener("input", (/** @type {any} */ event) => stage.go(Number(event.target.value)));
