@@ -94,7 +94,8 @@ def dcmqi(folder: Path) -> Figures:
 STEPS = [
     Step(
         "room",
-        "in a real Chromium: first image, scrolling, masks on their voxels, findings, a report signed by keyboard, axe",
+        "in a real Chromium: first image, scrolling, masks on their voxels, findings, a report signed by keyboard, axe; "
+        "network cut, tab killed, node killed while drawing, marking and reporting",
         tests=("tests/browser/reading_room",),
     ),
     Step(
@@ -110,13 +111,17 @@ STEPS = [
     Step(
         "numbers-open-pixels",
         "a crawl from the values on: every number has a link, and it opens the slice it was measured in with its mask",
-        tests=("tests/unit/node/measuring/test_pages.py",),
+        tests=("tests/unit/node/measuring/test_pages.py", "tests/unit/node/reading/test_numbers_open_pixels.py"),
     ),
     Step(
         "drawing",
         "a drawn SEG read by highdicom voxel for voxel, oblique and anisotropic too; locks, revisions, pre-labels; "
         "growing, filling, margins against shapes known by hand",
-        tests=("tests/unit/node/reading/test_drawings.py", "tests/unit/science/segmentation/test_editing.py"),
+        tests=(
+            "tests/unit/node/reading/test_drawings.py",
+            "tests/unit/node/reading/test_mask_volumes.py",
+            "tests/unit/science/segmentation/test_editing.py",
+        ),
     ),
     Step("dcmqi", "the same by dcmqi's converter, oblique and anisotropic", action=dcmqi),
     Step(

@@ -19,7 +19,6 @@ from tests.browser.reading_room.room import (
     outline,
     pixel_affine,
     plane_grey,
-    screen_of,
     shot,
     wait_for_saved,
     wait_until,
@@ -237,104 +236,6 @@ def test_planes_slab_cine_and_an_earlier_examination(open_room: OpenRoom) -> Non
     page.wait_for_selector("#stage[data-index='8']")
     page.keyboard.press("q")
     page.wait_for_selector("#stage[data-cine='off']")
-
-
-COLOURED = """canvas => {
-    const { width, height } = canvas;
-    const pixels = canvas.getContext('2d').getImageData(0, 0, width, height).data;
-    let [count, x, y] = [0, 0, 0];
-    for (let at = 0; at < width * height; at++) {
-        const [red, green, blue, alpha] = pixels.subarray(4 * at, 4 * at + 4);
-        if (alpha < 30 || red < 200 || green < 60) continue;
-        count++; x += at % width; y += Math.floor(at / width);
-    }
-    return [count, x / count, y / count];
-}"""
-"""How many pixels are yellow or white, and their middle."""
-
-
-def test_uptake_is_shown_in_suv_and_fused_over_its_ct(open_room: OpenRoom) -> None:
-    page = open_room()
-    address = page.url.split("/reading")[0]
-    page.goto(f"{address}/reading/series/{uid(3, 7)}?instance={uid(3, 7, 7)}")
-    page.wait_for_selector("#stage[data-ready='all']")
-    assert page.locator("#window-label").inner_text() == "SUV 0 – 5"
-    assert page.locator("#stage").get_attribute("data-inverted") == "true"
-    dark = grey(page)
-    assert max(dark) > 180  # SUV 1 of 5 on white ground
-    assert min(dark) < 30
-    page.keyboard.press("p")
-    page.mouse.click(*screen_of(page, 60, 28))
-    wait_for_saved(page, 1)
-    assert abs(float(page.locator("#findings .numbers").get_attribute("data-value") or 0) - 8.0) < 0.01
-    assert "SUV" in page.inner_text("#findings .numbers")
-    shot(page, "pet")
-    page.keyboard.press("F")
-    page.wait_for_selector("#stage[data-layer]")
-    page.wait_for_selector(f"#series-list a[data-series='{uid(3, 1)}'][aria-current]")
-    page.keyboard.press("Home")
-    for _ in range(6):
-        page.keyboard.press("ArrowDown")
-    page.wait_for_selector("#stage[data-layer='6']")
-    page.wait_for_selector("#stage[data-masks='6']")
-    count, x, y = page.locator("#overlay").evaluate(COLOURED)
-    box = page.locator("#viewport").bounding_box()
-    assert box is not None
-    # The middle of the uptake is the middle of the nodule, by the ruler alone.
-    wanted = screen_of(page, 60, 28)
-    assert count > 200
-    assert np.hypot(box["x"] + x - wanted[0], box["y"] + y - wanted[1]) < 12
-    assert page.inner_text("#layer-label") == "SUV 0 – 10"
-    shot(page, "fused")
-    for _ in range(5):
-        page.keyboard.press("<")
-    wait_until(page, "document.querySelector('#layer-opacity').value === '0'")
-    page.wait_for_timeout(200)
-    assert page.locator("#overlay").evaluate(COLOURED)[0] == 0
-    page.keyboard.press("F")
-    wait_until(page, "!document.querySelector('#stage').dataset.layer")
-
-
-def test_diameters_are_measured_across_a_marked_line(open_room: OpenRoom) -> None:
-    page = open_room(query=f"?instance={uid(1, 1, 3)}")
-    page.wait_for_selector("#stage[data-index='2']")
-    page.keyboard.press("L")
-    page.wait_for_selector("#stage[data-marking]")
-    page.mouse.click(*screen_of(page, 60, 28))
-    page.keyboard.press("PageDown")
-    page.wait_for_selector("#stage[data-index='11']")
-    page.mouse.click(*screen_of(page, 60, 28))
-    page.keyboard.press("L")
-    wait_until(page, "document.querySelector('#stage').dataset.section")
-    middle_of_line = int(page.locator("#stage").get_attribute("data-section") or -1)
-    assert middle_of_line in (11, 12)  # half of 22.5 mm
-    page.keyboard.press("ArrowDown")
-    page.wait_for_selector(f"#stage[data-section='{middle_of_line + 1}']")
-    picture = page.locator("#section-picture")
-    box = picture.bounding_box()
-    assert box is not None
-    for right, down in ((0.1, 0.0), (0.0, 0.05)):  # parts of 60 mm to both sides of the middle
-        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        page.mouse.move(middle[0] - right * box["width"], middle[1] - down * box["height"])
-        page.mouse.down()
-        page.mouse.move(middle[0] + right * box["width"], middle[1] + down * box["height"], steps=3)
-        page.mouse.up()
-    shot(page, "section")
-    page.click("#section-store")
-    wait_for_saved(page, 1)
-    (finding,) = findings(page)
-    numbers = {number["name"]: number["value"] for number in finding["numbers"]}
-    assert abs(numbers["long_axis"] - 12.0) < 0.3
-    assert abs(numbers["short_axis"] - 6.0) < 0.3
-    # The line stands upright on the slices, so both ends lie in a plane parallel to them.
-    points = np.array(finding["points_mm"])
-    normal = np.cross(pixel_affine()[:, 1], pixel_affine()[:, 0])
-    assert np.abs((points[2:] - points[0]) @ normal / np.linalg.norm(normal)).max() < 0.05
-    page.goto(page.url.split("/reading")[0] + finding["link"])
-    page.wait_for_selector("#stage[data-ready='all'][data-section]")
-    assert page.inner_text("#section-sizes").endswith("mm")
-    page.keyboard.press("Escape")
-    assert page.locator("#section").is_hidden()
 
 
 def test_many_frames_in_one_object_and_a_plain_film(open_room: OpenRoom) -> None:

@@ -178,6 +178,15 @@ def test_room_has_no_barrier_and_speaks_its_language(open_room: OpenRoom, langua
     page.wait_for_selector("#help-dialog[open]")
     assert page.locator("#help-dialog dt").count() == len(KEYS)
     shot(page, f"keys-{language}")
+    # On paper stands the table alone.
+    page.emulate_media(media="print")
+    assert page.locator("#tools").is_hidden()
+    assert page.locator("#print-keys").is_hidden()
+    assert page.locator("#help-dialog dt").last.is_visible()
+    colour = page.locator("#help-dialog dd").last.evaluate("item => getComputedStyle(item).color")
+    assert colour == "rgb(0, 0, 0)"
+    shot(page, f"keys-on-paper-{language}")
+    page.emulate_media(media="screen")
     found = [
         f"{item['id']}: {item['nodes'][0]['target']}"
         for item in Axe().run(page, options=AXE).response["violations"]

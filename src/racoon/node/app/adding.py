@@ -105,7 +105,8 @@ def _findings(site: _Site, series_uid: str) -> list[Mark]:
     marks = []
     for item in stored:
         place = item.finding.place
-        if place.series_uid == series_uid:
+        # What was measured in a mask has no point of its own.
+        if place.series_uid == series_uid and place.points_mm:
             x, y, z = (float(value) for value in np.mean(place.points_mm, axis=0))
             origin = {
                 "finding": item.finding.finding_id,

@@ -62,6 +62,7 @@ KEYS = (
     KeyBinding(("c",), "copy-on", "copy the segment to the next slice"),
     KeyBinding(("C",), "copy-back", "copy the segment to the previous slice"),
     KeyBinding(("a",), "next-segment", "next segment to draw"),
+    KeyBinding(("V",), "take-volume", "volume of the segment as a finding"),
     KeyBinding(("Ctrl+s",), "finish-drawing", "store the drawing", in_fields=True),
     KeyBinding(("n",), "next-finding", "next finding"),
     KeyBinding(("N",), "previous-finding", "previous finding"),

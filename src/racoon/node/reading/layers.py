@@ -6,6 +6,7 @@ linearly here, by the same affines as every measurement; a browser only colours 
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -122,6 +123,40 @@ class Layers:
             + (column * frame.pixel_spacing_mm[1])[None, :, None] * along_row
         )
         return sample_at(image, points)
+
+    def box(self, series_uid: str, layer_uid: str) -> Image:
+        """Return the part of a layer that lies over a series, for planes that a browser cuts through it.
+
+        Returns
+        -------
+        Image
+            All voxels whose values reach into the box of the series, in what people read.
+
+        Raises
+        ------
+        SeriesNotFound
+            If the layer does not belong over the series.
+        IrregularSeries
+            If the pictures of the series form no regular grid.
+        """
+        if layer_uid not in {layer.series_uid for layer in self.over(series_uid)}:
+            raise SeriesNotFound("There is no such layer over this series.")
+        arrangement = self._archive.arrange(series_uid)
+        if arrangement.affine is None:
+            raise IrregularSeries("These pictures are no volume, so there are no other planes.")
+        image, frame = self.volume(layer_uid), arrangement.frames[0]
+        size = (len(arrangement.frames), frame.rows, frame.columns)
+        corners = np.array(list(itertools.product(*((-0.5, count - 0.5) for count in size))))
+        places = corners @ arrangement.affine[:3, :3].T + arrangement.affine[:3, 3]
+        inverse = np.linalg.inv(image.affine)
+        index = places @ inverse[:3, :3].T + inverse[:3, 3]
+        # One voxel more on each side: the outermost values are interpolated with their neighbours.
+        low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, None)
+        high = np.minimum(np.ceil(index.max(axis=0)).astype(int) + 2, image.shape)
+        part = tuple(slice(int(a), int(max(a, b))) for a, b in zip(low, high, strict=True))
+        affine = image.affine.copy()
+        affine[:3, 3] += affine[:3, :3] @ low
+        return Image(image.voxels[part], affine)
 
     def _neighbours(self, series_uid: str) -> list[SeriesFacts]:
         """List the other series of the imaging study with the same frame of reference, the largest first."""

@@ -64,6 +64,8 @@ class Mark:
     ----------
     region
         Outline of a region of interest, or None for lines and points, whose numbers carry their coordinates.
+    segment
+        SOP Instance UID of a segmentation and segment number, for what was measured in a mask.
     """
 
     tracking_uid: str
@@ -73,6 +75,7 @@ class Mark:
     frame: int
     numbers: tuple[Number, ...]
     region: Line | None = None
+    segment: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def build_report(
     version: int,
     software: str,
     form: Sequence[FormEntry] = (),
+    masks: Sequence[Dataset] = (),
 ) -> Dataset:
     """Build the SR of a signed version of a report.
 
@@ -105,6 +109,8 @@ def build_report(
         Version of the product.
     form
         Every answer at its place in the form.
+    masks
+        Headers of the segmentations that marks were measured in.
 
     Notes
     -----
@@ -114,7 +120,7 @@ def build_report(
     from highdicom import sr  # noqa: PLC0415 - a second that only writing needs
 
     first = next(iter(sources.values()))
-    groups: list[Any] = [_group(sr, sources[mark.instance], mark) for mark in marks]
+    groups: list[Any] = [_group(sr, sources[mark.instance], mark, masks) for mark in marks]
     if answers or not groups:
         # TID 1500 holds at least one group.
         groups.append(_answers(sr, first, answers, _uid(report, "answers")))
@@ -143,7 +149,7 @@ def build_report(
     is_spatial = any(number.line and number.line.points_mm for mark in marks for number in mark.numbers)
     document_class = sr.Comprehensive3DSR if is_spatial else sr.ComprehensiveSR
     dataset: Dataset = document_class(
-        evidence=list(sources.values()),
+        evidence=[*sources.values(), *masks],
         content=content[0],
         series_instance_uid=_uid(report, "series"),
         series_number=SERIES_NUMBER,
@@ -170,7 +176,7 @@ def build_report(
     return dataset
 
 
-def _group(sr: Any, source: Dataset, mark: Mark) -> Any:
+def _group(sr: Any, source: Dataset, mark: Mark, masks: Sequence[Dataset]) -> Any:
     frames = [mark.frame] if int(source.get("NumberOfFrames", 1)) > 1 else None
     image = (str(source.SOPClassUID), str(source.SOPInstanceUID), frames)
     tracking = sr.TrackingIdentifier(uid=mark.tracking_uid, identifier=mark.name)
@@ -183,6 +189,20 @@ def _group(sr: Any, source: Dataset, mark: Mark) -> Any:
         )
         for number in mark.numbers
     ]
+    if mark.segment is not None:
+        uid, number = mark.segment
+        segmentation = next(item for item in masks if item.SOPInstanceUID == uid)
+        return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            finding_type=_concept(sr, mark.meaning),
+            referenced_segment=sr.ReferencedSegment(
+                sop_class_uid=str(segmentation.SOPClassUID),
+                sop_instance_uid=uid,
+                segment_number=number,
+                source_series=sr.SourceSeriesForSegmentation(str(source.SeriesInstanceUID)),
+            ),
+            measurements=numbers,
+        )
     if mark.region is None:
         return sr.MeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,

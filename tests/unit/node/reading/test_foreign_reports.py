@@ -187,6 +187,102 @@ def test_marks_of_another_maker_are_findings_at_their_place(archive: Archive) ->
         assert forget_subject(connection, archive.instances(uid(1, 1))[0].pseudonym) == 3
 
 
+def spatial(name: str, *shapes: tuple[str, Any], value: float = 5.6, frame_of_reference: str = "") -> Any:
+    """A group whose number points at coordinates in space."""
+    coordinates = [
+        sr.CoordinatesForMeasurement3D(
+            graphic, np.asarray(points, dtype=np.float64), frame_of_reference or uid(1, 9999)
+        )
+        for graphic, points in shapes
+    ]
+    numbers = [
+        sr.Measurement(LENGTH, value, CodedConcept("mm", "UCUM", "mm"), referenced_coordinates=[one])
+        for one in coordinates
+    ]
+    return group(name, numbers)
+
+
+def test_coordinates_in_space_become_findings_on_the_nearest_slice_of_their_frame(archive: Archive) -> None:
+    tilted = (0.8, 0.6, 0.0, -0.6, 0.8, 0.0)
+    slices = ct_series(np.zeros((4, 30, 20), np.int16), orientation=tilted, origin_mm=(0.0, 0.0, 0.0))
+    other = ct_series(np.zeros((4, 30, 20), np.int16), series=2, FrameOfReferenceUID=uid(1, 4711))
+    along, down, up = np.array(tilted[:3]), np.array(tilted[3:]), np.array([0.0, 0.0, 1.0])
+
+    def at(index: float, row: float, column: float) -> Any:
+        return index * 2.5 * up + row * 0.8 * down + column * 0.7 * along
+
+    corners = [at(1, 4, 4), at(1, 4, 9), at(1, 9, 9), at(1, 9, 4), at(1, 4, 4)]
+    groups = [
+        spatial("on", ("POLYLINE", [at(2, 3, 2), at(2, 3, 10)])),
+        # A millimetre above the slice: nearest to it, moved onto it, and the page says so.
+        spatial("beside", ("POINT", [at(1, 5, 6) + up])),
+        spatial("outline", ("POLYGON", corners)),
+        spatial("oval", ("ELLIPSE", [at(3, 8, 2), at(3, 8, 10), at(3, 6, 6), at(3, 10, 6)])),
+        spatial(
+            "section",
+            ("POLYLINE", [at(0, 10, 6), at(3, 10, 6)]),
+            ("POLYLINE", [at(1.5, 10, 2), at(1.5, 10, 10)]),
+        ),
+        spatial("across", ("POLYLINE", [at(0, 3, 2), at(3, 3, 2)])),
+        spatial("beyond", ("POLYLINE", [at(2, 3, 2), at(2, 3, 99)])),
+        spatial("above", ("POINT", [at(9, 3, 2)])),
+        spatial("elsewhere", ("POINT", [at(1, 3, 2)]), frame_of_reference=uid(1, 4712)),
+        spatial("solid", ("ELLIPSOID", [at(1, row, 5) for row in range(6)])),
+    ]
+    content = sr.MeasurementReport(
+        observation_context=sr.ObservationContext(
+            observer_device_context=sr.ObserverContext(
+                observer_type=CodedConcept("121007", "DCM", "Device"),
+                observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+                    uid=hd.UID(), name="3D"
+                ),
+            )
+        ),
+        procedure_reported=CodedConcept("363679005", "SCT", "Imaging procedure"),
+        imaging_measurements=groups,
+    )
+    report = sr.Comprehensive3DSR(
+        evidence=slices,
+        content=content[0],
+        series_instance_uid=uid(1, 70),
+        series_number=70,
+        sop_instance_uid=uid(1, 70, 1),
+        instance_number=1,
+        manufacturer="Elsewhere Works",
+        is_complete=True,
+    )
+    archive.store([deidentified(item) for item in [*slices, *other, report]])
+    client = open_node(archive)
+    answer = client.get(f"/api/reading/imaging-studies/{uid(1)}/findings").json()
+    found = {item["note"]: item for item in answer["findings"]}
+    assert {name: (item["kind"], item["series"], item["instance"]) for name, item in found.items()} == {
+        "on": ("length", uid(1, 1), uid(1, 1, 3)),
+        "beside": ("probe", uid(1, 1), uid(1, 1, 2)),
+        "outline": ("freehand", uid(1, 1), uid(1, 1, 2)),
+        "oval": ("ellipse", uid(1, 1), uid(1, 1, 4)),
+        "section": ("section", uid(1, 1), uid(1, 1, 3)),
+    }
+    assert np.allclose(found["on"]["points_mm"], [at(2, 3, 2), at(2, 3, 10)])
+    assert np.allclose(found["beside"]["points_mm"], [at(1, 5, 6)])
+    beside = {name: item["origin"]["beside_mm"] for name, item in found.items()}
+    assert beside == pytest.approx({"on": 0, "beside": 1, "outline": 0, "oval": 0, "section": 0}, abs=1e-6)
+    middle, tip, *ends = np.array(found["section"]["points_mm"])
+    assert np.allclose(middle, at(1.5, 10, 6))
+    assert np.allclose(np.abs((tip - middle) / 10), np.abs(down))
+    assert np.allclose(ends, [at(0, 10, 6), at(3, 10, 6), at(1.5, 10, 2), at(1.5, 10, 10)])
+    # What its author measured stays what it was, wherever it was moved to.
+    assert all(item["numbers"][0]["value"] == 5.6 for item in found.values())
+    assert {item["name"]: item["reason"] for item in answer["left_out"]} == {
+        "across": "It lies across the slices, so it is on none of them.",
+        "beyond": "Its coordinates lie outside the images.",
+        "above": "Its coordinates lie outside the images.",
+        "elsewhere": "No image of this examination has the frame of reference of its coordinates.",
+        "solid": "Its shape is not one that is drawn here.",
+    }
+    leads = client.get(found["section"]["link"], follow_redirects=False).headers["location"]
+    assert f"instance={uid(1, 1, 3)}" in leads
+
+
 def test_a_published_report_is_shown_on_its_image(shared_data: Path, archive: Archive) -> None:
     """highdicom's own document: a circle of 11 pixels around (58, 52) on its CT image, 1.7 cm², retired codes."""
     folder = shared_data / "dicom_seg_sr" / "highdicom"

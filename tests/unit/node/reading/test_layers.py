@@ -28,6 +28,8 @@ from racoon.node.reading.service import Reading
 from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
 from racoon.platform.http import create_app
+from racoon.science.geometry import sample_at
+from racoon.science.image import Image
 from racoon.standards.files.images import load_image
 from racoon.web.pages import Site, install_pages
 from tests.dicom_objects import ct_series, deidentified, pet_series, uid
@@ -110,6 +112,30 @@ def test_values_on_an_oblique_slice_are_where_they_are_in_the_patient(client: Te
             assert values[row, column] == pytest.approx((1000 + 400 * z + 60 * y + 20 * x) * FACTOR, rel=2e-3)
     assert seen > 10
     assert np.isnan(values).any()
+
+
+def test_the_volume_for_planes_has_the_values_of_the_slices(client: TestClient) -> None:
+    root = f"/reading/series/{uid(1, 1)}/layers/{uid(1, 7)}"
+    answer = client.get(f"{root}/volume").content
+    shape = struct.unpack("<III", answer[:12])
+    inverse = np.frombuffer(answer[16:112], "<f8").reshape(3, 4)
+    part = np.frombuffer(answer[112:], "<f4").reshape(shape)
+    # Five slices from 0 to 10 mm with half a slice above and below, in layers of 3 mm that begin at -2 mm.
+    assert shape[0] == 6
+    whole = np.vstack([inverse, [0, 0, 0, 1]])
+    for index in range(5):
+        content = client.get(f"{root}/{index}").content
+        rows, columns = struct.unpack("<II", content[:8])
+        wanted = np.frombuffer(content[8:], "<f4").reshape(rows, columns)
+        row = ((np.arange(rows) + 0.5) * 30 / rows - 0.5) * 0.8
+        column = ((np.arange(columns) + 0.5) * 24 / columns - 0.5) * 0.7
+        middle = np.array([0.0, 0.0, 2.5 * index])
+        places = (
+            middle + row[:, None, None] * np.array(TILTED[3:]) + column[None, :, None] * np.array(TILTED[:3])
+        )
+        found = sample_at(Image(part, np.linalg.inv(whole)), places)
+        assert np.allclose(found, wanted, atol=1e-5, equal_nan=True)
+    assert client.get(f"/reading/series/{uid(1, 1)}/layers/{uid(1, 8)}/volume").status_code == 404
 
 
 def probe(client: TestClient, series: int) -> list[dict[str, Any]]:

@@ -77,9 +77,14 @@ ROUTES = {
     "/api/reading/series/{series}/section",
     "/api/reading/series/{series}/centreline",
     "/reading/series/{series}/layers/{layer}/{index}",
+    "/reading/series/{series}/layers/{layer}/volume",
 }
 
-ABSENT = {"/api/reading/series/{series}/centreline", "/reading/series/{series}/layers/{layer}/{index}"}
+ABSENT = {
+    "/api/reading/series/{series}/centreline",
+    "/reading/series/{series}/layers/{layer}/{index}",
+    "/reading/series/{series}/layers/{layer}/volume",
+}
 """What they lead to is not there: images that nobody was let into answer with the same words."""
 
 

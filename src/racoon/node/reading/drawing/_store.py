@@ -147,6 +147,17 @@ def voxel_counts(connection: sa.Connection, drawing_id: str) -> dict[int, int]:
     return {segment: int(count) for segment, count in connection.execute(query)}
 
 
+def largest_slices(connection: sa.Connection, drawing_id: str) -> dict[int, Place]:
+    """Return where each segment that has pixels is largest."""
+    query = (
+        sa.select(slices.c.segment, slices.c.sop_instance_uid, slices.c.frame)
+        .where(slices.c.drawing_id == drawing_id, slices.c.voxels > 0)
+        .order_by(slices.c.voxels, slices.c.sop_instance_uid.desc(), slices.c.frame.desc())
+    )
+    # The last one of each segment stays.
+    return {segment: (instance, frame) for segment, instance, frame in connection.execute(query)}
+
+
 def drop_segment(connection: sa.Connection, drawing_id: str, segment: int) -> None:
     """Remove what is drawn of a segment."""
     connection.execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,8 @@ from racoon.platform.database import Database
 
 Voxels = npt.NDArray[np.bool_]
 """Shape (slices, rows, columns)."""
+
+Follower = Callable[[sa.Connection, User, DrawingState, Mapping[int, _store.Place]], None]
 
 
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
@@ -98,6 +100,8 @@ class Drawings:
         The images, and their slices in order.
     objects
         Where a finished segmentation goes.
+    follow
+        What changes with a drawing, in its transaction: told who drew, the state, and where each segment is largest.
     """
 
     def __init__(
@@ -107,12 +111,14 @@ class Drawings:
         archive: Archive,
         reading: Reading,
         objects: DerivedObjects,
+        follow: Follower = lambda _connection, _user, _state, _largest: None,
     ) -> None:
         self._database = database
         self._audit = audit
         self._archive = archive
         self._reading = reading
         self._objects = objects
+        self._follow = follow
 
     def get(self, user: User, series_uid: str) -> DrawingState:
         """Return the reader's own drawing with its pixels; one that was never saved has revision 0."""
@@ -144,7 +150,7 @@ class Drawings:
             numbers = {change.segment for change in changes}
             for number in numbers:
                 drawing.segment(number)
-            return self._write(connection, view, drawing.changed(numbers), changes)
+            return self._write(connection, user, view, drawing.changed(numbers), changes)
 
     def add_segment(self, user: User, series_uid: str, based_on: int, label: Label) -> DrawingState:
         """Add an empty segment that means one of a label map's concepts."""
@@ -174,7 +180,7 @@ class Drawings:
             gone = drawing.segment(number)
             kept = replace(drawing, segments=tuple(item for item in drawing.segments if item != gone))
             _store.drop_segment(connection, drawing.drawing_id, number)
-            return self._write(connection, view, kept, ())
+            return self._write(connection, user, view, kept, ())
 
     def adopt(self, user: User, series_uid: str, based_on: int, sop_instance_uid: str) -> DrawingState:
         """Take the segments of a stored segmentation over, to correct them.
@@ -193,7 +199,7 @@ class Drawings:
             for segment, mask in taken:
                 drawing = _with_segment(drawing, segment.label, segment.origin, segment.algorithm)
                 changes += canvas.changes(drawing.segments[-1].number, mask)
-            return self._write(connection, view, drawing, changes)
+            return self._write(connection, user, view, drawing, changes)
 
     def work(self, user: User, series_uid: str, based_on: int, wish: Wish) -> DrawingState:
         """Let the node change a segment; the answer has the slices that changed.
@@ -218,7 +224,7 @@ class Drawings:
         with self._database.begin() as connection:
             drawing = self._next(connection, user, view, based_on)
             touched = drawing.changed({change.segment for change in changes})
-            return self._write(connection, view, touched, changes)
+            return self._write(connection, user, view, touched, changes)
 
     def masks(self, user: User, series_uid: str) -> dict[str, tuple[str, Voxels]]:
         """Return what a person has drawn on a series: English name and voxels by key of the label."""
@@ -269,7 +275,7 @@ class Drawings:
             uids = tuple(uid for uid in drawing.finished if uid != outcome.sop_instance_uid)
             done = replace(current, finished=(*uids, outcome.sop_instance_uid))
             done = replace(done, finished_revision=done.revision)
-            state = self._write(connection, view, done, ())
+            state = self._write(connection, user, view, done, ())
             self._audit.append(
                 connection,
                 actor=user.name,
@@ -310,7 +316,12 @@ class Drawings:
         return replace(drawing, revision=based_on + 1, changed_at=clock.now())
 
     def _write(
-        self, connection: sa.Connection, view: SeriesView, drawing: Drawing, changes: Sequence[SliceChange]
+        self,
+        connection: sa.Connection,
+        user: User,
+        view: SeriesView,
+        drawing: Drawing,
+        changes: Sequence[SliceChange],
     ) -> DrawingState:
         if not _store.save(connection, drawing):
             raise _changed()
@@ -323,7 +334,9 @@ class Drawings:
             for change in changes
         )
         _store.write_slices(connection, drawing.drawing_id, rows)
-        return DrawingState(drawing, tuple(changes), self._volumes(connection, drawing))
+        state = DrawingState(drawing, tuple(changes), self._volumes(connection, drawing))
+        self._follow(connection, user, state, _store.largest_slices(connection, drawing.drawing_id))
+        return state
 
     def _describe(
         self, user: User, series_uid: str, based_on: int, change: Callable[[Drawing], Drawing]
@@ -331,7 +344,7 @@ class Drawings:
         view = self._reading.view(series_uid)
         with self._database.begin() as connection:
             drawing = change(self._next(connection, user, view, based_on))
-            return self._write(connection, view, drawing, ())
+            return self._write(connection, user, view, drawing, ())
 
     def _volumes(self, connection: sa.Connection, drawing: Drawing) -> dict[int, float]:
         counts = _store.voxel_counts(connection, drawing.drawing_id)

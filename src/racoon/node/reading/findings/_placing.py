@@ -12,27 +12,26 @@ from racoon.domain.finding import FindingKind, Place, Point
 from racoon.errors import RacoonError
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.node.reading.findings._in_space import in_space
+from racoon.node.reading.findings._shapes import (
+    NO_IMAGE,
+    NO_PLACE,
+    NO_SEGMENT,
+    OUTSIDE,
+    TOLERANCE_MM,
+    NotPlaced,
+    mark_of,
+    plane_of_frame,
+)
 from racoon.science.geometry import ImagePlane
 from racoon.standards.dicom.foreign_report import ForeignGroup, Region
 from racoon.standards.dicom.plane import frames_of
 
-TOLERANCE_MM = 0.5
-"""Writers round coordinates to whole pixels and their outer edges; more than half a millimetre beyond is wrong."""
 
-NO_IMAGE = "The image it lies on is not in this archive."
-NO_SHAPE = "Its shape is not one that is drawn here."
-SPATIAL = "Its coordinates name no image."
-OUTSIDE = "Its coordinates lie outside the image it names."
-NO_PLACE = "It names no place in an image."
-NO_SEGMENT = "The segmentation it was measured in is not in this archive."
-
-
-class NotPlaced(Exception):
-    """A group without a place here; never leaves this room."""
-
-
-def place_of(archive: Archive, imaging_study_uid: str, group: ForeignGroup) -> tuple[FindingKind, Place]:
-    """Return what a group is and where.
+def place_of(
+    archive: Archive, imaging_study_uid: str, group: ForeignGroup
+) -> tuple[FindingKind, Place, float]:
+    """Return what a group is, where, and how far beside its image in mm.
 
     Raises
     ------
@@ -43,59 +42,25 @@ def place_of(archive: Archive, imaging_study_uid: str, group: ForeignGroup) -> t
     if regions:
         return _drawn(archive, imaging_study_uid, regions)
     if group.segment is not None:
-        return FindingKind.SEGMENT, _segment(archive, imaging_study_uid, *group.segment)
+        return FindingKind.SEGMENT, _segment(archive, imaging_study_uid, *group.segment), 0.0
     raise NotPlaced(NO_PLACE)
 
 
-def _drawn(archive: Archive, imaging_study_uid: str, regions: Sequence[Region]) -> tuple[FindingKind, Place]:
+def _drawn(
+    archive: Archive, imaging_study_uid: str, regions: Sequence[Region]
+) -> tuple[FindingKind, Place, float]:
     first = regions[0]
     if not first.instance:
-        raise NotPlaced(SPATIAL)
+        return in_space(archive, imaging_study_uid, list(dict.fromkeys(regions)))
     plane, series_uid, frame_of_reference = _plane(archive, imaging_study_uid, first)
-    lines = [
-        _points(region, plane)
-        for region in dict.fromkeys(regions)
-        if region.graphic_type == "POLYLINE" and len(region.points) == 2 and region.instance == first.instance
-    ]
-    if len(lines) == 2:
-        kind, points = FindingKind.BIDIRECTIONAL, (*lines[0], *lines[1])
-    else:
-        kind, points = _shape(first, plane)
+    there = [region for region in dict.fromkeys(regions) if region.instance == first.instance]
+    kind, points = mark_of([(region.graphic_type, _points(region, plane)) for region in there], plane)
     if not plane.holds(points, TOLERANCE_MM):
         raise NotPlaced(OUTSIDE)
-    return kind, Place(
+    place = Place(
         imaging_study_uid, series_uid, first.instance, first.frame, frame_of_reference, tuple(points)
     )
-
-
-def _shape(region: Region, plane: ImagePlane) -> tuple[FindingKind, tuple[Point, ...]]:
-    points = _points(region, plane)
-    match region.graphic_type, len(points):
-        case "POINT" | "MULTIPOINT", count if count >= 1:
-            return FindingKind.PROBE, points[:1]
-        case "POLYLINE", 2:
-            return FindingKind.LENGTH, points
-        case "POLYLINE" | "POLYGON", count if count > 3 and points[0] == points[-1]:
-            return FindingKind.FREEHAND, points[:-1]
-        case "POLYLINE", 3:
-            return FindingKind.ANGLE, points
-        case "ELLIPSE", 4:
-            return FindingKind.ELLIPSE, points
-        case "CIRCLE", 2:
-            return FindingKind.ELLIPSE, _circle(points, plane)
-    raise NotPlaced(NO_SHAPE)
-
-
-def _circle(points: Sequence[Point], plane: ImagePlane) -> tuple[Point, ...]:
-    """Two axes of a circle, its size in millimetres, as an ellipse is written."""
-    centre, edge = (np.asarray(point) for point in points)
-    radius = float(np.linalg.norm(edge - centre))
-    ends = [
-        centre + side * radius * np.asarray(axis)
-        for axis in (plane.along_row, plane.along_column)
-        for side in (-1.0, 1.0)
-    ]
-    return tuple((float(x), float(y), float(z)) for x, y, z in ends)
+    return kind, place, 0.0
 
 
 def _points(region: Region, plane: ImagePlane) -> tuple[Point, ...]:
@@ -116,16 +81,7 @@ def _plane(archive: Archive, imaging_study_uid: str, region: Region) -> tuple[Im
         raise NotPlaced(NO_IMAGE if isinstance(error, SeriesNotFound) else error.public_message) from error
     if not 1 <= region.frame <= len(frames):
         raise NotPlaced(OUTSIDE)
-    frame = frames[region.frame - 1]
-    along = frame.orientation
-    plane = ImagePlane(
-        frame.position_mm,
-        (along[0], along[1], along[2]),
-        (along[3], along[4], along[5]),
-        frame.pixel_spacing_mm,
-        frame.rows,
-        frame.columns,
-    )
+    plane = plane_of_frame(frames[region.frame - 1])
     return plane, row.series_uid, str(header.get("FrameOfReferenceUID") or "")
 
 

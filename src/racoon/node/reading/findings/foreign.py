@@ -19,7 +19,8 @@ from racoon.domain.finding import NAMES, Finding, Quantity
 from racoon.node.archive.model import InstanceRow
 from racoon.node.archive.service import Archive
 from racoon.node.reading.findings import _store
-from racoon.node.reading.findings._placing import NotPlaced, place_of
+from racoon.node.reading.findings._placing import place_of
+from racoon.node.reading.findings._shapes import NotPlaced
 from racoon.node.reading.findings.model import StoredFinding
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
@@ -125,7 +126,7 @@ class ForeignFindings:
     def _finding(
         self, row: InstanceRow, report: ForeignReport, at: int, group: ForeignGroup
     ) -> StoredFinding:
-        kind, place = place_of(self._archive, row.imaging_study_uid, group)
+        kind, place, beside_mm = place_of(self._archive, row.imaging_study_uid, group)
         identifier = uuid.uuid5(uuid.NAMESPACE_OID, f"{row.sop_instance_uid}/{at}")
         finding = Finding(str(identifier), kind, group.meaning or UNKNOWN, place, group.name[:500])
         origin = {
@@ -136,6 +137,7 @@ class ForeignFindings:
             "site": asdict(group.site) if group.site else None,
             "statements": [[name.meaning, value.meaning] for name, value in group.statements],
             "segment": ":".join(map(str, group.segment)) if group.segment else "",
+            "beside_mm": beside_mm,
         }
         numbers = tuple(_quantity(number) for number in group.numbers)
         return StoredFinding(

@@ -152,6 +152,7 @@ class Findings:
                 numbers=numbers,
                 software=f"racoon {__version__}",
                 is_removed=is_removed,
+                origin=before.origin if before is not None and is_removed else None,
             )
             _store.insert(connection, stored)
             if is_removed:

@@ -14,12 +14,20 @@ from pydantic import BaseModel, Field
 from racoon.domain.labels import PALETTE, Label, label_map_for, label_of
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.read_audit import record_image_read
-from racoon.node.reading.drawing.model import BadDrawing, DrawingState, Operation, SliceChange, Wish
+from racoon.node.reading.drawing.model import (
+    BadDrawing,
+    DrawingChanged,
+    DrawingState,
+    Operation,
+    SliceChange,
+    Wish,
+)
 from racoon.node.reading.http._rooms import (
     Uid,
     client_of,
     drawings_of,
     hidden_masks,
+    mask_findings_of,
     proposals_of,
     protocols_of,
     reading_of,
@@ -184,6 +192,19 @@ def remove_segment(
     return _describe(
         request, drawings_of(request).remove_segment(_writer(request, user, series), series, based_on, number)
     )
+
+
+@router.post("/segments/{number}/finding")
+def take_volume(
+    request: Request, series: Uid, number: Number, user: Author, based_on: BasedOn
+) -> dict[str, Any]:
+    """Make a segment's volume a finding that answers of a report can be taken from; it follows every stroke."""
+    writer = _writer(request, user, series)
+    state = drawings_of(request).get(writer, series)
+    if state.drawing.revision != based_on:
+        raise DrawingChanged("The drawing was changed in another window. Load the page again.")
+    found = mask_findings_of(request).take(writer, state, number, client_of(request))
+    return found.to_dict() | {"author": user.name}
 
 
 @router.post("/adopt")

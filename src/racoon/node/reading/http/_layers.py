@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
@@ -23,6 +24,26 @@ def list_layers(request: Request, series: Uid, user: Viewer) -> dict[str, Any]:
     require_sight(request, user, reading_of(request).view(series).imaging_study_uid)
     layers = layers_of(request)
     return {"layers": [layer.to_dict() for layer in layers.over(series)], "below": layers.below(series)}
+
+
+@router.get("/reading/series/{series}/layers/{layer}/volume")
+def read_layer_volume(request: Request, series: Uid, layer: Uid, user: Viewer) -> Response:
+    """Return the part of a layer that lies over a series, for planes through it, all little endian.
+
+    Sizes as three 32-bit integers (slices, rows, columns) and four empty bytes; three rows of four 64-bit floats that
+    turn a place (LPS in mm, 1) into an index of that order; then the values as 32-bit floats.
+    """
+    view = reading_of(request).view(series)
+    require_sight(request, user, view.imaging_study_uid)
+    record_image_read(request, user, layer, view.pseudonym)
+    part = layers_of(request).box(series, layer)
+    inverse = np.linalg.inv(part.affine)[:3]
+    head = struct.pack("<III4x12d", *part.shape, *inverse.ravel())
+    return Response(
+        head + np.ascontiguousarray(part.voxels, dtype="<f4").tobytes(),
+        media_type="application/octet-stream",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 @router.get("/reading/series/{series}/layers/{layer}/{index}")

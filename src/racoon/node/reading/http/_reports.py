@@ -12,10 +12,12 @@ from starlette.responses import Response
 
 from racoon.domain.questionnaire import MESSAGES, Problem, Template, answer_to_fhir, items_to_fhir
 from racoon.errors import RacoonError
+from racoon.node.reading.findings.masks import require_stored
 from racoon.node.reading.http._rooms import (
     Uid,
     client_of,
     decisions_of,
+    findings_of,
     forms_of,
     made_objects,
     practice_of,
@@ -30,7 +32,7 @@ from racoon.node.reading.http._rooms import (
 )
 from racoon.node.reading.practice.service import is_practice
 from racoon.node.reading.queries.service import require_no_open
-from racoon.node.reading.reports.model import ReportState, ReportVersion, form_of
+from racoon.node.reading.reports.model import ReportState, ReportVersion, form_of, sources_of
 from racoon.node.reading.reports.paper import ORIGINS, Paper, paper_of
 from racoon.node.reading.reports.pdf import write_pdf
 from racoon.node.reading.reports.reading_aloud import lines_of, say_answer
@@ -183,6 +185,7 @@ def sign_report(
     )
 
     queries_of(request).follow(user, study, template, drafted.doubts)
+    require_stored(findings_of(request).of_study(study, writer.name), sources_of(drafted.report.items))
 
     def also(connection: sa.Connection, version: ReportVersion) -> None:
         require_no_open(connection, user.name, study, template)

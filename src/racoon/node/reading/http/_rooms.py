@@ -16,6 +16,7 @@ from racoon.node.reading.adjudication.service import Adjudication
 from racoon.node.reading.agreement.service import ListAgreements
 from racoon.node.reading.drawing.service import Drawings, drawn_by, drawn_by_others, superseded
 from racoon.node.reading.findings.foreign import ForeignFindings
+from racoon.node.reading.findings.masks import MaskFindings
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.layers import Layers
 from racoon.node.reading.model import SeriesView
@@ -69,8 +70,19 @@ def drawings_of(request: Request) -> Drawings:
     """Return the drawings."""
     state = request.app.state
     return Drawings(
-        state.database, state.audit, state.archive, reading_of(request), made_objects(request, "drawn here")
+        state.database,
+        state.audit,
+        state.archive,
+        reading_of(request),
+        made_objects(request, "drawn here"),
+        follow=mask_findings_of(request).follow,
     )
+
+
+def mask_findings_of(request: Request) -> MaskFindings:
+    """Return the findings that are volumes of drawn masks."""
+    state = request.app.state
+    return MaskFindings(state.database, state.audit, state.archive)
 
 
 def made_objects(request: Request, source: str = "signed here") -> DerivedObjects:

@@ -39,6 +39,10 @@ def write_report(
     findings
         The author's findings of the imaging study.
     """
+    # A mask that was never stored has no object to point at.
+    findings = [
+        found for found in findings if found.finding.kind is not FindingKind.SEGMENT or _segment(found)
+    ]
     sources = {
         uid: _header(archive, uid)
         for uid in dict.fromkeys(found.finding.place.sop_instance_uid for found in findings)
@@ -59,6 +63,9 @@ def write_report(
         version=version.version,
         software=__version__,
         form=entries_of(template, items_of(template, version.response["item"])),
+        masks=[
+            _header(archive, uid) for uid in dict.fromkeys(mark.segment[0] for mark in marks if mark.segment)
+        ],
     )
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
@@ -84,6 +91,16 @@ def _mark(source: Dataset, stored: StoredFinding, number: int) -> Mark:
     finding = stored.finding
     if finding.kind is FindingKind.SECTION:
         return _section(stored, number)
+    if finding.kind is FindingKind.SEGMENT:
+        return Mark(
+            finding.tracking_uid,
+            f"{finding.meaning.meaning} {number}",
+            finding.meaning,
+            finding.place.sop_instance_uid,
+            finding.place.frame,
+            tuple(Number(NAMES[item.name], item.value, item.unit) for item in stored.numbers),
+            segment=_segment(stored),
+        )
     indices = plane_of(source, finding).pixels_of(finding.place.points_mm)
     points: list[Point] = [(float(column) + 0.5, float(row) + 0.5) for row, column, _ in indices]
     region = _region(finding.kind, finding.place.points_mm, points)
@@ -104,6 +121,12 @@ def _mark(source: Dataset, stored: StoredFinding, number: int) -> Mark:
         ),
         region=region,
     )
+
+
+def _segment(stored: StoredFinding) -> tuple[str, int] | None:
+    """Return the stored segmentation and the number of the segment that a mask's finding was measured in."""
+    instance, _, number = str((stored.origin or {}).get("segment", "")).partition(":")
+    return (instance, int(number)) if number else None
 
 
 def _section(stored: StoredFinding, number: int) -> Mark:

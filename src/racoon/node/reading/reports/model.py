@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -195,3 +196,9 @@ class ReportState:
     hidden: frozenset[str]
     problems: tuple[Problem, ...]
     doubts: tuple[Problem, ...] = ()
+
+
+def sources_of(items: Sequence[Answered]) -> set[str]:
+    """Return the identifiers of the findings that answers were taken from."""
+    own = {answer.finding_id for node in items for answer in node.answers if answer.finding_id}
+    return own.union(*(sources_of(node.items) for node in items))

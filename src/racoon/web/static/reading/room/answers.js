@@ -115,3 +115,10 @@ export const asField = (control, path, host) => {
     }
   };
 };
+
+/** How many instances of which repeating groups there are: only they change what is drawn.
+ * @param {any[]} answers @param {any[]} items @returns {any} */
+export const shapeOf = (answers, items) => items.filter((item) => item.kind === "group").flatMap((item) => {
+  const inside = answers.filter((node) => node.linkId === item.linkId).map((node) => shapeOf(node.item ?? [], item.items));
+  return item.repeats ? [[item.linkId, inside]] : inside.flat();
+});

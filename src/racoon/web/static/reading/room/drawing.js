@@ -50,6 +50,10 @@ export class Drawing {
     this.onPen = () => {};
     /** @type {() => Promise<void>} */
     this.onFinished = async () => {};
+    /** @type {(segment: number) => void} */
+    this.onTake = () => {};
+    /** @type {() => void} the node has another state */
+    this.onSaved = () => {};
   }
 
   /** Listen to pen, mouse and finger, before the engine does. */
@@ -119,6 +123,7 @@ export class Drawing {
     this.segments = drawing.segments;
     this.finished = drawing.finished;
     this.#list();
+    this.onSaved();
   }
 
   /** @param {number} segment @param {number} slice @returns {number[]} */

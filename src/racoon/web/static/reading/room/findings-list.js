@@ -1,9 +1,12 @@
 // One line of the list of findings: what it is, its numbers, its address; its author can change and remove it.
 // @ts-check
 
-/** Where a finding of a foreign report is from. @param {any} finding @param {Record<string, string>} words */
-const originOf = ({ origin, note }, words) => [
+const SLIGHT_MM = 0.05;
+
+/** Where a finding of a foreign report is from. @param {any} finding @param {any} findings */
+const originOf = ({ origin, note }, { data: { words }, numbers }) => [
   `${words["Foreign report"]}: ${[origin.device, origin.observer].filter(Boolean).join(" · ") || "–"}`,
+  (origin.beside_mm ?? 0) > SLIGHT_MM ? words["{mm} mm beside this slice"].replace("{mm}", numbers.format(origin.beside_mm)) : "",
   note, origin.site?.meaning, ...origin.statements.map((/** @type {string[]} */ [name, value]) => `${name}: ${value}`),
 ].filter(Boolean).join("; ");
 
@@ -40,7 +43,7 @@ export const entryOf = (findings, finding, at) => {
   }
   const author = document.createElement("span");
   author.className = "quiet";
-  author.textContent = finding.origin ? originOf(finding, words) : finding.author;
+  author.textContent = finding.origin?.instance ? originOf(finding, findings) : finding.author;
   open.append(title, lines, author);
   open.addEventListener("click", () => findings.choose(finding.id));
   entry.append(open);
@@ -49,16 +52,18 @@ export const entryOf = (findings, finding, at) => {
   const link = document.createElement("a");
   link.href = finding.link;
   link.textContent = words["Address"];
-  if (finding.author === findings.data.user && findings.data.mayWrite) {
+  const remove = document.createElement("button");
+  remove.type = "button";
+  remove.className = "plain";
+  remove.textContent = words["Remove"];
+  remove.addEventListener("click", () => findings.remove(finding.id));
+  const isOwn = finding.author === findings.data.user && findings.data.mayWrite;
+  if (isOwn && finding.kind === "segment") more.append(link, remove);
+  else if (isOwn) {
     const meaning = document.createElement("select");
     meaning.setAttribute("aria-label", words["Meaning"]);
     for (const [key, text] of findings.data.meanings) meaning.add(new Option(text, key, false, key === finding.meaning.key));
     meaning.addEventListener("change", () => findings.mean(finding.id, meaning.value));
-    const remove = document.createElement("button");
-    remove.type = "button";
-    remove.className = "plain";
-    remove.textContent = words["Remove"];
-    remove.addEventListener("click", () => findings.remove(finding.id));
     more.append(meaning, link, remove);
   } else more.append(link);
   entry.append(more);

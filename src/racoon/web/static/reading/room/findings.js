@@ -2,7 +2,8 @@
 // @ts-check
 
 import { entryOf, showLeftOut } from "./findings-list.js";
-import { Refusal, ask } from "./requests.js";
+import { Kept, isLost } from "./kept.js";
+import { ask } from "./requests.js";
 
 /** Kinds of finding by the tool that draws them. */
 const KINDS = {
@@ -70,6 +71,9 @@ export class Findings {
     this.past = [];
     /** @type {{ before: any, after: any, id: string }[]} */
     this.future = [];
+    this.kept = new Kept(data.user, "findings", data.study);
+    /** What the node has not answered yet, by identifier. @type {Record<string, { revision: number, after: any }>} */
+    this.pending = {};
     this.chosen = "";
     this.tool = "WindowLevel";
     /** @type {(finding: Finding) => void} */
@@ -140,6 +144,11 @@ export class Findings {
     showLeftOut(this, leftOut);
     this.stored = new Map(findings.map((/** @type {Finding} */ item) => [item.id, item]));
     this.draw();
+    // What a crash left behind here, unless the finding went on elsewhere meanwhile.
+    for (const [id, { revision, after }] of Object.entries(this.kept.get() ?? {})) {
+      if ((this.stored.get(id)?.revision ?? 0) === revision) await this.#change(id, after);
+    }
+    if (!Object.keys(this.pending).length) this.kept.drop();
   }
 
   /** Put the findings of the shown series on the stage, and all of them into the list. */
@@ -240,7 +249,8 @@ export class Findings {
     const before = this.#stored(this.stored.get(id));
     if (JSON.stringify(before) === JSON.stringify(after)) return;
     const outcome = await this.#send(id, after);
-    if (outcome === "saved") {
+    // What a drawing brought comes back from the drawing and not from this history.
+    if (outcome === "saved" && (after ?? before).kind !== "segment") {
       this.past.push({ id, before, after });
       this.future = [];
     } else if (outcome === "lost") this.#tryAgain(id, after);
@@ -262,9 +272,11 @@ export class Findings {
     const turn = (this.queues.get(id) ?? Promise.resolve()).then(async () => {
       this.say(this.data.words["Saving …"]);
       const address = `/api/reading/findings/${id}`;
+      // A finding that was removed has a newer revision than this window remembers.
+      const revision = this.stored.get(id)?.revision ?? this.#removed.get(id) ?? 0;
+      this.pending[id] = { revision, after };
+      this.kept.put(this.pending);
       try {
-        // A finding that was removed has a newer revision than this window remembers.
-        const revision = this.stored.get(id)?.revision ?? this.#removed.get(id) ?? 0;
         if (after) {
           const found = await ask("PUT", `${address}?based_on=${revision}`, after);
           this.stored.set(id, found);
@@ -280,11 +292,13 @@ export class Findings {
       } catch (error) {
         this.say(error instanceof Error ? error.message : `${error}`, true);
         // What the node refused is not shown as if it were stored; a lost network leaves it on the screen.
-        if (!(error instanceof Refusal)) {
+        if (isLost(error)) {
           outcome = "lost";
           return;
         }
       }
+      delete this.pending[id];
+      this.kept.put(this.pending);
       this.#refresh(id);
     });
     this.queues.set(id, turn);
@@ -380,5 +394,6 @@ export class Findings {
     const list = byId("findings");
     byId("no-findings").hidden = this.stored.size > 0;
     list.replaceChildren(...[...this.stored.values()].map((finding, at) => entryOf(this, finding, at)));
+    this.stage.uncover();
   }
 }

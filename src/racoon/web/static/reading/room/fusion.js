@@ -48,11 +48,14 @@ export class Fusion {
     this.sheets = new Map();
     this.turn = 0;
     this.numbers = new Intl.NumberFormat(data.language, { maximumFractionDigits: 1 });
+    /** @type {() => void} what is laid over the image, or how, changed */
+    this.onChange = () => {};
     stage.onCover = () => this.#paintSoon();
     for (const id of ["layer", "layer-lowest", "layer-highest", "layer-colours"]) {
       byId(id).addEventListener("change", () => {
         if (id === "layer") this.#choose();
         this.#paintSoon();
+        this.onChange();
       });
     }
     byId("layer-opacity").addEventListener("input", () => this.setOpacity(Number(byId("layer-opacity").value) / 100));
@@ -103,6 +106,7 @@ export class Fusion {
     this.isOn = !this.isOn;
     this.#mark();
     this.#paintSoon();
+    this.onChange();
   }
 
   /** @type {(series: string) => Promise<void>} */
@@ -113,6 +117,7 @@ export class Fusion {
     this.opacity = Math.min(Math.max(Math.round(opacity * 100) / 100, 0), 1);
     byId("layer-opacity").value = Math.round(this.opacity * 100);
     this.#paintSoon();
+    this.onChange();
   }
 
   stronger() { this.setOpacity(this.opacity + STEP); }
@@ -168,10 +173,24 @@ export class Fusion {
 
   /** @param {Sheet} sheet */
   #colour({ rows, columns, values }) {
-    const [low, high] = [Number(byId("layer-lowest").value), Number(byId("layer-highest").value)];
-    const name = byId("layer-colours").value;
-    const table = tableOf(name);
-    const picture = new ImageData(columns, rows);
+    const canvas = new OffscreenCanvas(columns, rows);
+    /** @type {any} */ (canvas.getContext("2d")).putImageData(this.picture(values, columns, rows), 0, 0);
+    const [low, high] = this.range;
+    this.#scale(byId("layer-colours").value, low, high);
+    return canvas;
+  }
+
+  /** Values of the first and the last colour. @returns {[number, number]} */
+  get range() {
+    return [Number(byId("layer-lowest").value), Number(byId("layer-highest").value)];
+  }
+
+  /** Values in the chosen colours; what is not a number stays clear.
+   * @param {Float32Array} values @param {number} width @param {number} height */
+  picture(values, width, height) {
+    const [low, high] = this.range;
+    const table = tableOf(byId("layer-colours").value);
+    const picture = new ImageData(width, height);
     const span = high - low || 1;
     values.forEach((value, at) => {
       if (Number.isNaN(value)) return;
@@ -181,10 +200,7 @@ export class Fusion {
       // What is not there does not cover: the lowest third fades in.
       picture.data[at * 4 + 3] = Math.round(255 * this.opacity * Math.min(1, part * 3));
     });
-    const canvas = new OffscreenCanvas(columns, rows);
-    /** @type {any} */ (canvas.getContext("2d")).putImageData(picture, 0, 0);
-    this.#scale(name, low, high);
-    return canvas;
+    return picture;
   }
 
   /** The bar beside the image: which colour is which value. @param {string} name @param {number} low @param {number} high */

@@ -1,6 +1,7 @@
 // Three planes through the same volume: crosshair, slabs (highest, mean, lowest value) and letters at their edges.
 // @ts-check
 
+import { PlaneLayers } from "./plane-layers.js";
 import { PlaneMasks } from "./plane-masks.js";
 import { ask } from "./requests.js";
 
@@ -12,8 +13,8 @@ const SLABS = ["thin", "highest", "mean", "lowest"];
 const byId = (id) => document.getElementById(id);
 
 export class Planes {
-  /** @param {any} stage @param {any} data @param {(text: string, isBad?: boolean) => void} say */
-  constructor(stage, data, say) {
+  /** @param {any} stage @param {any} data @param {any} fusion @param {(text: string, isBad?: boolean) => void} say */
+  constructor(stage, data, fusion, say) {
     this.stage = stage;
     this.data = data;
     this.say = say;
@@ -21,7 +22,9 @@ export class Planes {
     this.slab = "thin";
     this.shown = "";
     this.masks = new PlaneMasks(stage);
+    this.layers = new PlaneLayers(stage, fusion, say);
     stage.onMasks = () => this.#paintMasks();
+    fusion.onChange = () => this.#takeLayer();
   }
 
   /** Open the planes where the reader is, or go back to the slice that the crosshair is on. */
@@ -68,7 +71,17 @@ export class Planes {
     engine.renderViewports(NAMES);
     this.#letters();
     byId("stage").dataset.planes = "open";
-    await this.#takeMasks(series);
+    await Promise.all([this.#takeMasks(series), this.#takeLayer()]);
+  }
+
+  /** Lay over the planes in colour what lies over the slices. */
+  async #takeLayer() {
+    if (!this.isOpen) return;
+    const stage = byId("stage");
+    await this.layers.take();
+    for (const name of NAMES) this.layers.paintSoon(name);
+    if (this.layers.volume) stage.dataset.planeLayer = "shown";
+    else delete stage.dataset.planeLayer;
   }
 
   #prepare() {
@@ -81,7 +94,10 @@ export class Planes {
         defaultOptions: { orientation: axes[name.toUpperCase()], background: [0, 0, 0] },
       });
       byId(`plane-${name}`).addEventListener(core.Enums.Events.CAMERA_MODIFIED, () => this.#letters());
-      byId(`plane-${name}`).addEventListener(core.Enums.Events.IMAGE_RENDERED, () => this.masks.paintSoon(name));
+      byId(`plane-${name}`).addEventListener(core.Enums.Events.IMAGE_RENDERED, () => {
+        this.masks.paintSoon(name);
+        this.layers.paintSoon(name);
+      });
     }
     tools.addTool(tools.CrosshairsTool);
     const group = (this.group = tools.ToolGroupManager.createToolGroup("planes"));
@@ -114,7 +130,7 @@ export class Planes {
     const { lower, upper } = this.stage.rangeOf(centre, width);
     for (const name of NAMES) {
       const viewport = this.stage.engine.getViewport(name);
-      viewport.setProperties({ voiRange: { lower, upper } });
+      viewport.setProperties({ voiRange: { lower, upper }, invert: this.stage.isInverted });
       viewport.render();
     }
   }
@@ -123,6 +139,7 @@ export class Planes {
   setSlab(slab) {
     this.slab = slab;
     byId("slab").value = slab;
+    this.layers.slab = { way: slab, mm: Math.max(0.1, Number(byId("slab-mm").value)) };
     if (!this.isOpen || !this.group) return;
     const { BlendModes } = this.stage.core.Enums;
     const mode = {
@@ -163,6 +180,7 @@ export class Planes {
     this.isOpen = false;
     byId("planes").hidden = true;
     delete byId("stage").dataset.planes;
+    delete byId("stage").dataset.planeLayer;
     const centre = this.group?.getToolInstance("Crosshairs")?.toolCenter;
     this.group?.setToolDisabled("Crosshairs");
     if (centre) this.stage.go(this.stage.nearest(centre));
@@ -172,5 +190,6 @@ export class Planes {
   forget() {
     this.close();
     this.shown = "";
+    this.layers.shown = "";
   }
 }

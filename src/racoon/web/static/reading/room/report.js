@@ -2,8 +2,10 @@
 // what is wrong; it decides nothing itself and saves after every change.
 // @ts-check
 
-import { SOURCE, asChips, asField, choicesOf, make } from "./answers.js";
-import { Refusal, ask } from "./requests.js";
+import { SOURCE, asChips, asField, choicesOf, make, shapeOf } from "./answers.js";
+import { isLost } from "./kept.js";
+import { KeptDraft } from "./kept-draft.js";
+import { ask } from "./requests.js";
 
 /** @typedef {any} Item */
 
@@ -25,6 +27,8 @@ export class Report {
     this.besides = [];
     /** What follows when the node has taken the answers. @type {(() => Promise<void>)[]} */
     this.afterSaving = [];
+    /** What has to be done for a signature to be possible. @type {() => Promise<void>} */
+    this.beforeSigning = async () => {};
     /** @type {any} */
     this.state = null;
     /** @type {Map<string, any>} control of each question by its path */
@@ -34,6 +38,7 @@ export class Report {
     this.timer = 0;
     this.queue = Promise.resolve();
     this.showsProblems = false;
+    this.kept = new KeptDraft(data);
   }
 
   async load() {
@@ -43,6 +48,7 @@ export class Report {
     byId("read-report").href = this.address("/document");
     byId("amend").addEventListener("click", () => this.#askWords("amend", "reason"));
     byId("addendum").addEventListener("click", () => this.#askWords("addendum", "text"));
+    this.state = await this.kept.restore(this.state, (items) => ask("PUT", this.address("", true), items), this.say);
     this.draw();
     this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#digit(event));
   }
@@ -54,9 +60,7 @@ export class Report {
     return `/api/reading/imaging-studies/${this.data.study}/report${way}?${query}`;
   }
 
-  get isSigned() {
-    return Boolean(this.state?.signed_at);
-  }
+  get isSigned() { return Boolean(this.state?.signed_at); }
 
   // Drawing: once, and again when an instance of a group is added or removed.
 
@@ -173,6 +177,7 @@ export class Report {
   /** @param {any} control */
   changed(control) {
     this.ahead.add(control.box.dataset.path);
+    this.kept.put(this.state, this.#collect(this.form.items, ""));
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => this.save(), PAUSE_MS);
   }
@@ -188,6 +193,7 @@ export class Report {
   #takeAlong() {
     const items = this.#collect(this.form.items, "");
     this.ahead.clear();
+    this.kept.put(this.state, items, true);
     return items;
   }
 
@@ -197,17 +203,20 @@ export class Report {
       const ahead = [...this.ahead];
       this.say(this.data.words["Saving …"]);
       try {
-        const before = JSON.stringify(this.#shape(this.state.items));
+        const before = this.#shape;
         this.state = await request();
-        if (this.#redraws || JSON.stringify(this.#shape(this.state.items)) !== before) this.draw();
+        this.kept.drop();
+        if (this.ahead.size) this.kept.put(this.state, this.#collect(this.form.items, ""));
+        if (this.#redraws || this.#shape !== before) this.draw();
         else this.#apply();
         for (const follow of this.afterSaving) await follow();
         this.say(this.data.words["Saved"]);
       } catch (error) {
         for (const path of ahead) this.ahead.add(path);
         this.say(error instanceof Error ? error.message : `${error}`, true);
+        if (!isLost(error)) this.kept.drop();
         // A lost network keeps what was typed and tries again.
-        if (!(error instanceof Refusal)) this.timer = window.setTimeout(() => this.save(), 2000);
+        if (isLost(error)) this.timer = window.setTimeout(() => this.save(), 2000);
       } finally {
         this.#redraws = false;
       }
@@ -217,14 +226,7 @@ export class Report {
 
   #redraws = false;
 
-  /** How many instances of which repeating groups there are: only they change what is drawn.
-   * @param {any[]} answers @param {Item[]} [items] @returns {any} */
-  #shape(answers, items = this.form.items) {
-    return items.filter((item) => item.kind === "group").flatMap((item) => {
-      const inside = answers.filter((node) => node.linkId === item.linkId).map((node) => this.#shape(node.item ?? [], item.items));
-      return item.repeats ? [[item.linkId, inside]] : inside.flat();
-    });
-  }
+  get #shape() { return JSON.stringify(shapeOf(this.state.items, this.form.items)); }
 
   /** Show hidden questions, computed answers and problems as the node says. */
   #apply() {
@@ -370,6 +372,8 @@ export class Report {
     dialog.showModal();
     dialog.addEventListener("close", async () => {
       if (dialog.returnValue !== "sign") return;
+      await this.beforeSigning();
+      await this.queue;
       this.#redraws = true;
       await this.#send(() => ask("POST", this.address("/sign", true)));
       // An attempt at a reference set goes on with its result.

@@ -1,6 +1,7 @@
 // The reading room: puts stage, findings, report and keys together.  Where there is no WebGL the plain viewer opens.
 // @ts-check
 
+import { cineOf } from "./cine.js";
 import { Decision } from "./decision.js";
 import { Drawing } from "./drawing.js";
 import { Fusion } from "./fusion.js";
@@ -15,6 +16,8 @@ import { Report } from "./report.js";
 import { ask } from "./requests.js";
 import { Sections } from "./section.js";
 import { Stage } from "./stage.js";
+import { Traces } from "./traces.js";
+import { Volumes } from "./volumes.js";
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
@@ -51,16 +54,19 @@ const begin = async () => {
   findings.open();
   const drawing = new Drawing(stage, data, say);
   if (data.mayWrite) drawing.open();
-  const planes = new Planes(stage, data, say);
-  const prior = new Prior(stage, data, say);
   const fusion = new Fusion(stage, data, say);
+  const planes = new Planes(stage, data, fusion, say);
+  const prior = new Prior(stage, data, say);
   const sections = new Sections(stage, data, findings, say);
+  const cine = cineOf(stage);
+  new Traces(stage, findings, () => !drawing.pen && !sections.isMarking && ["WindowLevel", "Pan"].includes(findings.tool));
   stage.onWindow = () => {
     planes.setWindow();
     prior.setWindow();
     sections.repaint();
   };
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
+  const volumes = new Volumes(data, drawing, findings, report);
   const decision = report && data.decides ? new Decision(data, report) : null;
 
   const queries = report ? new Queries(data, report, say) : null;
@@ -304,6 +310,7 @@ const begin = async () => {
     "copy-on": () => drawing.copy(1),
     "copy-back": () => drawing.copy(-1),
     "next-segment": () => drawing.next(),
+    "take-volume": () => volumes.take(),
     "finish-drawing": () => drawing.finish(),
     masks: () => {
       stage.masks.hidden = !stage.masks.hidden;
@@ -314,7 +321,7 @@ const begin = async () => {
     "layer-stronger": () => fusion.stronger(),
     invert: () => stage.invert(),
     header: () => showHeader(stage, say),
-    cine: () => stage.cine(),
+    cine,
     planes: () => planes.toggle(),
     slab: () => planes.nextSlab(),
     prior: () => prior.toggle(),
@@ -353,8 +360,9 @@ const begin = async () => {
   byId("show-header").addEventListener("click", () => showHeader(stage, say));
   byId("mark-line").addEventListener("click", () => sections.mark());
   byId("invert").addEventListener("click", () => stage.invert());
-  byId("cine").addEventListener("click", () => stage.cine());
+  byId("cine").addEventListener("click", cine);
   byId("help").addEventListener("click", () => byId("help-dialog").showModal());
+  byId("print-keys").addEventListener("click", () => window.print());
   byId("normal")?.addEventListener("click", () => report?.normal());
   byId("sign")?.addEventListener("click", () => report?.sign());
   byId("slice").addEventListener("input", (/** @type {any} */ event) => stage.go(Number(event.target.value)));

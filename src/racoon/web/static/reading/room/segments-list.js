@@ -42,11 +42,14 @@ export const listSegments = (drawing) => {
     volume.className = "quiet mono volume";
     volume.dataset.volume = `${segment.volume_ml}`;
     volume.textContent = `${drawing.numbers.format(segment.volume_ml)} ml`;
+    const take = buttonOf(words["As a finding"], `take ${segment.number}`, () => drawing.onTake(segment.number));
+    take.setAttribute("aria-label", `${words["Volume as a finding"]}: ${segment.name}`);
+    take.disabled = !segment.volume_ml;
     const lock = buttonOf(segment.locked ? words["Unlock"] : words["Lock"], `lock ${segment.number}`,
       () => drawing.change(segment.number, "PUT", `?locked=${!segment.locked}`));
     const remove = buttonOf(words["Remove"], `remove ${segment.number}`, () => drawing.change(segment.number, "DELETE"));
     remove.disabled = segment.locked;
-    item.append(label, volume, lock, remove);
+    item.append(label, volume, take, lock, remove);
     return item;
   }));
   if (held) /** @type {any} */ (document.querySelector(`[data-hold="${held}"]`))?.focus();

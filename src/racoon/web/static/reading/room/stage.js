@@ -4,6 +4,7 @@
 import { paint, wordOf } from "../masks.js";
 import { drawCover, drawPlaces, showRuler } from "./above.js";
 import { ask } from "./requests.js";
+import { drawTraces } from "./traces.js";
 
 /**
  * @typedef {object} Series
@@ -28,7 +29,6 @@ import { ask } from "./requests.js";
 
 const VIEWPORT = "stack";
 const CACHE_BYTES = 1 << 30;
-const CINE_MS = 80;
 
 /** @param {string} id @returns {any} */
 const byId = (id) => document.getElementById(id);
@@ -52,7 +52,6 @@ export class Stage {
     /** @type {string[]} */
     this.ids = [];
     this.pixelsPerMm = 1;
-    this.playing = 0;
     /** @type {() => void} */
     this.onWindow = () => {};
     /** @type {() => void} what is shown of the masks changed */
@@ -65,6 +64,8 @@ export class Stage {
     this.onCover = () => {};
     /** Places of a line being marked. @type {() => number[][]} */
     this.marks = () => [];
+    /** Where stored sections cut the shown slice. @type {() => any[]} */
+    this.traces = () => [];
     /** From output values to SUV, by image. @type {Map<string, number>} */
     this.factors = new Map();
     /** Colours and runs that a reader draws on a slice, painted above the stored masks.
@@ -143,19 +144,6 @@ export class Stage {
     return heights.indexOf(Math.min(...heights));
   }
 
-  /** Run through the slices, or stop; a slice that is late is waited for. */
-  cine() {
-    if (this.playing) {
-      clearInterval(this.playing);
-      this.playing = 0;
-    } else {
-      this.playing = window.setInterval(() => {
-        if (this.index === this.target) this.go((this.target + 1) % this.ids.length);
-      }, CINE_MS);
-    }
-    byId("stage").dataset.cine = this.playing ? "on" : "off";
-  }
-
   /** @param {number} index */
   go(index) {
     const next = Math.min(Math.max(index, 0), this.ids.length - 1);
@@ -185,11 +173,14 @@ export class Stage {
     return this.core.utilities.windowLevel.toLowHighRange(width, centre);
   }
 
+  get isInverted() { return Boolean(this.viewport.getProperties().invert); }
+
   /** High values dark, or bright. @param {boolean} [wanted] */
-  invert(wanted = !this.viewport.getProperties().invert) {
+  invert(wanted = !this.isInverted) {
     this.viewport.setProperties({ invert: wanted });
     this.viewport.render();
     byId("stage").dataset.inverted = `${wanted}`;
+    this.onWindow();
   }
 
   /** @param {number} factor 0 fits the image to the window */
@@ -333,6 +324,7 @@ export class Stage {
       context.drawImage(this.masks.picture.canvas, 0, 0);
     }
     drawPlaces(context, this, ratio);
+    drawTraces(context, this, ratio);
     this.pixelsPerMm = Math.hypot(ax, ay) / plane.columnPixelSpacing;
     showRuler(this.pixelsPerMm);
   }
