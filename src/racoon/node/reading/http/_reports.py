@@ -17,6 +17,7 @@ from racoon.node.reading.http._rooms import (
     client_of,
     decisions_of,
     forms_of,
+    labels_of,
     made_objects,
     practice_of,
     proposals_of,
@@ -43,11 +44,12 @@ from racoon.web.words import words_of
 Author = Annotated[User, Depends(require("report.write"))]
 
 
-def _let_in(request: Request, study: Uid, user: Author) -> None:
+def let_in(request: Request, study: Uid, user: Author) -> None:
+    """Refuse whoever may not see the imaging study now."""
     require_sight(request, user, study)
 
 
-router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report", dependencies=[Depends(_let_in)])
+router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report", dependencies=[Depends(let_in)])
 
 TemplateUrl = Annotated[str, Query(alias="template", max_length=200)]
 VersionNumber = Annotated[int, Query(ge=0, description="0 for the newest")]
@@ -137,7 +139,9 @@ def save_report(
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
     """Save the answers (items of a QuestionnaireResponse) as a draft, whatever is still missing."""
-    state = reports_of(request).save(writing(request, user, study), study, template, items, based_on)
+    state = reports_of(request).save(
+        writing(request, user, study), study, template, items, based_on, labels=labels_of(request)
+    )
     work_of(request).note(user, study, SAVE)
     return describe_report(request, state)
 

@@ -27,8 +27,8 @@ export const bindKeys = (table, actions) => {
     const found = bound.get(nameOf(event));
     if (!found || (isField(event.target) && !found[1])) return;
     // Arrows, digits and space belong to a control that has the focus.
-    const isControl = event.target instanceof Element && event.target.matches("input, summary");
-    if (isControl && !found[1] && /^(Arrow|Home|End|Page|[0-9 ]$)/.test(event.key)) return;
+    const isControl = event.target instanceof Element && event.target.matches("input, summary, .offered button");
+    if (isControl && !found[1] && /^(Arrow|Home|End|Page|Backspace$|[0-9 ]$)/.test(event.key)) return;
     event.preventDefault();
     actions[found[0]](event.key);
   }, true);

@@ -1,6 +1,7 @@
 // The reading room: puts stage, findings, report and keys together.  Where there is no WebGL the plain viewer opens.
 // @ts-check
 
+import { Coding } from "./coding.js";
 import { Decision } from "./decision.js";
 import { Drawing } from "./drawing.js";
 import { Fusion } from "./fusion.js";
@@ -63,6 +64,7 @@ const begin = async () => {
   const report = data.mayReport ? new Report(data, say, () => findings.stored.get(findings.chosen)) : null;
   const decision = report && data.decides ? new Decision(data, report) : null;
 
+  const coding = report ? new Coding(data, report, say) : null;
   const queries = report ? new Queries(data, report, say) : null;
   const proposals = report && data.list ? new Proposals(data, report, say) : null;
 
@@ -333,6 +335,7 @@ const begin = async () => {
       byId("stage").focus();
     },
     normal: () => report?.normal(),
+    codes: () => coding?.go(),
     sign: () => report?.sign(),
     "next-case": () => location.assign("/reading/worklist/next"),
     help: () => byId("help-dialog").showModal(),
