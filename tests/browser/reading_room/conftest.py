@@ -14,6 +14,7 @@ from racoon.node.archive.http import router as archive_router
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.reading.http import router as reading_router
+from racoon.node.reading.reports.asking import Answers
 from racoon.node.reading.work.model import Assignment
 from racoon.node.reading.work.service import Work
 from racoon.platform.audit import AuditLog
@@ -67,6 +68,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Databa
     accounts.create(database, "third", PASSWORD, [Role.READER])
     accounts.create(database, "informatician", PASSWORD, [Role.SITE_INFORMATICIAN])
     app.state.archive = archive
+    app.state.answers = Answers(database, AuditLog("node"), lambda _column: sa.true())
     app.state.study_choices = lambda: [("PROJ-1", "Lungs of one person")]
     app.state.series_of_study = lambda _study: [uid(1, 1), uid(1, 2), uid(2, 1)]
     Work(database, AuditLog("node"), archive).assign(
