@@ -10,7 +10,7 @@ from playwright.sync_api import APIRequestContext, Browser, Page
 from pypdf import PdfReader
 
 from racoon.platform.database import Database
-from tests.browser.reading_room.room import AXE, MARKS, OpenRoom, read_and_sign, shot, signed_in
+from tests.browser.reading_room.room import AXE, MARKS, read_and_sign, shot, signed_in
 from tests.dicom_objects import uid
 
 pytestmark = MARKS
@@ -45,6 +45,9 @@ def readings(node: tuple[str, Database], browser: Browser) -> dict[str, APIReque
         made = manager.post(f"{address}{SET}", data=wanted)
         assert made.ok, made.text()
     assert manager.post(f"{address}{SET}/teaching set/readers", data={"readers": ["third"]}).ok
+    earlier = f"{address}/api/reading/imaging-studies/{uid(2)}/report"
+    filled = people["reader"].post(f"{earlier}/normal?based_on=0").json()
+    assert people["reader"].post(f"{earlier}/sign?based_on={filled['revision']}").ok
     report = f"{address}/api/reading/imaging-studies/{uid(1)}/report"
     filled = third.post(f"{report}/normal?based_on=0").json()
     assert third.post(f"{report}/sign?based_on={filled['revision']}").ok
@@ -66,7 +69,7 @@ def test_pages_about_readings_have_no_barrier(
     node: tuple[str, Database], readings: dict[str, APIRequestContext], browser: Browser, language: str
 ) -> None:
     address, _ = node
-    agreement, reference, practice, answers, _, signed = WORDS[language]
+    agreement, reference, practice, answers, before, signed = WORDS[language]
     places = {
         "informatician": (
             ("agreement", "/reading/lists/quality/agreement", agreement),
@@ -83,7 +86,9 @@ def test_pages_about_readings_have_no_barrier(
     for name, pages in places.items():
         # The session of the person, in a browser of this language, dark.
         context = browser.new_context(
-            storage_state=readings[name].storage_state(), locale=language, viewport={"width": 1366, "height": 900}
+            storage_state=readings[name].storage_state(),
+            locale=language,
+            viewport={"width": 1366, "height": 900},
         )
         page = context.new_page()
         page.goto(f"{address}/preferences?theme=dark&next=/reading/worklist")
@@ -93,6 +98,21 @@ def test_pages_about_readings_have_no_barrier(
             assert answer.ok, path
             assert words in page.inner_text("main"), path
             looked_at(page, f"{file}-{language}")
+        if name == "informatician":
+            page.goto(f"{address}/reading/answers")
+            page.select_option("select >> nth=0", index=2)
+            page.select_option("select >> nth=1", index=3)
+            page.click("main button")
+            page.wait_for_selector("main table")
+            looked_at(page, f"answers-crossed-{language}")
+        if name == "reader":
+            # What was said on the examination before stands below the questions, and opens beside them.
+            page.goto(f"{address}/reading/series/{uid(1, 1)}")
+            page.wait_for_selector("#stage[data-ready='all']")
+            page.wait_for_selector(".previous a")
+            page.locator(".before >> nth=3").scroll_into_view_if_needed()
+            assert before in page.inner_text(".previous")
+            looked_at(page, f"before-{language}")
         if name == "third":
             page.locator("main a[href*='/reading/practice/']").first.click()
             page.wait_for_selector("article, table")
@@ -115,8 +135,8 @@ def test_the_report_as_a_file_says_the_same_in_both_languages(
 
 def keep_pdf(data: bytes, language: str) -> None:
     """Keep the file beside the pictures, where a folder is named for them."""
-    import os  # noqa: PLC0415 - only here
-    from pathlib import Path  # noqa: PLC0415 - as above
+    import os
+    from pathlib import Path
 
     if folder := os.environ.get("RACOON_SCREENSHOTS"):
         Path(folder, f"report-{language}.pdf").write_bytes(data)

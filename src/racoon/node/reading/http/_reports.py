@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Body, Depends, Query, Request
@@ -34,6 +35,7 @@ from racoon.node.reading.queries.service import require_no_open
 from racoon.node.reading.reports.model import ReportState, ReportVersion, form_of
 from racoon.node.reading.reports.paper import ORIGINS, Paper, paper_of
 from racoon.node.reading.reports.pdf import write_pdf
+from racoon.node.reading.reports.published import PreviousReport
 from racoon.node.reading.reports.reading_aloud import lines_of, say_answer
 from racoon.node.reading.work.timing import SAVE
 from racoon.platform.auth import User, require
@@ -92,13 +94,17 @@ def describe_problems(problems: Sequence[Problem], language: str) -> list[dict[s
     ]
 
 
-def _before(version: ReportVersion, forms: Mapping[str, Template], language: str) -> dict[str, Any]:
-    """Say what the reader signed before on this subject, question by question."""
+def _before(before: PreviousReport, forms: Mapping[str, Template], language: str) -> dict[str, Any]:
+    """Say what the reader signed on the examination before, question by question."""
+    version = before.version
     form = forms[version.response["questionnaire"]]
     lines = lines_of(form, version.response["item"], language)
+    address = quote(version.imaging_study_uid, safe="")
     return {
         "signed_at": version.signed_at.isoformat(),
         "imaging_study": version.imaging_study_uid,
+        "examined_on": before.examined_on,
+        "link": f"/api/reading/imaging-studies/{address}/report/document?template={quote(form.url, safe='')}",
         "answers": {line.path: line.text for line in lines if line.text},
     }
 

@@ -18,9 +18,8 @@ from racoon.domain.questionnaire import (
 )
 from racoon.node.archive.model import SeriesFilter
 from racoon.node.archive.service import Archive
-from racoon.node.reading.reports import _versions
 from racoon.node.reading.reports.catalogue import templates
-from racoon.node.reading.reports.published import answers_of
+from racoon.node.reading.reports.published import answers_of, previous_report
 
 GENDERS: Mapping[str, str] = {"F": "female", "M": "male", "O": "other"}
 """Patient's Sex (0010,0040) as FHIR's administrative gender."""
@@ -41,7 +40,7 @@ def begun_items(
         return initial_items(template)
     facts = _facts(archive, imaging_study_uid)
     return initial_items(
-        template, Known(facts, _previous(connection, author, imaging_study_uid, pseudonym, template))
+        template, Known(facts, _previous(connection, archive, author, imaging_study_uid, pseudonym, template))
     )
 
 
@@ -76,23 +75,19 @@ def _facts(archive: Archive, imaging_study_uid: str) -> dict[str, Sequence[Value
 
 
 def _previous(
-    connection: sa.Connection, author: str, imaging_study_uid: str, pseudonym: Pseudonym, template: Template
+    connection: sa.Connection,
+    archive: Archive,
+    author: str,
+    imaging_study_uid: str,
+    pseudonym: Pseudonym,
+    template: Template,
 ) -> dict[str, list[Value]]:
-    """Return the values of the author's newest report on another imaging study, of any version of the template."""
+    """Return the values of the author's report on the examination before, of any version of the template."""
     found: dict[str, list[Value]] = {}
-    forms = templates(connection)
-    version = next(
-        (
-            version
-            for version in _versions.load_of_subject(connection, str(pseudonym), author)
-            if version.imaging_study_uid != imaging_study_uid
-            and version.response["questionnaire"] in forms
-            and forms[version.response["questionnaire"]].url == template.url
-        ),
-        None,
-    )
-    if version is not None:
-        form = forms[version.response["questionnaire"]]
-        for path, answers in answers_by_path(form, answers_of(version, forms)).items():
+    before = previous_report(connection, archive, author, imaging_study_uid, pseudonym, template.url)
+    if before is not None:
+        forms = templates(connection)
+        form = forms[before.version.response["questionnaire"]]
+        for path, answers in answers_by_path(form, answers_of(before.version, forms)).items():
             found.setdefault(path.rpartition("/")[2], []).extend(answer.value for answer in answers)
     return found
