@@ -104,6 +104,11 @@ def test_pages_about_readings_have_no_barrier(
             page.select_option("select >> nth=1", index=3)
             page.click("main button")
             page.wait_for_selector("main table")
+            # The template's words, and no truth values of a program.
+            assert (
+                "Rundherde × Verschattungen" if language == "de-DE" else "Nodules × Opacities"
+            ) in page.inner_text("h2")
+            assert page.locator("th:has-text('false')").count() == 0
             looked_at(page, f"answers-crossed-{language}")
         if name == "reader":
             # What was said on the examination before stands below the questions, and opens beside them.
