@@ -23,10 +23,13 @@ __all__ = ["node"]
 URLS = sorted({template.url for template in shipped().values()})
 OPEN_SYSTEMS = {"http://snomed.info/sct", "http://loinc.org", "http://radlex.org"}
 
-FITTING = {"outcome": 0, "co-rads": -2}
+FITTING = {"outcome": 0, "pcr": 0}
 """Questions whose last option contradicts another answer, and the option that does not."""
 
-USUAL = {"temperature": 37.5}
+USUAL = {
+    "temperature": 37.5, "heart-rate": 72, "respiratory-rate": 14, "saturation": 97, "systolic": 120,
+    "diastolic": 80, "crp": 5.0, "leukocytes": 6.5, "creatinine": 0.9,
+}  # fmt: skip
 """Numbers whose largest possible value raises a query."""
 
 
