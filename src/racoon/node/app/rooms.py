@@ -74,11 +74,13 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
     """Open the archive with everything that listens to what it stores, and with consent, which every read asks,
     and with blinding, which everything asks that is given to a person.
     """
+    consent = open_consent(settings, database, AuditLog("node"))
     return Archive(
         database,
         open_objects(settings),
         on_stored=[cohorts.record, count_stored],
-        is_readable=open_consent(settings, database, AuditLog("node")).is_readable,
+        is_readable=consent.is_readable,
+        readable_among=consent.readable_among,
         hidden_from=hidden_from,
         values_hidden_from=values_hidden_from,
     )

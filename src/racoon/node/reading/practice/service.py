@@ -47,7 +47,7 @@ def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     return _store.forget_subject(connection, pseudonym)
 
 
-def hidden_studies(reader: str) -> sa.Select[Any]:
+def hidden_studies(reader: str | sa.BindParameter[str]) -> sa.Select[Any]:
     """Select the imaging studies whose reference is kept from a reader."""
     return _store.hidden_studies(reader)
 
