@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.dataset import Dataset
 
 from racoon.domain.coding import Code
+from racoon.standards.dicom.names import pseudonyms_as_names
 from racoon.standards.dicom.uids import SEGMENTATION, uid_from_digest
 
 if TYPE_CHECKING:
@@ -146,19 +147,20 @@ def build_measurement_report(
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=list(images),
     )
-    report: Dataset = hd.sr.Comprehensive3DSR(
-        evidence=[*images, *masks],
-        content=content[0],
-        series_instance_uid=_uid(identity, "series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=_uid(identity, "instance"),
-        instance_number=1,
-        manufacturer="RACOON",
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        series_description="Measurements (research use only)",
-    )
+    with pseudonyms_as_names():
+        report: Dataset = hd.sr.Comprehensive3DSR(
+            evidence=[*images, *masks],
+            content=content[0],
+            series_instance_uid=_uid(identity, "series"),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=_uid(identity, "instance"),
+            instance_number=1,
+            manufacturer="RACOON",
+            is_complete=True,
+            is_final=False,
+            is_verified=False,
+            series_description="Measurements (research use only)",
+        )
     report.ManufacturerModelName, report.SoftwareVersions = software[0], software[1]
     # Names of definitions hold minus signs and German letters.
     report.SpecificCharacterSet = "ISO_IR 192"
