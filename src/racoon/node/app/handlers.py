@@ -124,7 +124,7 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
             rooms.database,
             rooms.archive,
             rooms.audit,
-            readable,
+            consent.condition,
             settings.data_directory / "compute" / LABELS,
         ),
     )

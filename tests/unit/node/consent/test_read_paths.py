@@ -213,7 +213,7 @@ ARCHIVE: dict[str, Probe | str] = {
     "iterate_masks": lambda node: list(_archive(node).iterate_masks(uid(1, 1))),
     "hidden_from": "a condition on statements that ask; narrows what is shown",
     "is_readable": lambda node: _archive(node).is_readable(node.subject("4711")),
-    "readable_among": lambda node: _readable_among(node),
+    "readable_among": _readable_among,
     "content_hash": "a hash over what instances() gives",
     "counts": "numbers of the whole archive",
     "filter_choices": "modalities and body parts that occur",
