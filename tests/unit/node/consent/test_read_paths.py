@@ -268,6 +268,7 @@ COHORTS: dict[str, Probe | str] = {
     "record_report": "writes",
     "record_consent": "writes",
     "forget_finding": "writes",
+    "fact_tables": "the tables themselves, without a row",
     "refresh": "copies the facts; what is read of the copy asks consent",
     "record_clinical": "writes",
     "record_measured": "writes",
