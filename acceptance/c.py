@@ -94,7 +94,7 @@ def dcmqi(folder: Path) -> Figures:
 STEPS = [
     Step(
         "room",
-        "in a real Chromium: first image, scrolling, masks on their voxels, findings, a report signed by keyboard, axe; "
+        "in a real Chromium: first image, scrolling, masks on their voxels, findings, a signature by keyboard, axe; "
         "network cut, tab killed, node killed while drawing, marking and reporting",
         tests=("tests/browser/reading_room",),
     ),
@@ -111,7 +111,10 @@ STEPS = [
     Step(
         "numbers-open-pixels",
         "a crawl from the values on: every number has a link, and it opens the slice it was measured in with its mask",
-        tests=("tests/unit/node/measuring/test_pages.py", "tests/unit/node/reading/test_numbers_open_pixels.py"),
+        tests=(
+            "tests/unit/node/measuring/test_pages.py",
+            "tests/unit/node/reading/test_numbers_open_pixels.py",
+        ),
     ),
     Step(
         "drawing",
