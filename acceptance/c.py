@@ -91,12 +91,37 @@ def dcmqi(folder: Path) -> Figures:
     return {"objects read voxel for voxel by dcmqi": 2}
 
 
+def keyboard(folder: Path) -> Figures:
+    """Let a reader work the published lung case off in Chromium by keys alone; count them and the seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder.resolve() / "figures.json"
+    kept.unlink(missing_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/browser/reading_room/test_real_case.py"],
+        cwd=ROOT,
+        env={**os.environ, "RACOON_FIGURES": str(kept)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    (folder / "keyboard.txt").write_text(done.stdout, encoding="utf-8")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert kept.is_file(), f"nothing was counted: {done.stdout[-500:]}"
+    figures: Figures = json.loads(kept.read_text(encoding="utf-8"))
+    return figures
+
+
 STEPS = [
     Step(
         "room",
         "in a real Chromium: first image, scrolling, masks on their voxels, findings, a signature by keyboard, axe; "
         "network cut, tab killed, node killed while drawing, marking and reporting",
         tests=("tests/browser/reading_room",),
+    ),
+    Step(
+        "keyboard",
+        "a real chest CT with contours from the worklist to a signed report by keys alone: at most 25 actions",
+        action=keyboard,
     ),
     Step(
         "plain-viewer",
@@ -152,7 +177,7 @@ STEPS = [
         "double-reading",
         "a blinded pair sees nothing of each other by any route of the room until both are done; kappa and ICC of a "
         "known disagreement",
-        tests=("tests/unit/node/reading/test_work.py",),
+        tests=("tests/unit/node/reading/test_work.py", "tests/unit/node/reading/test_blinding.py"),
     ),
     Step(
         "agreement",
@@ -186,8 +211,18 @@ STEPS = [
     ),
     Step(
         "templates",
-        "conditions, sums, limits and repeats of a Questionnaire; what the subset lacks is refused",
-        tests=("tests/unit/domain/questionnaire",),
+        "conditions, sums, limits, repeats and first answers of a Questionnaire; what the subset lacks is refused with "
+        "its reason; every shipped template filled to the last question, signed, filed and read in two languages",
+        tests=(
+            "tests/unit/domain/questionnaire",
+            "tests/unit/node/reading/test_shipped_templates.py",
+            "tests/unit/node/reading/test_prefilled_reports.py",
+        ),
+    ),
+    Step(
+        "coded-words",
+        "codes for words of free texts: offered offline, never for what is denied, in response, SR, rows and on paper",
+        tests=("tests/unit/node/reading/test_coding_help.py",),
     ),
     Step(
         "foreign-templates",

@@ -178,6 +178,26 @@ STEPS = [
         tests=("tests/contract/central/test_application.py",),
     ),
     Step(
+        "forms-per-site",
+        "one application fills a form for each site: page, PDF and JSON, German and English",
+        tests=("tests/contract/central/test_forms.py",),
+    ),
+    Step(
+        "portfolio",
+        "studies along time, cases against targets, sites by studies; reminders and overdue by the stated rules",
+        tests=("tests/unit/central/studies/test_portfolio.py", "tests/contract/central/test_portfolio.py"),
+    ),
+    Step(
+        "local-process",
+        "a site's own use and access process in three steps, signed, before the track and in the technical gate",
+        tests=("tests/unit/node/approvals/test_local_process.py",),
+    ),
+    Step(
+        "site-39",
+        "checklist, mentor view, and a readiness test on invented images that the node runs itself",
+        tests=("tests/contract/central/test_onboarding.py", "tests/unit/node/test_readiness.py"),
+    ),
+    Step(
         "permissions",
         "role x scope x state, exhaustively; every route with every role: what is not listed is refused",
         tests=(
@@ -201,6 +221,11 @@ STEPS = [
         "api-schema",
         "Schemathesis asks every JSON route of both roles from their OpenAPI documents: none breaks",
         tests=("tests/conformance/test_api_schema.py",),
+    ),
+    Step(
+        "audit",
+        "one changed, removed or reordered row is found, by the service on both databases and by `racoon audit verify`",
+        tests=("tests/unit/cli/test_audit.py", "tests/contract/test_database.py"),
     ),
     Step(
         "consent",
@@ -263,7 +288,11 @@ STEPS = [
         "pooling",
         "an approved, reviewed dataset reaches the pool through cuts; neither wire nor CENTRAL holds a word of "
         "it; receipts, tombstones and the deletion at the end are signed",
-        tests=("tests/contract/pooling/test_pooling.py", "tests/unit/protocol/test_sealing.py"),
+        tests=(
+            "tests/contract/pooling/test_pooling.py",
+            "tests/contract/pooling/test_pool_commands.py",
+            "tests/unit/protocol/test_sealing.py",
+        ),
     ),
     Step(
         "reviews",

@@ -118,7 +118,7 @@ def load_elsewhere(folder: Path) -> Figures:
         without = types_without_identifier(client.get("/metadata").json(), ("Patient", "Device", *KINDS))
         # R4 has identifiers of these too; this server does not know them and says so.
         assert without == {"BodyStructure", "Composition", "QuestionnaireResponse"}
-        pusher = Pusher(facade, database, str(client.base_url), SOURCE, send, without)
+        pusher = Pusher(facade, database, str(client.base_url), send, without)
         report = pusher.run()
         assert not report.refused, report.refused
         assert pusher.run().unchanged == report.sent

@@ -229,6 +229,21 @@ STEPS = [
         tests=("tests/unit/node/clinical/test_importing.py",),
     ),
     Step(
+        "round-trip",
+        "what is written of every profile in the table, in every version, comes in without loss, and is read by each"
+        " other version, which says what it tolerated",
+        tests=("tests/unit/node/clinical/test_round_trip.py",),
+    ),
+    Step(
+        "planted",
+        "identifiers in every element of every FHIR type, from an independent model: none on the wire, in logs,"
+        " errors, files or the database",
+        tests=(
+            "tests/unit/node/clinical/test_planted.py",
+            "tests/unit/node/clinical/test_planted_everywhere.py",
+        ),
+    ),
+    Step(
         "messages",
         "HL7 v2: encodings, faults, merges, order per patient; planted identifiers stay outside",
         tests=("tests/unit/node/clinical/hl7", "tests/unit/standards/hl7v2"),
@@ -238,7 +253,15 @@ STEPS = [
         f"{MESSAGES} HL7 v2 messages with faults and a worker that is killed: nothing lost, nothing twice, in order",
         action=take_faulty_messages,
     ),
-    Step("consent", "the decision table of consent", tests=("tests/unit/domain/test_consent.py",)),
+    Step(
+        "consent",
+        "the decision table of consent, line by line; sealed names go with a withdrawal",
+        tests=(
+            "tests/unit/domain/test_consent.py",
+            "tests/unit/domain/test_consent_lines.py",
+            "tests/unit/node/consent/test_withdrawn_names.py",
+        ),
+    ),
     Step(
         "many",
         f"{PATIENTS * (2 + CONDITIONS)} resources come in at {RESOURCES_PER_S} a second of two cores with flat"

@@ -26,6 +26,7 @@ from racoon.domain.cohort import AgeCriterion, CohortDefinition, GenderCriterion
 from racoon.domain.consent import ARCHIVE
 from racoon.node.cohorts import service
 from racoon.node.cohorts._store import clinical_fact, series_fact
+from racoon.node.cohorts.columns import create_tables, number_subjects
 from racoon.node.cohorts.service import ColumnCopy
 from racoon.node.consent.model import basis_of
 from racoon.node.consent.service import Consent
@@ -130,17 +131,17 @@ def fill(database: Database, patients: int, diagnoses: int, series: int) -> None
         connection.execute(sa.text("ANALYZE"))
 
 
-def fill_columns(path: Path, database: Database, patients: int, diagnoses: int, series: int) -> ColumnCopy:
+def fill_columns(path: Path, patients: int, diagnoses: int, series: int) -> ColumnCopy:
     """Write synthetic facts into a copy in columns, without a database that holds them."""
     import duckdb
 
-    columns = ColumnCopy(path)
-    with database.connect() as connection:
-        service.refresh(connection, columns)
+    facts = service.fact_tables()
     with duckdb.connect(str(path)) as copy:
+        create_tables(copy, facts)
         for table, each in ((clinical_fact, diagnoses), (series_fact, series)):
             copy.execute(fill_text("duckdb", table, patients, each))
-    return columns
+        number_subjects(copy, facts)
+    return ColumnCopy(path)
 
 
 def permit(database: Database) -> Consent:
@@ -243,7 +244,7 @@ def main() -> int:
             found = measure_nodes(folder, options.nodes, *sizes)
         elif options.columns:
             goal_s, dialect = COLUMNS_GOAL_S, "columns"
-            columns = fill_columns(folder / "facts.duckdb", database, *sizes)
+            columns = fill_columns(folder / "facts.duckdb", *sizes)
             found = measure(database, options.repeats, columns)
         else:
             fill(database, *sizes)

@@ -1,7 +1,8 @@
 """Search latency of the archive (QIDO-RS) with rights checked: p95 of single queries over one kept connection.
 
-The index is filled by SQL, one series for every 50 instances and one imaging study for every 100; the server is another
-process, the client this one.  The user who asks is limited to a research study that holds every second imaging study.
+The index is filled by SQL, one series for every 50 instances and one imaging study for every 100; the server is a whole
+node in another process, the client this one.  The user who asks is a reader who was let into a research study that
+holds every second imaging study: session, the site's signed decisions, consent and blinding are asked for every time.
 
     python bench/bench_qido.py                       60 000 instances, and the ratio to Orthanc with as many
     python bench/bench_qido.py --instances 1000000   the goal of issue B
@@ -31,21 +32,31 @@ import zstandard
 
 from bench import orthanc_qido
 from racoon.domain.identity import Role
+from racoon.domain.study import StudyDefinition
+from racoon.node.app.pages import build_app
+from racoon.node.app.rooms import Rooms
 from racoon.node.archive import _store
 from racoon.node.archive._documents import Level
 from racoon.node.archive._search import Scope, search
-from racoon.node.archive.access import ImageAccess
-from racoon.node.archive.http import router
-from racoon.node.archive.objects import LocalFolder
-from racoon.node.archive.service import Archive
+from racoon.node.consent import _store as consent_store
+from racoon.node.consent.model import EVERYTHING
+from racoon.node.settings import load_node_settings
 from racoon.platform import clock
-from racoon.platform.audit import AuditLog
-from racoon.platform.auth import User, install_accounts
-from racoon.platform.database import Database, create_all
-from racoon.platform.http import create_app
+from racoon.platform.auth import AccountStore, User
+from racoon.platform.database import Database
 from racoon.platform.http import serving as http_server
+from racoon.protocol.messages import StudyOffer, StudyState
 from racoon.standards.dicomweb.query import parse_query
+from tests.governed_network import DATASET, LADDER
+from tests.node_rooms import NodeInProcess
 
+STUDY = "S1"
+DEFINITION = StudyDefinition(
+    "Thorax",
+    "Images of the thorax.",
+    "federated",
+    {"version": "2", "inclusionCriteria": [[{"x-imaging": {}}]]},
+)
 PER_SERIES, PER_STUDY = 50, 100
 PASSWORD = "a long enough password"  # noqa: S105 - of an account that lives as long as this script
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -110,7 +121,7 @@ def fill(database: Database, instances: int) -> int:
                 [
                     {
                         "user_name": "rita",
-                        "study_id": "S1",
+                        "study_id": STUDY,
                         "imaging_study_uid": f"2.25.1.{n}",
                         "granted_by": "ana",
                         "granted_at": clock.now(),
@@ -197,16 +208,48 @@ def _instances(series: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def serve(url: str, folder: str, port: int) -> None:
-    """Be the server: the archive's routes with accounts and rights, as a node has them."""
-    database = Database(url)
-    app = create_app("node", "0")
-    audit = AuditLog("node")
-    install_accounts(app, "node", database, audit=audit)
-    app.state.archive = Archive(database, LocalFolder(Path(folder) / "objects"))
-    app.state.audit = audit
-    app.state.image_access = app.state.image_grants = ImageAccess(database, audit, lambda *_: True)
-    app.include_router(router)
+def open_node(folder: Path) -> NodeInProcess:
+    """Make a node whose readers see what they were let into, where one withdrew of each hundred subjects, and where
+    study S1 has every decision it needs.
+    """
+    node = NodeInProcess(folder, more='[archive]\nreaders = "granted"')
+    node.rely_on()
+    rooms = node.rooms
+    with rooms.database.begin() as connection:
+        words = {"study_id": STUDY, "study_hash": DEFINITION.hash}
+        asked = StudyOffer(**words, definition=DEFINITION.to_dict(), requested_by="office")
+        rooms.approvals.receive_offer(connection, asked)
+    for target, actor, role, artefacts in LADDER:
+        with rooms.database.begin() as connection:
+            if target == "data_ready":
+                rooms.approvals.receive_state(connection, StudyState(**words, state="active"))
+                rooms.approvals.dataset_frozen(connection, STUDY, DEFINITION.hash, DATASET)
+            study = rooms.approvals.current(connection, STUDY)
+            rooms.approvals.decide(
+                connection, study, target, actor=actor, roles={role}, artefacts=dict(artefacts)
+            )
+    AccountStore("node").create(rooms.database, "rita", PASSWORD, [Role.READER])
+    return node
+
+
+def withdraw(database: Database, studies: int) -> None:
+    """Block each subject of a hundred that nobody asks for by name."""
+    blocks = [
+        {
+            "pseudonym": f"R1-SUBJECT{n:07d}",
+            "scope": EVERYTHING,
+            "withdrawal_id": f"{n:032x}",
+            "blocked_at": clock.now(),
+        }
+        for n in range(51, studies + 1, 100)
+    ]
+    with database.begin() as connection:
+        connection.execute(sa.insert(consent_store.block), blocks)
+
+
+def serve(config: str, port: int) -> None:
+    """Be the server: a whole node, with every page and route it has."""
+    app = build_app(Rooms(load_node_settings(Path(config))))
     http_server.serve([http_server.Listener(app, "127.0.0.1", port)])
 
 
@@ -291,9 +334,9 @@ def measure(
     return found, worst
 
 
-def print_plans(database: Database, user: User, studies: int) -> None:
+def print_plans(node: NodeInProcess, user: User, studies: int) -> None:
     """Show how the database finds the rows of each question."""
-    access = ImageAccess(database, AuditLog("node"), lambda *_: True)
+    access, archive, database = node.rooms.image_access, node.rooms.archive, node.rooms.database
     for question in QUESTIONS:
         if "/" in question.address:
             continue
@@ -312,9 +355,9 @@ def print_plans(database: Database, user: User, studies: int) -> None:
                 Level({"studies": "study", "series": "series", "instances": "instance"}[level]),
                 Scope(),
                 query,
-                lambda _: True,
+                archive.readable_among,
                 "",
-                hidden=None,
+                hidden=archive.hidden_from(connection, user.name),
                 restriction=access.restriction(user, connection),
             )
             sa.event.remove(connection.engine, "before_cursor_execute", note)
@@ -340,23 +383,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="racoon-qido-") as folder:
-        url = f"sqlite:///{folder}/node.sqlite"
-        database = Database(url)
-        create_all(database, "node")
-        app = create_app("node", "0")
-        install_accounts(app, "node", database).create(database, "rita", PASSWORD, [Role.READER])
+        node = open_node(Path(folder))
+        database = node.rooms.database
         begun = time.perf_counter()
         studies = fill(database, options.instances)
+        withdraw(database, studies)
         filled_s = time.perf_counter() - begun
         if options.plans:
-            print_plans(database, User("rita", frozenset({Role.READER})), studies)
-        size = Path(folder, "node.sqlite").stat().st_size
-        database.dispose()
+            print_plans(node, User("rita", frozenset({Role.READER})), studies)
+        size = Path(str(database.url.database)).stat().st_size
+        node.close()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         server = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(url, folder, port), daemon=True
+            target=serve, args=(str(node.config), port), daemon=True
         )
         server.start()
         try:

@@ -22,7 +22,7 @@ from racoon.node.approvals.service import Approvals
 from racoon.node.archive.model import DeidentifiedInstance
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
-from racoon.node.clinical.model import parse_search
+from racoon.node.clinical.model import TYPES, parse_search
 from racoon.node.clinical.service import Facade
 from racoon.node.deid.profiles import profile_named
 from racoon.node.deid.service import Deidentifier
@@ -100,7 +100,7 @@ def resources(facade: Facade, kind: str) -> list[dict[str, Any]]:
 
 
 def test_real_studies_are_conformant(facade: Facade) -> None:
-    for kind in ("Patient", "ImagingStudy", "Device", "ServiceRequest", "Procedure"):
+    for kind in ("Patient", "ImagingStudy", "Device", "ServiceRequest", "Procedure", "Observation"):
         found = resources(facade, kind)
         assert found, kind
         model = getattr(importlib.import_module(f"fhir.resources.R4B.{kind.lower()}"), kind)
@@ -131,3 +131,14 @@ def test_what_the_scanner_said_is_there(facade: Facade) -> None:
             assert series["numberOfInstances"] == IMAGES_A_SERIES
     assert set(said) == set(PARTS)
     assert {modality: PARTS[modality] - said[modality] for modality in PARTS} == {key: set() for key in PARTS}
+
+
+def test_links_of_real_studies_lead_to_what_is_written(facade: Facade) -> None:
+    known = {f"{kind}/{item['id']}" for kind in TYPES for item in resources(facade, kind)}
+    weights = 0
+    for study in resources(facade, "ImagingStudy"):
+        named = [study["basedOn"][0]["reference"], study["procedureReference"]["reference"]]
+        named += [item["valueReference"]["reference"] for item in study.get("extension", ())]
+        assert set(named) <= known
+        weights += len(named) - 2
+    assert weights, "the scanners said a weight, and no study leads to it"

@@ -26,7 +26,7 @@ from racoon.node.clinical.neighbours.transfer import (
     transfer,
 )
 from racoon.node.clinical.rebasing import move_subject
-from racoon.node.clinical.spreadsheet import BadMapping
+from racoon.node.clinical.table_mapping import BadMapping
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform.database import Database, create_all
 from tests.unit.node.clinical.test_importing import condition, patient, write

@@ -122,6 +122,7 @@ def people_app(central: Central) -> FastAPI:
             analysis_runs=central.analysis_runs,
             results=central.results,
             monitoring=central.monitoring,
+            onboardings=central.onboardings,
         ),
     )
     app.include_router(analysing_http.pages(central.database, central.analysis_runs, central.monitoring))

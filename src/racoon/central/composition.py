@@ -14,6 +14,7 @@ from racoon.central.analysing.service import AnalysisRuns
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.library.service import Library
 from racoon.central.monitoring.service import Monitoring
+from racoon.central.onboarding.service import Onboardings
 from racoon.central.orchestration.service import Artifacts, Mail, Runs
 from racoon.central.relay.service import Relay
 from racoon.central.results.service import Results
@@ -53,6 +54,7 @@ class Central:
     withdrawals: Withdrawals
     library: Library
     relay: Relay
+    onboardings: Onboardings
 
     @property
     def keys(self) -> Path:
@@ -101,6 +103,7 @@ def build(settings: CentralSettings, database: Database) -> Central:
         relay=Relay(
             audit, mail, studies, settings.data_directory / "parcels", int(settings.parcels_gb * 10**9)
         ),
+        onboardings=Onboardings(audit, sites, mail),
     )
 
 

@@ -17,9 +17,19 @@ COUNTS = ("read", "stored", "unchanged", "refused", "left_out", "removed")
 
 Version = Literal["2025", "2026", "2027-ballot"]
 
+Language = Literal["en", "de"]
+
 
 @app.command
-def check(path: Path, /, *, profiles: Version = "2026", limit: int = 20, json: JsonFlag = False) -> int:
+def check(
+    path: Path,
+    /,
+    *,
+    profiles: Version = "2026",
+    limit: int = 20,
+    language: Language = "en",
+    json: JsonFlag = False,
+) -> int:
     """Check FHIR files against FHIR R4 and the tables of the core data set's profiles, without a network.
 
     Ends with code 0 when nothing is wrong, with 1 when something is. What reading tolerates is marked.
@@ -32,13 +42,18 @@ def check(path: Path, /, *, profiles: Version = "2026", limit: int = 20, json: J
         Package of profiles.
     limit
         Findings shown one by one; all are counted. With --json up to 1000 are listed.
+    language
+        Of the sentences that say what is wrong.
     json
         Print one JSON document.
     """
     from racoon.standards.fhir.files import check_files
     from racoon.standards.fhir.versions import VERSIONS
+    from racoon.web.words import words_of
 
-    report = check_files(path, VERSIONS[profiles])
+    report, say = check_files(path, VERSIONS[profiles]), words_of(language)
+    for item in (*report.findings, *report.unreadable):
+        item |= {name: say(item[name]) for name in ("message", "problem") if name in item}
     if json:
         print_json(report.as_json())
         return failures.OK if report.is_conformant else failures.FAILED
@@ -259,12 +274,12 @@ def pull(*, config: Path, json: JsonFlag = False) -> int:
 
 @app.command(name="table")
 def import_table(
-    table: Path, /, *, config: Path, mapping: Path, preview: int = 0, json: JsonFlag = False
+    table: Path, /, *, config: Path, mapping: str, preview: int = 0, json: JsonFlag = False
 ) -> int:
     """Take a CSV table of a registry or trial database into the node's tables, under the patients' pseudonyms.
 
-    What stands in which column says a mapping (TOML), which is kept beside the table. Taking the same table again
-    changes nothing; a cell that is not understood is named by line and column, and the others are taken.
+    What stands in which column says a mapping: a TOML file, or one that was saved at the node. Taking the same table
+    again changes nothing; a cell that is not understood is named by line and column, and the others are taken.
 
     Parameters
     ----------
@@ -273,13 +288,14 @@ def import_table(
     config
         TOML file of this node.
     mapping
-        TOML file that says what stands in which column.
+        TOML file that says what stands in which column, or the title of a saved mapping, title@version for an older
+        one.
     preview
         Show what so many rows would become, under invented pseudonyms, and take nothing.
     json
         Print one JSON document.
     """
-    from racoon.node.app.clinic import import_table as import_into_node
+    from racoon.node.app.tables import import_table as import_into_node
 
     with progress(quiet=json) as bar:
         task = bar.add_task("reading", total=None)
@@ -287,7 +303,7 @@ def import_table(
             config,
             table,
             mapping,
-            preview_rows=preview,
+            preview_rows_of=preview,
             progress=lambda done: bar.update(task, completed=done),
         )
     if json:
@@ -308,6 +324,37 @@ def import_table(
             ],
         )
     return failures.DEFECT if facts["refused_cells"] or facts.get("refused") else failures.OK
+
+
+@app.command
+def mappings(*, config: Path, save: Path | None = None, json: JsonFlag = False) -> None:
+    """List the saved mappings of tables, newest version first, or save one that was written as a file.
+
+    Parameters
+    ----------
+    config
+        TOML file of this node.
+    save
+        TOML file to save as the next version of its title; one that says the same as the newest changes nothing.
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app.tables import list_mappings, save_mapping
+
+    if save is not None:
+        facts = save_mapping(config, save)
+        if json:
+            print_json(facts)
+        else:
+            print_facts("Saved.", dict(facts))
+        return
+    rows = list_mappings(config)
+    if json:
+        print_json({"mappings": rows})
+    elif rows:
+        print_table("Mappings", [{name: row[name] for name in row if name != "mapping_hash"} for row in rows])
+    else:
+        print_line("No mapping is saved.")
 
 
 @app.command

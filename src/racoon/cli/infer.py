@@ -20,10 +20,11 @@ def infer(
     runtime: str = "auto",
     json: JsonFlag = False,
 ) -> int:
-    """Segment images with a model package, in a process without network.
+    """Run a model package on images, in a process without network.
 
     Each series is checked against the model's input contract and refused with the reason, never bent to fit. A NIfTI
-    mask is written for each, and a DICOM SEG where the input is DICOM. Exit code 1 when a series was refused.
+    mask is written for each, and a DICOM SEG where the input is DICOM. What is read off whole images stands in
+    `results.csv`, and in a DICOM SR where the input is DICOM. Exit code 1 when a series was refused.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def infer(
     source
         An image (NIfTI, NRRD, DICOM series), or a folder of them.
     target
-        Folder for masks and `results.json`; made if it is not there.
+        Folder for results and `results.json`; made if it is not there.
     key
         Public key that must have signed the package; may be given several times.
     runtime
@@ -40,10 +41,10 @@ def infer(
     json
         Print one JSON document.
     """
-    from racoon.learning.files_inference import infer_files
+    from racoon.learning.files_inference import DONE, infer_files
 
     with progress(quiet=json) as bar:
-        task = bar.add_task("segmenting", total=None)
+        task = bar.add_task("running", total=None)
         document = infer_files(
             package,
             source,
@@ -57,16 +58,24 @@ def infer(
     else:
         print_table(f"{document['model']['name']}: {target}", [_line(row) for row in document["series"]])
         print_facts("", {"use": document["use"], "without network by": document["isolation"]})
-    return 0 if all(row["state"] == "segmented" for row in document["series"]) else 1
+    return 0 if all(row["state"] in DONE for row in document["series"]) else 1
 
 
 def _line(row: dict[str, Any]) -> dict[str, object]:
     return {
         "series": row["name"],
         "state": row["state"],
-        "result": row.get("reason") or ", ".join(row["files"]),
+        "result": row.get("reason") or _said(row) or ", ".join(row["files"]),
         "hash": row.get("hash", "–")[:16],
     }
+
+
+def _said(row: dict[str, Any]) -> str:
+    if row["state"] != "read":
+        return ""
+    if "probabilities" in row:
+        return f"{row.get('value', row['class'])} ({100 * max(row['probabilities']):.0f} %)"
+    return f"{row['value']:.4g} {row['unit']}".strip()
 
 
 def evaluate(
@@ -74,19 +83,25 @@ def evaluate(
 ) -> None:
     """Score segmentations against references: Dice, NSD and HD95 with intervals, and what scoring blind gives.
 
+    What `racoon infer` read off whole images is scored against a table: AUC, accuracy, calibration, or errors.
+
     Parameters
     ----------
     predictions
-        Label map, or a folder of label maps (NIfTI, NRRD).
+        Label map, a folder of label maps (NIfTI, NRRD), or the folder that `racoon infer` wrote.
     references
-        Label map, or a folder of label maps with the same names.
+        Label map, a folder of label maps with the same names, or a table of labels (CSV, TSV) or its folder.
     tolerance
         Tolerance of the normalised surface Dice in mm.
     json
         Print one JSON document.
     """
     from racoon.learning.evaluation import evaluate_folders
+    from racoon.learning.reading_evaluation import holds_readings
 
+    if holds_readings(predictions):
+        _evaluate_readings(predictions, references, json=json)
+        return
     document = evaluate_folders(predictions, references, tolerance_mm=tolerance)
     if json:
         print_json(document)
@@ -99,6 +114,29 @@ def evaluate(
             | {"prior's dice": _interval(document["baseline"]["dice"][label])}
         )
     print_table(f"{document['subjects_compared']} subjects", rows)
+
+
+def _evaluate_readings(predictions: Path, references: Path, *, json: bool) -> None:
+    from racoon.learning.reading_evaluation import evaluate_readings
+
+    document = evaluate_readings(predictions, references)
+    if json:
+        print_json(document)
+        return
+    blind = document["baseline"]
+    rows = []
+    for name, found in document["measures"].items():
+        several = found if isinstance(found, list) else [found]
+        for number, one in enumerate(several):
+            of = blind["measures"][name]
+            rows.append(
+                {
+                    "measure": f"{name} of {number + 1}" if isinstance(found, list) else name,
+                    "value": _interval(one),
+                    f"always the {blind['name']}": _interval(of[number] if isinstance(of, list) else of),
+                }
+            )
+    print_table(f"{document['images_compared']} images {document['unit']}".strip(), rows)
 
 
 def _interval(value: dict[str, Any]) -> str:

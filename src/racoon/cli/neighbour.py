@@ -98,5 +98,6 @@ def transfer(
         print_json(facts)
     else:
         print_facts("Sent.", {name: facts[name] for name in ("project", "subjects", "refused")})
+    if facts["resources"] and not json:
         print_table("Resources", [{"type": kind, "count": n} for kind, n in facts["resources"].items()])
     return failures.DEFECT if facts["refused"] else failures.OK

@@ -8,7 +8,17 @@ from typing import Literal
 
 from cyclopts import App
 
-from racoon.cli import account, deid, intake, node_answers, node_models, node_reading, node_values, pull
+from racoon.cli import (
+    account,
+    deid,
+    intake,
+    node_answers,
+    node_models,
+    node_pool,
+    node_reading,
+    node_values,
+    pull,
+)
 from racoon.cli.output import JsonFlag, print_facts, print_json
 
 app = App(name="node", help="Run a hospital's node, or enrol it in the network.")
@@ -21,6 +31,7 @@ app.command(node_models.app)
 app.command(node_reading.templates)
 app.command(node_reading.queries)
 app.command(node_answers.app)
+app.command(node_pool.app)
 node_values.add_to(app)
 
 
@@ -78,6 +89,40 @@ def enrol(*, config: Path, join_code: str, accounts_from_stdin: bool = False, js
         print_json(facts)
     else:
         print_facts("Enrolled. Start the node with `racoon node serve`.", facts)
+
+
+@app.command
+def ready(*, config: Path, quiet_central: bool = False, json: JsonFlag = False) -> int:
+    """Test whether this node is ready for studies, on invented images, and tell CENTRAL which parts worked.
+
+    Connection, keys and certificate are the node's own. Intake, count, measurement and gate run with this site's rules
+    in a folder that is thrown away; the node may run meanwhile. Exit code 1 when a part failed.
+
+    Parameters
+    ----------
+    config
+        TOML file of this node.
+    quiet_central
+        Do not tell CENTRAL.
+    json
+        Print one JSON document.
+    """
+    from racoon.cli.doctor import SIGN
+    from racoon.cli.output import print_line
+    from racoon.node.app.readiness import examine_readiness
+
+    result = examine_readiness(config, send=not quiet_central)
+    if json:
+        print_json(result)
+    else:
+        from rich.markup import escape
+
+        for part in result["parts"]:
+            sign = SIGN["ok" if part["is_ok"] else "problem"]
+            print_line(f"{sign} [bold]{part['code']}[/] ({part['seconds']:.1f} s): {escape(part['detail'])}")
+            if part["next_step"]:
+                print_line(f"  → {escape(part['next_step'])}")
+    return 0 if result["is_ready"] else 1
 
 
 @app.command

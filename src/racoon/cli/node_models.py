@@ -37,6 +37,32 @@ def pull(*, config: Path, json: JsonFlag = False) -> int:
     return 1 if done["refused"] else 0
 
 
+@app.command
+def labels(study: str, table: Path, /, *, column: str, config: Path, json: JsonFlag = False) -> None:
+    """Put a table of labels beside a study, for trainings that judge whole images; it stays at this node.
+
+    Parameters
+    ----------
+    study
+        Id of a study this site has released.
+    table
+        CSV or TSV with a column `subject` (pseudonym) or `image` (series UID), and one with the labels.
+    column
+        Name of the column with the labels.
+    config
+        TOML file of this node.
+    json
+        Print one JSON document.
+    """
+    from racoon.node.app.truths import add_table
+
+    done = add_table(config, study, table, column)
+    if json:
+        print_json(done)
+    else:
+        print_facts(f"Labels of {study}", done)
+
+
 @app.command(name="import")
 def import_(package: Path, /, *, config: Path, json: JsonFlag = False) -> None:
     """Put a package from a file on the shelf, by the same checks.

@@ -24,7 +24,7 @@ def train(
     licence: str = "not stated",
     json: JsonFlag = False,
 ) -> None:
-    """Train a plan on folders of images with labels, and score the models on subjects that no site trained on.
+    """Train a plan on folders of images with masks, or a table of labels; score on subjects that no site trained on.
 
     `local` trains each site alone, `pooled` all data together, `federated` starts real engine processes on this
     machine, `compare` does all three and adds the ensemble of the local models. A run that was cut off goes on.
@@ -67,8 +67,11 @@ def train(
         print_json(result)
         return
     print_table(
-        f"{document.name}: Dice on subjects nobody trained on",
-        [{name: "–" if value is None else value for name, value in row.items()} for row in result["table"]],
+        f"{document.name}: {result['verdict']['metric']} on subjects nobody trained on",
+        [
+            {name: "–" if value is None else value for name, value in row.items() if name != "measures"}
+            for row in result["table"]
+        ],
     )
     print_facts("models", {model["name"]: model["package"] for model in result["models"]})
 

@@ -6,17 +6,21 @@ It stands here because the federated mode needs CENTRAL's and the nodes' side of
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from racoon.domain.plan import TrainingPlan
+from racoon.domain.plan.target import balanced_weights
 from racoon.learning.comparison import case_means, comparison_table, verdict
 from racoon.learning.extra import require_extra
 from racoon.learning.fingerprint import Fingerprint, FingerprintSums
 from racoon.learning.laboratory import (
+    PreparedSite,
     Report,
     first_cases,
     forget_other_runs,
@@ -28,8 +32,11 @@ from racoon.learning.laboratory import (
     write_plan,
 )
 from racoon.learning.membership import MEANING, membership_check
+from racoon.learning.readings import LOWER_IS_BETTER, METRICS
 from racoon.platform.certificates import load_or_create_signing_key
 from racoon.platform.files import write_atomically
+
+Result = TypeVar("Result")
 
 COMPARED = ("local", "pooled", "federated")
 
@@ -98,6 +105,7 @@ class TrainingRun:
         fingerprint = FingerprintSums.merge(site.sums for site in self._sites).fingerprint()
         result: dict[str, Any] = {
             "plan_hash": self._plan.hash,
+            "task": self._plan.task,
             "mode": mode,
             "strategy": self._plan.strategy.to_dict(),
             "sites": {site.name: site.to_dict() for site in self._sites},
@@ -105,6 +113,7 @@ class TrainingRun:
                 **fingerprint.to_dict(),
                 "planned_size": list(fingerprint.planned_size()),
                 "planned_configuration": fingerprint.planned_configuration().to_dict(),
+                **self._planned_weights(),
             },
             "table": table,
             "verdict": verdict(table, self._names),
@@ -117,12 +126,21 @@ class TrainingRun:
         write_atomically(self._folder / "result.json", json.dumps(result, indent=1).encode(), mode=0o644)
         return result
 
+    def _planned_weights(self) -> dict[str, Any]:
+        """Say by which weights every class would count alike, from the sums of the sites' counts."""
+        counts = [sum(column) for column in zip(*(site.class_counts for site in self._sites), strict=True)]
+        if not counts or min(counts) < 1:
+            return {}
+        return {"class_counts": counts, "planned_class_weights": list(balanced_weights(counts))}
+
     def _local(self) -> None:
-        for site in self._sites:
-            name = f"local:{site.name}"
+        def train(site: PreparedSite) -> tuple[Path, list[Any]]:
             folder = self._folder / "runs" / f"local-{site.name}"
-            weights, self._rounds[name] = train_here(self._plan, site.train, folder, self._report, name)
-            self._models[name] = [weights]
+            return train_here(self._plan, site.train, folder, self._report, f"local:{site.name}")
+
+        for site, (weights, rounds) in zip(self._sites, _side_by_side(train, self._sites), strict=True):
+            self._rounds[f"local:{site.name}"] = rounds
+            self._models[f"local:{site.name}"] = [weights]
         if len(self._sites) > 1:
             self._models["ensemble"] = [self._models[f"local:{name}"][0] for name in self._names]
 
@@ -145,26 +163,29 @@ class TrainingRun:
                 self._only_at[name] = site
 
     def _scores(self) -> dict[str, dict[str, Any]]:
+        tested = [site for site in self._sites if site.unseen_cases]
+
+        def score(site: PreparedSite) -> dict[str, Any]:
+            chosen = {
+                name: paths
+                for name, paths in self._models.items()
+                if self._only_at.get(name, site.name) == site.name
+            }
+            return score_models(self._plan, site.unseen, chosen, self._folder / "scores" / site.name)
+
         scores: dict[str, dict[str, Any]] = {}
-        for site in self._sites:
-            if site.unseen_cases:
-                chosen = {
-                    name: paths
-                    for name, paths in self._models.items()
-                    if self._only_at.get(name, site.name) == site.name
-                }
-                folder = self._folder / "scores" / site.name
-                scores[site.name] = score_models(self._plan, site.unseen, chosen, folder)
-            self._report("scoring", len(scores), len(self._sites))
+        for site, found in zip(tested, _side_by_side(score, tested), strict=True):
+            scores[site.name] = found
+            self._report("scoring", len(scores), len(tested))
         return scores
 
     def _membership(self, scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Score each model on as many of its own training cases as there are unseen ones, and compare."""
         members: dict[str, list[float | None]] = {}
         others: dict[str, list[float | None]] = {}
-        for site in self._sites:
-            if site.name not in scores:
-                continue
+        tested = [site for site in self._sites if site.name in scores]
+
+        def score(site: PreparedSite) -> dict[str, Any]:
             trained = {
                 name: paths
                 for name, paths in self._models.items()
@@ -173,11 +194,18 @@ class TrainingRun:
             cases = first_cases(
                 site.train, site.unseen_cases, self._folder / "cases" / f"{site.name}-members"
             )
-            found = score_models(self._plan, cases, trained, self._folder / "scores" / f"{site.name}-members")
-            for name in trained:
+            return score_models(self._plan, cases, trained, self._folder / "scores" / f"{site.name}-members")
+
+        for site, found in zip(tested, _side_by_side(score, tested), strict=True):
+            for name in found["models"]:
                 members.setdefault(name, []).extend(case_means(found["models"][name]))
                 others.setdefault(name, []).extend(case_means(scores[site.name]["models"][name]))
-        return {name: membership_check(members[name], others[name]) for name in sorted(members)}
+        # The attack guesses "trained on" where a model is better: an error counts the other way round.
+        sign = -1.0 if METRICS[self._plan.task] in LOWER_IS_BETTER else 1.0
+        return {
+            name: membership_check(_signed(sign, members[name]), _signed(sign, others[name]))
+            for name in sorted(members)
+        }
 
     def _packages(
         self,
@@ -215,3 +243,13 @@ class TrainingRun:
             {"name": name, "package": str(path), "hash": path.stem}
             for name, path in zip(named, written, strict=True)
         ]
+
+
+def _side_by_side(work: Callable[[PreparedSite], Result], sites: Sequence[PreparedSite]) -> Iterator[Result]:
+    """Do the work of each site, as many at once as there are processors: each is a process of one thread."""
+    with ThreadPoolExecutor(max(1, min(len(sites), os.cpu_count() or 1))) as pool:
+        yield from pool.map(work, sites)
+
+
+def _signed(sign: float, values: Sequence[float | None]) -> list[float | None]:
+    return [None if value is None else sign * value for value in values]

@@ -46,6 +46,32 @@ class CentralClient(Connection):
         """Start a run of the study: ``count``, ``freeze``, ``measure`` or ``training``."""
         return dict(self.post(f"/api/studies/{study_id}/runs", {"kind": kind}))
 
+    def count_cohort(self, study_id: str, *, flow: bool = False) -> str:
+        """Ask all sites for a protected count of the study's cohort; returns the run's id.
+
+        Parameters
+        ----------
+        study_id
+            The study.
+        flow
+            Ask too how many each step of the definition leaves out; sites charge that as two counts.
+        """
+        answer = self.post(f"/api/studies/{study_id}/runs", {"kind": "count", "flow": flow})
+        return str(answer["run_id"])
+
+    def feasibility(self, study_id: str) -> dict[str, Any] | None:
+        """Get the newest protected count of the study's cohort; ``None`` before the first."""
+        found = self.get(f"/api/studies/{study_id}/feasibility")
+        return dict(found) if found else None
+
+    def flow(self, study_id: str, language: str = "en") -> dict[str, Any]:
+        """Get the flow diagram of the newest count: how many are left after each step, and how many were left out."""
+        return dict(self.get(f"/api/studies/{study_id}/flow", lang=language))
+
+    def portfolio(self) -> dict[str, Any]:
+        """Get all studies with the time in each state, cases against targets and where each site stands."""
+        return dict(self.get("/api/portfolio"))
+
     def open_study(self, study_id: str) -> ResearchStudy:
         """Open a study to analyse it as one would a data frame."""
         return ResearchStudy(self, study_id)

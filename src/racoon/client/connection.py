@@ -53,9 +53,18 @@ class Connection:
         """Close the connection."""
         self._client.close()
 
-    def login(self, username: str, password: str) -> dict[str, Any]:
-        """Sign in; later requests carry the bearer token.  Returns the user."""
-        answer = self.post("/api/session", {"username": username, "password": password})
+    def login(self, username: str, password: str, code: str = "") -> dict[str, Any]:
+        """Sign in; later requests carry the bearer token.  Returns the user.
+
+        Parameters
+        ----------
+        username, password
+            Of the account.
+        code
+            One-time code, where the account has a second factor.
+        """
+        document = {"username": username, "password": password}
+        answer = self.post("/api/session", document | ({"code": code} if code else {}))
         self._client.headers["Authorization"] = f"Bearer {answer['token']}"
         self._client.cookies.clear()
         user: dict[str, Any] = answer["user"]

@@ -74,6 +74,32 @@ class NodeClient(Connection):
         """List the newest jobs of the site."""
         return list(self.get("/api/jobs"))
 
+    def pool(self) -> dict[str, Any]:
+        """Get what this node sent to pools, what it took as a pool, and whose keys it knows."""
+        return dict(self.get("/api/pool"))
+
+    def export_to_pool(self, study_id: str, reason: str) -> str:
+        """Ask to send a released dataset to its pool; returns the shipment's id.  It waits for a reviewer."""
+        return str(self.post("/api/pool/exports", {"study_id": study_id, "reason": reason})["shipment_id"])
+
+    def reviews(self) -> list[dict[str, Any]]:
+        """List what waits for a reviewer, and what reviewers said."""
+        return list(self.get("/api/reviews"))
+
+    def review(self, review_id: str, reason: str, *, accept: bool) -> dict[str, Any]:
+        """Say yes or no to what waits for a reviewer."""
+        return dict(self.post(f"/api/reviews/{review_id}/decision", {"accept": accept, "reason": reason}))
+
+    def delete_pooled(self, study_id: str, reason: str) -> str:
+        """Ask to delete what a pool holds of a study that has ended; a second person's call confirms.
+
+        Returns
+        -------
+        str
+            ``"asked"`` or ``"confirmed"``.
+        """
+        return str(self.post(f"/api/pool/studies/{study_id}/deletion", {"reason": reason})["state"])
+
     def measurements(self, study_id: str) -> list[dict[str, Any]]:
         """List the values measured here for a study, each with the link to its pixels."""
         rows: list[dict[str, Any]] = []

@@ -35,6 +35,8 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "hl7.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
         "hl7.decide": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DIZ}),
         "match.decide": frozenset({Role.DIZ, Role.DATA_MANAGER}),
+        "table.take": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DIZ}),
+        "neighbour.exchange": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DIZ}),
         "outgoing.read": frozenset({Role.SITE_INFORMATICIAN, Role.DATA_MANAGER, Role.DPO, Role.DIZ}),
         "fhir.read": frozenset({Role.DIZ}),
         "identity.compare": frozenset({Role.DIZ}),

@@ -16,10 +16,12 @@ import numpy as np
 
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused
+from racoon.learning.image_tables import densenet, resnet
 from racoon.learning.tensor_tables import (
     BASIC_UNET2D_FEATURES,
     DYNUNET_FILTERS,
     DYNUNET_STRIDES,
+    ENCODER_CHANNELS,
     INPUT_SLICES,
     SEGRESNET_DOWN,
     SEGRESNET_FILTERS,
@@ -30,6 +32,7 @@ from racoon.learning.tensor_tables import (
     Table,
     basic_unet2d,
     dynunet3d,
+    encoder,
     segresnet3d,
     unet,
 )
@@ -64,6 +67,8 @@ class Architecture:
         2 for planes with their neighbours as channels, 3 for volumes.
     takes_strides
         Whether a plan may say how often which side is halved.
+    judges_images
+        Whether it gives one class or number of a whole image rather than a class of each voxel.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Architecture:
     tensors: Builder
     dimensions: int = 2
     takes_strides: bool = False
+    judges_images: bool = False
 
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -111,11 +117,44 @@ ARCHITECTURES: Mapping[str, Architecture] = {
             dimensions=3,
             takes_strides=True,
         ),
+        *(
+            Architecture(
+                f"encoder{dimensions}d-small",
+                f"Convolutions and a mean over the {what}, instance normalisation; for whole images on small machines.",
+                2 ** (len(ENCODER_CHANNELS) - 1),
+                encoder(dimensions),
+                dimensions,
+                judges_images=True,
+            )
+            for dimensions, what in ((2, "plane"), (3, "volume"))
+        ),
+        *(
+            Architecture(
+                f"densenet{dimensions}d",
+                f"MONAI DenseNet on {what} with group normalisation; for whole images.",
+                16,
+                densenet(dimensions),
+                dimensions,
+                judges_images=True,
+            )
+            for dimensions, what in ((2, "planes"), (3, "volumes"))
+        ),
+        *(
+            Architecture(
+                f"resnet{dimensions}d",
+                f"MONAI ResNet on {what} with group normalisation; for whole images.",
+                16,
+                resnet(dimensions),
+                dimensions,
+                judges_images=True,
+            )
+            for dimensions, what in ((2, "planes"), (3, "volumes"))
+        ),
     )
 }
 """Everything a plan may name; nothing else can be instantiated at a site."""
 
-_NORMALISATION = re.compile(r"\.norm\d|\.adn\.N\.|^conv_final\.0\.")
+_NORMALISATION = re.compile(r"\.norm\d?\.|\.adn\.N\.|^conv_final\.0\.|(^|\.)bn\d\.|\.downsample\.1\.")
 
 MAXIMUM_STEPS = 100_000
 """Bound on ``rounds * local_steps``: a plan beyond it is a mistake or an attack on a site's machine."""
@@ -155,6 +194,11 @@ def check_plan(plan: TrainingPlan) -> None:
         With the field that is wrong.
     """
     architecture = get_architecture(plan.architecture)
+    if architecture.judges_images != (plan.target is not None):
+        raise BadPlan(
+            f"The architecture {plan.architecture} is for another task than {plan.task}.",
+            details={"field": "architecture"},
+        )
     rules = {
         "labels": 1 <= len(plan.labels) <= 64,
         "rounds": plan.rounds >= 1,
@@ -203,12 +247,17 @@ def is_volumetric(plan: TrainingPlan) -> bool:
 
 def network_input(plan: TrainingPlan) -> tuple[int, ...]:
     """Return the shape of one sample: channels, then the window."""
-    return (1 if is_volumetric(plan) else INPUT_SLICES, *plan.size)
+    return (1 if is_volumetric(plan) or plan.target else INPUT_SLICES, *plan.size)
 
 
 def network_output(plan: TrainingPlan) -> tuple[int, ...]:
-    """Return the shape of one sample's scores: classes with the background, then the window."""
-    return (len(plan.labels) + 1, *plan.size)
+    """Return the shape of one sample's scores: classes with the background, then the window; or those of an image."""
+    return (output_count(plan),) if plan.target else (output_count(plan), *plan.size)
+
+
+def output_count(plan: TrainingPlan) -> int:
+    """Return how many scores a plan's network gives: one per class, with the background of a segmentation."""
+    return len(plan.labels) + (plan.target is None)
 
 
 def tensor_shapes(plan: TrainingPlan) -> dict[str, tuple[int, ...]]:
@@ -217,7 +266,7 @@ def tensor_shapes(plan: TrainingPlan) -> dict[str, tuple[int, ...]]:
 
 
 def _table(plan: TrainingPlan) -> Table:
-    return get_architecture(plan.architecture).tensors(len(plan.labels) + 1, plan.strides)
+    return get_architecture(plan.architecture).tensors(output_count(plan), plan.strides)
 
 
 def normalisation_tensors(plan: TrainingPlan) -> frozenset[str]:

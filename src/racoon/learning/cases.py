@@ -44,12 +44,18 @@ class Case:
     image
         float16, shape ``(slice, row, column)``, normalised to about [-1, 1].
     classes
-        uint8, same shape; 0 is background, k is the plan's label k - 1.
+        uint8, same shape; 0 is background, k is the plan's label k - 1.  Empty where the plan judges whole images.
+    target
+        What such a plan learns: class index, or number scaled to -1 … 1.
     """
 
     name: str
     image: npt.NDArray[np.float16]
     classes: npt.NDArray[np.uint8]
+    target: float | None = None
+
+
+NO_CLASSES: npt.NDArray[np.uint8] = np.zeros((0, 0, 0), np.uint8)
 
 
 def case_name(series_uid: str) -> str:
@@ -90,9 +96,7 @@ def prepare_case(
     plan's size is shrunk isotropically in plane until it fits, unless the plan tiles it; a smaller one keeps its
     pixels.  The rest is padded with the darkest value.  Scores are therefore at this working resolution.
     """
-    volume = np.asarray(voxels, dtype=np.float32)
-    if volume.ndim != 3 or not np.isfinite(volume).all():
-        raise BadCase("A series is not a finite three-dimensional image.", details={"series_uid": series_uid})
+    volume = _finite_volume(voxels, series_uid)
     if len(masks) != len(plan.labels):
         raise BadCase(
             "A series does not bring one mask per label of the plan.", details={"series_uid": series_uid}
@@ -103,11 +107,7 @@ def prepare_case(
             if mask.shape != volume.shape:
                 raise BadCase("A mask has another shape than its image.", details={"series_uid": series_uid})
             classes[mask] = index
-    low, high = plan.window_hu or np.percentile(volume, PERCENTILES).tolist()
-    normalised: npt.NDArray[np.generic] = (volume - low) * (2.0 / max(high - low, 1e-6)) - 1.0
-    if plan.window_hu:
-        normalised = np.clip(normalised, -1.0, 1.0)
-    normalised = np.clip(normalised, -INTENSITY_LIMIT, INTENSITY_LIMIT)
+    normalised = _normalise(plan, volume)
     factors = working_factors(plan, volume.shape, spacing_mm)
     if factors != (1.0, 1.0, 1.0):
         sides = _working_sides(plan, volume.shape, factors)
@@ -120,12 +120,77 @@ def prepare_case(
     )
 
 
+def prepare_image(
+    plan: TrainingPlan,
+    series_uid: str,
+    voxels: npt.NDArray[np.generic],
+    target: float | None,
+    spacing_mm: tuple[float, float, float] | None = None,
+) -> Case:
+    """Normalise intensities and bring a whole image into the plan's window, for a network that judges it as a whole.
+
+    Parameters
+    ----------
+    plan, series_uid, voxels, spacing_mm
+        As :func:`prepare_case`.
+    target
+        What the plan's target made of the truth; ``None`` where it is not known.
+
+    Raises
+    ------
+    BadCase
+        As :func:`prepare_case`, and for several slices where the network sees one plane.
+
+    Notes
+    -----
+    Resampled to the working spacing if there is one, then shrunk until it fits, rows and columns alike and slices by
+    themselves; a smaller image keeps its voxels.  It stands in the middle, the rest has the darkest value.
+    """
+    volume = _finite_volume(voxels, series_uid)
+    if len(plan.size) == 2 and len(volume) != 1:
+        raise BadCase(
+            "The plan's network judges single planes; the series has several.",
+            details={"series_uid": series_uid},
+        )
+    normalised = _normalise(plan, volume)
+    slices, rows, columns = working_factors(plan, volume.shape, spacing_mm)
+    if len(plan.size) == 3:
+        slices = min(slices, plan.size[0] / volume.shape[0])
+    if (slices, rows, columns) != (1.0, 1.0, 1.0):
+        sides = _working_sides(plan, volume.shape, (slices, rows, columns))
+        normalised = _resample(normalised, (slices, rows, columns), sides, order=1)
+    window = (1, *plan.size)[-3:]
+    gaps = [max(0, limit - side) for side, limit in zip(normalised.shape, window, strict=True)]
+    widths = [(gap // 2, gap - gap // 2) for gap in gaps]
+    padded = np.pad(normalised, widths, constant_values=float(normalised.min()))
+    return Case(case_name(series_uid), padded.astype(np.float16), NO_CLASSES, target)
+
+
+def _finite_volume(voxels: npt.NDArray[np.generic], series_uid: str) -> npt.NDArray[np.float32]:
+    volume = np.asarray(voxels, dtype=np.float32)
+    if volume.ndim != 3 or not np.isfinite(volume).all():
+        raise BadCase("A series is not a finite three-dimensional image.", details={"series_uid": series_uid})
+    return volume
+
+
+def _normalise(plan: TrainingPlan, volume: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+    low, high = plan.window_hu or np.percentile(volume, PERCENTILES).tolist()
+    normalised: npt.NDArray[np.generic] = (volume - low) * (2.0 / max(high - low, 1e-6)) - 1.0
+    if plan.window_hu:
+        normalised = np.clip(normalised, -1.0, 1.0)
+    cut: npt.NDArray[np.generic] = np.clip(normalised, -INTENSITY_LIMIT, INTENSITY_LIMIT)
+    return cut
+
+
 def save_case(folder: Path, case: Case) -> Path:
     """Write a case durably and atomically; an existing file of the same name is replaced."""
     path = folder / f"{case.name}.npz"
     temporary = folder / f".{case.name}.{os.getpid()}.part"
     with temporary.open("wb") as file:
-        np.savez(file, image=case.image, classes=case.classes)
+        if case.target is None:
+            np.savez(file, image=case.image, classes=case.classes)
+        else:
+            np.savez(file, image=case.image, target=np.float64(case.target))
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -135,6 +200,8 @@ def save_case(folder: Path, case: Case) -> Path:
 def load_case(path: Path) -> Case:
     """Read one case; the file holds arrays only and is opened without pickle."""
     with np.load(path, allow_pickle=False) as content:
+        if "target" in content:
+            return Case(path.stem, content["image"], NO_CLASSES, float(content["target"]))
         return Case(path.stem, content["image"], content["classes"])
 
 

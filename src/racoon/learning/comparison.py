@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from racoon.learning.readings import LOWER_IS_BETTER, measures_of
 from racoon.science.statistics.bootstrap import bootstrap_mean
 
 ALL = "all"
@@ -15,8 +16,8 @@ SiteScores = Mapping[str, Mapping[str, Any]]
 
 
 def case_means(score: Mapping[str, Any]) -> list[float | None]:
-    """Return the mean Dice over labels of each case; ``None`` where no label is defined."""
-    return [_mean(values) for _, values in sorted(score["per_case_dice"].items())]
+    """Return the mean over labels of each case's score; ``None`` where no label is defined."""
+    return [_mean(values) for _, values in sorted(score["per_case"].items())]
 
 
 def comparison_table(scores: SiteScores) -> list[dict[str, Any]]:
@@ -25,30 +26,42 @@ def comparison_table(scores: SiteScores) -> list[dict[str, Any]]:
     Parameters
     ----------
     scores
-        Per site, every model's Dice per case and label, and the trivial models'.
+        Per site, every model's scores per case and label, and the trivial models'.
 
     Returns
     -------
     list
-        ``model``, ``site`` (or ``all``), ``n``, ``mean``, ``lower``, ``upper``: Dice over labels, then over cases,
-        with a percentile bootstrap over cases; the trivial models are rows called ``trivial:NAME``.
+        ``model``, ``site`` (or ``all``), ``metric``, ``n``, ``mean``, ``lower``, ``upper``, with a percentile bootstrap
+        over cases: Dice over labels, then over cases; of whole images the metric of their task, and ``measures`` has
+        all others.  The trivial models are rows called ``trivial:NAME``.
     """
-    columns: dict[str, dict[str, list[float | None]]] = {}
+    columns: dict[str, dict[str, Mapping[str, Any]]] = {}
     for site, found in scores.items():
         models = {**found["models"], **{f"trivial:{k}": v for k, v in found["baseline"]["all"].items()}}
         for model, score in models.items():
-            columns.setdefault(model, {})[site] = case_means(score)
+            columns.setdefault(model, {})[site] = score
     rows = []
     for model in sorted(columns):
         by_site = columns[model]
-        rows += [
-            {"model": model, "site": site, **bootstrap_mean(values).to_dict()}
-            for site, values in sorted(by_site.items())
-        ]
+        rows += [{"model": model, "site": site, **_row([score])} for site, score in sorted(by_site.items())]
         if set(by_site) == set(scores):
-            together = [value for site in sorted(by_site) for value in by_site[site]]
-            rows.append({"model": model, "site": ALL, **bootstrap_mean(together).to_dict()})
+            rows.append({"model": model, "site": ALL, **_row([by_site[site] for site in sorted(by_site)])})
     return rows
+
+
+def _row(scores: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one model's row over the cases of some sites."""
+    metric = scores[0]["metric"]
+    if "readings" not in scores[0]:
+        together = [value for score in scores for value in case_means(score)]
+        return {"metric": metric, **bootstrap_mean(together).to_dict()}
+    readings = {
+        f"{number}/{name}": read
+        for number, score in enumerate(scores)
+        for name, read in score["readings"].items()
+    }
+    measures = measures_of(scores[0]["task"], readings)
+    return {"metric": metric, **measures[metric], "measures": measures}
 
 
 def verdict(rows: Sequence[Mapping[str, Any]], sites: Sequence[str]) -> dict[str, Any]:
@@ -65,9 +78,11 @@ def verdict(rows: Sequence[Mapping[str, Any]], sites: Sequence[str]) -> dict[str
     Returns
     -------
     dict
-        ``federated_to_pooled`` (ratio), ``federated_minus_mean_local`` (on all unseen subjects),
-        ``worst_site_difference`` (smallest federated - own local), ``best_trivial``.
+        ``metric``, ``lower_is_better``, ``federated_to_pooled`` (ratio), ``federated_minus_mean_local`` (on all unseen
+        subjects), ``worst_site_difference`` (federated - own local where that is worst), ``best_trivial``.
     """
+    metric = next((row["metric"] for row in rows), "dice")
+    best, worst = (min, max) if metric in LOWER_IS_BETTER else (max, min)
     means = {(row["model"], row["site"]): row["mean"] for row in rows}
     federated, pooled = means.get(("federated", ALL)), means.get(("pooled", ALL))
     local = [means.get((f"local:{site}", ALL)) for site in sites]
@@ -83,12 +98,14 @@ def verdict(rows: Sequence[Mapping[str, Any]], sites: Sequence[str]) -> dict[str
     ]
     mean_local = _mean(local) if all(value is not None for value in local) else None
     return {
+        "metric": metric,
+        "lower_is_better": metric in LOWER_IS_BETTER,
         "federated_to_pooled": federated / pooled if federated is not None and pooled else None,
         "federated_minus_mean_local": (
             federated - mean_local if federated is not None and mean_local is not None else None
         ),
-        "worst_site_difference": min(own) if own else None,
-        "best_trivial": max(trivial) if trivial else None,
+        "worst_site_difference": worst(own) if own else None,
+        "best_trivial": best(trivial) if trivial else None,
     }
 
 

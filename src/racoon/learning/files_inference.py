@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from racoon.domain.plan import TrainingPlan
 from racoon.learning.folders import Pair, find_images
 from racoon.learning.packages.card import RESEARCH_USE
 from racoon.learning.packages.container import open_package
@@ -16,7 +19,10 @@ from racoon.learning.packages.running import require_signer, run_package
 from racoon.learning.runtimes import choose_runtime
 from racoon.platform.files import write_atomically
 
-RESULTS = "results.json"
+RESULTS, TABLE = "results.json", "results.csv"
+
+DONE = ("segmented", "read")
+"""States of a series that has its result."""
 
 
 def infer_files(
@@ -28,7 +34,7 @@ def infer_files(
     runtime: str = "auto",
     report: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
-    """Segment a file or a folder of images; a run that was cut off goes on where it stopped.
+    """Run a model on a file or a folder of images; a run that was cut off goes on where it stopped.
 
     Parameters
     ----------
@@ -46,8 +52,8 @@ def infer_files(
     Returns
     -------
     dict
-        ``model``, ``series`` (name, state, hash, files or reason), ``isolation`` and ``use``; also written to
-        ``results.json``.
+        ``model``, ``task``, ``series`` (name, state, hash, files or reason), ``isolation`` and ``use``; also written to
+        ``results.json``, and of whole images to ``results.csv``.
     """
     opened = open_package(package)
     require_signer(opened, keys)
@@ -72,7 +78,10 @@ def infer_files(
         },
         "labels": {str(number): label for number, label in enumerate(opened.card.labels, start=1)},
         "use": RESEARCH_USE,
+        "task": opened.plan.task,
     }
+    if opened.plan.target:
+        document["target"] = opened.plan.target.to_dict()
 
     def save() -> None:
         document["series"] = [done[pair.name] for pair in pairs if pair.name in done]
@@ -89,7 +98,25 @@ def infer_files(
         work = [_work(pair, target) for pair in waiting]
         document |= run_package(package, work, Path(folder), on_series, runtime=chosen)
     save()
+    if opened.plan.target:
+        write_table(target / TABLE, opened.plan, document["series"])
     return document
+
+
+def write_table(path: Path, plan: TrainingPlan, series: Sequence[Mapping[str, Any]]) -> None:
+    """Write readings as CSV: one row per image that was read, the value under the name its target has."""
+    target = plan.target
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    shares = [f"p({label.meaning or label.key})" for label in plan.labels] if len(plan.labels) > 1 else []
+    writer.writerow(["image", target.name if target else "value", *shares, "unit", "use"])
+    for row in series:
+        if row["state"] == "read":
+            value = row.get("value", row.get("class"))
+            writer.writerow(
+                [row["name"], value, *row.get("probabilities", ()), row.get("unit", ""), RESEARCH_USE]
+            )
+    write_atomically(path, stream.getvalue().encode(), mode=0o644)
 
 
 def most_uncertain_first(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -116,7 +143,7 @@ def _earlier(path: Path, package: str) -> list[dict[str, Any]]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["model"]["hash"] == package:
-            return [row for row in document["series"] if row["state"] == "segmented"]
+            return [row for row in document["series"] if row["state"] in DONE]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return []

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Defect
-from racoon.learning.cases import Case, prepare_case
+from racoon.learning.cases import Case, prepare_case, prepare_image
 from racoon.learning.contract import broken_rules
 from racoon.learning.fingerprint import FingerprintSums
 from racoon.learning.orientation import Axes
-from racoon.standards.files import LabelledMask, load_image, load_masks
+from racoon.standards.files import LabelledMask, LoadedImage, load_image, load_masks
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr")
 _IMAGE_END = re.compile(r"[_-](image|img|t1|ct|mr|pet)$", re.IGNORECASE)
@@ -99,6 +99,43 @@ def find_images(path: Path) -> tuple[Pair, ...]:
     raise BadFolder(f"{path.name} is empty.", details={"path": str(path)})
 
 
+def load_whole(plan: TrainingPlan, pair: Pair, target: float) -> tuple[Case, FingerprintSums]:
+    """Prepare one image that is judged as a whole.
+
+    Parameters
+    ----------
+    plan, pair
+        What for, and where it is.
+    target
+        What the plan learns of it.
+
+    Returns
+    -------
+    tuple
+        As :func:`load_pair`; the whole image counts as foreground.
+
+    Raises
+    ------
+    BadFolder
+        If the series does not keep the plan's contract.
+    """
+    image = _load_within(plan, pair).image
+    axes = Axes.of(image.affine)
+    voxels, spacing = axes.apply(image.voxels), axes.spacing_mm(image.affine)
+    case = prepare_image(plan, pair.name, voxels, target, spacing)
+    return case, FingerprintSums.of(voxels, np.ones(voxels.shape, bool), spacing)
+
+
+def _load_within(plan: TrainingPlan, pair: Pair) -> LoadedImage:
+    loaded = load_image(pair.image)
+    reasons = broken_rules(plan, loaded.image.voxels, loaded.image.affine, loaded.modality)
+    if reasons:
+        raise BadFolder(
+            f"{pair.name} does not fit the plan: {'; '.join(reasons)}.", code="learning.not_in_contract"
+        )
+    return loaded
+
+
 def load_pair(plan: TrainingPlan, pair: Pair) -> tuple[Case, FingerprintSums]:
     """Prepare one image and its labels for training or evaluation.
 
@@ -112,13 +149,8 @@ def load_pair(plan: TrainingPlan, pair: Pair) -> tuple[Case, FingerprintSums]:
     BadFolder
         If the series does not keep the plan's contract.
     """
-    loaded = load_image(pair.image)
+    loaded = _load_within(plan, pair)
     image = loaded.image
-    reasons = broken_rules(plan, image.voxels, image.affine, loaded.modality)
-    if reasons:
-        raise BadFolder(
-            f"{pair.name} does not fit the plan: {'; '.join(reasons)}.", code="learning.not_in_contract"
-        )
     masks: list[npt.NDArray[np.bool_] | None] = [None] * len(plan.labels)
     axes = Axes.of(image.affine)
     for found in load_masks(pair.mask, loaded, {}) if pair.mask else ():

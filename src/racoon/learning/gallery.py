@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from racoon.domain.plan import CLASSIFICATION, TrainingPlan
 from racoon.learning.cases import Case
 from racoon.platform.files import write_atomically
 
@@ -18,18 +19,30 @@ SHOWN = 6
 SIDE = 320
 """Shortest side of a picture in pixels."""
 
+LINE = 22
+"""Height of a line of text under a picture."""
+
 REFERENCE, PREDICTED = (86, 180, 233), (230, 159, 0)
 """Sky blue and orange, told apart by colour-blind people too (doi:10.1038/nmeth.1618)."""
 
 
-def worst_cases(per_case: Mapping[str, Sequence[float | None]]) -> list[str]:
-    """Return the names of the cases with the lowest mean Dice, the worst first; undefined ones are none."""
+def worst_cases(per_case: Mapping[str, Sequence[float | None]], *, largest_first: bool = False) -> list[str]:
+    """Return the names of the cases with the worst mean score, the worst first; undefined ones are none.
+
+    Parameters
+    ----------
+    per_case
+        Case → a score per label.
+    largest_first
+        Whether the scores are errors.
+    """
     means = {
         name: sum(known) / len(known)
         for name, values in per_case.items()
         if (known := [value for value in values if value is not None])
     }
-    return sorted(means, key=lambda name: (means[name], name))[:SHOWN]
+    sign = -1.0 if largest_first else 1.0
+    return sorted(means, key=lambda name: (sign * means[name], name))[:SHOWN]
 
 
 def draw_case(case: Case, predicted: npt.NDArray[np.uint8]) -> bytes:
@@ -47,18 +60,65 @@ def draw_case(case: Case, predicted: npt.NDArray[np.uint8]) -> bytes:
     bytes
         PNG; the reference in :data:`REFERENCE`, the prediction in :data:`PREDICTED`.
     """
+    wrong = (predicted != case.classes).sum(axis=(1, 2))
+    shown = int(wrong.argmax()) if wrong.any() else int((case.classes > 0).sum(axis=(1, 2)).argmax())
+    colours, factor = _enlarged(case.image[shown])
+    for classes, colour in ((case.classes[shown], REFERENCE), (predicted[shown], PREDICTED)):
+        colours[outline(np.repeat(np.repeat(classes, factor, axis=0), factor, axis=1))] = colour
+    return _png(colours)
+
+
+def draw_reading(plan: TrainingPlan, case: Case, truth: float, read: Sequence[float]) -> bytes:
+    """Draw the middle slice of an image that was judged as a whole, and under it what is true and what was read.
+
+    Parameters
+    ----------
+    plan
+        Its labels or unit.
+    case
+        Prepared case.
+    truth, read
+        As ``readings`` has them.
+
+    Returns
+    -------
+    bytes
+        PNG; the truth in :data:`REFERENCE`, the reading in :data:`PREDICTED`.
+    """
+    from PIL import Image, ImageDraw
+
+    if plan.task == CLASSIFICATION:
+        said = int(np.argmax(read))
+        lines = (_word(plan, int(truth)), f"{_word(plan, said)} {100 * read[said]:.0f} %")
+    else:
+        unit = plan.target.unit if plan.target else ""
+        lines = (f"{truth:.4g} {unit}", f"{read[0]:.4g} {unit}")
+    colours, _ = _enlarged(case.image[len(case.image) // 2])
+    picture = Image.fromarray(np.pad(colours, [(0, 2 * LINE), (0, 0), (0, 0)]))
+    pen = ImageDraw.Draw(picture)
+    for number, (line, colour) in enumerate(zip(lines, (REFERENCE, PREDICTED), strict=True)):
+        pen.text((4, len(colours) + number * LINE + 3), line, fill=colour, font_size=LINE - 6)
+    return _png(np.asarray(picture))
+
+
+def _word(plan: TrainingPlan, index: int) -> str:
+    label = plan.labels[index]
+    return (label.meaning or label.key)[:32]
+
+
+def _enlarged(plane: npt.NDArray[np.generic]) -> tuple[npt.NDArray[np.uint8], int]:
+    """Return a plane in grey, at least :data:`SIDE` pixels wide and high, and how often each pixel is repeated."""
+    values = np.asarray(plane, np.float32)
+    low, high = float(values.min()), float(values.max())
+    grey = ((values - low) * (255.0 / max(high - low, 1e-6))).astype(np.uint8)
+    factor = max(1, -(-SIDE // min(grey.shape)))
+    return np.repeat(np.repeat(np.stack([grey] * 3, axis=-1), factor, axis=0), factor, axis=1), factor
+
+
+def _png(colours: npt.NDArray[np.uint8]) -> bytes:
     # A trainer that draws nothing does not need it.
     from PIL import Image
 
-    wrong = (predicted != case.classes).sum(axis=(1, 2))
-    shown = int(wrong.argmax()) if wrong.any() else int((case.classes > 0).sum(axis=(1, 2)).argmax())
-    plane = case.image[shown].astype(np.float32)
-    low, high = float(plane.min()), float(plane.max())
-    grey = ((plane - low) * (255.0 / max(high - low, 1e-6))).astype(np.uint8)
-    factor = max(1, -(-SIDE // min(grey.shape)))
-    colours = np.repeat(np.repeat(np.stack([grey] * 3, axis=-1), factor, axis=0), factor, axis=1)
-    for classes, colour in ((case.classes[shown], REFERENCE), (predicted[shown], PREDICTED)):
-        colours[outline(np.repeat(np.repeat(classes, factor, axis=0), factor, axis=1))] = colour
     stream = io.BytesIO()
     Image.fromarray(colours).save(stream, "PNG")
     return stream.getvalue()

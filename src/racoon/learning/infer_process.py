@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,13 +71,15 @@ def _one(model: Model, item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _arrays(model: Model, source: Path, target: Path, modality: str) -> dict[str, Any]:
-    """Segment a volume that the node has taken out of its archive."""
+    """Run a model on a volume that the node has taken out of its archive."""
     import numpy as np
 
     from racoon.learning.inference import mask_hash
 
     with np.load(source, allow_pickle=False) as content:
         voxels, affine = content["voxels"], content["affine"]
+    if model.package.plan.target:
+        return _reading(model, model.read(voxels, affine, modality))
     classes, doubt = model.look(voxels, affine, modality)
     temporary = target.with_suffix(".part")
     with temporary.open("wb") as file:
@@ -92,12 +95,17 @@ def _arrays(model: Model, source: Path, target: Path, modality: str) -> dict[str
 
 
 def _file(model: Model, path: Path, folder: Path, name: str) -> dict[str, Any]:
-    """Segment an image file or DICOM folder; the mask is NIfTI and, for DICOM, SEG as well."""
+    """Run a model on an image file or DICOM folder; a mask is NIfTI and, for DICOM, SEG as well; a reading is SR."""
     from racoon.learning.inference import mask_hash
-    from racoon.learning.outputs import write_outputs
+    from racoon.learning.outputs import write_outputs, write_reading
     from racoon.standards.files import load_image
 
     loaded = load_image(path)
+    unchecked = [] if loaded.modality else ["modality: the file does not say it"]
+    if model.package.plan.target:
+        read = model.read(loaded.image.voxels, loaded.image.affine, loaded.modality)
+        files = write_reading(model.package, path, loaded, read, folder, name)
+        return {**_reading(model, read), "files": files, "unchecked": unchecked}
     classes, doubt = model.look(loaded.image.voxels, loaded.image.affine, loaded.modality)
     files = write_outputs(model.package, path, loaded, classes, folder, name)
     spacing = loaded.image.spacing_mm
@@ -109,7 +117,34 @@ def _file(model: Model, path: Path, folder: Path, name: str) -> dict[str, Any]:
         "files": files,
         "voxels": _counts(model, classes),
         "spacing_mm": list(spacing),
-        "unchecked": [] if loaded.modality else ["modality: the file does not say it"],
+        "unchecked": unchecked,
+    }
+
+
+def _reading(model: Model, read: Sequence[float]) -> dict[str, Any]:
+    """Return what the row of a series says about a reading; a number without a distribution has no doubt."""
+    from racoon.learning.inference import reading_hash
+    from racoon.learning.readings import entropy_share
+
+    row: dict[str, Any] = {"state": "read", "hash": reading_hash(read), "runtime": model.runtime}
+    target = model.package.plan.target
+    if len(model.package.plan.labels) > 1:
+        best = max(range(len(read)), key=lambda index: read[index])
+        row |= {
+            "probabilities": [round(share, 6) for share in read],
+            "class": best + 1,
+            "uncertainty": round(entropy_share(read), 6),
+        }
+        if target and target.words:
+            row["value"] = target.words[best]
+        return row
+    low, high = (target.limits if target and target.limits else None) or (read[0], read[0])
+    return {
+        **row,
+        "value": round(read[0], 6),
+        "unit": target.unit if target else "",
+        # The network never saw such a value: an image unlike those it was trained on.
+        "outside_limits": not low <= read[0] <= high,
     }
 
 

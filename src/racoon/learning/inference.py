@@ -11,11 +11,12 @@ import numpy.typing as npt
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import Refused
 from racoon.learning.architectures import network_input
-from racoon.learning.cases import classes_on_grid, prepare_case
+from racoon.learning.cases import classes_on_grid, prepare_case, prepare_image
 from racoon.learning.contract import broken_rules
 from racoon.learning.orientation import Axes
 from racoon.learning.packages.card import PackageRefused
 from racoon.learning.packages.container import ModelPackage
+from racoon.learning.readings import read_image
 from racoon.learning.runtimes import choose_runtime, open_network
 from racoon.learning.weights import Weights
 from racoon.learning.windows import case_shares, uncertainty
@@ -76,12 +77,8 @@ class Model:
             Naming every rule of the input contract that is broken.
         """
         plan = self.package.plan
-        reasons = broken_rules(plan, voxels, affine, modality)
-        if reasons:
-            raise SeriesRefused(f"The series does not fit the model: {'; '.join(reasons)}.")
+        axial, spacing = self._admit(voxels, affine, modality)
         axes = Axes.of(affine)
-        axial = axes.apply(voxels)
-        spacing = axes.spacing_mm(affine)
         case = prepare_case(plan, "series", axial, [None] * len(plan.labels), spacing)
         shape = (axial.shape[0], axial.shape[1], axial.shape[2])
         shares = case_shares([self._network], case, plan)
@@ -90,6 +87,35 @@ class Model:
         for name in plan.postprocessing:
             classes = POSTPROCESSING[name](classes, len(plan.labels))
         return np.ascontiguousarray(axes.undo(classes)), uncertainty(shares)
+
+    def read(
+        self, voxels: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], modality: str = ""
+    ) -> tuple[float, ...]:
+        """Return the class probabilities of a whole image, or its number in the target's unit.
+
+        Parameters
+        ----------
+        voxels, affine, modality
+            As :meth:`look`.
+
+        Raises
+        ------
+        SeriesRefused
+            As :meth:`look`.
+        """
+        plan = self.package.plan
+        axial, spacing = self._admit(voxels, affine, modality)
+        case = prepare_image(plan, "series", axial, None, spacing)
+        return read_image([self._network], case.image, plan)
+
+    def _admit(
+        self, voxels: npt.NDArray[np.generic], affine: npt.NDArray[np.float64], modality: str
+    ) -> tuple[npt.NDArray[np.generic], tuple[float, float, float]]:
+        reasons = broken_rules(self.package.plan, voxels, affine, modality)
+        if reasons:
+            raise SeriesRefused(f"The series does not fit the model: {'; '.join(reasons)}.")
+        axes = Axes.of(affine)
+        return axes.apply(voxels), axes.spacing_mm(affine)
 
     def _check_golden(self) -> float:
         package = self.package
@@ -113,6 +139,11 @@ def golden_example(
     shape = (GOLDEN_SAMPLES, *network_input(plan))
     images = np.clip(generator.normal(0.0, 0.5, shape), -2.0, 2.0).astype(np.float32)
     return images, open_network(plan, weights, None, "torch")(images)
+
+
+def reading_hash(read: Sequence[float]) -> str:
+    """Compute the SHA-256 of a reading, to six decimal places: what one machine class repeats."""
+    return hashlib.sha256(" ".join(f"{value:.6f}" for value in read).encode()).hexdigest()
 
 
 def mask_hash(classes: npt.NDArray[np.uint8], affine: npt.NDArray[np.float64]) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import platform
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,14 +19,22 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.domain.canonical import content_hash
-from racoon.domain.plan import TrainingPlan
+from racoon.domain.plan import CLASSIFICATION, BadTarget, TrainingPlan
 from racoon.domain.training import InputContract
 from racoon.errors import RacoonError, Refused
 from racoon.learning.architectures import BadPlan, check_plan, initial_weights
-from racoon.learning.cases import save_case, write_manifest
+from racoon.learning.cases import Case, save_case, write_manifest
 from racoon.learning.extra import require_extra
 from racoon.learning.fingerprint import Fingerprint, FingerprintSums
-from racoon.learning.folders import Pair, find_pairs, load_pair, split_subjects
+from racoon.learning.folders import (
+    Pair,
+    find_images,
+    find_pairs,
+    load_pair,
+    load_whole,
+    split_subjects,
+)
+from racoon.learning.label_tables import LabelTable
 from racoon.learning.packages.container import write_package
 from racoon.learning.subprocesses import run_training_process
 from racoon.learning.weights import load_weights, save_weights
@@ -61,6 +70,8 @@ class PreparedSite:
         Image → why it is not used.
     sums
         Order-free sums of the training images.
+    class_counts
+        Of a classification: training cases of each class, in the order of the plan's labels.
     """
 
     name: str
@@ -71,10 +82,12 @@ class PreparedSite:
     subjects: int
     skipped: Mapping[str, str]
     sums: FingerprintSums
+    class_counts: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {
+        own = {"class_counts": list(self.class_counts)} if self.class_counts else {}
+        return own | {
             "cases": self.cases,
             "unseen_cases": self.unseen_cases,
             "subjects": self.subjects,
@@ -121,7 +134,9 @@ def prepare_site(plan: TrainingPlan, name: str, source: Path, folder: Path, repo
     BadTraining
         If the site has fewer training cases than the plan's ``min_cases``.
     """
-    pairs = find_pairs(source)
+    table = LabelTable(source, plan.target) if plan.target else None
+    pairs = find_images(source) if table else find_pairs(source)
+    classes: Counter[int] = Counter()
     parts = dict(zip(("train", "unseen"), split_subjects(pairs, plan.holdout, plan.seed), strict=True))
     skipped: dict[str, str] = {}
     counts = {}
@@ -133,13 +148,17 @@ def prepare_site(plan: TrainingPlan, name: str, source: Path, folder: Path, repo
         used = 0
         for number, pair in enumerate(members, start=1):
             try:
-                case, own = _prepare(plan, name, pair)
+                case, own = _prepare(plan, name, pair, table)
+            except BadTarget as error:
+                skipped[pair.name] = f"{error}."
+                continue
             except RacoonError as error:
                 skipped[pair.name] = error.public_message
                 continue
             save_case(target, case)
             if part == "train":
                 sums = sums + own
+                classes[int(case.target or 0)] += 1
             used += 1
             report(f"{name}: preparing {part}", number, len(members))
         write_manifest(target, {"cases": used})
@@ -150,13 +169,30 @@ def prepare_site(plan: TrainingPlan, name: str, source: Path, folder: Path, repo
             details=dict(skipped),
         )
     subjects = len({pair.subject for pair in pairs if pair.name not in skipped})
+    by_class = [classes[k] for k in range(len(plan.labels))] if plan.task == CLASSIFICATION else ()
     return PreparedSite(
-        name, folder / "train", folder / "unseen", counts["train"], counts["unseen"], subjects, skipped, sums
+        name,
+        folder / "train",
+        folder / "unseen",
+        counts["train"],
+        counts["unseen"],
+        subjects,
+        skipped,
+        sums,
+        tuple(by_class),
     )
 
 
-def _prepare(plan: TrainingPlan, site: str, pair: Pair) -> tuple[Any, FingerprintSums]:
-    case, sums = load_pair(plan, pair)
+def _prepare(
+    plan: TrainingPlan, site: str, pair: Pair, table: LabelTable | None
+) -> tuple[Case, FingerprintSums]:
+    if table is None:
+        case, sums = load_pair(plan, pair)
+    else:
+        target = table.find(pair)
+        if target is None:
+            raise BadTarget("the table has no value for it")
+        case, sums = load_whole(plan, pair, target)
     # Two sites may use the same file names; a pooled folder holds both.
     return replace(case, name=content_hash([site, pair.name])[:20]), sums
 

@@ -14,7 +14,7 @@ import numpy as np
 RESAMPLES = 2000
 
 MEANING = (
-    "Area under the ROC curve of guessing from a case's Dice whether the model was trained on it; 0.5 is chance. "
+    "Area under the ROC curve of guessing from a case's score whether the model was trained on it; 0.5 is chance. "
     "95 % percentile bootstrap over the cases of both groups, 2000 resamples, seed 1."
 )
 

@@ -13,11 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from racoon.domain.plan import TrainingPlan
-from racoon.learning.architectures import get_architecture
+from racoon.learning.architectures import get_architecture, output_count
+from racoon.learning.image_tables import (
+    DENSENET_BLOCKS,
+    DENSENET_FEATURES,
+    DENSENET_GROWTH,
+    DENSENET_SIZE,
+    GROUPS,
+    RESNET_KERNEL,
+    RESNET_PLANES,
+)
 from racoon.learning.tensor_tables import (
     BASIC_UNET2D_FEATURES,
     DYNUNET_FILTERS,
     DYNUNET_STRIDES,
+    ENCODER_CHANNELS,
     INPUT_SLICES,
     SEGRESNET_DOWN,
     SEGRESNET_FILTERS,
@@ -79,15 +89,38 @@ class UNet(nn.Module):  # type: ignore[misc]  # torch is not typed here
         return scores
 
 
+class Encoder(nn.Module):  # type: ignore[misc]  # torch is not typed here
+    """Convolutions and halvings, a mean over what is left, and a linear layer: one answer for a whole image."""
+
+    def __init__(self, outputs: int, dimensions: int) -> None:
+        super().__init__()
+        before = (1, *ENCODER_CHANNELS[:-1])
+        self.encoder = nn.ModuleList(
+            Block(a, b, dimensions) for a, b in zip(before, ENCODER_CHANNELS, strict=True)
+        )
+        self.head = nn.Linear(ENCODER_CHANNELS[-1], outputs)
+        self._halve = nn.functional.max_pool2d if dimensions == 2 else nn.functional.max_pool3d
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map ``(batch, 1, …)`` to scores ``(batch, output)``."""
+        for level, block in enumerate(self.encoder):
+            image = block(image if level == 0 else self._halve(image, 2))
+        scores: Tensor = self.head(image.flatten(2).mean(dim=2))
+        return scores
+
+
 def build_network(plan: TrainingPlan) -> nn.Module:
     """Build a plan's network with torch's own, arbitrary initial weights; load real ones next."""
-    get_architecture(plan.architecture)
-    classes = len(plan.labels) + 1
+    dimensions = get_architecture(plan.architecture).dimensions
+    classes = output_count(plan)
     builders: dict[str, Callable[[], nn.Module]] = {
         "unet2d-small": lambda: UNet(UNET2D_SMALL_CHANNELS, classes, INPUT_SLICES, 2),
         "unet3d-small": lambda: UNet(UNET3D_SMALL_CHANNELS, classes, 1, 3),
         "basic-unet2d": lambda: _basic_unet2d(classes),
         "segresnet3d": lambda: _segresnet3d(classes),
+        f"encoder{dimensions}d-small": lambda: Encoder(classes, dimensions),
+        f"densenet{dimensions}d": lambda: _densenet(classes, dimensions),
+        f"resnet{dimensions}d": lambda: _resnet(classes, dimensions),
         "dynunet3d": lambda: _dynunet3d(classes, plan.strides or DYNUNET_STRIDES),
     }
     return builders[plan.architecture]()
@@ -139,6 +172,47 @@ def _dynunet3d(classes: int, strides: Strides) -> nn.Module:
         filters=DYNUNET_FILTERS[: len(strides) + 1],
         norm_name=("INSTANCE", {"affine": True}),
     )
+    return network
+
+
+def _densenet(outputs: int, dimensions: int) -> nn.Module:
+    from monai.networks.nets.densenet import DenseNet
+
+    network: nn.Module = DenseNet(
+        spatial_dims=dimensions,
+        in_channels=1,
+        out_channels=outputs,
+        init_features=DENSENET_FEATURES,
+        growth_rate=DENSENET_GROWTH,
+        block_config=DENSENET_BLOCKS,
+        bn_size=DENSENET_SIZE,
+        # Gradients per case need what came in; working in place would overwrite it.
+        act=("relu", {"inplace": False}),
+        norm=("group", {"num_groups": GROUPS}),
+    )
+    return network
+
+
+def _resnet(outputs: int, dimensions: int) -> nn.Module:
+    from monai.networks.nets.resnet import ResNet
+
+    network: nn.Module = ResNet(
+        "basic",
+        [1] * len(RESNET_PLANES),
+        list(RESNET_PLANES),
+        spatial_dims=dimensions,
+        n_input_channels=1,
+        conv1_t_size=RESNET_KERNEL,
+        num_classes=outputs,
+        bias_downsample=False,
+        act=("relu", {"inplace": False}),
+        norm=("group", {"num_groups": GROUPS}),
+    )
+    # MONAI hands the wanted normalisation to the first layer only.
+    for part in list(network.modules()):
+        for name, inner in list(part.named_children()):
+            if isinstance(inner, nn.BatchNorm2d | nn.BatchNorm3d):
+                setattr(part, name, nn.GroupNorm(GROUPS, inner.num_features))
     return network
 
 

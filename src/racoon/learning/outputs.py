@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydicom.dataset import Dataset
 from racoon.learning.packages.card import RESEARCH_USE
 from racoon.learning.packages.container import ModelPackage
 from racoon.science.image import Image
+from racoon.standards.dicom.reading_report import ReadNumber, build_reading_report
 from racoon.standards.dicom.segmenting import Algorithm, build_automatic_segmentation
 from racoon.standards.files import LoadedImage
 from racoon.standards.files.opening import dicom_files, stream_of
@@ -64,6 +66,54 @@ def write_outputs(
             segmentation.save_as(written, enforce_file_format=True)
             files.append(written.name)
     return files
+
+
+def write_reading(
+    package: ModelPackage, source: Path, loaded: LoadedImage, read: Sequence[float], folder: Path, name: str
+) -> list[str]:
+    """Write ``NAME.sr.dcm`` for a DICOM series; other formats have no place for a reading but the table.
+
+    Parameters
+    ----------
+    package, source, loaded, folder, name
+        As :func:`write_outputs`.
+    read
+        Probabilities, or the number.
+
+    Returns
+    -------
+    list
+        Names of the files written.
+    """
+    if loaded.volume is None:
+        return []
+    report = reading_report(package, _source_slices(source, loaded), read)
+    written = folder / f"{name}.sr.dcm"
+    report.save_as(written, enforce_file_format=True)
+    return [written.name]
+
+
+def reading_report(package: ModelPackage, images: Sequence[Dataset], read: Sequence[float]) -> Dataset:
+    """Build the DICOM SR of a reading.
+
+    Parameters
+    ----------
+    package
+        Who read it.
+    images
+        The slices, with their headers.
+    read
+        Probabilities, or the number.
+    """
+    plan = package.plan
+    if len(plan.labels) > 1:
+        numbers = [ReadNumber(label, share, "1") for label, share in zip(plan.labels, read, strict=True)]
+        told = plan.labels[max(range(len(read)), key=lambda index: read[index])]
+        return build_reading_report(images, numbers, told, algorithm_of(package))
+    unit = plan.target.unit if plan.target else ""
+    return build_reading_report(
+        images, [ReadNumber(plan.labels[0], read[0], unit or "1")], None, algorithm_of(package)
+    )
 
 
 def _source_slices(source: Path, loaded: LoadedImage) -> list[Dataset]:

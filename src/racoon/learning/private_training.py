@@ -23,11 +23,12 @@ from racoon.domain.plan import TrainingPlan
 from racoon.domain.training import Privacy
 from racoon.errors import Refused
 from racoon.learning.cases import Case
+from racoon.learning.losses import task_loss
 from racoon.learning.networks import load_into, weights_of
 from racoon.learning.sampling import Sample, single_case_samplers
 from racoon.learning.spending import BudgetSpent, Charge, Purse, append_charge, load_charges
 from racoon.learning.strategies import rate_at
-from racoon.learning.training import RoundFacts, Trainer, segmentation_loss
+from racoon.learning.training import RoundFacts, Trainer
 from racoon.learning.weights import Weights, check_weights, limit_update
 
 
@@ -150,11 +151,11 @@ class PrivateTrainer(Trainer):
             images = torch.from_numpy(np.stack([image for image, _ in samples]))
             # Opacus's hooks want a gradient that reaches the input; without one torch warns in every step.
             scores = self._wrapped(images.requires_grad_())
-            classes = torch.from_numpy(np.stack([wanted for _, wanted in samples]).astype(np.int64))
+            wanted = np.stack([shown for _, shown in samples])
+            classes = torch.from_numpy(wanted if wanted.dtype == np.float32 else wanted.astype(np.int64))
             # One loss per case: Dice over a batch would let a case change the gradients of the others.
             losses = [
-                segmentation_loss(scores[i : i + 1], classes[i : i + 1], self._plan.loss)
-                for i in range(len(samples))
+                task_loss(self._plan, scores[i : i + 1], classes[i : i + 1]) for i in range(len(samples))
             ]
             torch.stack(losses).mean().backward()
         else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from racoon.domain.plan import TrainingPlan
+from racoon.domain.plan import CLASSIFICATION, TrainingPlan
 from racoon.learning.architectures import is_volumetric
 from racoon.learning.cases import BadCase, Case
 from racoon.learning.tensor_tables import INPUT_SLICES
@@ -24,12 +25,12 @@ NOISE_SD = 0.03
 
 Number = TypeVar("Number", bound=np.generic)
 
-Batch = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
-"""Images ``(sample, channel, …)`` and classes ``(sample, …)``."""
+Batch = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]
+"""Images ``(sample, channel, …)`` and what they show: classes ``(sample, …)``, one class or one number a sample."""
 
 
-Sample = tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]
-"""Image ``(channel, …)`` and classes ``(…)``."""
+Sample = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]
+"""Image ``(channel, …)`` and what it shows: classes ``(…)``, one class or one number."""
 
 
 class Sampler(Protocol):
@@ -50,6 +51,8 @@ def make_sampler(plan: TrainingPlan, cases: Sequence[Case]) -> Sampler:
     BadCase
         Without any case.
     """
+    if plan.target is not None:
+        return ImageSampler(plan, cases)
     return BoxSampler(plan, cases) if is_volumetric(plan) else SliceSampler(plan, cases)
 
 
@@ -194,6 +197,41 @@ class BoxSampler:
         if number not in self._wanted:
             self._wanted[number] = np.flatnonzero(self._cases[number][1])
         return self._wanted[number]
+
+
+class ImageSampler:
+    """Draws whole images, each with its class or number.
+
+    Parameters
+    ----------
+    plan, cases
+        As :class:`SliceSampler`; every case has a target.
+    """
+
+    def __init__(self, plan: TrainingPlan, cases: Sequence[Case]) -> None:
+        if not cases:
+            raise BadCase("There is no prepared case to train on.")
+        if any(case.target is None or case.image.size != math.prod(plan.size) for case in cases):
+            raise BadCase("A case was prepared for another task.")
+        self._plan = plan
+        self._cases = cases
+        self._kind = np.int64 if plan.task == CLASSIFICATION else np.float32
+
+    def batches(self, round_index: int) -> Iterator[Batch]:
+        """Yield one round's batches; the same round of the same plan on the same cases repeats exactly."""
+        generator = round_generator(self._plan, round_index)
+        for _ in range(self._plan.local_steps):
+            samples = [self.sample(generator) for _ in range(self._plan.batch_size)]
+            yield np.stack([image for image, _ in samples]), np.stack([target for _, target in samples])
+
+    def sample(self, generator: np.random.Generator) -> Sample:
+        """Draw one image, shifted and varied; every case has the same chance."""
+        case = self._cases[int(generator.integers(len(self._cases)))]
+        image = case.image.astype(np.float32).reshape(self._plan.size)
+        limits = [int(side * SHIFT_SHARE) for side in image.shape]
+        shifts = [int(generator.integers(-limit, limit + 1)) for limit in limits]
+        moved = _shift(image, shifts, float(image.min()))
+        return _vary(moved, generator)[None], np.asarray(case.target, self._kind)
 
 
 def round_generator(plan: TrainingPlan, round_index: int) -> np.random.Generator:

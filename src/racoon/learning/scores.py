@@ -44,9 +44,10 @@ class Score:
     def to_dict(self) -> dict[str, object]:
         """Return the JSON form."""
         return {
-            "mean_dice": self.mean,
-            "per_label_dice": list(self.per_label),
-            "per_case_dice": {name: list(values) for name, values in sorted(self.per_case.items())},
+            "metric": "dice",
+            "mean": self.mean,
+            "per_label": list(self.per_label),
+            "per_case": {name: list(values) for name, values in sorted(self.per_case.items())},
         }
 
 

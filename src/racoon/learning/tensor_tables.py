@@ -52,6 +52,9 @@ UNET3D_SMALL_CHANNELS = (8, 16, 32, 48)
 
 SEGRESNET_FILTERS, SEGRESNET_DOWN, SEGRESNET_UP = 8, (1, 2, 2, 4), (1, 1, 1)
 
+ENCODER_CHANNELS = (8, 16, 32, 64)
+"""0.3 million weights in three dimensions."""
+
 DYNUNET_FILTERS = (16, 32, 64, 128, 160, 160)
 """Half of nnU-Net's, whose defaults fill a large GPU; levels beyond the strides of a plan are not built."""
 
@@ -59,9 +62,10 @@ DYNUNET_STRIDES: Strides = ((2, 2, 2), (2, 2, 2))
 """What a plan gets that states no strides."""
 
 
-def _convolution(
+def convolution(
     name: str, inputs: int, outputs: int, kernel: Sequence[int], *, bias: bool
 ) -> dict[str, Tensor]:
+    """Convolution with or without a bias."""
     tensors = {
         f"{name}.weight": Tensor((outputs, inputs, *kernel), fan_in=inputs * math.prod(kernel)),
     }
@@ -70,7 +74,8 @@ def _convolution(
     return tensors
 
 
-def _norm(name: str, channels: int) -> dict[str, Tensor]:
+def norm(name: str, channels: int) -> dict[str, Tensor]:
+    """Scale and shift of a normalisation layer."""
     return {f"{name}.weight": Tensor((channels,), constant=1.0), f"{name}.bias": Tensor((channels,))}
 
 
@@ -80,10 +85,10 @@ def unet(channels: tuple[int, ...], inputs: int, dimensions: int) -> Builder:
 
     def block(name: str, before: int, outputs: int) -> dict[str, Tensor]:
         return {
-            **_convolution(f"{name}.conv1", before, outputs, kernel, bias=False),
-            **_norm(f"{name}.norm1", outputs),
-            **_convolution(f"{name}.conv2", outputs, outputs, kernel, bias=False),
-            **_norm(f"{name}.norm2", outputs),
+            **convolution(f"{name}.conv1", before, outputs, kernel, bias=False),
+            **norm(f"{name}.norm1", outputs),
+            **convolution(f"{name}.conv2", outputs, outputs, kernel, bias=False),
+            **norm(f"{name}.norm2", outputs),
         }
 
     def tensors(classes: int, _: Strides) -> Table:
@@ -92,9 +97,35 @@ def unet(channels: tuple[int, ...], inputs: int, dimensions: int) -> Builder:
             table |= block(f"encoder.{level}", channels[level - 1] if level else inputs, outputs)
         for level in range(len(channels) - 1):
             table |= block(f"decoder.{level}", channels[level] + channels[level + 1], channels[level])
-        return table | _convolution("head", channels[0], classes, (1,) * dimensions, bias=True)
+        return table | convolution("head", channels[0], classes, (1,) * dimensions, bias=True)
 
     return tensors
+
+
+def encoder(dimensions: int) -> Builder:
+    """Encoder of the U-Net of our own, a mean over what it saw, and one linear layer."""
+    kernel = (3,) * dimensions
+
+    def tensors(outputs: int, _: Strides) -> Table:
+        table: dict[str, Tensor] = {}
+        for level, channels in enumerate(ENCODER_CHANNELS):
+            before = ENCODER_CHANNELS[level - 1] if level else 1
+            name = f"encoder.{level}"
+            table |= convolution(f"{name}.conv1", before, channels, kernel, bias=False)
+            table |= norm(f"{name}.norm1", channels)
+            table |= convolution(f"{name}.conv2", channels, channels, kernel, bias=False)
+            table |= norm(f"{name}.norm2", channels)
+        return table | linear("head", ENCODER_CHANNELS[-1], outputs)
+
+    return tensors
+
+
+def linear(name: str, inputs: int, outputs: int) -> dict[str, Tensor]:
+    """Linear layer; half of He's variance, as nothing rectifies behind it."""
+    return {
+        f"{name}.weight": Tensor((outputs, inputs), fan_in=2 * inputs),
+        f"{name}.bias": Tensor((outputs,)),
+    }
 
 
 def basic_unet2d(features: tuple[int, ...]) -> Builder:
@@ -102,10 +133,10 @@ def basic_unet2d(features: tuple[int, ...]) -> Builder:
 
     def two(name: str, inputs: int, outputs: int) -> dict[str, Tensor]:
         return {
-            **_convolution(f"{name}.conv_0.conv", inputs, outputs, (3, 3), bias=True),
-            **_norm(f"{name}.conv_0.adn.N", outputs),
-            **_convolution(f"{name}.conv_1.conv", outputs, outputs, (3, 3), bias=True),
-            **_norm(f"{name}.conv_1.adn.N", outputs),
+            **convolution(f"{name}.conv_0.conv", inputs, outputs, (3, 3), bias=True),
+            **norm(f"{name}.conv_0.adn.N", outputs),
+            **convolution(f"{name}.conv_1.conv", outputs, outputs, (3, 3), bias=True),
+            **norm(f"{name}.conv_1.adn.N", outputs),
         }
 
     def tensors(classes: int, _: Strides) -> Table:
@@ -119,7 +150,7 @@ def basic_unet2d(features: tuple[int, ...]) -> Builder:
             table[f"upcat_{level}.upsample.deconv.weight"] = Tensor((below, halved, 2, 2), fan_in=below)
             table[f"upcat_{level}.upsample.deconv.bias"] = Tensor((halved,))
             table |= two(f"upcat_{level}.convs", features[level - 1] + halved, outputs[level - 1])
-        return table | _convolution("final_conv", features[5], classes, (1, 1), bias=True)
+        return table | convolution("final_conv", features[5], classes, (1, 1), bias=True)
 
     return tensors
 
@@ -130,29 +161,27 @@ def segresnet3d(filters: int, down: tuple[int, ...], up: tuple[int, ...]) -> Bui
 
     def block(name: str, channels: int) -> dict[str, Tensor]:
         return {
-            **_norm(f"{name}.norm1", channels),
-            **_norm(f"{name}.norm2", channels),
-            **_convolution(f"{name}.conv1.conv", channels, channels, cube, bias=False),
-            **_convolution(f"{name}.conv2.conv", channels, channels, cube, bias=False),
+            **norm(f"{name}.norm1", channels),
+            **norm(f"{name}.norm2", channels),
+            **convolution(f"{name}.conv1.conv", channels, channels, cube, bias=False),
+            **convolution(f"{name}.conv2.conv", channels, channels, cube, bias=False),
         }
 
     def tensors(classes: int, _: Strides) -> Table:
-        table = _convolution("convInit.conv", 1, filters, cube, bias=False)
+        table = convolution("convInit.conv", 1, filters, cube, bias=False)
         for level, blocks in enumerate(down):
             channels = filters * 2**level
             if level:
-                table |= _convolution(
-                    f"down_layers.{level}.0.conv", channels // 2, channels, cube, bias=False
-                )
+                table |= convolution(f"down_layers.{level}.0.conv", channels // 2, channels, cube, bias=False)
             for number in range(1, blocks + 1):
                 table |= block(f"down_layers.{level}.{number}", channels)
         for index, blocks in enumerate(up):
             channels = filters * 2 ** (len(down) - 2 - index)
             for number in range(blocks):
                 table |= block(f"up_layers.{index}.{number}", channels)
-            table |= _convolution(f"up_samples.{index}.0.conv", 2 * channels, channels, (1, 1, 1), bias=False)
-        table |= _norm("conv_final.0", filters)
-        return table | _convolution("conv_final.2.conv", filters, classes, (1, 1, 1), bias=True)
+            table |= convolution(f"up_samples.{index}.0.conv", 2 * channels, channels, (1, 1, 1), bias=False)
+        table |= norm("conv_final.0", filters)
+        return table | convolution("conv_final.2.conv", filters, classes, (1, 1, 1), bias=True)
 
     return tensors
 
@@ -178,10 +207,10 @@ def dynunet3d(classes: int, strides: Strides) -> Table:
 
     def block(name: str, inputs: int, outputs: int, kernel: tuple[int, int, int]) -> dict[str, Tensor]:
         return {
-            **_convolution(f"{name}.conv1.conv", inputs, outputs, kernel, bias=False),
-            **_convolution(f"{name}.conv2.conv", outputs, outputs, kernel, bias=False),
-            **_norm(f"{name}.norm1", outputs),
-            **_norm(f"{name}.norm2", outputs),
+            **convolution(f"{name}.conv1.conv", inputs, outputs, kernel, bias=False),
+            **convolution(f"{name}.conv2.conv", outputs, outputs, kernel, bias=False),
+            **norm(f"{name}.norm1", outputs),
+            **norm(f"{name}.norm2", outputs),
         }
 
     table = block("input_block", 1, filters[0], kernels[0])
@@ -194,4 +223,4 @@ def dynunet3d(classes: int, strides: Strides) -> Table:
             (below, outputs, *strides[level]), fan_in=below
         )
         table |= block(f"upsamples.{index}.conv_block", 2 * outputs, outputs, kernels[level + 1])
-    return table | _convolution("output_block.conv.conv", filters[0], classes, (1, 1, 1), bias=True)
+    return table | convolution("output_block.conv.conv", filters[0], classes, (1, 1, 1), bias=True)

@@ -168,6 +168,7 @@ def _write_golden(plan: TrainingPlan, models: list[Path]) -> None:
 
 
 def _evaluate(plan: TrainingPlan, cases: Path, models: dict[str, list[Path]], folder: Path) -> None:
+    from racoon.learning.readings import score_constant
     from racoon.learning.scores import best_trivial, score_trivial
     from racoon.learning.training import evaluate_ensemble
 
@@ -179,17 +180,18 @@ def _evaluate(plan: TrainingPlan, cases: Path, models: dict[str, list[Path]], fo
     for name, paths in sorted(models.items()):
         score = evaluate_ensemble(plan, [load_weights(path) for path in paths], loaded)
         scores[name] = score.to_dict()
-        _say({"event": "model", "name": name, "models": len(models), "mean_dice": score.mean})
-    trivial = score_trivial(loaded, len(plan.labels))
-    name, mean = best_trivial(trivial)
+        _say({"event": "model", "name": name, "models": len(models), "mean": score.mean})
+    if plan.target is None:
+        trivial = score_trivial(loaded, len(plan.labels))
+        name, mean = best_trivial(trivial)
+        every = {key: value.to_dict() for key, value in trivial.items()}
+    else:
+        ((name, constant),) = score_constant(plan, loaded).items()
+        mean, every = constant.mean, {name: constant.to_dict()}
     result = {
         "cases": len(loaded),
         "models": scores,
-        "baseline": {
-            "name": name,
-            "mean_dice": mean,
-            "all": {key: value.to_dict() for key, value in trivial.items()},
-        },
+        "baseline": {"name": name, "mean": mean, "all": every},
     }
     _draw_worst(plan, loaded, {name: models[name] for name in scores}, scores, folder / "worst")
     temporary = folder / ".scores.part"
@@ -206,14 +208,20 @@ def _draw_worst(
     folder: Path,
 ) -> None:
     """Draw where the federated model fails most, or without one the first: for people at this site."""
-    from racoon.learning.gallery import draw_case, save_pictures, worst_cases
+    from racoon.learning.gallery import draw_case, draw_reading, save_pictures, worst_cases
+    from racoon.learning.readings import LOWER_IS_BETTER, METRICS
     from racoon.learning.runtimes.torch_runtime import open_torch
     from racoon.learning.windows import segment_case
 
     name = "federated" if "federated" in models else min(models)
-    networks = [open_torch(plan, load_weights(path)) for path in models[name]]
     by_name = {case.name: case for case in cases}
-    worst = [by_name[found] for found in worst_cases(scores[name]["per_case_dice"])]
+    found = worst_cases(scores[name]["per_case"], largest_first=METRICS[plan.task] in LOWER_IS_BETTER)
+    worst = [by_name[case] for case in found]
+    if plan.target is not None:
+        readings = scores[name]["readings"]
+        save_pictures(folder, [draw_reading(plan, case, *readings[case.name]) for case in worst])
+        return
+    networks = [open_torch(plan, load_weights(path)) for path in models[name]]
     save_pictures(folder, [draw_case(case, segment_case(networks, case, plan)) for case in worst])
 
 

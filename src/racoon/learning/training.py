@@ -19,7 +19,9 @@ from racoon.domain.plan import TrainingPlan
 from racoon.learning.aggregation import ExactMean
 from racoon.learning.architectures import check_plan, tensor_shapes
 from racoon.learning.cases import Case
+from racoon.learning.losses import task_loss
 from racoon.learning.networks import build_network, load_into, weights_of
+from racoon.learning.readings import ReadingScore, score_cases
 from racoon.learning.runtimes.torch_runtime import open_torch
 from racoon.learning.sampling import make_sampler
 from racoon.learning.scores import Score, dice_per_label
@@ -124,7 +126,7 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate
             scores = self._network(torch.from_numpy(images))
-            loss = segmentation_loss(scores, torch.from_numpy(classes), self._plan.loss)
+            loss = task_loss(self._plan, scores, torch.from_numpy(classes))
             if proximal:
                 loss = loss + 0.5 * proximal * self._distance(received)
             optimiser.zero_grad(set_to_none=True)
@@ -160,31 +162,6 @@ class Trainer:
         if self._plan.strategy.name == "scaffold":
             return torch.optim.SGD(self._network.parameters(), lr=self._plan.learning_rate)
         return torch.optim.AdamW(self._network.parameters(), lr=self._plan.learning_rate, weight_decay=1e-4)
-
-
-def segmentation_loss(scores: torch.Tensor, classes: torch.Tensor, name: str = "dice_ce") -> torch.Tensor:
-    """Cross entropy plus, with ``dice_ce``, soft Dice over the batch; background is left out of the Dice part
-    (doi:10.1109/3DV.2016.79).
-
-    Parameters
-    ----------
-    scores
-        ``(sample, class, …)`` before softmax.
-    classes
-        ``(sample, …)``.
-    name
-        ``dice_ce`` or ``ce``.
-    """
-    entropy = nn.functional.cross_entropy(scores, classes)
-    if name == "ce":
-        return entropy
-    shares = scores.softmax(dim=1)[:, 1:]
-    wanted = nn.functional.one_hot(classes, scores.shape[1]).movedim(-1, 1)[:, 1:].to(shares.dtype)
-    space = (0, *range(2, scores.dim()))
-    overlap = (shares * wanted).sum(dim=space)
-    size = (shares + wanted).sum(dim=space)
-    dice = (2.0 * overlap + 1.0) / (size + 1.0)
-    return entropy + 1.0 - dice.mean()
 
 
 def train_local(
@@ -230,14 +207,18 @@ def train_local(
     return weights
 
 
-def evaluate(plan: TrainingPlan, weights: Weights, cases: Sequence[Case]) -> Score:
-    """Score a model on prepared cases it never trained on: one Dice per label over each whole volume."""
+def evaluate(plan: TrainingPlan, weights: Weights, cases: Sequence[Case]) -> Score | ReadingScore:
+    """Score a model on prepared cases it never trained on: one Dice per label over each whole volume, or readings."""
     return evaluate_ensemble(plan, [weights], cases)
 
 
-def evaluate_ensemble(plan: TrainingPlan, models: Sequence[Weights], cases: Sequence[Case]) -> Score:
-    """Score the mean of the class probabilities of several models, such as each site's own."""
+def evaluate_ensemble(
+    plan: TrainingPlan, models: Sequence[Weights], cases: Sequence[Case]
+) -> Score | ReadingScore:
+    """Score the mean of what several models say, such as each site's own."""
     check_plan(plan)
     networks = [open_torch(plan, weights) for weights in models]
+    if plan.target is not None:
+        return score_cases(plan, networks, cases)
     labels = len(plan.labels)
     return Score({c.name: dice_per_label(segment_case(networks, c, plan), c.classes, labels) for c in cases})

@@ -115,6 +115,29 @@ class Heartbeat(Message):
     people_url: PeopleUrl | None = None
 
 
+class ReadinessCheck(Message):
+    """One part of the readiness test: which, whether it worked, and how long it took."""
+
+    code: Literal["connection", "keys", "certificate", "intake", "measure", "count", "gate", "refusal"]
+    is_ok: bool
+    seconds: Annotated[float, Field(ge=0)]
+
+
+class SiteReadiness(Message):
+    """What the readiness test of a node found; it works on invented images, away from the site's archive.
+
+    Attributes
+    ----------
+    policy_version
+        Of the limits the test's results went through.
+    """
+
+    version: Annotated[str, StringConstraints(max_length=40)]
+    tested_at: AwareDatetime
+    policy_version: Annotated[str, StringConstraints(max_length=80)]
+    checks: Annotated[list[ReadinessCheck], Field(max_length=20)]
+
+
 class TrackChanged(Message):
     """A site's own decision on a study; the envelope's signature is the site's signature under it."""
 
@@ -305,6 +328,7 @@ MESSAGES: dict[str, MessageType] = {
     "audit.anchor.central": MessageType(Direction.TO_NODE, AuditAnchor),
     "audit.anchor": MessageType(Direction.TO_CENTRAL, AuditAnchor),
     "heartbeat": MessageType(Direction.TO_CENTRAL, Heartbeat),
+    "site.readiness": MessageType(Direction.TO_CENTRAL, SiteReadiness),
     "track.changed": MessageType(Direction.TO_CENTRAL, TrackChanged),
     "study.standing": MessageType(Direction.TO_CENTRAL, SiteStanding),
     "job.accepted": MessageType(Direction.TO_CENTRAL, JobAccepted),

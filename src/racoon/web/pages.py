@@ -283,6 +283,8 @@ def _span(language: str, days: float) -> str:
     return str(dates.format_timedelta(timedelta(days=days), threshold=1.0, format="short", locale=language))
 
 
+RESEARCH_USE = "For research use only. Not for diagnosis."
+
 DATE_TIME = {"de": "dd.MM.y, HH:mm", "en": "d MMM y, HH:mm"}
 DATE = {"de": "dd.MM.y", "en": "d MMM y"}
 
@@ -293,6 +295,11 @@ def say_time(language: str, value: datetime) -> str:
     return str(dates.format_datetime(local, DATE_TIME[language], tzinfo=local.tzinfo, locale=language))
 
 
+def say_day(language: str, value: date) -> str:
+    """Say a day in a language."""
+    return str(dates.format_date(value, DATE[language], locale=language))
+
+
 def _time(language: str, value: datetime | date | str | None) -> str:
     """Write a moment in this server's time zone; its exact time stands in the element."""
     if not value:
@@ -300,8 +307,7 @@ def _time(language: str, value: datetime | date | str | None) -> str:
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if not isinstance(value, datetime):
-        day = dates.format_date(value, DATE[language], locale=language)
-        return Markup('<time datetime="{0}">{1}</time>').format(value.isoformat(), day)
+        return Markup('<time datetime="{0}">{1}</time>').format(value.isoformat(), say_day(language, value))
     local = value.astimezone() if value.tzinfo else value
     text = say_time(language, value)
     exact = local.isoformat(timespec="seconds")

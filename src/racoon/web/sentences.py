@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from racoon.standards.fhir.rules.sentences import SENTENCES as FHIR_SENTENCES
+
 _HOLE = re.compile(r"%\((\w+)\)s")
 
 SITE_SENTENCES = (
@@ -50,6 +52,17 @@ SERVICE_SENTENCES = (
     ),
 )
 """What a service of the hospital did, and what a person does next."""
+
+TABLE_SENTENCES = (
+    "The table is not encoded as %(name)s. Name its encoding.",
+    (
+        "The table has no column %(name)s; it has %(count)s columns of other names. Check names and separator, and that"
+        " the first row holds the names of the columns."
+    ),
+    "The mapping says something wrong at %(name)s: %(known)s.",
+    "The mapping names no site code of the network for %(name)s. Add it to 'sites'.",
+)
+"""What is wrong with a table that was given."""
 
 PLAN_SENTENCES = (
     "%(text)s: the plan has no variable %(name)s before this one.",
@@ -128,7 +141,15 @@ def compile_sentences(known: Sequence[str]) -> tuple[tuple[re.Pattern[str], str]
     return tuple(found)
 
 
-_ALL = compile_sentences((*SITE_SENTENCES, *SERVICE_SENTENCES, *PLAN_SENTENCES))
+_ALL = compile_sentences(
+    (
+        *SITE_SENTENCES,
+        *SERVICE_SENTENCES,
+        *TABLE_SENTENCES,
+        *PLAN_SENTENCES,
+        *(sentence for sentence in FHIR_SENTENCES if _HOLE.search(sentence)),
+    )
+)
 
 
 def say_sentence(text: str, translate: Callable[[str], str], words: Callable[[str], str]) -> str | None:

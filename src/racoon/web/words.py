@@ -13,6 +13,14 @@ from racoon.web.sentences import say_sentence
 from racoon.web.translation import translations
 
 NAMES: Mapping[str, str] = {
+    "readiness.connection": "CENTRAL is reached",
+    "readiness.keys": "keys",
+    "readiness.certificate": "certificate",
+    "readiness.intake": "intake of invented images",
+    "readiness.refusal": "nothing runs without a decision",
+    "readiness.count": "protected count",
+    "readiness.measure": "measurement of known volumes",
+    "readiness.gate": "gate of what leaves",
     "alert.silent": "No sign of life",
     "alert.disk": "Little disk space",
     "alert.certificate": "Certificate ends soon",
@@ -106,6 +114,11 @@ NAMES: Mapping[str, str] = {
     "source.silent": "does not answer",
     "fetch.done": "complete",
     "fetch.open": "goes on",
+    "cells.numbers": "numbers",
+    "cells.days": "days",
+    "cells.words": "few words",
+    "cells.texts": "texts",
+    "cells.empty": "nothing",
     "fact.subjects": "subjects",
     "fact.documents": "documents",
     "fact.withdrawn": "withdrawn",

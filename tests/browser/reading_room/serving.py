@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
 
@@ -14,6 +15,7 @@ from racoon.node.archive.http import router as archive_router
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.reading.http import router as reading_router
+from racoon.node.reading.reports.asking import Answers
 from racoon.node.reading.work.model import Assignment
 from racoon.node.reading.work.service import Work
 from racoon.platform.audit import AuditLog
@@ -75,6 +77,7 @@ def app_of(folder: Path) -> tuple[FastAPI, Database]:
     app = create_app("node", "0", login_path="/login")
     install_accounts(app, "node", database)
     app.state.archive = archive
+    app.state.answers = Answers(database, AuditLog("node"), lambda _column: sa.true())
     app.state.study_choices = lambda: [("PROJ-1", "Lungs of one person")]
     app.state.series_of_study = lambda _study: [uid(1, 1), uid(1, 2), uid(2, 1)]
     app.include_router(archive_router)

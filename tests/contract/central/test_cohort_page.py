@@ -107,3 +107,11 @@ def _flow(network: Network, study_id: str, nodes: list[SimulatedNode]) -> None:
     assert rows == [("", "820–838"), ("360–369", "460–469"), ("110–119", "≈ 350")]
     found = network.get("pi", f"/api/studies/{study_id}/feasibility")["flow"]
     assert [step["left"]["lower"] for step in found] == [820, 460, 350]
+    by_api = network.get("pi", f"/api/studies/{study_id}/flow?lang=de")
+    assert by_api["steps"] == found
+    assert [row["left"]["upper"] for row in by_api["words"]] == [838, 469, 350]
+    assert all(row["words"] for row in by_api["words"][1:])
+    run = network.post("pi", f"/api/studies/{study_id}/runs", {"kind": "count", "flow": True})
+    assert run["run_id"]
+    assert nodes[0].offers()[0]["parameters"]["flow"] is True
+    assert network.get("pi", f"/api/studies/{study_id}/flow")["steps"] == []

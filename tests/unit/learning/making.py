@@ -11,10 +11,10 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.domain.coding import Code
-from racoon.domain.plan import TrainingPlan
+from racoon.domain.plan import Target, TrainingPlan
 from racoon.domain.training import InputContract
 from racoon.learning.architectures import initial_weights
-from racoon.learning.cases import Case, prepare_case
+from racoon.learning.cases import Case, prepare_case, prepare_image
 from racoon.learning.packages import write_package
 
 PLAN = TrainingPlan(
@@ -91,3 +91,71 @@ def make_package(folder: Path, plan: TrainingPlan = PLAN, **statements: object) 
     return write_package(
         folder, plan, weights, golden_example(plan, weights), {**STATEMENTS, **statements}, KEY
     )
+
+
+SIZE = TrainingPlan(
+    name="sizes",
+    modality="CT",
+    labels=(Code("1", "99T", "Small"), Code("2", "99T", "Large")),
+    architecture="encoder3d-small",
+    size=(8, 32, 32),
+    rounds=2,
+    local_steps=20,
+    batch_size=6,
+    learning_rate=1e-2,
+    min_sites=2,
+    min_cases=4,
+    contract=InputContract((0.5, 5.0), (0.5, 2.0), 2),
+    task="classification",
+    target=Target("table", "size", words=("small", "large")),
+)
+"""Whether a block is small or large."""
+
+AREA = replace(
+    SIZE,
+    name="areas",
+    labels=(Code("3", "99T", "Area"),),
+    task="regression",
+    target=Target("table", "area", "cm2", (0.0, 4.0)),
+    loss="mse",
+)
+"""How large it is."""
+
+
+def make_block(seed: int) -> tuple[np.ndarray, float]:
+    """HU of a bright block that is small or large in turn, and its area in cm² at 1 mm."""
+    generator = np.random.default_rng(seed)
+    side = int(generator.integers(5, 8) if seed % 2 else generator.integers(12, 17))
+    row, column = generator.integers(2, 12, 2)
+    mask = np.zeros((6, 32, 32), bool)
+    mask[1:5, row : row + side, column : column + side] = True
+    return generator.normal(-700, 60, mask.shape) + 700.0 * mask, side * side / 100
+
+
+def truth_of_block(plan: TrainingPlan, area: float) -> float:
+    assert plan.target is not None
+    return plan.target.encode(("small" if area < 1 else "large") if plan.task == "classification" else area)
+
+
+def make_whole_cases(seed: int, count: int, plan: TrainingPlan = SIZE) -> list[Case]:
+    cases = []
+    for index in range(count):
+        voxels, area = make_block(100 * seed + index)
+        cases.append(prepare_image(plan, f"{seed}.{index}", voxels, truth_of_block(plan, area)))
+    return cases
+
+
+def write_table_site(folder: Path, seed: int, count: int) -> Path:
+    """``images/`` and ``labels.csv`` of one site."""
+    (folder / "images").mkdir(parents=True)
+    rows = ["image,size,area,area_unit"]
+    for index in range(count):
+        voxels, area = make_block(100 * seed + index)
+        image = nib.Nifti1Image(
+            np.ascontiguousarray(voxels.astype(np.float32).transpose(2, 1, 0)),
+            np.diag([-1.0, -1.0, 1.0, 1.0]),
+        )
+        nib.save(image, folder / "images" / f"case{seed}{index}.nii.gz")
+        rows.append(f"case{seed}{index},{'small' if area < 1 else 'large'},{area},cm2")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder

@@ -16,9 +16,9 @@ import torch
 from racoon.domain.plan import TrainingPlan
 from racoon.domain.training import Privacy, Strategy
 from racoon.learning.architectures import ARCHITECTURES, initial_weights
+from racoon.learning.losses import segmentation_loss
 from racoon.learning.private_training import NotPrivate, PrivateTrainer, spent_epsilon
 from racoon.learning.spending import BudgetSpent, Charge, Purse, append_charge, load_charges
-from racoon.learning.training import segmentation_loss
 from racoon.learning.weights import update_norm
 from tests.unit.learning.making import PLAN, make_cases
 

@@ -11,6 +11,7 @@ from jinja2.ext import babel_extract
 
 from racoon.central.cohorts.writing import PROBLEMS
 from racoon.central.monitoring.model import Condition
+from racoon.central.onboarding.model import CHECKLIST
 from racoon.central.orchestration.model import JobState as OfferState
 from racoon.central.orchestration.model import RunState
 from racoon.central.portal.http import NAVIGATION as CENTRAL_NAVIGATION
@@ -36,6 +37,7 @@ from racoon.domain.governance.approval import (
     TAMPERED,
     Purpose,
 )
+from racoon.domain.governance.local_process import LOCAL_ENDED, LOCAL_FIRST, LOCAL_MISSING, LOCAL_REFUSED
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.governance.study import (
     HELD_BEFORE_ANALYSIS,
@@ -50,9 +52,22 @@ from racoon.domain.questionnaire import MESSAGES
 from racoon.domain.reading_protocol import MESSAGES as PROTOCOL_MESSAGES
 from racoon.node.app.pages import NAVIGATION as NODE_NAVIGATION
 from racoon.node.approvals.model import LEFT, NOT_IN_THIS_STATE, NOT_RELEASED
-from racoon.node.clinical import doubts, matching, outgoing, source_pages
+from racoon.node.clinical import (
+    doubts,
+    mapping_form,
+    matching,
+    matching_pages,
+    ordering,
+    outgoing,
+    source_pages,
+    spreadsheet,
+    table_mapping,
+    table_pages,
+)
 from racoon.node.clinical.hl7.model import REASONS as MESSAGE_REASONS
 from racoon.node.clinical.import_report import REASONS as IMPORT_REASONS
+from racoon.node.clinical.neighbours import lists
+from racoon.node.clinical.neighbours import pages as neighbour_pages
 from racoon.node.curation.http._looking import FACET_LABELS, OWN_WORDS, SCRIPT_WORDS
 from racoon.node.curation.model import KEYS as GALLERY_KEYS
 from racoon.node.intake.pull.model import REASONS as PULL_REASONS
@@ -64,7 +79,11 @@ from racoon.node.reading.queries.model import EDIT_CHECK
 from racoon.node.reading.reports.paper import PAPER_WORDS
 from racoon.node.release.jobs import PROTECT
 from racoon.node.release.model import REASONS
-from racoon.web.sentences import SERVICE_SENTENCES
+from racoon.standards.fhir.rules.clinic import consent_rules
+from racoon.standards.fhir.rules.sentences import SENTENCES as FHIR_SENTENCES
+from racoon.standards.fhir.rules.tables import PROFILES
+from racoon.standards.fhir.versions import VERSIONS
+from racoon.web.sentences import SERVICE_SENTENCES, TABLE_SENTENCES
 from racoon.web.words import NAMES, TONES, english_of
 
 PACKAGE = Path(__file__).resolve().parents[3] / "src" / "racoon"
@@ -75,12 +94,18 @@ SPEAKING = (
     "domain/finding.py",
     "domain/governance",
     "domain/questionnaire/answers.py",
+    "standards/fhir/reading.py",
     "standards/mrrt.py",
     "node/analysing",
     "node/approvals",
     "node/clinical/doubts.py",
+    "node/clinical/neighbours",
+    "node/clinical/ordering.py",
     "node/clinical/outgoing_pages.py",
     "node/clinical/reviewing.py",
+    "node/clinical/spreadsheet.py",
+    "node/clinical/tables.py",
+    "node/clinical/uploads.py",
     "node/archive/_grant_pages.py",
     "node/archive/deletion.py",
     "node/archive/model.py",
@@ -129,6 +154,8 @@ def codes() -> Iterator[str]:
         yield table.name
         for row in table.transitions:
             yield from (*row.artefacts, *row.optional)
+    yield from (LOCAL_ENDED, LOCAL_MISSING, LOCAL_REFUSED, f"site track: {LOCAL_FIRST}", "local process")
+    yield from ("the step needs", "the step belongs to")
     yield from (*MISSING.values(), *EXPIRED.values(), TAMPERED, OTHER_DATASET, OTHER_PURPOSE, *Purpose)
     yield from (*LAST_DAYS.values(), NO_SITE_OPTED_IN, HELD_IN_ANALYSIS, HELD_BEFORE_ANALYSIS)
     yield from (*LEFT.values(), *(text.removesuffix(".") for text in LEFT.values()))
@@ -172,7 +199,16 @@ def codes() -> Iterator[str]:
     )
     yield from (source_pages.FELL_SILENT, source_pages.MESSAGES_WAIT, source_pages.NOWHERE)
     yield source_pages.NEVER_PUSHED
+    yield from (*TABLE_SENTENCES, *spreadsheet.REASONS.values(), *table_mapping.PROBLEMS.values())
+    yield from (*mapping_form.SENTENCES, *table_pages.SENTENCES, *lists.REASONS.values())
+    yield from (*ordering.REASONS.values(), *matching_pages.SENTENCES, *neighbour_pages.SENTENCES)
+    for shown in (table_pages.SEPARATORS, table_pages.KINDS, table_pages.TITLES):
+        yield from shown.values()
     yield from PROBLEMS
+    yield from (item.text for item in CHECKLIST)
+    yield from FHIR_SENTENCES
+    for table in (*PROFILES.values(), *(consent_rules(version) for version in VERSIONS.values())):
+        yield from (rule.message for rule in table.invariants)
     yield from (item.label for item in (*CENTRAL_NAVIGATION, *NODE_NAVIGATION))
     yield from (HTTPStatus(status).phrase for status in TITLES)
 
@@ -196,8 +232,9 @@ def _spoken_by(node: ast.AST) -> Iterator[str]:
         if ast.unparse(node.func) == "Task" and len(node.args) == 5:
             yield from _literal(node.args[1])
             yield from _literal(node.args[3])
-        if ast.unparse(node.func).endswith("translate") and node.args:
-            yield from _literal(node.args[0])
+        name = ast.unparse(node.func)
+        place = 0 if name.endswith("translate") else 2 if name in ("Found", "Tolerated") else len(node.args)
+        yield from (text for found in node.args[place : place + 1] for text in _literal(found))
         for keyword in node.keywords:
             if keyword.arg == "public_reason":
                 yield from _literal(keyword.value)

@@ -20,6 +20,7 @@ SAME_IN_BOTH = {
     "CENTRAL",
     "CSV",
     "JSON",
+    "PDF",
     "SD",
     "SEG",
     "C",

@@ -19,12 +19,13 @@ from racoon.protocol.exchange import EngineMembership, RenewalRequest
 
 
 class NewRun(BaseModel):
-    """What to start; ``sites`` asks exactly these, which may still say no."""
+    """What to start; ``sites`` asks exactly these, which may still say no; ``flow`` counts each step too."""
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Literal["count", "freeze", "measure", "training"]
     sites: Annotated[list[str], Field(max_length=100)] = []
+    flow: bool = False
 
 
 class StartedRun(BaseModel):
@@ -71,7 +72,7 @@ def routes(database: Database, cohorts: Cohorts, analyses: Analyses) -> APIRoute
         role = actor_role(user, action)
         with database.begin() as connection:
             if body.kind == "count":
-                run_id = cohorts.start_count(connection, study_id, user.name, role)
+                run_id = cohorts.start_count(connection, study_id, user.name, role, with_flow=body.flow)
             else:
                 run_id = analyses.start(connection, study_id, body.kind, user.name, role, body.sites)
         return StartedRun(run_id=run_id, kind=body.kind)

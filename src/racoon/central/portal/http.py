@@ -10,10 +10,11 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from racoon.central.access import actor_role
-from racoon.central.portal import application, governance
+from racoon.central.portal import application, forms, governance, onboarding, portfolio
 from racoon.central.portal.model import artefacts_of, portfolio_row, study_tasks
 from racoon.central.portal.views import Rooms, page, study_page, then_show
 from racoon.central.studies.kits import load_kits
+from racoon.central.studies.portfolio import FINAL_STATES, overdue_sites
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.permission import is_permitted
 from racoon.errors import Defect, Refused
@@ -25,6 +26,7 @@ from racoon.web.pages import install_pages as install_site_pages
 NAVIGATION = (
     NavigationItem("/", "Overview", "overview.read"),
     NavigationItem("/studies", "Studies", "study.read"),
+    NavigationItem("/portfolio", "Portfolio", "study.read"),
     NavigationItem("/sites", "Sites", "site.read"),
     NavigationItem("/library", "Models", "model.read"),
     NavigationItem("/monitoring", "Monitoring", "monitoring.read"),
@@ -49,6 +51,9 @@ def install_pages(app: FastAPI, rooms: Rooms) -> None:
         _network_routes,
         governance.routes,
         application.routes,
+        portfolio.routes,
+        forms.routes,
+        onboarding.routes,
     ):
         app.include_router(routes(rooms))
     app.include_router(accounts_pages)
@@ -70,12 +75,20 @@ def _overview_routes(rooms: Rooms) -> APIRouter:
                 )
                 for study in studies
             ]
+            late = [
+                (study, overdue_sites(rooms.studies.matrix(connection, study.study_id)))
+                for study in studies
+                if study.state not in FINAL_STATES
+            ]
             statuses = rooms.monitoring.statuses(connection)
             running = [run for run in rooms.runs.runs(connection) if run["state"] == "running"]
         return page(
             request,
             "overview.html",
             tasks=study_tasks(steps) if is_permitted("central", user.roles, "study.transition") else [],
+            late=[item for item in late if item[1]]
+            if is_permitted("central", user.roles, "study.read")
+            else [],
             studies=studies,
             alerts=[status for status in statuses if status.alerts],
             statuses=statuses,

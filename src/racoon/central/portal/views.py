@@ -14,15 +14,16 @@ from racoon.central.analyses.service import Analyses
 from racoon.central.analysing.service import AnalysisRuns
 from racoon.central.cohorts.service import Cohorts
 from racoon.central.monitoring.service import Monitoring
+from racoon.central.onboarding.service import Onboardings
 from racoon.central.orchestration.service import Runs
 from racoon.central.portal.model import SIDE_STEPS, STUDY_PATH, recruitment
 from racoon.central.results.report import view
 from racoon.central.results.service import Results
 from racoon.central.sites.service import Sites
-from racoon.central.studies.matrix import WAITING_STATES
 from racoon.central.studies.service import Amendments, Studies
 from racoon.central.words import number_text, score_text
 from racoon.domain.governance.amendment import AMENDABLE_STATES, AMENDMENT_TABLE, OPEN_AMENDMENT_STATES
+from racoon.domain.governance.reminding import WAITING_STATES
 from racoon.domain.governance.site_track import SITE_TRACK_PATH
 from racoon.domain.permission import is_permitted
 from racoon.errors import RacoonError
@@ -50,6 +51,7 @@ class Rooms:
     analysis_runs: AnalysisRuns
     results: Results
     monitoring: Monitoring
+    onboardings: Onboardings
 
 
 def study_page(

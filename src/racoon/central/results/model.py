@@ -156,7 +156,8 @@ def summarise_training(
     ----------
     releases
         One per evaluation site: ``cases``, ``baseline``, ``models`` → ``mean_dice`` and per label
-        ``(n, sum, sum_of_squares)`` of Dice.
+        ``(n, sum, sum_of_squares)`` of Dice; of whole images ``metric`` and ``mean``, and sums of cases told or of
+        absolute errors.
     rounds
         Records of the federated rounds; ``None`` without federated training.
     labels
@@ -165,7 +166,8 @@ def summarise_training(
     Returns
     -------
     dict
-        ``federated_dice``, ``pooled_dice``, ``local_dice`` per site, ``baseline_dice``, ``rounds``, the full table
+        ``metric`` (``dice``, ``balanced_accuracy`` or ``mae``; the names below are of the first), ``federated_dice``,
+        ``pooled_dice``, ``local_dice`` per site, ``baseline_dice``, ``rounds``, the full table
         ``models``, ``by_site`` (model × evaluation site with the interval the site released), ``site_effect`` of the
         federated model (largest less smallest mean of a site), and ``curves`` (site → loss of each round).
     """
@@ -178,7 +180,17 @@ def summarise_training(
     baselines = {
         name: value for name, value in dice.items() if name.startswith(BASELINE_PREFIX) and value is not None
     }
-    best = max(sorted(baselines), key=lambda name: baselines[name]) if baselines else None
+    metric = next(
+        (
+            str(entry["metric"])
+            for release in releases
+            for entry in release.payload.get("models", {}).values()
+            if entry.get("metric")
+        ),
+        "dice",
+    )
+    sign = -1.0 if metric == "mae" else 1.0
+    best = max(sorted(baselines), key=lambda name: sign * baselines[name]) if baselines else None
     local = {
         name.removeprefix(LOCAL_PREFIX): value
         for name, value in dice.items()
@@ -194,6 +206,7 @@ def summarise_training(
         if cell["mean"] is not None
     ]
     return {
+        "metric": metric,
         "federated_dice": dice.get("federated"),
         "pooled_dice": dice.get("pooled"),
         "local_dice": local,
@@ -229,8 +242,13 @@ def _cell(entry: Mapping[str, Any] | None) -> dict[str, Any]:
     found = (entry or {}).get("interval") or {}
     cell = {name: found.get(name) for name in ("n", "mean", "lower", "upper")}
     if cell["mean"] is None and entry:
-        cell["mean"] = entry.get("mean_dice")
+        cell["mean"] = _mean_of(entry)
     return cell
+
+
+def _mean_of(entry: Mapping[str, Any]) -> float | None:
+    mean: float | None = entry.get("mean_dice", entry.get("mean"))
+    return mean
 
 
 def _curves(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, float]]]:
@@ -266,7 +284,7 @@ def _score(
             }
         )
     defined = [entry["dice"] for entry in per_label if entry["dice"] is not None]
-    means = [float(entry["mean_dice"]) for entry in entries if entry and entry.get("mean_dice") is not None]
+    means = [float(mean) for entry in entries if entry and (mean := _mean_of(entry)) is not None]
     if defined:
         dice: float | None = math.fsum(defined) / len(defined)
     else:

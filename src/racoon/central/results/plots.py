@@ -123,7 +123,7 @@ def histogram(title: str, document: Mapping[str, Any] | None, unit: str, languag
     return "".join([*parts, "</svg>"])
 
 
-def bars(title: str, rows: Sequence[Mapping[str, Any]], language: str = "en") -> str:
+def bars(title: str, rows: Sequence[Mapping[str, Any]], language: str = "en", metric: str = "Dice") -> str:
     """Draw scores between 0 and 1.
 
     Parameters
@@ -134,6 +134,8 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]], language: str = "en") ->
         ``name``, ``value`` (``None`` draws a dash), ``kind`` (federated, pooled, local, baseline: the colour).
     language
         Of the numbers.
+    metric
+        What they are, under the axis.
     """
     if not rows:
         return ""
@@ -143,7 +145,7 @@ def bars(title: str, rows: Sequence[Mapping[str, Any]], language: str = "en") ->
         return LEFT + value * (WIDTH - LEFT - RIGHT)
 
     parts = [_open(title, height)]
-    parts += _axis([0, 0.2, 0.4, 0.6, 0.8, 1.0], x, ROW * len(rows) + 8, "Dice", language)
+    parts += _axis([0, 0.2, 0.4, 0.6, 0.8, 1.0], x, ROW * len(rows) + 8, metric, language)
     for index, row in enumerate(rows):
         y = ROW * index + 6
         parts.append(f'<text x="{LEFT - 12}" y="{y + 14}" text-anchor="end">{escape(row["name"])}</text>')

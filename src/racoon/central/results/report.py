@@ -24,6 +24,9 @@ FEWEST_BESIDE = 2
 SHOWN_CELLS = 3
 """Fewer cells than this make no shape that is worth a picture, and quantiles as wide as the whole range."""
 
+METRICS = {"dice": "Dice", "balanced_accuracy": "Balanced accuracy", "mae": "Mean absolute error"}
+"""What models are compared by, as pages call it."""
+
 
 def render_report(result: Mapping[str, Any], definition: Mapping[str, Any], language: str) -> str:
     """Render the report.
@@ -164,12 +167,21 @@ def _training(training: Mapping[str, Any], translate: Translate, language: str) 
         for model in models
     ]
     titles = {model["name"]: model["title"] for model in models}
+    metric = translate(METRICS.get(training["metric"], training["metric"]))
+    # Errors have no end; bars are for what lies between 0 and 1.
+    shown = rows if training["metric"] != "mae" else []
     return {
         **training,
+        "metric_title": metric,
         "models": models,
         "by_site": [{**row, "title": titles[row["name"]]} for row in training["by_site"]],
         "curve_plot": curves(
             translate("Training loss of each site by round"), training["curves"], translate("Round"), language
         ),
-        "bars": bars(translate("Dice on cases that no site trained on"), rows, language),
+        "bars": bars(
+            translate("%(metric)s on cases that no site trained on") % {"metric": metric},
+            shown,
+            language,
+            metric,
+        ),
     }

@@ -49,7 +49,7 @@ class SiteRow(BaseModel):
     """One site of the matrix; ``days`` per state.
 
     ``can_run`` and ``blocked`` are what the site itself says about running work now; ``last_days`` when which of its
-    approvals ends.
+    approvals ends. ``waits_days`` and ``is_overdue`` say how long the site's own decision waits, and whether too long.
     """
 
     site: str
@@ -61,6 +61,8 @@ class SiteRow(BaseModel):
     blocked: str = ""
     last_days: dict[str, str] = {}
     reminded_at: datetime | None = None
+    waits_days: float | None = None
+    is_overdue: bool = False
 
 
 class AmendmentView(BaseModel):

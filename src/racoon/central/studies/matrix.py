@@ -1,13 +1,14 @@
-"""The site × step matrix, and which site waits so long that it should be reminded.  Pure."""
+"""The site × step matrix: where each site stands, how long each step took, and what is overdue.  Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime
 
 from racoon.central.studies.model import SiteTrack
-from racoon.domain.governance.site_track import RELEASED_STATES, SITE_TRACK_PATH
+from racoon.domain.governance.reminding import wait_of
+from racoon.domain.governance.site_track import RELEASED_STATES
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class MatrixRow:
         Approvals that end: kind → last day.
     reminded_at
         Last reminder.
+    waits_days, is_overdue
+        How long the site's own decision waits, and whether too long (``domain.governance.reminding``); ``None`` when
+        it is not the site's turn.
     """
 
     site: str
@@ -37,6 +41,8 @@ class MatrixRow:
     blocked: str = ""
     last_days: Mapping[str, str] = field(default_factory=dict)
     reminded_at: datetime | None = None
+    waits_days: float | None = None
+    is_overdue: bool = False
 
 
 def current_tracks(tracks: Iterable[SiteTrack], study_hash: str, others: Collection[str]) -> list[SiteTrack]:
@@ -60,7 +66,10 @@ def current_tracks(tracks: Iterable[SiteTrack], study_hash: str, others: Collect
 
 
 def matrix(
-    tracks: Iterable[SiteTrack], events: Iterable[tuple[str, str, datetime]], now: datetime
+    tracks: Iterable[SiteTrack],
+    events: Iterable[tuple[str, str, datetime]],
+    now: datetime,
+    deadline: date | None = None,
 ) -> list[MatrixRow]:
     """Compute the site × step matrix.
 
@@ -72,6 +81,8 @@ def matrix(
         ``(site, entered state, when)``, oldest first per site.
     now
         End of the present state's span.
+    deadline
+        Last day for votes, where the study names one.
 
     Returns
     -------
@@ -88,6 +99,7 @@ def matrix(
         for (state, start), (_, end) in zip(entered, [*entered[1:], ("", now)], strict=True):
             days[state] = days.get(state, 0.0) + (end - start).total_seconds() / 86_400
         standing = track.standing or {}
+        wait = wait_of(track.state, track.since, now, deadline)
         rows.append(
             MatrixRow(
                 track.site,
@@ -103,6 +115,8 @@ def matrix(
                     if approval["valid_until"]
                 },
                 reminded_at=track.reminded_at,
+                waits_days=wait.days if wait else None,
+                is_overdue=wait is not None and wait.is_overdue,
             )
         )
     return rows
@@ -114,22 +128,3 @@ def _why_blocked(track: SiteTrack) -> str:
     if standing.get("can_run", True) or track.state not in (*RELEASED_STATES, "stopped", "declined"):
         return ""
     return str(standing["public_reason"])
-
-
-REMIND_AFTER = timedelta(days=14)
-"""A site whose decision waits this long is reminded, and again after :data:`REMIND_AGAIN`."""
-
-REMIND_AGAIN = timedelta(days=7)
-
-WAITING_STATES = frozenset(SITE_TRACK_PATH) - RELEASED_STATES - {"opted_in"} | {
-    "conditions_open",
-    "conditions_met",
-}
-"""States in which it is the site's turn; an opted-in site waits for the freeze that CENTRAL starts."""
-
-
-def needs_reminder(track: SiteTrack, now: datetime) -> bool:
-    """Tell whether a site's decision waits so long that a reminder is due."""
-    if track.state not in WAITING_STATES or now - track.since < REMIND_AFTER:
-        return False
-    return track.reminded_at is None or now - track.reminded_at >= REMIND_AGAIN

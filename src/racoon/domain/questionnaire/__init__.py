@@ -4,8 +4,9 @@
 and reports what it changed; ``answers`` reads and writes the items of a QuestionnaireResponse; ``evaluation`` says
 what is asked, what is computed and what is wrong.  The subset: group, display, boolean, integer, decimal, date,
 string, text and choice; required, repeats, readOnly, initial, minValue, maxValue, unit, enableWhen with
-enableBehavior, a calculated sum, edit checks, translations, and two extensions of our own: the answer of a normal
-case, and which numbers of a finding an answer may be taken from.  Not here: storing and signing.
+enableBehavior, a calculated sum, first answers from what is known (``prefill``), edit checks, translations, and two
+extensions of our own: the answer of a normal case, and which numbers of a finding an answer may be taken from.
+``coded_words`` says when words of a text may have a code.  Not here: storing and signing.
 """
 
 from racoon.domain.questionnaire.answers import (
@@ -22,6 +23,7 @@ from racoon.domain.questionnaire.answers import (
     with_levels,
 )
 from racoon.domain.questionnaire.checks import Check
+from racoon.domain.questionnaire.coded_words import CodedWords, is_denied, stands_in, still_standing
 from racoon.domain.questionnaire.evaluation import (
     MESSAGES,
     Evaluation,
@@ -31,8 +33,9 @@ from racoon.domain.questionnaire.evaluation import (
     normal_items,
 )
 from racoon.domain.questionnaire.normalising import Normalised, Note, normalised
+from racoon.domain.questionnaire.prefill import Known, Prefill
 from racoon.domain.questionnaire.template import BadTemplate, Item, Template, template_of, title_of
-from racoon.domain.questionnaire.words import Coding, Words, is_date
+from racoon.domain.questionnaire.words import Coding, Value, Words, is_date
 
 __all__ = [
     "MESSAGES",
@@ -41,13 +44,17 @@ __all__ = [
     "BadAnswers",
     "BadTemplate",
     "Check",
+    "CodedWords",
     "Coding",
     "Evaluation",
     "Item",
+    "Known",
     "Normalised",
     "Note",
+    "Prefill",
     "Problem",
     "Template",
+    "Value",
     "Words",
     "agreed_items",
     "answer_of_fhir",
@@ -56,11 +63,14 @@ __all__ = [
     "evaluate",
     "initial_items",
     "is_date",
+    "is_denied",
     "items_of",
     "items_to_fhir",
     "normal_items",
     "normalised",
     "same_answers",
+    "stands_in",
+    "still_standing",
     "template_of",
     "title_of",
     "with_levels",

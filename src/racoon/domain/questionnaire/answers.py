@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from racoon.domain.questionnaire.coded_words import LONGEST_WORDS, MOST_CODES, CodedWords
 from racoon.domain.questionnaire.template import OURS, VALUE_NAMES, Item, Template
 from racoon.domain.questionnaire.words import Coding, Value, is_date
 from racoon.errors import Defect
@@ -16,6 +17,9 @@ SOURCE = OURS + "answer-from-finding"
 
 AUTOMATION = OURS + "answer-automation"
 """On an answer: ``automatic`` for an accepted proposal, ``assisted`` where one was there; nothing for manual."""
+
+CODED_WORDS = OURS + "answer-coded-words"
+"""On a text: words of it as ``CodeableConcept.text`` with what they mean as its coding."""
 
 DEEPEST = 10
 
@@ -28,11 +32,22 @@ class BadAnswers(Defect):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, the finding it was taken from, and how automatic it is; empty for manual."""
+    """One answer.
+
+    Parameters
+    ----------
+    finding_id
+        The finding it was taken from, or empty.
+    level
+        How automatic it is; empty for manual.
+    codes
+        Of a text: what some of its words mean.
+    """
 
     value: Value
     finding_id: str = ""
     level: str = ""
+    codes: tuple[CodedWords, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,26 @@ def answer_of_fhir(item: Item, document: object) -> Answer:
         # The words of a coded answer are the template's, whatever a client sends.
         known = {option.coding.key: option.coding for option in item.options}
         return Answer(known.get(given.key, given), source, level)
-    return Answer(value, source, level)  # type: ignore[arg-type]  # of the item's own type, checked by its caller
+    codes = _codes_of(document.get("extension") or ()) if isinstance(value, str) else ()
+    return Answer(value, source, level, codes)  # type: ignore[arg-type]  # of the item's own type, checked above
+
+
+def _codes_of(extensions: Sequence[Any]) -> tuple[CodedWords, ...]:
+    found = []
+    for extension in extensions:
+        if not isinstance(extension, Mapping) or extension.get("url") != CODED_WORDS:
+            continue
+        concept = extension.get("valueCodeableConcept")
+        codings = concept.get("coding") if isinstance(concept, Mapping) else None
+        words = str(concept.get("text", "")).strip() if isinstance(concept, Mapping) else ""
+        if not words or len(words) > LONGEST_WORDS or not isinstance(codings, Sequence) or len(codings) != 1:
+            raise BadAnswers("A code of words needs the words and one coding.")
+        coding = codings[0] if isinstance(codings[0], Mapping) else {}
+        given = Coding(*(str(coding.get(name, "")) for name in ("system", "code", "display")))
+        found.append(CodedWords(words, given))
+    if len(found) > MOST_CODES:
+        raise BadAnswers("A text has more codes than anybody reads.")
+    return tuple(found)
 
 
 def answers_by_path(template: Template, items: Sequence[Answered]) -> dict[str, tuple[Answer, ...]]:
@@ -174,6 +208,10 @@ def answer_to_fhir(kind: str, answer: Answer) -> dict[str, Any]:
         extensions.append({"url": SOURCE, "valueString": answer.finding_id})
     if answer.level:
         extensions.append({"url": AUTOMATION, "valueCode": answer.level})
+    for item in answer.codes:
+        coding = {"system": item.coding.system, "code": item.coding.code, "display": item.coding.display}
+        concept = {"coding": [coding], "text": item.words}
+        extensions.append({"url": CODED_WORDS, "valueCodeableConcept": concept})
     return document | ({"extension": extensions} if extensions else {})
 
 

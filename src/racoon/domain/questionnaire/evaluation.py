@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from racoon.domain.questionnaire.answers import Answer, Answered
+from racoon.domain.questionnaire.prefill import NOTHING_KNOWN, Known, fitting
 from racoon.domain.questionnaire.template import Condition, Item, Template
 from racoon.domain.questionnaire.words import Coding, Value, Words
 
@@ -114,9 +115,17 @@ def evaluate(template: Template, items: Sequence[Answered]) -> Evaluation:
     )
 
 
-def initial_items(template: Template) -> tuple[Answered, ...]:
-    """Return the answers a new report begins with."""
-    return _filled(template.items, (), lambda item: item.initial)
+def initial_items(template: Template, known: Known = NOTHING_KNOWN) -> tuple[Answered, ...]:
+    """Return the answers a new report begins with: those of the template, and those that are known before."""
+
+    def values(item: Item) -> Sequence[Value]:
+        if item.prefill is None:
+            return item.initial
+        found = fitting(item.kind, [option.coding for option in item.options], known.of(item.prefill))
+        # Several answers to a question that takes one: which of them is for a person to say.
+        return found if item.repeats or len(found) == 1 else ()
+
+    return _filled(template.items, (), values)
 
 
 def normal_items(template: Template, items: Sequence[Answered]) -> tuple[Answered, ...]:

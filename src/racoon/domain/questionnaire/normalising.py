@@ -12,8 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from racoon.domain.questionnaire.prefill import contexts_of, prefill_of
 from racoon.domain.questionnaire.template import (
+    INITIAL_EXPRESSION,
     KINDS,
+    LAUNCH_CONTEXT,
     OPERATORS,
     VALUE_NAMES,
     BadTemplate,
@@ -41,6 +44,8 @@ NOTES: Mapping[str, str] = {
     "repeats": "Only groups and choices may repeat; the question is asked once.",
     "key": "The item held something that is not supported and was taken out.",
     "extension": "An extension is not supported and was taken out.",
+    "prefill": "A first answer from elsewhere cannot be carried; the question begins empty.",
+    "launch_context": "A launch context is not known here and was taken out.",
     "active": "Scripts, styles, pictures and links to elsewhere were taken out; nothing of them was run.",
     "control": "A control has no counterpart among questions and was taken out.",
     "free_words": "Words that stood between the questions were taken out.",
@@ -98,6 +103,7 @@ class _Work:
     used: set[str] = field(default_factory=set)
     notes: list[Note] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
+    contexts: frozenset[str] = frozenset()
 
     def note(self, place: str, code: str, detail: object = "", *, is_loss: bool = False) -> None:
         self.notes.append(Note(place, code, str(detail)[:200], is_loss))
@@ -144,6 +150,10 @@ def normalised(document: object, name: str, version: str = "1") -> Normalised:
         "version": version,
         "status": "draft",
     } | kept
+    if contexts := _contexts(work, document):
+        kept["extension"] = contexts
+    named = {code for found in contexts for code in contexts_of({"extension": [found]}, LAUNCH_CONTEXT)}
+    work.contexts = frozenset(named)
     kept["item"] = _items(work, _list(document.get("item")), 0)
     kept["item"] = [_with_conditions(work, item) for item in kept["item"]]
     if not any(item.is_question for item in template_of(kept).walk()):
@@ -224,12 +234,47 @@ def _kept(work: _Work, entry: Mapping[str, Any], link_id: str) -> dict[str, Any]
         elif key != "answerValueSet":
             work.note(link_id, "key", key, is_loss=True)
     extensions = [found for found in _list(entry.get("extension")) if isinstance(found, Mapping)]
-    if known := [dict(found) for found in extensions if is_known_extension(str(found.get("url")))]:
+    known = [dict(found) for found in extensions if is_known_extension(str(found.get("url")))]
+    if known := [found for found in known if _is_carried(work, entry, link_id, found)]:
         item["extension"] = known
     for found in extensions:
         if not is_known_extension(str(found.get("url"))):
             work.note(link_id, "extension", found.get("url"), is_loss=True)
     return item
+
+
+def _is_carried(work: _Work, entry: Mapping[str, Any], link_id: str, extension: Mapping[str, Any]) -> bool:
+    """Tell whether a first answer from elsewhere can be carried; everything else can."""
+    if extension.get("url") != INITIAL_EXPRESSION:
+        return True
+    expression = extension.get("valueExpression")
+    given = expression if isinstance(expression, Mapping) else {}
+    try:
+        found = prefill_of(given)
+        if entry.get("initial"):
+            raise ValueError("the question has a first answer already")
+        if entry.get("type") in ("group", "display"):
+            raise ValueError("only a question has a first answer")
+        if found.context not in work.contexts:
+            raise ValueError(f"the template does not name %{found.context} as launchContext")
+    except ValueError as error:
+        work.note(link_id, "prefill", f"{given.get('expression', '')}: {error}", is_loss=True)
+        return False
+    return True
+
+
+def _contexts(work: _Work, document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    kept = []
+    for found in _list(document.get("extension")):
+        if not isinstance(found, Mapping) or found.get("url") != LAUNCH_CONTEXT:
+            continue
+        try:
+            contexts_of({"extension": [found]}, LAUNCH_CONTEXT)
+        except (ValueError, AttributeError) as error:
+            work.note("", "launch_context", error, is_loss=True)
+            continue
+        kept.append(dict(found))
+    return kept
 
 
 def _link_id(work: _Work, given: object, text: str) -> str:

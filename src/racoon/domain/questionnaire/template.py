@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from racoon.domain.questionnaire.checks import Check, rule_of
+from racoon.domain.questionnaire.prefill import Prefill, contexts_of, prefill_of
 from racoon.domain.questionnaire.words import Coding, Value, Words, is_date
 from racoon.errors import Defect
 
@@ -23,6 +24,11 @@ FROM_FINDING = OURS + "questionnaire-from-finding"
 
 TRANSLATION = HL7 + "translation"
 CALCULATED = SDC + "sdc-questionnaire-calculatedExpression"
+
+INITIAL_EXPRESSION = SDC + "sdc-questionnaire-initialExpression"
+"""A first answer from what is known; the subset is in :mod:`racoon.domain.questionnaire.prefill`."""
+
+LAUNCH_CONTEXT = SDC + "sdc-questionnaire-launchContext"
 
 CONSTRAINT = HL7 + "questionnaire-constraint"
 """An edit check; what of FHIRPath it may hold says :mod:`racoon.domain.questionnaire.checks`."""
@@ -50,6 +56,7 @@ _KNOWN_EXTENSIONS = frozenset(
         NORMAL,
         FROM_FINDING,
         CALCULATED,
+        INITIAL_EXPRESSION,
         CONSTRAINT,
         HL7 + "minValue",
         HL7 + "maxValue",
@@ -107,6 +114,8 @@ class Item:
     ----------
     normal
         Answer of a normal case, or None.
+    prefill
+        What the first answer is taken from, or None.
     sum_of
         For a calculated item: link ids whose answers are added.
     from_finding
@@ -131,6 +140,7 @@ class Item:
     longest: int | None = None
     unit: Coding | None = None
     normal: Value | None = None
+    prefill: Prefill | None = None
     sum_of: tuple[str, ...] = ()
     from_finding: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -191,6 +201,7 @@ def template_of(document: Mapping[str, Any]) -> Template:
         tuple(_item(item) for item in document.get("item", ())),
         str(document.get("copyright", "")),
     )
+    _require_contexts(document, template)
     found = [item.link_id for item in template.walk()]
     if len(found) != len(set(found)):
         raise BadTemplate("Two items of the template have the same linkId.")
@@ -246,6 +257,7 @@ def _item(document: Mapping[str, Any]) -> Item:
         longest=document.get("maxLength"),
         unit=_coding(unit["valueCoding"]) if unit else None,
         normal=_value(link_id, str(kind), normal) if normal else None,
+        prefill=_prefill(link_id, str(kind), document, single.get(INITIAL_EXPRESSION)),
         sum_of=_sum_of(link_id, single.get(CALCULATED)),
         from_finding=tuple(
             str(item.get("valueCode", "")) for item in extensions if item["url"] == FROM_FINDING
@@ -323,6 +335,35 @@ def _value(link_id: str, kind: str, document: Mapping[str, Any]) -> Value:
     if name == "valueDate" and not is_date(value):
         raise BadTemplate(f"Item {link_id}: a date is written as 2026-12-31.")
     return _coding(value) if name == "valueCoding" else value
+
+
+def _prefill(
+    link_id: str, kind: str, item: Mapping[str, Any], document: Mapping[str, Any] | None
+) -> Prefill | None:
+    if document is None:
+        return None
+    if item.get("initial") or kind in ("group", "display"):
+        raise BadTemplate(f"Item {link_id}: only a question without a first answer has an initialExpression.")
+    try:
+        return prefill_of(document.get("valueExpression") or {})
+    except ValueError as error:
+        raise BadTemplate(f"Item {link_id}: this initialExpression is not supported: {error}.") from error
+
+
+def _require_contexts(document: Mapping[str, Any], template: Template) -> None:
+    try:
+        named = contexts_of(document, LAUNCH_CONTEXT)
+    except ValueError as error:
+        raise BadTemplate(
+            f"The launch context {error} is not known here; there are patient (Patient), imagingStudy (ImagingStudy) "
+            "and previous (QuestionnaireResponse)."
+        ) from error
+    for item in template.walk():
+        if item.prefill is not None and item.prefill.context not in named:
+            raise BadTemplate(
+                f"Item {item.link_id}: its initialExpression uses %{item.prefill.context}, which the template does "
+                "not name as launchContext."
+            )
 
 
 def _limit(document: Mapping[str, Any] | None) -> float | None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from racoon.domain.canonical import content_hash
 from racoon.domain.plan import TrainingPlan
 from racoon.errors import RacoonError, Refused
-from racoon.learning.architectures import check_plan, get_architecture
+from racoon.learning.architectures import check_plan, get_architecture, output_count
 from racoon.learning.cases import PERCENTILES
 
 RESEARCH_USE = "Research use only: not a medical device, not for diagnosis or treatment."
@@ -49,11 +49,11 @@ class ArchitectureName(_Part):
     Attributes
     ----------
     name, classes
-        Name, and number of output classes with the background.
+        Name, and number of outputs: classes, of a segmentation with the background; 1 of a regression.
     """
 
     name: Annotated[str, StringConstraints(max_length=64)]
-    classes: Annotated[int, Field(ge=2, le=65)]
+    classes: Annotated[int, Field(ge=1, le=65)]
 
 
 class FileFacts(_Part):
@@ -179,11 +179,14 @@ def derived_parts(plan: TrainingPlan) -> dict[str, Any]:
     if plan.spacing_mm:
         names = ("slice_mm", "row_mm", "column_mm")
         steps.append({"name": "resample", "parameters": dict(zip(names, plan.spacing_mm, strict=True))})
-    steps.append(
-        {"name": f"fit-{plan.larger}", "parameters": {"rows": plan.size[-2], "columns": plan.size[-1]}}
-    )
+    window = {"rows": plan.size[-2], "columns": plan.size[-1]}
+    if plan.target:
+        window = {"slices": plan.size[0], **window} if len(plan.size) == 3 else window
+        steps.append({"name": "fit-whole", "parameters": window})
+    else:
+        steps.append({"name": f"fit-{plan.larger}", "parameters": window})
     return {
-        "architecture": {"name": plan.architecture, "classes": len(plan.labels) + 1},
+        "architecture": {"name": plan.architecture, "classes": output_count(plan)},
         "input": {"modality": plan.modality, **plan.contract.to_dict()},
         "preprocessing": steps,
         "postprocessing": [

@@ -6,7 +6,7 @@ Both may be done while the node runs; both are audited.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,6 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from racoon.domain.canonical import content_hash
 from racoon.node.app.administration import prepare
 from racoon.node.app.operation import OPERATOR, person
 from racoon.node.app.permission import load_usable, open_consent, take_consents
@@ -22,10 +21,10 @@ from racoon.node.app.rooms import fhir_writing, open_archive, open_pseudonyms
 from racoon.node.app.trusting import open_identity_link
 from racoon.node.approvals.service import Approvals
 from racoon.node.archive.service import Archive
-from racoon.node.clinical import removing, spreadsheet
+from racoon.node.clinical import removing
+from racoon.node.clinical.disclosing import Disclosing
 from racoon.node.clinical.importing import Importer
 from racoon.node.clinical.model import TYPES, parse_search
-from racoon.node.clinical.preparing import preview
 from racoon.node.clinical.reviewing import ReviewedIdentities
 from racoon.node.clinical.service import Facade
 from racoon.node.clinical.snapshots import write_snapshot
@@ -39,7 +38,7 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
 from racoon.standards.fhir.building import Resource
-from racoon.standards.fhir.reading import Found, iterate_resources
+from racoon.standards.fhir.reading import iterate_resources
 from racoon.standards.fhir.versions import VERSIONS
 
 Progress = Callable[[int], None]
@@ -77,12 +76,14 @@ def export(
     try:
         facade = facade_of(open_archive(settings, database), settings, database, audit)
         _record(database, audit, "fhir.export", "fhir/export", {"types": kinds, "since": since})
+        told = Disclosing(audit, person(), OPERATOR)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         done = 0
         for search in searches:
             count = 0
             with (folder / f"{search.kind}.ndjson").open("w", encoding="utf-8") as file:
-                for _, resource in facade.iterate(search):
+                found = (resource for _, resource in facade.iterate(search))
+                for resource in told.stream(database, "fhir/folder", found):
                     file.write(json.dumps(resource, separators=(",", ":"), ensure_ascii=False) + "\n")
                     count, done = count + 1, done + 1
                     if progress is not None:
@@ -189,66 +190,6 @@ def import_files(
         names.close()
         database.dispose()
     return report.as_json() | {"consents": consents}
-
-
-def import_table(
-    config: Path, path: Path, mapping_file: Path, *, preview_rows: int = 0, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Take a spreadsheet into the node's clinical tables, or show what would be taken.
-
-    Parameters
-    ----------
-    config
-        The node's TOML file.
-    path
-        CSV file.
-    mapping_file
-        What stands in its columns.
-    preview_rows
-        Rows to show instead of taking any.
-    progress
-        Called with the number of resources read.
-    """
-    mapping = spreadsheet.read_mapping(mapping_file)
-    settings = load_node_settings(config)
-    system = next(iter(settings.fhir.patient_systems), "")
-    refusals = spreadsheet.Refusals()
-    facts = {"mapping": mapping.title, "mapping_hash": content_hash(mapping.model_dump(mode="json"))}
-    if preview_rows:
-        shown: list[Resource] = []
-        for count, (line, row) in enumerate(spreadsheet.iterate_rows(path, mapping)):
-            patient = spreadsheet.patient_of(row, line, mapping, system, refusals)
-            found = list(spreadsheet.resources_of(row, line, mapping, refusals))
-            if patient is not None and count < preview_rows:
-                shown += preview(found, {patient["id"]: row[mapping.patient.number]})
-        return facts | {"preview": shown, "refused_cells": spreadsheet.describe(refusals)}
-    keeps_patients = bool(mapping.patient.birth_date or mapping.patient.gender)
-
-    def resources() -> Iterator[Found]:
-        # The source is read twice; what is wrong in it is counted once.
-        refusals.clear()
-        numbers: set[str] = set()
-        for line, row in spreadsheet.iterate_rows(path, mapping):
-            patient = spreadsheet.patient_of(row, line, mapping, system, refusals)
-            if patient is not None and patient["id"] not in numbers:
-                numbers.add(patient["id"])
-                yield Found(f"{path.name}:{line}", patient)
-            for resource in spreadsheet.resources_of(row, line, mapping, refusals):
-                yield Found(f"{path.name}:{line}", resource)
-
-    prepare(settings)
-    database = Database(settings.database)
-    names = open_pseudonyms(settings)
-    try:
-        report = open_importer(settings, database, names).import_resources(
-            resources, keep_patients=keeps_patients, progress=progress
-        )
-        details = report.counts() | facts | {"refused_cells": refusals.counts.total()}
-        _record(database, AuditLog("node"), "clinical.import", "clinical/table", details)
-    finally:
-        names.close()
-        database.dispose()
-    return report.as_json() | facts | {"refused_cells": spreadsheet.describe(refusals)}
 
 
 def write_dataset_tables(config: Path, study_id: str, dataset_hash: str, folder: Path) -> dict[str, Any]:

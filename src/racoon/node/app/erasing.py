@@ -7,9 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from racoon.domain.identity import PatientId, Pseudonym
 from racoon.errors import Unavailable
 from racoon.node.app.rooms import Rooms, open_columns
 from racoon.node.app.trusting import open_pseudonym_service
+from racoon.node.app.truths import LABELS, forget_labels
 from racoon.node.archive.deletion import DeletionState
 from racoon.node.archive.records import holdings
 from racoon.node.clinical import service as clinical
@@ -55,7 +57,9 @@ def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
             | _forget_description(names, item)
         ),
         has_images=lambda pseudonym: (
-            bool(holdings(rooms.database, pseudonym)) or forgetting.holds(rooms.database, pseudonym)
+            bool(holdings(rooms.database, pseudonym))
+            or forgetting.holds(rooms.database, pseudonym)
+            or _is_described(names, pseudonym)
         ),
         announce=lambda connection, recipient, message: tell_recipient(rooms, connection, recipient, message),
     )
@@ -63,13 +67,23 @@ def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
 
 def _forget_description(names: Pseudonymiser, withdrawal: Withdrawal) -> dict[str, Any]:
     """Erase what was kept of who the person is, where everything was withdrawn."""
-    if withdrawal.scope or names.cards is None:
-        return {}
-    try:
-        patient = names.reveal(withdrawal.pseudonym, ARCHIVE_DOMAIN)
-    except UnknownPseudonym:
+    patient = _described(names, withdrawal.pseudonym)
+    if withdrawal.scope or names.cards is None or patient is None:
         return {}
     return {"descriptions": names.cards.forget(patient)}
+
+
+def _is_described(names: Pseudonymiser, pseudonym: Pseudonym) -> bool:
+    """Tell whether it is kept who a subject is: a message or an image may say it again after the withdrawal."""
+    patient = _described(names, pseudonym)
+    return names.cards is not None and patient is not None and names.cards.holds(patient)
+
+
+def _described(names: Pseudonymiser, pseudonym: Pseudonym) -> PatientId | None:
+    try:
+        return names.reveal(pseudonym, ARCHIVE_DOMAIN)
+    except UnknownPseudonym:
+        return None
 
 
 def tell_recipient(
@@ -112,7 +126,9 @@ def erase(rooms: Rooms, withdrawal: Withdrawal, subjects_in: forgetting.Subjects
     with rooms.database.begin() as connection:
         rooms.jobs.stop_for_subject(connection, studies)
         runs = ended_jobs(connection, studies)
-    prepared = forget_cases(rooms.settings.data_directory / "compute", series_uids, runs)
+    compute = rooms.settings.data_directory / "compute"
+    prepared = forget_cases(compute, series_uids, runs)
+    forget_labels(compute / LABELS, {pseudonym, *series_uids})
     if withdrawal.scope != EVERYTHING:
         return {"prepared_cases": prepared}
     originals = forgetting.forget_subject(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -18,6 +19,7 @@ from racoon.node.analysing.worker import analyse_handler
 from racoon.node.app.linking import linkage_folder
 from racoon.node.app.permission import load_usable, open_consent, usable_series
 from racoon.node.app.rooms import Rooms, open_columns, open_images, open_pseudonyms
+from racoon.node.app.truths import LABELS, open_truths
 from racoon.node.approvals.model import StudyAtSite
 from racoon.node.cohorts.worker import count_handler
 from racoon.node.compute.limits import Gate, TrainingLimits
@@ -37,8 +39,14 @@ from racoon.protocol.messages import JobOffer
 _log = logging.getLogger(__name__)
 
 
-def register_handlers(rooms: Rooms, line: Line) -> None:
-    """Say which room does the work of which job kind at this site."""
+def register_data_handlers(rooms: Rooms) -> tuple[Consent, Callable[[str, str], DatasetManifest]]:
+    """Say which room counts, freezes, measures and analyses; gives back what training needs of it.
+
+    Returns
+    -------
+    tuple
+        The consent that is asked, and what loads the usable part of a frozen dataset.
+    """
     jobs, settings = rooms.jobs, rooms.settings
     consent = open_consent(settings, rooms.database, rooms.audit, names=open_pseudonyms(settings), jobs=jobs)
 
@@ -81,6 +89,17 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
             return consent.newest(connection), clock.now().date()
 
     register("analyse", analyse_handler(load_manifest, load_table, standing))
+    return consent, load_manifest
+
+
+def register_handlers(rooms: Rooms, line: Line) -> None:
+    """Say which room does the work of which job kind at this site."""
+    jobs, settings = rooms.jobs, rooms.settings
+    consent, load_manifest = register_data_handlers(rooms)
+
+    def register(kind: str, handler: Handler) -> None:
+        jobs.register(kind, _knowing_withdrawals(rooms, consent, handler))
+
     if find_spec("torch") is None or find_spec("nvflare") is None:
         _log.info("training is not installed", extra={"extra": "learning"})
         return
@@ -101,6 +120,13 @@ def register_handlers(rooms: Rooms, line: Line) -> None:
         ),
         ledgers=settings.data_directory / "compute" / "ledgers",
         epsilon=settings.learning.epsilon,
+        load_truths=open_truths(
+            rooms.database,
+            rooms.archive,
+            rooms.audit,
+            consent.condition,
+            settings.data_directory / "compute" / LABELS,
+        ),
     )
     register("train.local", train_local_handler(compute, ports))
     register("evaluate", evaluate_handler(compute, ports))

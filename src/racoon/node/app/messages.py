@@ -17,6 +17,7 @@ from racoon.node.clinical.hl7.mapping import Reading
 from racoon.node.clinical.hl7.merging import Merger
 from racoon.node.clinical.hl7.working import Worker
 from racoon.node.clinical.importing import Importer
+from racoon.node.clinical.ordering import OrderLinker
 from racoon.node.cohorts import service as cohorts
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.node.settings import NodeSettings
@@ -73,6 +74,7 @@ def open_worker(settings: NodeSettings, database: Database, audit: AuditLog, nam
         names,
         reading,
         settings.hl7.default_encoding,
+        OrderLinker(database, names),
         introduces=settings.trust.identity.compare_names,
     )
 

@@ -10,16 +10,20 @@ from fastapi import FastAPI
 from racoon import __version__
 from racoon.node.analysing import http as analysing_http
 from racoon.node.app.messages import open_desk
+from racoon.node.app.neighbours import open_neighbours
 from racoon.node.app.permission import usable_series
 from racoon.node.app.pooling import open_pooling
 from racoon.node.app.reviewing import open_review
 from racoon.node.app.rooms import Rooms, open_pseudonyms
+from racoon.node.app.tables import open_tables
 from racoon.node.approvals import http as approvals_http
 from racoon.node.archive import http as archive_http
 from racoon.node.archive.derived import DerivedObjects, made_here
 from racoon.node.clinical import http as clinical_http
-from racoon.node.clinical import matching_pages, outgoing_pages, source_pages
+from racoon.node.clinical import matching_pages, outgoing_pages, source_pages, table_pages
 from racoon.node.clinical.hl7 import pages as message_pages
+from racoon.node.clinical.neighbours import pages as neighbour_pages
+from racoon.node.clinical.uploads import LARGEST_BYTES
 from racoon.node.compute.limits import TrainingLimits
 from racoon.node.compute.service import pictures_of
 from racoon.node.consent import http as consent_http
@@ -84,7 +88,10 @@ def build_app(rooms: Rooms) -> FastAPI:
         f"RACOON node {rooms.settings.site}",
         __version__,
         login_path="/login",
-        body_limits=dict.fromkeys(("/dicom-web/studies", "/dicom-web/derived/studies"), LARGEST_UPLOAD_BYTES),
+        body_limits={
+            **dict.fromkeys(("/dicom-web/studies", "/dicom-web/derived/studies"), LARGEST_UPLOAD_BYTES),
+            **dict.fromkeys((table_pages.router.prefix, neighbour_pages.router.prefix), LARGEST_BYTES),
+        },
     )
     app.state.settings = rooms.settings
     app.state.database = rooms.database
@@ -119,6 +126,8 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.people = rooms.people
     app.state.fhir = rooms.fhir
     app.state.messages = open_desk(rooms.settings, rooms.database, rooms.audit)
+    app.state.neighbours = open_neighbours(rooms.settings, rooms.database, rooms.audit, rooms.consent)
+    app.state.tables = open_tables(rooms.settings, rooms.database, rooms.audit)
     app.state.review = open_review(rooms.settings, rooms.database, rooms.audit)
     app.state.last_contact = last_contact
     app.state.certificate_expires_at = lambda: rooms.identity.expires_at
@@ -157,6 +166,8 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.include_router(message_pages.router)
     app.include_router(pooling_http.pages)
     app.include_router(source_pages.router)
+    app.include_router(table_pages.router)
+    app.include_router(neighbour_pages.router)
     app.include_router(matching_pages.router)
     app.include_router(outgoing_pages.router)
     _watch(app, rooms)

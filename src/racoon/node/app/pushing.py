@@ -11,7 +11,8 @@ from racoon.errors import Refused
 from racoon.node.app.administration import prepare
 from racoon.node.app.clinic import facade_of
 from racoon.node.app.operation import OPERATOR, person
-from racoon.node.app.rooms import fhir_writing, open_archive
+from racoon.node.app.rooms import open_archive
+from racoon.node.clinical.disclosing import Disclosing
 from racoon.node.clinical.pushing import KINDS, Answer, Pusher, Send, ServerBusy
 from racoon.node.settings import NodeSettings, load_node_settings
 from racoon.platform.audit import AuditLog
@@ -59,7 +60,15 @@ def push(config: Path, *, progress: Callable[[int], None] | None = None) -> dict
             )
         facade = facade_of(open_archive(settings, database), settings, database, audit)
         with connection_to_server(settings, KINDS) as (send, without):
-            pusher = Pusher(facade, database, target, fhir_writing(settings).source, send, without)
+            told = Disclosing(audit, person(), OPERATOR)
+            pusher = Pusher(
+                facade,
+                database,
+                target,
+                send,
+                without,
+                note=lambda connection, sent: told.record(connection, f"fhir/push/{target}", sent),
+            )
             report = pusher.run(progress).as_json() | {"not_taken": sorted(without)}
         with database.begin() as connection:
             audit.append(

@@ -74,11 +74,13 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
     """Open the archive with everything that listens to what it stores, and with consent, which every read asks,
     and with blinding, which everything asks that is given to a person.
     """
+    consent = open_consent(settings, database, AuditLog("node"))
     return Archive(
         database,
         open_objects(settings),
         on_stored=[cohorts.record, count_stored],
-        is_readable=open_consent(settings, database, AuditLog("node")).is_readable,
+        is_readable=consent.is_readable,
+        readable_among=consent.readable_among,
         hidden_from=hidden_from,
         values_hidden_from=values_hidden_from,
     )
@@ -87,7 +89,13 @@ def open_archive(settings: NodeSettings, database: Database) -> Archive:
 def open_decisions(settings: NodeSettings, audit: AuditLog) -> Approvals:
     """Open this site's decisions in a process that itself decides nothing and tells CENTRAL nothing."""
     key = load_identity(settings.identity_folder, settings.site).signing_key
-    return Approvals(audit, lambda _connection, _type, _message: None, key, feasibility_enabled=False)
+    return Approvals(
+        audit,
+        lambda _connection, _type, _message: None,
+        key,
+        feasibility_enabled=False,
+        process=settings.approvals.local_process,
+    )
 
 
 def may_view(approvals: Approvals) -> MayView:
@@ -203,6 +211,7 @@ class Rooms:
             self.gate.announce,
             self.identity.signing_key,
             feasibility_enabled=settings.release.feasibility,
+            process=settings.approvals.local_process,
         )
         self.archive = open_archive(settings, self.database)
         self.thumbnails = open_thumbnails(settings)

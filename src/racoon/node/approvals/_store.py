@@ -56,6 +56,17 @@ site_approval = sa.Table(
     sa.Column("signature", sa.String(128), nullable=False),
 )
 
+local_decision = sa.Table(
+    "local_decision",
+    metadata("node"),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("study_id", sa.String(80), nullable=False, index=True),
+    sa.Column("study_hash", sa.String(64), nullable=False),
+    sa.Column("step", sa.String(40), nullable=False),
+    sa.Column("record", Json, nullable=False),
+    sa.Column("signature", sa.String(128), nullable=False),
+)
+
 
 def load(connection: sa.Connection, study_id: str, study_hash: str) -> StudyAtSite | None:
     """Load one version of a study."""
@@ -136,6 +147,24 @@ def load_events(connection: sa.Connection, study_id: str) -> list[dict[str, Any]
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 
+def load_entered(connection: sa.Connection) -> dict[tuple[str, str], datetime]:
+    """Load since when each version of a study stands where it stands; an approval given again moves nothing."""
+    since = {
+        (row.study_id, row.study_hash): row.offered_at
+        for row in connection.execute(
+            sa.select(study_at_site.c.study_id, study_at_site.c.study_hash, study_at_site.c.offered_at)
+        )
+    }
+    statement = (
+        sa.select(track_event.c.study_id, track_event.c.study_hash, track_event.c.decided_at)
+        .where(track_event.c.source != track_event.c.target)
+        .order_by(track_event.c.sequence)
+    )
+    for row in connection.execute(statement):
+        since[row.study_id, row.study_hash] = row.decided_at
+    return since
+
+
 def add_approval(connection: sa.Connection, record: dict[str, Any], signature: str) -> None:
     """Append one signed decision."""
     connection.execute(
@@ -157,6 +186,31 @@ def load_approvals(
         sa.select(site_approval.c.record, site_approval.c.signature)
         .where(site_approval.c.study_id == study_id, site_approval.c.study_hash == study_hash)
         .order_by(site_approval.c.sequence)
+    )
+    return [(row.record, row.signature) for row in connection.execute(statement)]
+
+
+def add_local_decision(connection: sa.Connection, record: dict[str, Any], signature: str) -> None:
+    """Append one signed decision of the site's own process."""
+    connection.execute(
+        local_decision.insert().values(
+            study_id=record["study_id"],
+            study_hash=record["study_hash"],
+            step=record["step"],
+            record=record,
+            signature=signature,
+        )
+    )
+
+
+def load_local_decisions(
+    connection: sa.Connection, study_id: str, study_hash: str
+) -> list[tuple[dict[str, Any], str]]:
+    """Load the decisions of the site's own process on one version of a study with their signatures, oldest first."""
+    statement = (
+        sa.select(local_decision.c.record, local_decision.c.signature)
+        .where(local_decision.c.study_id == study_id, local_decision.c.study_hash == study_hash)
+        .order_by(local_decision.c.sequence)
     )
     return [(row.record, row.signature) for row in connection.execute(statement)]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from racoon.domain.governance.approval import ApprovalKind
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.errors import Refused
-from racoon.node.approvals.model import StudyAtSite
+from racoon.node.approvals.model import LocalStanding, StudyAtSite
 from racoon.node.approvals.service import Approvals
 from racoon.platform.auth import User, require
 
@@ -69,6 +69,29 @@ class Renewal(BaseModel):
     study_hash: Annotated[str | None, Field(max_length=64)] = None
 
 
+class LocalStepDecision(BaseModel):
+    """A decision of the site's own process.
+
+    Attributes
+    ----------
+    positive
+        Whether it is a yes.
+    handed_in
+        What the step asks for, by field code, and ``comment``.
+    valid_until
+        Last day, written as 2027-12-31; empty without an end.
+    study_hash
+        A version of the study other than the one in force.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    positive: bool
+    handed_in: Annotated[dict[str, Annotated[str, Field(max_length=2000)]], Field(max_length=50)] = {}
+    valid_until: Annotated[str, Field(max_length=10)] = ""
+    study_hash: Annotated[str | None, Field(max_length=64)] = None
+
+
 @router.get("")
 def list_studies(request: Request, user: Reader) -> list[dict[str, Any]]:  # noqa: ARG001
     """List the studies this site was asked for, newest first."""
@@ -91,6 +114,7 @@ def show_study(
         return {
             **describe(study),
             "standing": approvals.standing(connection, study).model_dump(mode="json"),
+            "local_process": [show_local(item) for item in approvals.local_standing(connection, study)],
             "versions": [item.study_hash for item in approvals.versions(connection, study_id)],
             "definition": study.definition.to_dict(),
             "history": [
@@ -149,6 +173,40 @@ def renew(study_id: str, renewal: Renewal, request: Request, user: Decider) -> d
             version=renewal.version,
         )
     return describe(study)
+
+
+@router.post("/{study_id}/local-process/{step}")
+def decide_local(
+    study_id: str, step: str, decision: LocalStepDecision, request: Request, user: Decider
+) -> list[dict[str, Any]]:
+    """Take a step of the site's own process; refused steps are audited too."""
+    approvals: Approvals = request.app.state.approvals
+    with _refusals_kept(request, user, study_id, decision.study_hash, f"local:{step[:40]}") as connection:
+        study = approvals.current(connection, study_id, decision.study_hash)
+        approvals.decide_local(
+            connection,
+            study,
+            step,
+            actor=user.name,
+            roles=user.roles,
+            positive=decision.positive,
+            handed_in=decision.handed_in,
+            valid_until=decision.valid_until,
+        )
+        return [show_local(item) for item in approvals.local_standing(connection, study)]
+
+
+def show_local(item: LocalStanding) -> dict[str, Any]:
+    """Return one step of the site's own process and its last decision."""
+    return {
+        "key": item.step.key,
+        "title": dict(item.step.title),
+        "before": item.step.before,
+        "roles": sorted(role.value for role in item.step.roles),
+        "is_next": item.is_next,
+        "is_done": item.is_done,
+        "decision": item.decision.to_dict() if item.decision else None,
+    }
 
 
 def describe(study: StudyAtSite) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from racoon.domain.governance.approval import (
     find_block,
     newest,
 )
+from racoon.domain.governance.local_process import LocalDecision, LocalStep
 from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import OPTED_IN_STATES, RELEASED_STATES
 from racoon.domain.governance.study import LIVE_STATES
@@ -84,11 +85,38 @@ class Records:
     approvals
         Those whose signatures fit.
     are_whole
-        Whether all of them did.
+        Whether all of them did, those of the site's own process too.
+    local_block, local_block_of_freeze
+        Why the site's own process does not allow work on data, or a freeze, which comes before the last steps; ``None``
+        when it does.
     """
 
     approvals: tuple[Approval, ...] = ()
     are_whole: bool = True
+    local_block: Block | None = None
+    local_block_of_freeze: Block | None = None
+
+
+@dataclass(frozen=True)
+class LocalStanding:
+    """Where a version of a study stands at one step of the site's own process.
+
+    Parameters
+    ----------
+    step
+        The step.
+    decision
+        Its last decision, if any.
+    is_next
+        Whether it is the one to take now.
+    is_done
+        Whether a valid yes answers it.
+    """
+
+    step: LocalStep
+    decision: LocalDecision | None
+    is_next: bool
+    is_done: bool
 
 
 FREEZE_STATES = frozenset({"preparing", *LIVE_STATES})
@@ -131,6 +159,9 @@ def find_obstacle(purpose: Purpose, study: StudyAtSite, records: Records, now: d
         return Block("approvals.study_state", f"{NOT_IN_THIS_STATE}: {study.central_state}")
     if not records.are_whole:
         return Block("approvals.tampered", TAMPERED)
+    local_block = records.local_block_of_freeze if freezing else records.local_block
+    if local_block is not None:
+        return local_block
     return find_block(
         purpose,
         records.approvals,
@@ -238,14 +269,21 @@ def grant(
         purposes=_purposes(artefacts.get("purposes"), study),
         dataset_hash=(study.dataset_hash or "") if kind is ApprovalKind.RELEASE else "",
         decided_at=now,
-        valid_until=_last_day(artefacts.get("valid_until"), now),
+        valid_until=last_day(artefacts.get("valid_until"), now),
         actor=actor,
         actor_role=role,
         version=study.version + 1,
     )
 
 
-def _last_day(text: Any, now: datetime) -> date | None:
+def last_day(text: Any, now: datetime) -> date | None:
+    """Read a last day; nothing is no end.
+
+    Raises
+    ------
+    TransitionRefused
+        When it cannot be read or is over.
+    """
     if not text:
         return None
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ from racoon.node.archive._conditions import (
 from racoon.node.archive._documents import Layout, Level, layout_of, line_of, lines_with_blobs
 from racoon.node.archive._hiding import Hidden, shows_instance, shows_series
 from racoon.node.archive.access import GRANTED, Restriction
+from racoon.node.archive.model import ReadableAmong
 from racoon.standards.dicomweb.dicom_json import JsonDataset
 from racoon.standards.dicomweb.query import Query
 
@@ -79,7 +80,7 @@ def search(
     level: Level,
     scope: Scope,
     query: Query,
-    is_readable: Callable[[Pseudonym], bool],
+    readable_among: ReadableAmong,
     base_url: str,
     *,
     hidden: Hidden | None,
@@ -97,8 +98,8 @@ def search(
         Restriction by path.
     query
         Restriction by query string.
-    is_readable
-        Rows of subjects it denies are left out.
+    readable_among
+        Rows of subjects that it leaves out are left out.
     base_url
         Address of the DICOMweb root, for ``RetrieveURL``.
     hidden
@@ -137,8 +138,8 @@ def search(
         page, rest = _page_and_rest(level, _showing(prepared.all, level, hidden))
     rows = connection.execute(page, values).all()
     more = int(connection.execute(rest, values).scalar_one()) if len(rows) > limit else 0
-    asked = functools.cache(is_readable)
-    found = [row for row in rows[:limit] if asked(Pseudonym(row.scope_pseudonym))]
+    readable = readable_among(connection, {Pseudonym(row.scope_pseudonym) for row in rows[:limit]})
+    found = [row for row in rows[:limit] if row.scope_pseudonym in readable]
     lines = [line_of(row, level, prepared.layout, base_url) for row in found]
     if query.include_all or query.include - prepared.returned:
         lines = lines_with_blobs(connection, found, lines, level, query)

@@ -82,8 +82,8 @@ def assessments_of(archive: Archive, series_uids: Sequence[str]) -> dict[str, Se
             rows = {row.id: row for row in connection.execute(query)}
             for series_id, known in _assessments.of_series(connection, rows).items():
                 found[rows[series_id].series_uid] = (rows[series_id].pseudonym, known)
-    readable = {name: archive.is_readable(Pseudonym(name)) for name, _ in found.values()}
-    return {uid: known for uid, (name, known) in found.items() if readable[name]}
+        readable = archive.readable_among(connection, {Pseudonym(name) for name, _ in found.values()})
+    return {uid: known for uid, (name, known) in found.items() if name in readable}
 
 
 class Assessor:

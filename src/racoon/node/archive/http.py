@@ -74,7 +74,7 @@ def _search(visitor: Visitor, level: Level, study: str = "", series: str = "") -
             level,
             Scope(study, series),
             query,
-            archive.is_readable,
+            archive.readable_among,
             base_url_of(request),
             hidden=archive.hidden_from(connection, user.name),
             restriction=access.restriction(user, connection) if access else None,

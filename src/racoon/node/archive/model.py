@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+import sqlalchemy as sa
 
 from racoon.domain.coding import Code
 from racoon.domain.identity import Pseudonym
@@ -20,6 +22,9 @@ MAXIMUM_BATCH = 200
 of CT)."""
 
 SEGMENTATION_MODALITY = "SEG"
+
+ReadableAmong = Callable[[sa.Connection, Collection[Pseudonym]], Collection[Pseudonym]]
+"""Port: those of some subjects whose data may be read now; one statement for a whole page."""
 
 
 class SeriesNotFound(Refused):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, BinaryIO
 
 import sqlalchemy as sa
@@ -27,6 +27,7 @@ from racoon.node.archive.model import (
     FilterChoices,
     InstanceRow,
     ObjectDamaged,
+    ReadableAmong,
     SeriesFilter,
     SeriesNotFound,
     SeriesRow,
@@ -71,6 +72,8 @@ class ArchiveReader:
         Where the files lie.
     is_readable
         Whether a subject's data may be read now (consent, withdrawal); asked on every read.
+    readable_among
+        The same of many subjects at once, for lists; without it each is asked for on its own.
     hidden_from
         What a person must not see yet, whoever else may; asked wherever something is given to a person.
     values_hidden_from
@@ -83,12 +86,14 @@ class ArchiveReader:
         objects: ObjectStore,
         *,
         is_readable: Callable[[Pseudonym], bool] = everything_is_readable,
+        readable_among: ReadableAmong | None = None,
         hidden_from: HiddenFrom = nothing_is_hidden,
         values_hidden_from: HiddenFrom = no_values_are_hidden,
     ) -> None:
         self._database = database
         self._objects = objects
         self._is_readable = is_readable
+        self._readable_among = readable_among
         self._hidden_from = hidden_from
         self._values_hidden_from = values_hidden_from
         self._volumes = VolumeLoader(self.read_object, self.open_object)
@@ -106,6 +111,14 @@ class ArchiveReader:
     def is_readable(self, pseudonym: Pseudonym) -> bool:
         """Tell whether a subject's data may be read now."""
         return self._is_readable(pseudonym)
+
+    def readable_among(
+        self, connection: sa.Connection, pseudonyms: Collection[Pseudonym]
+    ) -> Collection[Pseudonym]:
+        """Return those of some subjects whose data may be read now."""
+        if self._readable_among is not None:
+            return self._readable_among(connection, pseudonyms) if pseudonyms else ()
+        return {pseudonym for pseudonym in set(pseudonyms) if self._is_readable(pseudonym)}
 
     def hidden_from(self, connection: sa.Connection, user_name: str) -> Hidden | None:
         """Select the SOP Instance UIDs that a person must not see now; None where nothing is hidden."""
@@ -143,7 +156,8 @@ class ArchiveReader:
             query = query.where(table.c.series_uid.in_(criteria.series_uids))
         with self._database.connect() as connection:
             rows = connection.execute(query.limit(max(1, min(criteria.limit, 1000)))).all()
-        return [_store.series_row_of(row) for row in rows if self._is_readable(Pseudonym(row.pseudonym))]
+            readable = self.readable_among(connection, {Pseudonym(row.pseudonym) for row in rows})
+        return [_store.series_row_of(row) for row in rows if row.pseudonym in readable]
 
     def browse(
         self,
@@ -164,7 +178,8 @@ class ArchiveReader:
         with self._database.connect() as connection:
             hidden = self._hidden_from(connection, seen_by) if seen_by else None
             found = _browse.browse(connection, criteria, restriction, hidden)
-        return [row for row in found if self._is_readable(row.pseudonym)]
+            readable = self.readable_among(connection, {row.pseudonym for row in found})
+        return [row for row in found if row.pseudonym in readable]
 
     def filter_choices(self) -> FilterChoices:
         """Return the values that occur of what the browser filters by, sorted."""
@@ -254,14 +269,8 @@ class ArchiveReader:
     def _instance_rows(self, query: sa.Select[Any]) -> list[InstanceRow]:
         with self._database.connect() as connection:
             rows = connection.execute(query).all()
-        readable: dict[str, bool] = {}
-        found = []
-        for row in rows:
-            if row.pseudonym not in readable:
-                readable[row.pseudonym] = self._is_readable(Pseudonym(row.pseudonym))
-            if readable[row.pseudonym]:
-                found.append(_store.instance_row_of(row))
-        return found
+            readable = self.readable_among(connection, {Pseudonym(row.pseudonym) for row in rows})
+        return [_store.instance_row_of(row) for row in rows if row.pseudonym in readable]
 
     def evidence(self, sop_instance_uid: str) -> dict[str, Any]:
         """Return what the de-identification said about an instance."""

@@ -105,7 +105,8 @@ def iterate_studies(archive: Archive, selection: StudySelection) -> Iterator[Stu
     while True:
         with archive.database.connect() as connection:
             rows = connection.execute(_select(selection, after)).all()
-            readable = [row for row in rows if archive.is_readable(Pseudonym(row.pseudonym))]
+            known = archive.readable_among(connection, {Pseudonym(row.pseudonym) for row in rows})
+            readable = [row for row in rows if row.pseudonym in known]
             hidden = archive.hidden_from(connection, selection.seen_by) if selection.seen_by else None
             records = [_record(connection, row, hidden) for row in readable]
         yield from records
@@ -236,8 +237,9 @@ def iterate_subjects(
             query = query.having(newest < updated_to)
         with archive.database.connect() as connection:
             rows = connection.execute(query.order_by(first).limit(PAGE)).all()
+            readable = archive.readable_among(connection, {Pseudonym(row.pseudonym) for row in rows})
         for row in rows:
-            if archive.is_readable(Pseudonym(row.pseudonym)):
+            if row.pseudonym in readable:
                 yield SubjectRecord(
                     Pseudonym(row.pseudonym), row.sex or "", row.birth_date or "", row.updated, row.position
                 )
@@ -261,10 +263,11 @@ def studies_of_series(archive: Archive, series_uids: Collection[str]) -> dict[st
     )
     with archive.database.connect() as connection:
         rows = connection.execute(query).all()
+        readable = archive.readable_among(connection, {Pseudonym(row.pseudonym) for row in rows})
     return {
         row.series_uid: (row.imaging_study_uid, row.study_date, row.study_time)
         for row in rows
-        if archive.is_readable(Pseudonym(row.pseudonym))
+        if row.pseudonym in readable
     }
 
 
@@ -279,7 +282,8 @@ def series_uids_of(
         query = query.where(_SERIES.imaging_study_uid.in_(list(imaging_study_uids)))
     with archive.database.connect() as connection:
         rows = connection.execute(query).all()
-    return [row.series_uid for row in rows if archive.is_readable(Pseudonym(row.pseudonym))]
+        readable = archive.readable_among(connection, {Pseudonym(row.pseudonym) for row in rows})
+    return [row.series_uid for row in rows if row.pseudonym in readable]
 
 
 def devices(archive: Archive) -> list[tuple[str, str]]:
@@ -329,6 +333,18 @@ def subjects_of_studies(
             _STUDY.imaging_study_uid.in_(wanted[start : start + PAGE])
         )
         found |= {row.imaging_study_uid: Pseudonym(row.pseudonym) for row in connection.execute(query)}
+    return found
+
+
+def days_of_studies(connection: sa.Connection, imaging_study_uids: Collection[str]) -> dict[str, str]:
+    """Return the moved days (``YYYYMMDD``) of some imaging studies; empty where one has none."""
+    wanted = sorted(set(imaging_study_uids))
+    found: dict[str, str] = {}
+    for start in range(0, len(wanted), PAGE):
+        query = sa.select(_STUDY.imaging_study_uid, _STUDY.study_date).where(
+            _STUDY.imaging_study_uid.in_(wanted[start : start + PAGE])
+        )
+        found |= {row.imaging_study_uid: row.study_date for row in connection.execute(query)}
     return found
 
 

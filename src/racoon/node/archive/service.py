@@ -17,6 +17,7 @@ from racoon.node.archive.model import (
     MAXIMUM_BATCH,
     BatchTooLarge,
     DeidentifiedInstance,
+    ReadableAmong,
     SeriesFacts,
     StoreOutcome,
     StoreResult,
@@ -36,7 +37,7 @@ class Archive(ArchiveReader):
 
     Parameters
     ----------
-    database, objects, is_readable, hidden_from, values_hidden_from
+    database, objects, is_readable, readable_among, hidden_from, values_hidden_from
         As for :class:`ArchiveReader`.
     on_stored
         Listeners that keep their own tables in the storing transaction.
@@ -49,6 +50,7 @@ class Archive(ArchiveReader):
         *,
         on_stored: Sequence[StoredListener] = (),
         is_readable: Callable[[Pseudonym], bool] = everything_is_readable,
+        readable_among: ReadableAmong | None = None,
         hidden_from: HiddenFrom = nothing_is_hidden,
         values_hidden_from: HiddenFrom = no_values_are_hidden,
     ) -> None:
@@ -56,6 +58,7 @@ class Archive(ArchiveReader):
             database,
             objects,
             is_readable=is_readable,
+            readable_among=readable_among,
             hidden_from=hidden_from,
             values_hidden_from=values_hidden_from,
         )

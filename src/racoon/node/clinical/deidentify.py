@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 from racoon.node.clinical.passing import (
     PLAIN_CODE,
-    is_kernel,
     is_known_url,
     is_name,
     is_profile,
@@ -24,6 +23,7 @@ from racoon.node.clinical.passing import (
     is_ucum,
     is_version,
 )
+from racoon.standards.fhir.acquisition import is_kernel
 from racoon.standards.fhir.building import Resource
 from racoon.standards.fhir.rules.base import ELEMENTS
 
@@ -71,7 +71,8 @@ _CLOCK = re.compile(r"T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})?")
 DATE_ELEMENTS = frozenset(
     {
         "start", "end", "authoredOn", "recordedDate", "issued", "recorded", "dateTime", "date", "dateAsserted",
-        "started", "timestamp", "authored", "lastUpdated", "valueDate", "event", "manufactureDate", "expirationDate",
+        "started", "timestamp", "authored", "created", "lastUpdated", "valueDate", "event", "manufactureDate",
+        "expirationDate",
     }
 )  # fmt: skip
 _YEAR_ONLY = frozenset({"birthDate"})
@@ -298,6 +299,10 @@ class _Worker:
         if not match[3]:
             # A month or a year is not moved by days; it is coarse enough as it is.
             return text
+        if self.shift and not self.names.subject():
+            # What is of nobody, such as a medicine, has no shift: of its days the months stay.
+            self.losses.left["date"] += 1
+            return None if match[4] else text[:7]
         try:
             day = date(int(match[1]), int(match[2]), int(match[3]))
             moved = day + timedelta(days=self.names.shift_days if self.shift else 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 
 from racoon import __version__
 from racoon.errors import RacoonError
+from racoon.node.clinical.disclosing import Disclosing
 from racoon.node.clinical.model import (
     ACTION_OF_TYPE,
     TYPES,
@@ -179,11 +180,19 @@ def read_export_file(request: Request, kind: str, token: str, user: Anybody) -> 
         parameters = []
     search = _seen(parse_search(kind, parameters), user)
     _audit(request, user, "fhir.export", f"fhir/{kind}", {"since": document["s"], "until": document["u"]})
-    return GatheredResponse(_lines(_facade(request), search), media_type=NDJSON)
+    told = _disclosing(request, user)
+    found = (resource for _, resource in _facade(request).iterate(search))
+    given = told.stream(request.app.state.database, f"fhir/{kind}", found)
+    return GatheredResponse(_lines(given), media_type=NDJSON)
 
 
-def _lines(facade: Facade, search: Search) -> Iterator[bytes]:
-    for _, resource in facade.iterate(search):
+def _disclosing(request: Request, user: User) -> Disclosing:
+    client = request.client.host if request.client else None
+    return Disclosing(request.app.state.audit, user.name, user.main_role, client)
+
+
+def _lines(resources: Iterable[Resource]) -> Iterator[bytes]:
+    for resource in resources:
         yield json.dumps(resource, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
@@ -261,6 +270,9 @@ def search_resources(request: Request, kind: str, user: Anybody) -> Response:
         )
         if may_read(user, resource["resourceType"])
     ]
+    with request.app.state.database.begin() as connection:
+        given = [entry["resource"] for entry in entries]
+        _disclosing(request, user).record(connection, f"fhir/{kind}", given)
     if has_more and found:
         links["next"] = f"{base}/{kind}?_page={page_token(search, found[-1][0])}"
     return _answer(search_set(entries, links))

@@ -20,8 +20,9 @@ from typing import Any, ClassVar, Literal
 
 import sqlalchemy as sa
 
+from racoon.domain.identity import Pseudonym
 from racoon.errors import Unavailable
-from racoon.node.clinical import _store, removing
+from racoon.node.clinical import _origins, _store, removing
 from racoon.node.clinical.deidentify import Losses
 from racoon.node.clinical.flat import rows_of
 from racoon.node.clinical.import_report import ImportReport
@@ -318,6 +319,12 @@ class Importer:
             for table, line in found:
                 flat.setdefault(table, []).append(line)
         changed = [item.row["key"] for item in fresh if item.row["key"] in known]
+        new = [item for item in fresh if item.row["key"] not in known and item.row["pseudonym"]]
+        came = {
+            item.row["key"]: (Pseudonym(item.row["pseudonym"]), Pseudonym(item.own) if item.own else None)
+            for item in new
+        }
+        _origins.note_among_merged(connection, came)
         _store.replace_rows(connection, [item.row for item in fresh], flat, changed=changed)
         for listener in self._on_stored:
             listener(connection, changed, flat)

@@ -17,10 +17,12 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Refused
 from racoon.node.archive.records import people_of_images, studies_of_subjects, subjects_of_studies
-from racoon.node.clinical import _store
+from racoon.node.clinical import _between, _store
 from racoon.node.clinical._matching_tables import match
 from racoon.node.clinical.doubts import stopped_by_doubt
 from racoon.node.clinical.hl7.merging import joined
+from racoon.node.clinical.ordering import linked_orders, stopped_by_orders
+from racoon.node.clinical.ordering import quality as orders_of
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.standards.dicom.dates import OLDEST_AGE_YEARS
@@ -34,6 +36,9 @@ REASONS: Mapping[str, str] = {
     "order": "The order of these images is another patient's.",
 }
 """Why a case is stopped."""
+
+
+LONGEST_LIST = 200
 
 
 class NoSuchSuspicion(Refused):
@@ -116,7 +121,8 @@ def _ordered_for(
     """Return of subjects whose images were ordered for somebody else whom the orders name."""
     if subjects is None:
         orders = _store.load_orders(connection)
-        owners = subjects_of_studies(connection, [item.imaging_study_uid for item in orders])
+        named = {item.imaging_study_uid for item in orders} | {uid for _, _, uid in linked_orders(connection)}
+        owners = subjects_of_studies(connection, named)
     else:
         owners = studies_of_subjects(connection, subjects)
         orders = _store.load_orders(connection, sorted(owners))
@@ -129,6 +135,11 @@ def _ordered_for(
             and order.pseudonym not in joined(connection, owner)
         ):
             found.setdefault(owner, set()).add(order.pseudonym)
+    for subject, _, uid in linked_orders(connection):
+        # A person may have said that the images are the order's; then whose they are is asked here.
+        owner = owners.get(uid)
+        if owner is not None and subject != owner and subject not in joined(connection, owner):
+            found.setdefault(owner, set()).add(subject)
     return {owner: frozenset(names) for owner, names in found.items()}
 
 
@@ -153,7 +164,41 @@ def _reasons(
 def stopped(connection: sa.Connection, subjects: Collection[Pseudonym]) -> set[Pseudonym]:
     """Return the subjects of whom nothing may be used for a study, because two people may be mixed up."""
     found = {name for name, item in compare(connection, subjects).items() if item.is_stopped}
-    return found | stopped_by_doubt(connection, subjects)
+    return (
+        found
+        | stopped_by_doubt(connection, subjects)
+        | (_between.waiting_subjects(connection) & set(subjects))
+        | stopped_by_orders(connection, subjects)
+    )
+
+
+def undecided(connection: sa.Connection) -> list[dict[str, Any]]:
+    """List what came while two numbers were one, of which nobody knows whose it is, with both subjects."""
+    return [
+        {
+            "key": row["key"],
+            "kind": row["kind"],
+            "code": _code(row["content"]),
+            "day": _day(row["content"]),
+            "here": Pseudonym(row["surviving_pseudonym"]),
+            "other": Pseudonym(row["old_pseudonym"]),
+            "parted_at": row["parted_at"],
+        }
+        for row in _between.load(connection)[:LONGEST_LIST]
+    ]
+
+
+def _code(content: Mapping[str, Any]) -> str:
+    concept = content.get("code") or content.get("medicationCodeableConcept") or content.get("class") or {}
+    found = concept.get("coding", [concept]) if isinstance(concept, dict) else []
+    return next((str(item.get("code", "")) for item in found if item.get("code")), "")
+
+
+def _day(content: Mapping[str, Any]) -> str:
+    period = content.get("period") or content.get("effectivePeriod") or content.get("performedPeriod") or {}
+    names = ("effectiveDateTime", "recordedDate", "performedDateTime", "authoredOn", "dateTime", "started")
+    found = next((str(content[name]) for name in names if content.get(name)), "")
+    return (found or str(period.get("start", "")))[:10]
 
 
 def suspicions(connection: sa.Connection) -> list[Comparison]:
@@ -217,6 +262,7 @@ def quality(connection: sa.Connection, subjects: Collection[Pseudonym]) -> dict[
         "sex_compared": sum(bool(item.sexes) and item.gender in ("female", "male") for item in with_both),
         "birth_year_compared": sum(bool(item.years) and bool(item.birth_year) for item in with_both),
         "disagree": {name: reasons[name] for name in REASONS},
+        "orders": orders_of(connection, subjects),
         "confirmed_by_a_person": sum(bool(item.reasons) and item.is_same is True for item in found.values()),
         "stopped": len(stopped(connection, subjects)),
     }

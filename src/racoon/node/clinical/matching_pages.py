@@ -6,22 +6,27 @@ it is.  Doubtful identities are compared on a page of their own, which shows nam
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from racoon.domain.identity import Pseudonym
-from racoon.node.clinical import matching
+from racoon.node.clinical import matching, ordering
 from racoon.node.clinical.doubts import KINDS, PARTS, NoSuchDoubt, State, load_doubts
 from racoon.node.clinical.doubts import REASONS as DOUBT_REASONS
 from racoon.node.clinical.matching import REASONS, NoSuchSuspicion
+from racoon.node.clinical.ordering import NoSuchOrder
 from racoon.node.clinical.reviewing import CannotDecide, Review
 from racoon.node.curation import service as curation
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
 
 router = APIRouter(prefix="/intake/matching", include_in_schema=False)
+
+NO_ROW = "Choose at least one row."
+DECIDED_BEFORE = "Somebody decided these rows before. Look at the list again."
+SENTENCES = (NO_ROW, DECIDED_BEFORE)
 
 Comparer = Annotated[User, Depends(require("identity.compare"))]
 Decider = Annotated[User, Depends(require("match.decide"))]
@@ -55,6 +60,48 @@ def decide_case(
             )
     except NoSuchSuspicion as error:
         return _page(request, problem=error.public_message)
+    return _page(request, settled=True)
+
+
+@router.post("/orders")
+def decide_order(
+    request: Request,
+    user: Decider,
+    order_key: Annotated[str, Form(max_length=80)],
+    imaging_study_uid: Annotated[str, Form(max_length=64)],
+    decision: Annotated[Literal["linked", "refused"], Form()],
+) -> Response:
+    """Record whether images are an order's."""
+    try:
+        with request.app.state.database.begin() as connection:
+            ordering.decide_order(
+                connection,
+                request.app.state.audit,
+                order_key,
+                imaging_study_uid,
+                state=decision,
+                actor=user.name,
+                actor_role=user.main_role,
+            )
+    except NoSuchOrder as error:
+        return _page(request, problem=error.public_message)
+    return _page(request, settled=True)
+
+
+@router.post("/parted")
+def decide_parted(
+    request: Request,
+    user: Decider,
+    decision: Annotated[str, Form(pattern="^(stays|goes)$")],
+    keys: Annotated[list[str] | None, Form()] = None,
+) -> Response:
+    """Record whose some resources are that came while two numbers were one."""
+    if not keys:
+        return _page(request, problem=NO_ROW)
+    review: Review = request.app.state.review
+    settled = review.settle(keys, goes=decision == "goes", actor=user.name, actor_role=user.main_role)
+    if not settled:
+        return _page(request, problem=DECIDED_BEFORE)
     return _page(request, settled=True)
 
 
@@ -127,6 +174,16 @@ def _page(request: Request, *, problem: str = "", settled: bool = False) -> Resp
         open_doubts = load_doubts(connection)
         decided = load_doubts(connection, ("match", "no_match"))
         cases = [item for item in matching.suspicions(connection) if item.pseudonym not in withdrawn]
+        orders = [
+            item
+            for item in ordering.waiting_orders(connection)
+            if item["subject"] not in withdrawn and item["owner"] not in withdrawn
+        ]
+        parted = [
+            item
+            for item in matching.undecided(connection)
+            if item["here"] not in withdrawn and item["other"] not in withdrawn
+        ]
         reports = []
         for item in curation.datasets(connection):
             manifest = curation.load(connection, item["study_id"], item["hash"])
@@ -140,6 +197,9 @@ def _page(request: Request, *, problem: str = "", settled: bool = False) -> Resp
         "node/intake/matching.html",
         status_code=409 if problem else 200,
         cases=cases,
+        parted=parted,
+        orders=orders,
+        order_reasons=ordering.REASONS,
         reasons=REASONS,
         reports=reports,
         doubts=open_doubts,

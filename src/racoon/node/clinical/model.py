@@ -49,10 +49,10 @@ TYPES: Mapping[str, TypeSupport] = {
     "ImagingStudy": TypeSupport(
         (versions.IMAGING_STUDY,),
         {**_EVERYWHERE, **_SUBJECT, "identifier": "token", "modality": "token", "started": "date"},
-        ("ImagingStudy:subject", "ImagingStudy:patient", "ImagingStudy:performer"),
+        ("ImagingStudy:subject", "ImagingStudy:patient", "ImagingStudy:performer", "ImagingStudy:basedon"),
     ),
     "Observation": TypeSupport(
-        (versions.FINDING, versions.MEASUREMENT),
+        (versions.FINDING, versions.MEASUREMENT, versions.BODY_WEIGHT, versions.BODY_HEIGHT),
         {**_EVERYWHERE, **_SUBJECT, "code": "token", "derived-from": "reference"},
         ("Observation:subject", "Observation:patient", "Observation:derived-from"),
     ),
@@ -77,6 +77,9 @@ TYPES: Mapping[str, TypeSupport] = {
         ("MedicationAdministration:subject", "MedicationAdministration:patient"),
     ),
     "BodyStructure": TypeSupport((versions.BODY_STRUCTURE,), {"_id": "token", "patient": "reference"}),
+    "CarePlan": TypeSupport(
+        (versions.RECOMMENDATION,), {"_id": "token", **_SUBJECT}, ("CarePlan:subject", "CarePlan:patient")
+    ),
     "QuestionnaireResponse": TypeSupport(
         (), {"_id": "token", **_SUBJECT}, ("QuestionnaireResponse:subject", "QuestionnaireResponse:patient")
     ),
@@ -87,7 +90,10 @@ TYPES: Mapping[str, TypeSupport] = {
     ),
     "Consent": TypeSupport((versions.CONSENT,), {"_id": "token", "patient": "reference"}),
     "AuditEvent": TypeSupport(
-        tuple(f"{versions.BALP}/IHE.BasicAudit.{name}" for name in ("PatientRead", "Read", "Query")),
+        tuple(
+            f"{versions.BALP}/IHE.BasicAudit.{name}"
+            for name in ("PatientRead", "Read", "Query", "PrivacyDisclosure.Source")
+        ),
         {"_id": "token", "date": "date", "patient": "reference"},
     ),
     "Device": TypeSupport((versions.DEVICE,), {"_id": "token", "manufacturer": "string"}),
@@ -112,6 +118,7 @@ ACTION_OF_TYPE: Mapping[str, str] = {
     "Procedure": "archive.read",
     "MedicationAdministration": "archive.read",
     "BodyStructure": "measurement.read",
+    "CarePlan": "report.read",
     "QuestionnaireResponse": "report.read",
     "Composition": "report.read",
     "Consent": "consent.read",
@@ -130,6 +137,7 @@ TYPES_OF_DIZ = frozenset(ACTION_OF_TYPE) - {"AuditEvent"}
 INCLUDED: Mapping[str, tuple[str, ...]] = {
     "ImagingStudy:subject": ("subject",),
     "ImagingStudy:patient": ("subject",),
+    "ImagingStudy:basedon": ("basedOn",),
     "ImagingStudy:performer": ("series", "performer", "actor"),
     "Observation:subject": ("subject",),
     "Observation:patient": ("subject",),
@@ -145,6 +153,8 @@ INCLUDED: Mapping[str, tuple[str, ...]] = {
     "Procedure:based-on": ("basedOn",),
     "MedicationAdministration:subject": ("subject",),
     "MedicationAdministration:patient": ("subject",),
+    "CarePlan:subject": ("subject",),
+    "CarePlan:patient": ("subject",),
     "QuestionnaireResponse:subject": ("subject",),
     "QuestionnaireResponse:patient": ("subject",),
     "Composition:subject": ("subject",),

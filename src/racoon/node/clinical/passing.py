@@ -70,11 +70,6 @@ ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
 _OWN_URLS = frozenset({AUTOMATION, ORDERED_STUDY, ACCESSION})
 
-_KERNEL = re.compile(
-    r"[A-Z]{1,2}[a-z]?\d{2,3}[a-z]?(\\\d)?|SOFT|STANDARD|BONE|BONEPLUS|LUNG|DETAIL|EDGE|SMOOTH|SHARP|CHST"
-)
-"""What a kernel is called; the element is free text, so anything else stays out."""
-
 _NAME = re.compile(r"[a-z][A-Za-z]{0,39}")
 
 
@@ -102,11 +97,6 @@ def is_name(name: str) -> bool:
 def is_profile(url: str) -> bool:
     """Tell whether a text is the address of a public profile or extension."""
     return _PROFILE_URL.fullmatch(url) is not None
-
-
-def is_kernel(value: object) -> bool:
-    """Tell whether a value is the name of a reconstruction kernel."""
-    return isinstance(value, str) and _KERNEL.fullmatch(value) is not None
 
 
 def is_known_url(url: str) -> bool:

@@ -61,6 +61,8 @@ class Person:
     pseudonym: str
     shift_days: int
     oldest_birth_year: int
+    own_pseudonym: str = ""
+    """Of the number that the source names, where that one was merged into the subject's."""
 
     def subject(self) -> str:
         """Pseudonym, the same as of the images."""
@@ -86,11 +88,14 @@ class Prepared(NamedTuple):
         Rows with the names of their tables.
     content
         Only where the rows need a Medication that another resource holds: they are made again when it is known.
+    own
+        Pseudonym of the number that the source names, where that one was merged into the subject's; else empty.
     """
 
     row: dict[str, Any]
     flat: list[tuple[str, Row]]
     content: Resource | None
+    own: str = ""
 
 
 class Deletion(NamedTuple):
@@ -198,9 +203,15 @@ class Preparer:
                 str(self._names.pseudonym(number)),
                 self._names.date_shift_days(number, limit_days=self._shift_limit_days),
                 oldest,
+                self._own(number),
             )
             for record, number in numbers.items()
         }
+
+    def _own(self, number: PatientId) -> str:
+        if self._names.survivor(number) == canonical_id(number):
+            return ""
+        return str(self._names.pseudonym(number, is_merged=False))
 
     def _people(
         self, patients: Sequence[Resource], resources: Sequence[Resource], report: ImportReport
@@ -309,7 +320,7 @@ def _prepared(item: Resource, person: Person, losses: Losses) -> Prepared:
     content = row["content"]
     row["content"], row["content_hash"] = _store.written(content)
     flat = rows_of(content, row["key"], row["pseudonym"], None)
-    return Prepared(row, flat, content if medicine_key(content) else None)
+    return Prepared(row, flat, content if medicine_key(content) else None, person.own_pseudonym)
 
 
 def row_of(item: Resource, person: Person, losses: Losses) -> dict[str, Any]:

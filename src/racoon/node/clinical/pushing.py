@@ -11,9 +11,11 @@ import hashlib
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+
+import sqlalchemy as sa
 
 from racoon.errors import Unavailable
 from racoon.node.clinical import _push_store
@@ -26,7 +28,7 @@ from racoon.standards.fhir.transactions import name_of, removal, transaction
 
 KINDS = (
     "ServiceRequest", "ImagingStudy", "Procedure", "MedicationAdministration", "BodyStructure", "Observation",
-    "QuestionnaireResponse", "DiagnosticReport", "Composition",
+    "QuestionnaireResponse", "DiagnosticReport", "CarePlan", "Composition",
 )  # fmt: skip
 """What is sent of a subject, beside the Patient and the devices that are named."""
 
@@ -58,6 +60,8 @@ class Answer:
 
 
 Send = Callable[[Resource], Answer]
+
+Note = Callable[[sa.Connection, Iterable[Resource]], None]
 
 
 @dataclass
@@ -100,14 +104,14 @@ class Pusher:
         What is sent, and where it is kept that it was.
     target
         Address of the server.
-    source
-        Who sends: the ``source`` of the node's FHIR.
     send
         Sends one transaction.
     without
         Types that the server cannot find by an identifier; they are not sent.
     pause
         Waits between two tries; set, it ends the run.
+    note
+        Puts into the audit of whom something was sent, in the transaction that remembers it.
     """
 
     def __init__(
@@ -115,18 +119,19 @@ class Pusher:
         facade: Facade,
         database: Database,
         target: str,
-        source: str,
         send: Send,
         without: Collection[str] = frozenset(),
         pause: threading.Event | None = None,
+        note: Note | None = None,
     ) -> None:
         self._facade = facade
         self._database = database
         self._target = target
-        self._source = source
+        self._source = facade.writing.source
         self._send = send
         self._without = frozenset(without)
         self._pause = pause or threading.Event()
+        self._note = note
 
     def run(self, progress: Callable[[int], None] | None = None) -> PushReport:
         """Send what is new or changed, and take back what may not be read any more.
@@ -179,6 +184,8 @@ class Pusher:
             return
         with self._database.begin() as connection:
             _push_store.keep(connection, self._target, pseudonym, digest, current, clock.now())
+            if self._note is not None:
+                self._note(connection, resources)
         report.sent += 1
         report.resources.update(str(item["resourceType"]) for item in resources)
 

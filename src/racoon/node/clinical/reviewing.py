@@ -130,6 +130,11 @@ class Review:
                 return
         self._record(item, state, reason, "", actor, actor_role)
 
+    def settle(self, keys: Sequence[str], *, goes: bool, actor: str, actor_role: str) -> int:
+        """Decide whose some resources are that came while two numbers were one; returns how many were decided."""
+        with self._names() as names:
+            return self._open_merger(names).settle(keys, goes=goes, actor=actor, actor_role=actor_role)
+
     def undo(self, number: int, *, actor: str, actor_role: str) -> None:
         """Take a decision back: the pair is on the list again, and numbers that it merged are two patients again.
 

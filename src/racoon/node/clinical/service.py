@@ -26,11 +26,11 @@ from racoon.node.archive.records import (
     studies_of_series,
 )
 from racoon.node.archive.service import Archive
-from racoon.node.clinical import _listed, _origins, _store, removing
+from racoon.node.clinical import _between, _listed, _order_store, _origins, _store, removing
 from racoon.node.clinical.facts import measured_facts, references, study_facts
 from racoon.node.clinical.model import INCLUDED, NoSuchResource, NotConformant, Search, parse_search
+from racoon.node.clinical.research import Research
 from racoon.node.clinical.surroundings import AFTER_VALUES, OF_A_STUDY, Surroundings
-from racoon.node.curation import service as curation
 from racoon.node.measuring import service as measuring
 from racoon.node.measuring.model import StoredValue
 from racoon.node.reading.findings.service import Findings
@@ -39,6 +39,7 @@ from racoon.standards.fhir import imaging, subjects
 from racoon.standards.fhir.building import Resource, reference, resource_id
 from racoon.standards.fhir.findings import MeasuredFacts, measurement, observation_id, report
 from racoon.standards.fhir.imaging import Writing
+from racoon.standards.fhir.linking import linked_study
 from racoon.standards.fhir.rules.checking import check
 from racoon.standards.fhir.rules.model import Issue
 
@@ -82,7 +83,6 @@ class Facade:
         self._around = Surroundings(
             archive, writing, self._study_records, self._readable_values, findings, audit
         )
-        self._approvals = approvals
         self._writing = writing
         self._sources: Mapping[str, Callable[[Search], Iterator[Positioned]]] = {
             "Patient": self._patients,
@@ -91,9 +91,8 @@ class Facade:
             "DiagnosticReport": self._reports,
             "Device": self._devices,
             "Provenance": self._provenance,
-            "ResearchStudy": self._research_studies,
-            "ResearchSubject": self._research_subjects,
             **self._around.sources,
+            **Research(archive, approvals, writing).sources,
         }
 
     @property
@@ -225,7 +224,7 @@ class Facade:
                 yield record
 
     def _study(self, record: StudyRecord) -> Resource:
-        return imaging.imaging_study(study_facts(record), self._writing)
+        return linked_study(study_facts(record), self._writing, self._around.reasons(record))
 
     def _devices(self, search: Search) -> Iterator[Positioned]:
         wanted = search.wanted("_id")
@@ -285,8 +284,7 @@ class Facade:
     def _observations(self, search: Search) -> Iterator[Positioned]:
         if search.after < AFTER_VALUES:
             yield from self._measurements(search)
-        if search.with_reports:
-            yield from self._around.answers(search)
+        yield from self._around.observations(search)
 
     def _measurements(self, search: Search) -> Iterator[Positioned]:
         wanted = search.wanted("_id")
@@ -349,45 +347,6 @@ class Facade:
             if search.with_reports:
                 yield from self._around.signed_reports(record, search.after)
 
-    # -- research
-
-    def _research_studies(self, search: Search) -> Iterator[Positioned]:
-        wanted = search.wanted("_id", "identifier")
-        with self._archive.database.connect() as connection:
-            known = {study.study_id: study for study in reversed(self._approvals.studies(connection))}
-        for position, (study_id, study) in enumerate(known.items(), start=1):
-            if position > search.after and (wanted is None or wanted & {study_id, resource_id(study_id)}):
-                yield (
-                    position,
-                    subjects.research_study(
-                        study_id, study.definition.title, study.central_state, self._writing
-                    ),
-                )
-
-    def _research_subjects(self, search: Search) -> Iterator[Positioned]:
-        wanted, studies = search.wanted("_id"), search.wanted("study")
-        people = search.wanted("individual", "patient")
-        position = 0
-        with self._archive.database.connect() as connection:
-            known = self._approvals.studies(connection)
-        for study in reversed(known):
-            if study.dataset_hash is None or (
-                studies is not None and resource_id(study.study_id) not in studies
-            ):
-                continue
-            with self._archive.database.connect() as connection:
-                manifest = curation.load(connection, study.study_id, study.dataset_hash)
-            for pseudonym in sorted({entry.pseudonym for entry in manifest.series}):
-                position += 1
-                if position <= search.after or not self._archive.is_readable(pseudonym):
-                    continue
-                resource = subjects.research_subject(
-                    study.study_id, pseudonym, study.track_state, study.offered_at, self._writing
-                )
-                is_wanted = wanted is None or resource["id"] in wanted
-                if is_wanted and (people is None or resource_id(pseudonym) in people):
-                    yield position, resource
-
 
 def consents(connection: sa.Connection) -> Iterator[tuple[str, Pseudonym, int | None, Resource]]:
     """Yield key, subject, the subject's year of birth and content of every imported Consent, dates not shifted."""
@@ -414,7 +373,7 @@ def last_days(connection: sa.Connection, subjects: Collection[Pseudonym]) -> dic
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Remove a subject's clinical course but the Consents, which say why; returns how many rows."""
     _origins.forget_subject(connection, pseudonym)
-    rooms = (_store, removing, _listed)
+    rooms = (_between, _order_store, _store, removing, _listed)
     return sum(room.forget_subject(connection, pseudonym) for room in rooms)
 
 

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Refused
 from racoon.node.clinical import _store, matching
+from racoon.node.clinical.ordering import linked_orders
 from racoon.platform.database import Json
 from racoon.platform.files import write_atomically
 
@@ -72,12 +73,15 @@ def write_snapshot(
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / MANIFEST).unlink(missing_ok=True)
     tables = {}
+    linked = {key: uid for _, key, uid in linked_orders(connection)}
     for name, table in sorted(_store.FLAT.items()):
         title, columns = name.removeprefix("clinical_"), [column.name for column in table.columns]
         schema = pa.schema([(column.name, _type(pa, column)) for column in table.columns])
         file, count = folder / f"{title}.parquet", 0
         with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
             for rows in _pieces(connection, table, sorted(set(subjects))):
+                if table is _store.order:
+                    _name_studies(rows, linked)
                 made = {
                     column.name: [_cell(column, row[column.name]) for row in rows] for column in table.columns
                 }
@@ -94,6 +98,12 @@ def write_snapshot(
     }
     write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     return manifest
+
+
+def _name_studies(rows: list[dict[str, Any]], linked: Mapping[str, str]) -> None:
+    """Write the study of orders that were linked by their accession number."""
+    for row in rows:
+        row["imaging_study_uid"] = row["imaging_study_uid"] or linked.get(row["key"], "")
 
 
 def _pieces(

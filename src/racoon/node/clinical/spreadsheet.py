@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import tomllib
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any, Protocol, TextIO
 
 from racoon.errors import Defect
-from racoon.node.clinical.passing import CODE_SYSTEMS, is_ucum
+from racoon.node.clinical.table_mapping import BadMapping, Item, Kind, TableMapping
 from racoon.standards.fhir.building import UCUM, Resource
 
 SHOWN_LINES = 20
 """Line numbers named for each reason."""
 
-Kind = Literal["condition", "observation", "procedure", "medication"]
 _TYPES: Mapping[str, str] = {
     "condition": "Condition",
     "observation": "Observation",
@@ -35,14 +32,6 @@ _TYPES: Mapping[str, str] = {
 }
 _MEDICAL_RECORD = {"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}
 
-Column = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class BadMapping(Defect):
-    """The mapping is not understood, or names columns that the table does not have."""
-
-    code = "clinical.bad_mapping"
-
 
 class BadTable(Defect):
     """The file is no table of the separator and encoding that the mapping names."""
@@ -50,128 +39,16 @@ class BadTable(Defect):
     code = "clinical.bad_table"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+REASONS: Mapping[str, str] = {
+    "no_number": "The row has no patient's number.",
+    "no_date": "The day is none of the date format.",
+    "unknown_word": "The mapping does not know the word.",
+    "no_number_value": "The value is no number.",
+}
+"""Why a row or a cell was not taken."""
 
-
-class PatientColumns(_Model):
-    """Who a row is about.
-
-    Attributes
-    ----------
-    number
-        Column of the number under which the images came.
-    birth_date, gender
-        Columns, where the table has them; of the date of birth the year is kept.
-    gender_values
-        The table's words to ``male``, ``female``, ``other``, ``unknown``.
-    """
-
-    number: Column
-    birth_date: Column | None = None
-    gender: Column | None = None
-    gender_values: Mapping[str, Literal["male", "female", "other", "unknown"]] = Field(default_factory=dict)
-
-
-class Item(_Model):
-    """One thing that a row may say about the patient.
-
-    Attributes
-    ----------
-    kind
-        What it is.
-    column
-        Where its value, or its code, stands; an empty cell says nothing.
-    system
-        Catalogue of the code: LOINC, ICD-10-GM, OPS, ATC, SNOMED CT ...
-    code
-        The code; where it is missing, the cell itself holds it.
-    present
-        Words that say that something with a fixed code is so, such as "ja" or "1"; other words say it is not.
-    unit
-        UCUM unit of a value.
-    value_codes
-        The table's words to (system, code) where a value is a word.
-    date
-        Column of the day.
-    """
-
-    kind: Kind
-    column: Column
-    system: str
-    code: str | None = None
-    present: tuple[str, ...] = ()
-    unit: str | None = None
-    value_codes: Mapping[str, tuple[str, str]] = Field(default_factory=dict)
-    date: Column | None = None
-
-
-class TableMapping(_Model):
-    """How a table is read.
-
-    Attributes
-    ----------
-    title
-        For people and reports; also part of the resources' ids, so that the same table taken again replaces itself.
-    separator, encoding, decimal, date_format
-        Of the file; the date format as Python's ``strptime`` reads it.
-    key
-        Column that numbers the rows of a patient; without it a patient's rows are told apart by item and day.
-    patient, items
-        What stands in the columns.
-    """
-
-    title: Annotated[str, Field(min_length=3, max_length=100)]
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ";"
-    encoding: Literal["utf-8", "iso-8859-1", "iso-8859-15", "windows-1252", "utf-16"] = "utf-8"
-    decimal: Literal[",", "."] = ","
-    date_format: str = "%d.%m.%Y"
-    key: Column | None = None
-    patient: PatientColumns
-    items: Annotated[tuple[Item, ...], Field(min_length=1)]
-
-    def columns(self) -> set[str]:
-        """Every column that the mapping names."""
-        found = {self.patient.number, self.patient.birth_date, self.patient.gender, self.key}
-        for item in self.items:
-            found |= {item.column, item.date}
-        return {name for name in found if name}
-
-
-def read_mapping(path: Path) -> TableMapping:
-    """Read a mapping.
-
-    Raises
-    ------
-    BadMapping
-        With the place of the first mistake.
-    """
-    try:
-        mapping = TableMapping.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadMapping(f"The mapping {path.name} is no TOML file: {error}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise BadMapping(f"The mapping says something wrong at {place}: {first['msg']}.") from error
-    for number, item in enumerate(mapping.items):
-        if problem := _problem(item):
-            raise BadMapping(f"The mapping says something wrong at items.{number}: {problem}")
-    return mapping
-
-
-def _problem(item: Item) -> str:
-    if item.system not in CODE_SYSTEMS:
-        return f"{item.system} is no catalogue whose codes are kept. Known are {', '.join(CODE_SYSTEMS)}."
-    if item.kind == "observation" and item.code is None:
-        return "an observation needs a fixed code; the cell holds its value."
-    if item.kind == "observation" and not item.value_codes and not (item.unit and is_ucum(item.unit)):
-        return "an observation needs a UCUM unit, or codes for its words."
-    if item.kind != "observation" and (item.unit or item.value_codes):
-        return "only observations have a value."
-    if item.kind != "observation" and (item.code is None) == bool(item.present):
-        return "a fixed code needs the words that say it is so, and a cell that holds the code needs none."
-    return ""
+Source = Path | bytes
+"""Of a table: its file, or what was in it."""
 
 
 @dataclass
@@ -209,7 +86,15 @@ class Layout(Protocol):
         """Columns that have to be there."""
 
 
-def iterate_rows(path: Path, mapping: Layout) -> Iterator[tuple[int, dict[str, str]]]:
+def opened(source: Source, encoding: str) -> TextIO:
+    """Open a table as text; a mark at its beginning is no part of its first column."""
+    name = "utf-8-sig" if encoding == "utf-8" else encoding
+    if isinstance(source, bytes):
+        return io.TextIOWrapper(io.BytesIO(source), encoding=name, newline="")
+    return source.open(encoding=name, newline="")
+
+
+def iterate_rows(source: Source, mapping: Layout) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line number and cells of each row.
 
     Raises
@@ -219,22 +104,22 @@ def iterate_rows(path: Path, mapping: Layout) -> Iterator[tuple[int, dict[str, s
     BadMapping
         If a column is missing.
     """
-    encoding = "utf-8-sig" if mapping.encoding == "utf-8" else mapping.encoding
     try:
-        with path.open(encoding=encoding, newline="") as file:
+        with opened(source, mapping.encoding) as file:
             reader = csv.DictReader(file, delimiter=mapping.separator, strict=True)
             missing = sorted(mapping.columns() - set(reader.fieldnames or ()))
             if missing:
+                # A table without a heading begins with a patient: what it has instead is not said.
                 raise BadMapping(
-                    f"The table has no column {', '.join(missing)}. Its columns are: "
-                    f"{', '.join(reader.fieldnames or ()) or 'none'}. Check names and separator."
+                    f"The table has no column {', '.join(missing)}; it has {len(reader.fieldnames or ())} columns of"
+                    " other names. Check names and separator, and that the first row holds the names of the columns."
                 )
             for row in reader:
                 yield reader.line_num, {name: (row[name] or "").strip() for name in mapping.columns()}
     except UnicodeDecodeError as error:
         raise BadTable(f"The table is not encoded as {mapping.encoding}. Name its encoding.") from error
     except csv.Error as error:
-        raise BadTable(f"The table breaks off or is no CSV: {error}.") from error
+        raise BadTable("The table breaks off or is no CSV. Check separator and encoding.") from error
 
 
 def patient_of(

@@ -1,5 +1,5 @@
 """What stands around the archive's studies, as FHIR: orders, procedures, contrast medium, parts of the body, signed
-reports, consents, the audit of FHIR itself.
+reports, weight and height, consents, the audit of FHIR itself.
 
 Written when it is asked for, like the facade's other resources.  Several resources of one study have positions of
 their own, so that a page may end between them.
@@ -24,8 +24,10 @@ from racoon.platform.audit import AuditEntry, AuditLog
 from racoon.standards.fhir import codes, examinations, signed
 from racoon.standards.fhir.audits import KINDS, AuditFacts, audit_event
 from racoon.standards.fhir.building import SNOMED, Resource
+from racoon.standards.fhir.disclosures import DISCLOSED, disclosures
 from racoon.standards.fhir.findings import MeasuredFacts
 from racoon.standards.fhir.imaging import Writing
+from racoon.standards.fhir.linking import body_measures, study_of_measure
 
 Positioned = tuple[int, Resource]
 
@@ -36,6 +38,9 @@ AFTER_VALUES = 1 << 45
 """Observations of signed reports come after all measured ones."""
 
 AT_ONCE = 200
+
+OF_AN_ENTRY = 1000
+"""Positions that one entry of the audit has for its events: one, and one for each subject it names."""
 
 
 class Surroundings:
@@ -71,6 +76,7 @@ class Surroundings:
             "Procedure": lambda search: self._of_studies(search, self._procedures),
             "MedicationAdministration": lambda search: self._of_studies(search, self._contrast),
             "BodyStructure": lambda search: self._of_studies(search, self._body_structures),
+            "CarePlan": lambda search: self._of_studies(search, self._recommendations),
             "QuestionnaireResponse": lambda search: self._of_studies(search, self._responses),
             "Composition": lambda search: self._of_studies(search, self._compositions),
             "Consent": self._consents,
@@ -80,11 +86,16 @@ class Surroundings:
     # -- of studies
 
     def _of_studies(
-        self, search: Search, make: Callable[[StudyRecord, Search], Iterator[Resource]]
+        self,
+        search: Search,
+        make: Callable[[StudyRecord, Search], Iterator[Resource]],
+        studies: frozenset[str] | None = None,
     ) -> Iterator[Positioned]:
         """Yield what is made of each study, with a position of its own; ``_id`` and ``code`` are looked at here."""
         wanted, coded = search.wanted("_id"), search.wanted("code")
         values = {name: found for name, found in search.values.items() if name in ("subject", "patient")}
+        if studies is not None:
+            values["_id"] = studies
         first = max(0, search.after // OF_A_STUDY - 1)
         inner = replace(
             search, kind="ImagingStudy", values=values, after=first, updated_from=None, updated_to=None
@@ -117,7 +128,18 @@ class Surroundings:
         if len(own) != 1:
             return made
         dated = {"authoredOn": own[0].authored} if own[0].authored else {}
-        return made | {"intent": "order"} | dated
+        reasons = self.reasons(record)
+        return made | {"intent": "order"} | dated | ({"reasonCode": reasons} if reasons else {})
+
+    def reasons(self, record: StudyRecord) -> list[Resource]:
+        """Return why a study was ordered: codes of public catalogues, where the hospital's one order names them."""
+        with self._archive.database.connect() as connection:
+            found = _store.load_orders(connection, [record.imaging_study_uid])
+            own = [item.key for item in found if item.pseudonym == record.pseudonym]
+            if len(own) != 1:
+                return []
+            content = _store.load_contents(connection, own).get(own[0], {})
+        return list(codes.public_concepts(content.get("reasonCode")))
 
     def _procedures(self, record: StudyRecord, search: Search) -> Iterator[Resource]:
         made = examinations.imaging_procedure(study_facts(record), self._writing)
@@ -167,6 +189,12 @@ class Surroundings:
         for facts in self._signed(record) if search.with_reports else ():
             yield signed.questionnaire_response(facts, self._writing)
 
+    def _recommendations(self, record: StudyRecord, search: Search) -> Iterator[Resource]:
+        for facts in self._signed(record) if search.with_reports else ():
+            made = signed.recommendation(facts, self._writing)
+            if made is not None:
+                yield made
+
     def _compositions(self, record: StudyRecord, search: Search) -> Iterator[Resource]:
         for facts in self._signed(record) if search.with_reports else ():
             yield signed.composition(facts, self._writing)
@@ -178,17 +206,23 @@ class Surroundings:
             if position > after:
                 yield position, signed.signed_report(facts, self._writing)
 
-    def answers(self, search: Search) -> Iterator[Positioned]:
-        """Yield the coded answers of signed reports as Observations, behind all measured values."""
-        studies = search.wanted("derived-from")
+    def observations(self, search: Search) -> Iterator[Positioned]:
+        """Yield weight and height of studies and the coded answers of signed reports, behind all measured values."""
+        studies, wanted = search.wanted("derived-from"), search.wanted("_id")
         inner = replace(search, after=max(0, search.after - AFTER_VALUES))
+        if wanted is not None and not any(text.startswith(("answer-", "h-")) for text in wanted):
+            # The id of a weight or height names its study: no other is looked at.
+            named = frozenset(filter(None, map(study_of_measure, wanted)))
+            studies = named if studies is None else studies & named
+        if studies is not None and not studies:
+            return
 
         def make(record: StudyRecord, _: Search) -> Iterator[Resource]:
-            if studies is None or record.imaging_study_uid in studies:
-                for facts in self._signed(record):
-                    yield from signed.answer_observations(facts, self._writing)
+            yield from body_measures(study_facts(record), self._writing)
+            for facts in self._signed(record) if search.with_reports else ():
+                yield from signed.answer_observations(facts, self._writing)
 
-        for position, resource in self._of_studies(inner, make):
+        for position, resource in self._of_studies(inner, make, studies):
             yield AFTER_VALUES + position, resource
 
     # -- consent and audit
@@ -206,19 +240,20 @@ class Surroundings:
 
     def _events(self, search: Search) -> Iterator[Positioned]:
         wanted, people = search.wanted("_id"), search.wanted("patient")
-        after = search.after
+        after = max(0, search.after // OF_AN_ENTRY - 1)
         while self._audit is not None:
             with self._archive.database.connect() as connection:
-                page = self._audit.entries_after(connection, after, sorted(KINDS), AT_ONCE)
+                page = self._audit.entries_after(connection, after, sorted({*KINDS, DISCLOSED}), AT_ONCE)
             for entry in page:
                 facts = _audit_facts(entry)
                 is_after = search.updated_from is None or facts.when >= search.updated_from
                 is_before = search.updated_to is None or facts.when < search.updated_to
-                if not (is_after and is_before) or (people is not None and facts.pseudonym not in people):
-                    continue
-                resource = audit_event(facts, self._writing)
-                if wanted is None or resource["id"] in wanted:
-                    yield entry.seq, resource
+                for number, resource in enumerate(_events_of(facts, self._writing)):
+                    position = entry.seq * OF_AN_ENTRY + number
+                    is_wanted = wanted is None or resource["id"] in wanted
+                    is_theirs = people is None or bool(people & set(_people_of(resource)))
+                    if position > search.after and is_after and is_before and is_wanted and is_theirs:
+                        yield position, resource
             if len(page) < AT_ONCE:
                 return
             after = page[-1].seq
@@ -235,6 +270,18 @@ def _is_updated(resource: Resource, search: Search) -> bool:
 
 def _codes_of(resource: Resource) -> set[str]:
     return {str(coding.get("code")) for coding in resource.get("code", {}).get("coding", [])}
+
+
+def _events_of(facts: AuditFacts, writing: Writing) -> list[Resource]:
+    access = [audit_event(facts, writing)] if facts.action in KINDS else []
+    return [*access, *disclosures(facts, writing)]
+
+
+def _people_of(event: Resource) -> Iterator[str]:
+    for entity in event.get("entity", ()):
+        target = str(entity.get("what", {}).get("reference", ""))
+        if target.startswith("Patient/"):
+            yield target.removeprefix("Patient/")
 
 
 def _signed_facts(
@@ -275,4 +322,5 @@ def _audit_facts(entry: AuditEntry) -> AuditFacts:
         target=entry.target,
         pseudonym=str(details.get("pseudonym", "")),
         parameters=tuple(str(name) for name in details.get("parameters", ())),
+        subjects=tuple(str(name) for name in details.get("subjects", ())),
     )

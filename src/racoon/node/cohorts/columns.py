@@ -88,12 +88,11 @@ class ColumnCopy:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(f".{os.getpid()}")
         fresh.unlink(missing_ok=True)
-        rows = 0
         try:
             with _opened(fresh, read_only=False) as columns:
-                for table in facts.tables:
-                    columns.execute(_create(table))
-                    rows += _copy(connection, columns, table)
+                create_tables(columns, facts)
+                rows = sum(_copy(connection, columns, table) for table in facts.tables)
+                number_subjects(columns, facts)
             fresh.replace(self._path)
         finally:
             fresh.unlink(missing_ok=True)
@@ -120,9 +119,51 @@ class ColumnCopy:
         text, values = _sql(subjects_of(definition, facts))
         if not self._path.exists():
             raise ColumnsMissing("The copy of the fact tables is not there yet.")
+        # The copy compares numbers; only who was found is named again.
+        text = f"SELECT name FROM subject WHERE number IN ({text})"  # noqa: S608 - made by the compiler of cohorts
         with _opened(self._path, read_only=True) as columns:
-            found = [name for (name,) in columns.execute(text, values).fetchall()]
+            found = columns.execute(text, values).fetchnumpy()["name"].tolist()
         return _readable_of(connection, found, readable)
+
+
+def create_tables(columns: duckdb.DuckDBPyConnection, facts: Facts) -> None:
+    """Make the empty tables of a copy, as the database has them."""
+    for table in facts.tables:
+        columns.execute(_create(table))
+
+
+def number_subjects(columns: duckdb.DuckDBPyConnection, facts: Facts) -> None:
+    """Write subjects as numbers, and facts in an order in which most questions skip most of them.
+
+    Comparing numbers takes a third of the time that comparing pseudonyms takes; facts with the same code beside each
+    other let the copy pass over all others without reading them.
+
+    Parameters
+    ----------
+    columns
+        The copy, filled with pseudonyms.
+    facts
+        The tables.
+    """
+    named = " UNION ".join(f'SELECT pseudonym FROM "{table.name}"' for table in facts.tables)  # noqa: S608 - our own tables
+    columns.execute(
+        f"CREATE TABLE subject AS SELECT row_number() OVER (ORDER BY pseudonym) AS number, pseudonym AS name "  # noqa: S608 - as above
+        f"FROM ({named})"
+    )
+    for table in facts.tables:
+        sorted_by = [name for name in _ORDER if name in table.columns]
+        order = ", ".join([*sorted_by, "number"])
+        columns.execute(
+            f'CREATE TABLE numbered AS SELECT f.* REPLACE (s.number AS pseudonym) FROM "{table.name}" AS f '  # noqa: S608 - as above
+            f"JOIN subject AS s ON s.name = f.pseudonym ORDER BY {order}"
+        )
+        columns.execute(f'DROP TABLE "{table.name}"')
+        columns.execute(f'ALTER TABLE numbered RENAME TO "{table.name}"')
+    columns.execute("CHECKPOINT")
+
+
+_ORDER = ("kind", "category", "biomarker", "question", "policy", "modality", "body_part")
+"""What questions ask first, of the tables that have it."""
 
 
 @contextmanager

@@ -48,6 +48,7 @@ __all__ = [
     "clinical_facts",
     "count_subjects",
     "days_of_series",
+    "fact_tables",
     "facts_of_series",
     "features",
     "forget",
@@ -65,7 +66,8 @@ __all__ = [
 ]
 
 
-def _facts() -> Facts:
+def fact_tables() -> Facts:
+    """Return the fact tables, for now."""
     return Facts(
         series_fact,
         mask_fact,
@@ -154,7 +156,7 @@ def count_subjects(connection: sa.Connection, definition: CohortDefinition, read
     readable
         Condition of ``consent``: who may not be read is not counted.
     """
-    found = subjects_of(definition, _facts()).subquery()
+    found = subjects_of(definition, fact_tables()).subquery()
     statement = sa.select(sa.func.count()).select_from(found).where(readable(found.c.pseudonym))
     return int(connection.execute(statement).scalar_one())
 
@@ -162,7 +164,7 @@ def count_subjects(connection: sa.Connection, definition: CohortDefinition, read
 def refresh(connection: sa.Connection, columns: ColumnCopy) -> None:
     """Make the copy in columns anew where it is missing or too old."""
     if not columns.is_fresh(clock.now()):
-        columns.refresh(connection, _facts())
+        columns.refresh(connection, fact_tables())
 
 
 def members(
@@ -183,8 +185,8 @@ def members(
         Where the facts are looked up instead of in the database.
     """
     if columns is not None:
-        return columns.members(connection, definition, _facts(), readable)
-    found = subjects_of(definition, _facts()).subquery()
+        return columns.members(connection, definition, fact_tables(), readable)
+    found = subjects_of(definition, fact_tables()).subquery()
     statement = sa.select(found.c.pseudonym).where(readable(found.c.pseudonym))
     return frozenset(Pseudonym(name) for name in connection.execute(statement).scalars())
 
@@ -193,7 +195,7 @@ def select_series(
     connection: sa.Connection, definition: CohortDefinition, readable: Readable
 ) -> list[CohortSeries]:
     """Return the readable series of a cohort, each with the masks drawn on it, sorted by UID."""
-    statement = matching_series(definition, _facts())
+    statement = matching_series(definition, fact_tables())
     found = connection.execute(statement.where(readable(series_fact.c.pseudonym))).all()
     masks: dict[str, set[str]] = {}
     for row in connection.execute(sa.select(mask_fact.c.series_uid, mask_fact.c.mask_series_uid).distinct()):

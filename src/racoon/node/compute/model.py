@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -97,6 +97,9 @@ def preparation_key(plan: TrainingPlan, manifest: DatasetManifest) -> str:
         "size": list(plan.size),
         "window_hu": list(plan.window_hu) if plan.window_hu else None,
     }
+    if plan.target:
+        # Class weights change the training, not the cases.
+        parts["target"] = {"task": plan.task, **replace(plan.target, weights=()).to_dict()}
     if plan.irregular != "refuse":
         parts["irregular"] = plan.irregular
     if plan.larger != "shrink":
@@ -125,8 +128,9 @@ def summarise_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Per model and label ``n``, ``sum`` and ``sum_of_squares`` of Dice; per model the mean over cases with its
-        bootstrap ``interval``; number of cases; the best trivial model. No value of a single case.
+        Per model and label ``n``, ``sum`` and ``sum_of_squares`` of Dice, of cases told (1 or 0) or of absolute
+        errors; per model the ``metric`` and its mean with its bootstrap ``interval``; number of cases; the best trivial
+        model. No value of a single case.
     """
     everything = {**scores["models"], f"baseline:{scores['baseline']['name']}": _baseline(scores)}
     return {
@@ -134,9 +138,10 @@ def summarise_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
         "baseline": scores["baseline"]["name"],
         "models": {
             name: {
-                "mean_dice": score["mean_dice"],
+                ("mean_dice" if score["metric"] == "dice" else "mean"): score["mean"],
+                "metric": score["metric"],
                 "labels": _moments(score),
-                "interval": bootstrap_mean(case_means(score)).to_dict(),
+                "interval": _interval(score),
             }
             for name, score in everything.items()
         },
@@ -148,8 +153,14 @@ def _baseline(scores: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
+def _interval(score: Mapping[str, Any]) -> dict[str, Any]:
+    if "measures" in score:
+        return {name: score["measures"][score["metric"]][name] for name in ("n", "mean", "lower", "upper")}
+    return bootstrap_mean(case_means(score)).to_dict()
+
+
 def _moments(score: Mapping[str, Any]) -> list[dict[str, float | int]]:
-    columns = zip(*score["per_case_dice"].values(), strict=True)
+    columns = zip(*score["per_case"].values(), strict=True)
     result: list[dict[str, float | int]] = []
     for column in columns:
         values = [value for value in column if value is not None]

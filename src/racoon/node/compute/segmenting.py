@@ -21,6 +21,7 @@ from racoon.errors import Defect, RacoonError, Refused
 from racoon.learning.cases import case_name
 from racoon.learning.extra import require_extra
 from racoon.learning.files_inference import most_uncertain_first
+from racoon.learning.outputs import reading_report
 from racoon.learning.packages import ModelPackage, open_package
 from racoon.learning.packages.card import RESEARCH_USE
 from racoon.learning.packages.running import run_package
@@ -133,6 +134,9 @@ class Segmenting:
 
             def on_series(row: dict[str, Any]) -> None:
                 entry = names[row["name"]]
+                if row["state"] == "read":
+                    self._put_reading(package, entry, row, book)
+                    return
                 if row["state"] == "refused":
                     book.note(entry.series_uid, "refused", Refused(row["reason"], code=row["code"]))
                     return
@@ -162,12 +166,7 @@ class Segmenting:
     ) -> None:
         with np.load(mask, allow_pickle=False) as content:
             classes = content["classes"]
-        volume = self._archive.load_volume(entry.series_uid)
-        rows = {row.sop_instance_uid: row for row in self._archive.instances(entry.series_uid)}
-        sources = [
-            pydicom.dcmread(io.BytesIO(self._archive.read_object(rows[uid])))
-            for uid in dict.fromkeys(volume.instance_uids)
-        ]
+        sources = self._sources(entry)
         made_by = Algorithm(package.card.name, package.card.version, package.hash, RESEARCH_USE)
         try:
             segmentation = build_automatic_segmentation(sources, classes, package.plan.labels, made_by)
@@ -184,6 +183,34 @@ class Segmenting:
             book.note(entry.series_uid, "refused", Refused(reason, code="compute.not_archived"))
         else:
             book.note(entry.series_uid, "stored", found=row)
+
+    def _put_reading(
+        self, package: ModelPackage, entry: DatasetSeries, row: Mapping[str, Any], book: _Book
+    ) -> None:
+        read = row.get("probabilities") or [row["value"]]
+        try:
+            report = reading_report(package, self._sources(entry), read)
+            stream = io.BytesIO()
+            report.save_as(stream, enforce_file_format=True)
+            reason = self._store(stream.getvalue())
+        except RacoonError as error:
+            book.note(entry.series_uid, "refused", error)
+            return
+        if reason:
+            book.note(entry.series_uid, "refused", Refused(reason, code="compute.not_archived"))
+        else:
+            book.note(entry.series_uid, "stored", found=row)
+
+    def _sources(self, entry: DatasetSeries) -> list[pydicom.Dataset]:
+        volume = self._archive.load_volume(entry.series_uid)
+        rows = {row.sop_instance_uid: row for row in self._archive.instances(entry.series_uid)}
+        return [
+            pydicom.dcmread(io.BytesIO(self._archive.read_object(rows[uid])))
+            for uid in dict.fromkeys(volume.instance_uids)
+        ]
+
+
+_KEPT = ("hash", "runtime", "uncertainty", "probabilities", "value", "unit", "outside_limits")
 
 
 class _Book:
@@ -204,7 +231,7 @@ class _Book:
         """Keep an outcome, also that a series was refused: the same model refuses it again."""
         row: dict[str, Any] = {"state": state}
         if found is not None:
-            row |= {name: found[name] for name in ("hash", "runtime", "uncertainty")}
+            row |= {name: found[name] for name in _KEPT if name in found}
         if error is not None:
             row |= {"code": error.error_code, "reason": error.public_message}
             _log.warning("a series was not segmented", extra={"reason": error.error_code})

@@ -7,15 +7,23 @@ import logging
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from racoon.domain.dataset import DatasetManifest, DatasetSeries
-from racoon.domain.plan import TrainingPlan
-from racoon.errors import Defect, Unavailable
+from racoon.domain.plan import Target, TrainingPlan
+from racoon.errors import Defect
 from racoon.learning.architectures import check_plan, initial_weights, tensor_shapes
-from racoon.learning.cases import case_name, prepare_case, save_case, write_manifest
+from racoon.learning.cases import (
+    case_name,
+    load_case,
+    prepare_case,
+    prepare_image,
+    save_case,
+    write_manifest,
+)
 from racoon.learning.extra import require_extra
 from racoon.learning.gallery import picture_name
 from racoon.learning.spending import Purse
@@ -23,8 +31,10 @@ from racoon.learning.subprocesses import purse_arguments, run_training_process
 from racoon.learning.weights import check_weights, decode_weights, save_weights
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
-from racoon.node.compute.limits import WAITING_NOTES, Look, Standing, require_going_on
+from racoon.node.compute.limits import Look, Standing
 from racoon.node.compute.model import Preparation, label_index, preparation_key
+from racoon.node.compute.processes import run_within_limits
+from racoon.node.compute.truths import Truth, encode_truths
 from racoon.platform.files import write_atomically
 from racoon.standards.dicom.resampling import is_resampled
 
@@ -35,8 +45,6 @@ Report = Callable[[int, int, str], None]
 
 AUTOMATIC = "AUTOMATIC"
 """A mask that a program drew alone is no reference: a model would learn its own mistakes."""
-
-LOOK_S = 0.5
 
 
 class Compute:
@@ -56,7 +64,11 @@ class Compute:
         self._lock = threading.Lock()
 
     def prepare(
-        self, plan: TrainingPlan, manifest: DatasetManifest, report: Report = lambda _d, _t, _n: None
+        self,
+        plan: TrainingPlan,
+        manifest: DatasetManifest,
+        report: Report = lambda _d, _t, _n: None,
+        truths: Mapping[str, Sequence[Truth]] | None = None,
     ) -> tuple[Path, Preparation]:
         """Prepare the cases of a frozen dataset once; what was withdrawn since is taken out again.
 
@@ -68,6 +80,8 @@ class Compute:
             The frozen dataset.
         report
             Called after each series.
+        truths
+            Of a plan that judges whole images: what the site knows of each series.
 
         Returns
         -------
@@ -82,7 +96,8 @@ class Compute:
             used: list[DatasetSeries] = []
             book = _Resampled(folder / "resampled.json")
             for number, entry in enumerate(sorted(manifest.series), start=1):
-                reason = self._prepare_one(plan, entry, folder, book)
+                known = (truths or {}).get(entry.series_uid, ())
+                reason = self._prepare_one(plan, entry, folder, book, known)
                 if reason:
                     skipped[reason] += 1
                     (folder / f"{case_name(entry.series_uid)}.npz").unlink(missing_ok=True)
@@ -168,7 +183,7 @@ class Compute:
 
         arguments = ["train", "--plan", str(plan_file), "--cases", str(cases), "--folder", str(folder)]
         arguments += purse_arguments(purse, run)
-        _run_within_limits(
+        run_within_limits(
             [*arguments, "--weights", str(start)],
             folder / "train.log",
             on_event,
@@ -239,12 +254,21 @@ class Compute:
         write_atomically(plan_file, json.dumps(plan.to_dict()).encode())
         return folder, plan_file
 
-    def _prepare_one(self, plan: TrainingPlan, entry: DatasetSeries, folder: Path, book: _Resampled) -> str:
+    def _prepare_one(
+        self,
+        plan: TrainingPlan,
+        entry: DatasetSeries,
+        folder: Path,
+        book: _Resampled,
+        truths: Sequence[Truth],
+    ) -> str:
         """Prepare one series unless its case is there; return why not, empty if it is."""
         try:
             row = self._archive.series_row(entry.series_uid)
             if row.facts.modality != plan.modality:
                 return "other modality"
+            if plan.target is not None:
+                return self._prepare_whole(plan, plan.target, entry, folder, book, truths)
             if (folder / f"{case_name(entry.series_uid)}.npz").exists():
                 return ""
             # The plan says whether an irregular series is refused, with its findings, or interpolated with its masks.
@@ -269,33 +293,30 @@ class Compute:
             return error.error_code
         return ""
 
-
-def _run_within_limits(
-    arguments: list[str],
-    log: Path,
-    on_event: Callable[[dict[str, Any]], None],
-    standing: Look,
-    tell: Callable[[str], None],
-) -> None:
-    """Run a process that resumes by itself, whenever the site lets it; say once what it waits for."""
-    pause = threading.Event()
-    now = Standing.GO
-    while True:
-        before, now = now, standing()
-        if now is Standing.GO:
-            try:
-                run_training_process(
-                    arguments, log, on_event, should_end=lambda: standing() is not Standing.GO
-                )
-                return
-            except Unavailable:
-                if standing() is Standing.GO:
-                    raise
-                continue
-        require_going_on(now)
-        if now is not before:
-            tell(WAITING_NOTES[now])
-        pause.wait(LOOK_S)
+    def _prepare_whole(
+        self,
+        plan: TrainingPlan,
+        target: Target,
+        entry: DatasetSeries,
+        folder: Path,
+        book: _Resampled,
+        truths: Sequence[Truth],
+    ) -> str:
+        wanted, reason = encode_truths(target, truths)
+        if wanted is None:
+            return reason
+        path = folder / f"{case_name(entry.series_uid)}.npz"
+        if path.exists():
+            case = load_case(path)
+            if case.target != wanted:
+                # The answer was amended, or measured anew, since.
+                save_case(folder, replace(case, target=wanted))
+            return ""
+        volume = self._archive.load_volume(entry.series_uid, resample=plan.irregular == "resample")
+        book.note(case_name(entry.series_uid), is_resampled=is_resampled(volume))
+        spacing = volume.image.spacing_mm
+        save_case(folder, prepare_image(plan, entry.series_uid, volume.image.voxels, wanted, spacing))
+        return ""
 
 
 class _Resampled:

@@ -18,6 +18,7 @@ from racoon.node.compute.limits import Gate, Look
 from racoon.node.compute.model import Preparation, summarise_scores
 from racoon.node.compute.seat import EngineSeat
 from racoon.node.compute.service import Compute
+from racoon.node.compute.truths import LoadTruths, NoTruths
 from racoon.node.jobs.model import Handler, Outcome, Progress
 from racoon.protocol.messages import JobOffer
 
@@ -55,6 +56,8 @@ class Ports:
     epsilon
         Largest ε of all trainings of one study here; with it a plan without differential privacy is refused. ``None``
         leaves ε to the plans.
+    load_truths
+        What this site knows of whole images; without it, plans that judge them are refused.
     """
 
     load_manifest: Callable[[str, str], DatasetManifest]
@@ -65,6 +68,7 @@ class Ports:
     gate: Gate
     ledgers: Path
     epsilon: float | None = None
+    load_truths: LoadTruths | None = None
 
     @contextmanager
     def seat_of(self, job_id: str) -> Iterator[Look]:
@@ -84,7 +88,7 @@ def train_local_handler(compute: Compute, ports: Ports) -> Handler:
 
     def handle(offer: JobOffer, study: StudyAtSite | None, report: Progress) -> Outcome:
         plan, manifest = _read(offer, study, ports)
-        folder, preparation = compute.prepare(plan, manifest, report)
+        folder, preparation = _prepare(compute, ports, offer, plan, manifest, report)
         preparation.require(max(plan.min_cases, ports.minimum_cases))
         purse = _open_purse(compute, ports, offer, plan, folder, preparation)
         with ports.seat_of(offer.job_id) as standing:
@@ -111,7 +115,7 @@ def evaluate_handler(compute: Compute, ports: Ports) -> Handler:
         models: dict[str, str] = offer.parameters.get("models") or {}
         if not models:
             raise BadTrainingJob("The evaluation names no model.")
-        folder, preparation = compute.prepare(plan, manifest, report)
+        folder, preparation = _prepare(compute, ports, offer, plan, manifest, report)
         preparation.require(1)
         contents = {name: ports.fetch_artifact(digest) for name, digest in models.items()}
         scores = compute.evaluate(offer.job_id, plan, folder, contents, report)
@@ -127,7 +131,7 @@ def train_federated_handler(compute: Compute, seat: EngineSeat, ports: Ports) ->
         plan, manifest = _read(offer, study, ports)
         if plan.min_sites < ports.minimum_sites:
             raise BadTrainingJob("The plan's minimum number of sites is below this site's own minimum.")
-        folder, preparation = compute.prepare(plan, manifest, report)
+        folder, preparation = _prepare(compute, ports, offer, plan, manifest, report)
         preparation.require(max(plan.min_cases, ports.minimum_cases))
         purse = _open_purse(compute, ports, offer, plan, folder, preparation)
         with ports.seat_of(offer.job_id) as standing:
@@ -143,6 +147,22 @@ def train_federated_handler(compute: Compute, seat: EngineSeat, ports: Ports) ->
         return Outcome({"plan_hash": plan.hash, "cases": preparation.cases, "rounds": rounds})
 
     return handle
+
+
+def _prepare(
+    compute: Compute,
+    ports: Ports,
+    offer: JobOffer,
+    plan: TrainingPlan,
+    manifest: DatasetManifest,
+    report: Progress,
+) -> tuple[Path, Preparation]:
+    """Prepare a plan's cases, with what this site knows of them where the plan judges whole images."""
+    if plan.target is None:
+        return compute.prepare(plan, manifest, report)
+    if ports.load_truths is None:
+        raise NoTruths("This site looks up no labels of whole images.")
+    return compute.prepare(plan, manifest, report, ports.load_truths(offer.study_id, plan.target, manifest))
 
 
 def _open_purse(

@@ -7,12 +7,15 @@ all others deny.
 
 from __future__ import annotations
 
+import functools
+import json
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from racoon.domain.consent import (
     ARCHIVE,
@@ -44,7 +47,7 @@ from racoon.node.consent.model import (
 from racoon.node.consent.real_days import RealDays
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
-from racoon.platform.database import Database
+from racoon.platform.database import Database, UtcDateTime
 
 LIVE_FOR = timedelta(hours=24)
 """A consent that a server confirmed counts so long without being confirmed again; then it is denied."""
@@ -59,6 +62,38 @@ FindRecipients = Callable[[sa.Connection, Pseudonym], Sequence[tuple[str, str]]]
 
 FindAffected = Callable[[sa.Connection, Pseudonym], Sequence[Affected]]
 """Frozen datasets that hold a subject, and what was trained on them; ``app`` registers it."""
+
+
+def _is_permitted(
+    pseudonym: sa.ColumnElement[Any], today: sa.ColumnElement[str], now: sa.ColumnElement[datetime]
+) -> sa.ColumnElement[bool]:
+    block, permit, basis = _store.block.alias(), _store.permit.alias(), _store.basis.alias()
+    is_blocked = sa.exists().where(block.c.pseudonym == pseudonym, block.c.scope == EVERYTHING)
+    has_permit = sa.exists().where(
+        permit.c.pseudonym == pseudonym,
+        permit.c.permitted_from <= today,
+        permit.c.permitted_until >= today,
+        sa.or_(permit.c.fresh_until.is_(None), permit.c.fresh_until > now),
+    )
+    has_basis = sa.exists().where(
+        basis.c.study_id == ARCHIVE,
+        basis.c.ended_at.is_(None),
+        basis.c.valid_from <= today,
+        sa.or_(basis.c.valid_until == "", basis.c.valid_until >= today),
+    )
+    return sa.and_(sa.not_(is_blocked), sa.or_(has_basis, has_permit))
+
+
+@functools.cache
+def _readable_among(dialect: str) -> sa.Select[Any]:
+    # Every page of a search asks this; putting the statement together costs ten times what running it does.
+    names: sa.ColumnElement[Any] = sa.bindparam("names", type_=sa.Text)
+    if dialect == "postgresql":
+        each = sa.func.jsonb_array_elements_text(sa.cast(names, postgresql.JSONB)).table_valued("value")
+    else:
+        each = sa.func.json_each(names).table_valued("value")
+    today, now = sa.bindparam("today", type_=sa.Text), sa.bindparam("now", type_=UtcDateTime)
+    return sa.select(each.c.value).where(_is_permitted(each.c.value, today, now))
 
 
 class Consent(Bases):
@@ -101,7 +136,16 @@ class Consent(Bases):
     def is_readable(self, pseudonym: Pseudonym) -> bool:
         """Tell whether anything of a subject may be read at this node now."""
         with self._database.connect() as connection:
-            return bool(connection.execute(sa.select(self.condition(sa.literal(str(pseudonym))))).scalar())
+            return pseudonym in self.readable_among(connection, (pseudonym,))
+
+    def readable_among(
+        self, connection: sa.Connection, pseudonyms: Collection[Pseudonym]
+    ) -> frozenset[Pseudonym]:
+        """Return those of some subjects of whom anything may be read at this node now, by one statement."""
+        names = json.dumps(sorted(set(pseudonyms)))
+        values = {"names": names, "today": _today().isoformat(), "now": clock.now()}
+        found = connection.execute(_readable_among(connection.dialect.name), values)
+        return frozenset(map(Pseudonym, found.scalars()))
 
     def condition(self, pseudonym: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         """Return the condition every statement over subjects joins: not blocked, and permitted.
@@ -111,22 +155,9 @@ class Consent(Bases):
         pseudonym
             Column with the subject.
         """
-        today, now = _today().isoformat(), clock.now()
-        block, permit, basis = _store.block.alias(), _store.permit.alias(), _store.basis.alias()
-        is_blocked = sa.exists().where(block.c.pseudonym == pseudonym, block.c.scope == EVERYTHING)
-        has_permit = sa.exists().where(
-            permit.c.pseudonym == pseudonym,
-            permit.c.permitted_from <= today,
-            permit.c.permitted_until >= today,
-            sa.or_(permit.c.fresh_until.is_(None), permit.c.fresh_until > now),
+        return _is_permitted(
+            pseudonym, sa.literal(_today().isoformat()), sa.literal(clock.now(), UtcDateTime)
         )
-        has_basis = sa.exists().where(
-            basis.c.study_id == ARCHIVE,
-            basis.c.ended_at.is_(None),
-            basis.c.valid_from <= today,
-            sa.or_(basis.c.valid_until == "", basis.c.valid_until >= today),
-        )
-        return sa.and_(sa.not_(is_blocked), sa.or_(has_basis, has_permit))
 
     # -- using for a study
 

@@ -64,6 +64,7 @@ from racoon.standards.dicom.writing import encode_file_meta, join_file, pixel_he
 MAXIMUM_FILE_BYTES = 8 << 30
 
 _SOP_CLASS, _SOP_INSTANCE, _STUDY, _SERIES = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
+_ACCESSION = 0x00080050
 _PATIENT_ID, _BITS_ALLOCATED, _PIXEL_REPRESENTATION = 0x00100020, 0x00280100, 0x00280103
 
 _BROKEN = (struct.error, ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError)
@@ -174,6 +175,9 @@ class Deidentifier:
             tag: self._names.uid(text_of(dataset[tag]), self.domain)
             for tag in (_SOP_INSTANCE, _SERIES, _STUDY)
         }
+        if self.domain == ARCHIVE_DOMAIN:
+            accession = text_of(dataset.get(_ACCESSION), encodings_of(dataset)).strip()
+            self._names.note_accession(accession, uids[_STUDY])
         sop_class = text_of(dataset[_SOP_CLASS])
         syntax = EXPLICIT_LITTLE_ENDIAN if file.transfer_syntax_uid in NATIVE else file.transfer_syntax_uid
         head = [encode_file_meta(sop_class, uids[_SOP_INSTANCE], syntax), header]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.permission import is_permitted
@@ -28,6 +29,32 @@ Deleter = Annotated[User, Depends(require("pool.delete"))]
 Text = Annotated[str, Form(max_length=500)]
 
 LISTED = 100
+
+
+class ExportRequest(BaseModel):
+    """A released dataset to send to its pool, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    study_id: Annotated[str, Field(max_length=80)]
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class ReviewDecision(BaseModel):
+    """A reviewer's yes or no, with a reason."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    accept: bool
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class DeletionRequest(BaseModel):
+    """Why what lies here of a study that has ended is deleted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(max_length=500)] = ""
 
 
 @router.get("/api/reviews")
@@ -77,7 +104,42 @@ def show_pooling(request: Request, user: Looker) -> dict[str, Any]:  # noqa: ARG
                 )
                 for item in state.pooling.receiver.incoming(connection)
             ],
+            "held": [
+                {name: _plain(item, name)[name] for name in item}
+                for item in state.pooling.ending.held(connection)
+            ],
         }
+
+
+@router.post("/api/pool/exports", status_code=201)
+def ask_export(body: ExportRequest, request: Request, user: Asker) -> dict[str, str]:
+    """Ask to send a released dataset to its pool; it waits for a reviewer."""
+    state = request.app.state
+    with state.database.begin() as connection:
+        shipment_id = state.pooling.sender.ask(connection, body.study_id, reason=body.reason, actor=user.name)
+    return {"shipment_id": str(shipment_id), "study_id": body.study_id}
+
+
+@router.post("/api/reviews/{review_id}/decision")
+def decide_review(review_id: str, body: ReviewDecision, request: Request, user: Decider) -> dict[str, Any]:
+    """Say yes or no to what waits for a reviewer, with a reason."""
+    reviews: Reviews = request.app.state.release.reviews
+    with request.app.state.database.begin() as connection:
+        review = reviews.decide(
+            connection,
+            review_id,
+            is_accepted=body.accept,
+            reason=body.reason,
+            actor=user.name,
+            actor_role=user.main_role,
+        )
+        return review.to_dict()
+
+
+@router.post("/api/pool/studies/{study_id}/deletion")
+def delete_pooled(study_id: str, body: DeletionRequest, request: Request, user: Deleter) -> dict[str, str]:
+    """Ask to delete what lies here of a study that has ended; asked by another person it is confirmed."""
+    return {"study_id": study_id, "state": _delete(request, study_id, body.reason, user)}
 
 
 @pages.get("/reviews")
@@ -146,18 +208,23 @@ def ask(
 @pages.post("/pool/studies/{study_id}/deletion")
 def delete_study(study_id: str, request: Request, user: Deleter, reason: Text = "") -> Response:
     """Ask to delete what lies here of a study that has ended; asked by another person it is confirmed."""
-    state = request.app.state
     try:
-        with state.database.begin() as connection:
-            asked_by = state.pooling.ending.asked_by(connection, study_id)
-            if not asked_by:
-                state.pooling.ending.ask(connection, study_id, reason=reason, actor=user.name)
-            else:
-                is_same = state.people.is_same_person(connection, asked_by, user.name)
-                state.pooling.ending.confirm(connection, study_id, actor=user.name, is_same=is_same)
+        _delete(request, study_id, reason, user)
     except Refused as refusal:
         return _pool_page(request, user, refusal.public_message)
     return RedirectResponse("/pool", status_code=303)
+
+
+def _delete(request: Request, study_id: str, reason: str, user: User) -> str:
+    state = request.app.state
+    with state.database.begin() as connection:
+        asked_by = state.pooling.ending.asked_by(connection, study_id)
+        if not asked_by:
+            state.pooling.ending.ask(connection, study_id, reason=reason, actor=user.name)
+            return "asked"
+        is_same = state.people.is_same_person(connection, asked_by, user.name)
+        state.pooling.ending.confirm(connection, study_id, actor=user.name, is_same=is_same)
+        return "confirmed"
 
 
 def _reviews_page(request: Request, user: User, problem: str = "") -> Response:

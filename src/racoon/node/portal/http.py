@@ -17,7 +17,7 @@ from racoon.node.compute.limits import BadLimits, Limits
 from racoon.node.jobs.model import JobRecord
 from racoon.node.jobs.service import Jobs
 from racoon.node.portal import checks, comorbidome, values
-from racoon.node.portal.model import Facts, renewals_open_to, steps_open_to, tasks_for
+from racoon.node.portal.model import Facts, first_blocked, renewals_open_to, steps_open_to, tasks_for
 from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.auth import User, require
@@ -64,6 +64,13 @@ def show_today(request: Request, user: Anyone) -> Response:
             standings=tuple(
                 state.approvals.standing(connection, study) for study in state.approvals.studies(connection)
             ),
+            since=state.approvals.waiting_since(connection),
+            local={
+                (study.study_id, study.study_hash): item.step
+                for study in state.approvals.studies(connection)
+                for item in state.approvals.local_standing(connection, study)
+                if item.is_next
+            },
             reviews_waiting=state.release.reviews.waiting(connection),
             strangers=tuple(state.pooling.letters.strangers(connection)),
         )
@@ -108,6 +115,7 @@ def _study_page(study_id: str, request: Request, user: User, version: str, probl
         ]
         standing = approvals.standing(connection, study)
         versions = approvals.versions(connection, study_id)
+        local = approvals.local_standing(connection, study)
     open_steps = set(steps_open_to(study, user.roles))
     steps = [row for row in SITE_TRACK_TABLE.transitions if row.source == study.track_state]
     return render(
@@ -126,6 +134,9 @@ def _study_page(study_id: str, request: Request, user: User, version: str, probl
         path=SITE_TRACK_PATH,
         policy=request.app.state.release.policy,
         problem=problem,
+        local=local,
+        local_name=approvals.process.name,
+        local_first=first_blocked(local),
     )
 
 
@@ -187,6 +198,34 @@ async def renew(study_id: str, request: Request, user: Decider) -> Response:
         with database.begin() as connection:
             study = approvals.current(connection, study_id, study_hash)
             approvals.record_refusal(connection, study, kind, user.name, user.roles)
+        return _study_page(study_id, request, user, study_hash, refusal.public_message)
+    return _back_to(study_id, study_hash)
+
+
+@router.post("/studies/{study_id}/local")
+async def decide_local(study_id: str, request: Request, user: Decider) -> Response:
+    """Take a step of the site's own process with the form of the study page."""
+    form = {key: str(value) for key, value in (await request.form()).items()}
+    approvals: Approvals = request.app.state.approvals
+    step, study_hash = form.pop("step", ""), form.pop("study_hash", "")
+    positive, last = form.pop("decision", "") == "yes", form.pop("valid_until", "")
+    database = request.app.state.database
+    try:
+        with database.begin() as connection:
+            approvals.decide_local(
+                connection,
+                approvals.current(connection, study_id, study_hash),
+                step,
+                actor=user.name,
+                roles=user.roles,
+                positive=positive,
+                handed_in={key: value for key, value in form.items() if value},
+                valid_until=last,
+            )
+    except TransitionRefused as refusal:
+        with database.begin() as connection:
+            study = approvals.current(connection, study_id, study_hash)
+            approvals.record_refusal(connection, study, f"local:{step[:40]}", user.name, user.roles)
         return _study_page(study_id, request, user, study_hash, refusal.public_message)
     return _back_to(study_id, study_hash)
 

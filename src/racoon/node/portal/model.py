@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from racoon.domain.governance.approval import RENEWABLE
+from racoon.domain.governance.local_process import LocalStep
 from racoon.domain.governance.machine import Transition
-from racoon.domain.governance.site_track import SITE_TRACK_TABLE
+from racoon.domain.governance.reminding import wait_of
+from racoon.domain.governance.site_track import SITE_TRACK_PATH, SITE_TRACK_TABLE
 from racoon.domain.identity import Role
 from racoon.domain.permission import is_permitted
-from racoon.node.approvals.model import StudyAtSite
+from racoon.node.approvals.model import LEFT, LocalStanding, StudyAtSite
 from racoon.node.jobs.model import JobRecord, JobState
 from racoon.protocol.messages import SiteStanding
 
@@ -25,7 +27,13 @@ CERTIFICATE_WARNING = timedelta(days=14)
 RENEWAL_WARNING = timedelta(days=30)
 """A committee needs weeks to extend a vote."""
 
-NEEDS_A_PERSON = ("approvals.expired", "approvals.missing", "approvals.tampered", "approvals.dataset")
+NEEDS_A_PERSON = (
+    "approvals.expired",
+    "approvals.missing",
+    "approvals.tampered",
+    "approvals.dataset",
+    "approvals.local",
+)
 """Codes of blocks that somebody at the site can mend."""
 
 ENDED_VERSIONS = frozenset(
@@ -65,7 +73,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rooms say about this morning."""
+    """What the rooms say about this morning.
+
+    ``since`` and ``local`` go by study id and version: since when it stands where it stands, and the step of the site's
+    own process that is next.
+    """
 
     now: datetime
     last_contact: datetime | None
@@ -79,6 +91,8 @@ class Facts:
     standings: tuple[SiteStanding, ...] = ()
     reviews_waiting: int = 0
     strangers: tuple[str, ...] = ()
+    since: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    local: Mapping[tuple[str, str], LocalStep] = field(default_factory=dict)
 
     @property
     def is_connected(self) -> bool:
@@ -106,6 +120,12 @@ def steps_open_to(study: StudyAtSite, roles: Iterable[Role]) -> list[str]:
         for row in SITE_TRACK_TABLE.transitions
         if row.source == study.track_state and row.roles & held
     ]
+
+
+def first_blocked(local: Sequence[LocalStanding]) -> int:
+    """Return the place in the site track from which on the site's own process comes first; beyond it without one."""
+    following = next((item.step for item in local if item.is_next), None)
+    return SITE_TRACK_PATH.index(following.before) if following else len(SITE_TRACK_PATH)
 
 
 def renewals_open_to(roles: Iterable[Role]) -> dict[str, Transition]:
@@ -200,22 +220,48 @@ def _health(facts: Facts) -> list[Task]:
 
 
 def _decisions(facts: Facts, roles: frozenset[Role]) -> list[Task]:
-    return [
-        _decision(study)
-        for study in facts.studies
-        if study.central_state not in ENDED_VERSIONS
-        and set(steps_open_to(study, roles)) - {"stopped", "declined"}
-        and not (study.track_state == "opted_in" and study.dataset_hash is None)
-    ]
+    tasks = []
+    for study in facts.studies:
+        if study.central_state in ENDED_VERSIONS or study.track_state in LEFT:
+            continue
+        local = facts.local.get((study.study_id, study.study_hash))
+        if local is not None and local.roles & roles:
+            tasks.append(
+                Task(
+                    "todo",
+                    "“%(title)s” waits for a step of this site's own process.",
+                    {"title": study.definition.title},
+                    "It stands on the page of the study, above the network's steps.",
+                    f"/studies/{study.study_id}?version={study.study_hash}#local",
+                )
+            )
+        ahead = set(steps_open_to(study, roles)) - {"stopped", "declined"}
+        if local is not None:
+            first = SITE_TRACK_PATH.index(local.before)
+            ahead -= set(SITE_TRACK_PATH[first:])
+        if ahead and not (study.track_state == "opted_in" and study.dataset_hash is None):
+            tasks.append(_decision(study, facts))
+    return tasks
 
 
-def _decision(study: StudyAtSite) -> Task:
-    text, values = "“%(title)s” waits for your decision.", {"title": study.definition.title}
+def _decision(study: StudyAtSite, facts: Facts) -> Task:
+    values = {"title": study.definition.title}
     path = f"/studies/{study.study_id}?version={study.study_hash}"
-    if study.reminded_at:
+    since = facts.since.get((study.study_id, study.study_hash), study.offered_at)
+    wait = wait_of(study.track_state, since, facts.now)
+    if wait is not None and wait.is_overdue:
         return Task(
             "warn",
-            "“%(title)s” waits for your decision.",
+            "“%(title)s” is overdue: it has waited for your decision for %(days)s days.",
+            {**values, "days": str(int(wait.days))},
+            "Everything needed stands on one page; a no is an answer too.",
+            path,
+        )
+    text = "“%(title)s” waits for your decision."
+    if study.reminded_at and study.reminded_at >= since:
+        return Task(
+            "warn",
+            text,
             values,
             "CENTRAL has reminded this site; everything needed stands on one page.",
             path,

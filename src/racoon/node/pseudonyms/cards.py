@@ -164,6 +164,13 @@ class Cards:
             found |= tokens if len(tokens) <= LARGEST_BLOCK else set()
         return self.open(found)
 
+    def holds(self, number: PatientId) -> bool:
+        """Tell whether anything is said of a number."""
+        word = self._word(f"number\x1f{canonical_id(number)}")
+        with self._database.connect() as connection:
+            query = sa.select(CARD.c.token).where(CARD.c.number_token == word).limit(1)
+            return connection.execute(query).first() is not None
+
     def forget(self, number: PatientId) -> int:
         """Erase everything that is said of a number; returns how many descriptions."""
         word = self._word(f"number\x1f{canonical_id(number)}")

@@ -33,6 +33,12 @@ LINK_DOMAIN = "link"
 """Domain of records of other systems: a keyed name of the record leads to the sealed number of its patient."""
 
 
+ACCESSION_DOMAIN = "accession"
+"""Domain of accession numbers: a keyed name of the number leads to the sealed, replaced UID of an imaging study."""
+
+STUDIES_OF_A_NUMBER = 8
+"""Imaging studies that are kept for one accession number; two of them are in doubt already."""
+
 PARTED_DOMAIN = "merged-undone"
 """Each merge that was taken back leaves a mark here, so that another process sees that something changed."""
 

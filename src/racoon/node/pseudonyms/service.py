@@ -23,6 +23,7 @@ from racoon.node.pseudonyms._store import MappingTable
 from racoon.node.pseudonyms.cards import Card, Cards
 from racoon.node.pseudonyms.keys import MasterKey, load_or_create_key, make_ephemeral_key
 from racoon.node.pseudonyms.model import (
+    ACCESSION_DOMAIN,
     ARCHIVE_DOMAIN,
     BODY_LENGTH,
     DEFAULT_DATE_SHIFT_DAYS,
@@ -31,6 +32,7 @@ from racoon.node.pseudonyms.model import (
     MERGED_DOMAIN,
     PARTED_DOMAIN,
     SHORTEST_REASON,
+    STUDIES_OF_A_NUMBER,
     MergedElsewhere,
     ReidentificationRefused,
     ReidentificationRequest,
@@ -77,6 +79,7 @@ class Pseudonymiser:
         self.cards: Cards | None = None
         """Who numbers are said to be; None where nothing is kept."""
         self._introduced: set[tuple[str, str]] = set()
+        self._accessions: set[tuple[str, str]] = set()
         if database_url is not None:
             database = Database(database_url, synchronous="FULL")
             self.cards = Cards(
@@ -194,6 +197,45 @@ class Pseudonymiser:
             self._introduced.clear()
         self.cards.put(card)
         self._introduced.add(seen)
+
+    def accession_token(self, number: str) -> str:
+        """Return the token that an order's accession number becomes in the clinical course."""
+        return self.token(f"fhir/code/None/{number}")
+
+    def note_accession(self, number: str, study_uid: str) -> None:
+        """Keep under which accession number an imaging study came: a token, and the study's replaced UID sealed."""
+        seen = (number, study_uid)
+        if self._table is None or not number or seen in self._accessions:
+            return
+        token = self.accession_token(number)
+        places = [f"{token}.{place}" for place in range(STUDIES_OF_A_NUMBER)]
+        while study_uid not in (found := self._table.open_many(ACCESSION_DOMAIN, places)).values():
+            free = [place for place in places if place not in found]
+            if not free:
+                break
+            # Another process may be quicker; then the next place is tried.
+            self._table.remember(ACCESSION_DOMAIN, free[0], study_uid)
+        if len(self._accessions) > 100_000:
+            self._accessions.clear()
+        self._accessions.add(seen)
+
+    def count_accessions(self) -> int:
+        """Count the imaging studies whose accession number was noted."""
+        return 0 if self._table is None else self._table.count(ACCESSION_DOMAIN)
+
+    def new_accessions(self, known: Mapping[str, int]) -> dict[str, list[str]]:
+        """Return the tokens whose studies are more than are known, with the replaced UIDs of all of them."""
+        if self._table is None:
+            return {}
+        fresh: dict[str, list[str]] = {}
+        for name in self._table.names(ACCESSION_DOMAIN):
+            token, _, place = name.rpartition(".")
+            if int(place) >= known.get(token, 0):
+                fresh.setdefault(token, [])
+        wanted = [f"{token}.{place}" for token in sorted(fresh) for place in range(STUDIES_OF_A_NUMBER)]
+        for name, uid in self._table.open_many(ACCESSION_DOMAIN, wanted).items():
+            fresh[name.rpartition(".")[0]].append(uid)
+        return fresh
 
     def link(self, sources: Mapping[str, PatientId]) -> None:
         """Record which patient a record of another system belongs to, sealed; one transaction for all.

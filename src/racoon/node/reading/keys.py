@@ -86,6 +86,7 @@ KEYS = (
     KeyBinding(("r",), "report", "to the first open question of the report"),
     KeyBinding(("Escape",), "image", "back to the image", ("Esc",), in_fields=True),
     KeyBinding(("Alt+n",), "normal", "everything else is normal", in_fields=True),
+    KeyBinding(("Alt+k",), "codes", "to the codes for what was written", in_fields=True),
     KeyBinding(("Ctrl+Enter",), "sign", "sign the report", in_fields=True),
     KeyBinding(("Alt+j",), "next-case", "next case of the worklist", in_fields=True),
     KeyBinding(("?",), "help", "this list"),

@@ -138,9 +138,9 @@ def protect_training(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> 
 def protect_evaluation(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -> Released:
     """Protect the scores of models on this site's cases: sums over enough cases, never a single case.
 
-    Keys: ``plan_hash``, ``cases``, ``baseline`` (name of the best trivial model), ``models``: name → ``mean_dice`` and
-    ``labels``, a list of ``n``, ``sum``, ``sum_of_squares`` in the plan's order, and ``interval``: the bootstrap
-    interval of the mean over cases.
+    Keys: ``plan_hash``, ``cases``, ``baseline`` (name of the best trivial model), ``models``: name → ``mean_dice`` (of
+    whole images ``mean`` and its ``metric``) and ``labels``, a list of ``n``, ``sum``, ``sum_of_squares`` in the plan's
+    order, and ``interval``: the bootstrap interval of the mean over cases.
     """
     payload: dict[str, Any] = {
         "plan_hash": aggregate["plan_hash"],
@@ -158,11 +158,17 @@ def protect_evaluation(aggregate: Mapping[str, Any], policy: DisclosurePolicy) -
             reasons.append(Suppression.because("release.minimum_cell", model, "moments"))
         # The mean over labels would give a held-back label away.
         payload["models"][model] = {
-            "mean_dice": None if None in labels else score["mean_dice"],
+            **_mean(score, is_held_back=None in labels),
             "labels": labels,
             "interval": _interval(score, policy, is_held_back=None in labels),
         }
     return Released(payload, tuple(reasons))
+
+
+def _mean(score: Mapping[str, Any], *, is_held_back: bool) -> dict[str, Any]:
+    if "mean_dice" in score:
+        return {"mean_dice": None if is_held_back else score["mean_dice"]}
+    return {"metric": str(score["metric"]), "mean": None if is_held_back else score["mean"]}
 
 
 def _interval(

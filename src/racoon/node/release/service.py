@@ -31,6 +31,7 @@ from racoon.protocol.messages import (
     JobRefused,
     JobResult,
     Message,
+    SiteReadiness,
     SiteStanding,
     SubjectWithdrawn,
     Suppression,
@@ -42,6 +43,7 @@ __all__ = ["OUT", "STATUS_MESSAGES", "Parcel", "Parcels", "ReleaseGate", "Releas
 
 STATUS_MESSAGES: Mapping[str, type[Message]] = {
     "heartbeat": Heartbeat,
+    "site.readiness": SiteReadiness,
     "track.changed": TrackChanged,
     "study.standing": SiteStanding,
     "job.accepted": JobAccepted,

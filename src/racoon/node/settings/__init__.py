@@ -23,6 +23,7 @@ from racoon.node.settings.dicom import (
     QuerySettings,
 )
 from racoon.node.settings.rooms import (
+    ApprovalsSettings,
     ArchiveSettings,
     DeidSettings,
     FhirSettings,
@@ -43,6 +44,7 @@ from racoon.platform.auth.oidc.settings import ProviderSettings
 from racoon.platform.settings import load_settings
 
 __all__ = [
+    "ApprovalsSettings",
     "ArchiveSettings",
     "AskerSettings",
     "ConsentSourceSettings",
@@ -116,6 +118,7 @@ class NodeSettings(BaseSettings):
     dicom: DicomSettings = DicomSettings()
     intake: IntakeSettings = IntakeSettings()
     pull: PullSettings = PullSettings()
+    approvals: ApprovalsSettings = ApprovalsSettings()
     archive: ArchiveSettings = ArchiveSettings()
     query: QuerySettings = QuerySettings()
     deid: DeidSettings = DeidSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from racoon.domain.governance.local_process import LocalProcess, read_process
 from racoon.node.deid.model import Profile, UnknownProfile
 from racoon.node.release.policy import BadPolicy, DisclosurePolicy, tighten
 from racoon.node.release.signed import read_signed_policy
@@ -59,6 +61,36 @@ class HttpSettings(Section):
             raise ValueError(
                 "a node that others can reach needs 'certificate' and 'key', or behind_proxy = true"
             )
+        return self
+
+
+class ApprovalsSettings(Section):
+    """What this site asks of a study beyond the network's track.
+
+    Attributes
+    ----------
+    process
+        JSON file of the site's own use and access process, read when the node starts; empty: the network's track alone.
+    """
+
+    process: Path | None = None
+
+    _local: LocalProcess = PrivateAttr(default=LocalProcess())
+
+    @property
+    def local_process(self) -> LocalProcess:
+        """The process as read; the empty one without a file."""
+        return self._local
+
+    @model_validator(mode="after")
+    def _read_process(self) -> ApprovalsSettings:
+        if self.process is not None:
+            try:
+                self._local = read_process(json.loads(self.process.read_text(encoding="utf-8")))
+            except OSError as error:
+                raise ValueError(f"the process {self.process} cannot be read: {error.strerror}") from error
+            except ValueError as error:
+                raise ValueError(f"the process {self.process} is wrong: {error}") from error
         return self
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydicom.dataset import Dataset
 
 from racoon.domain.coding import Code
+from racoon.standards.dicom.names import pseudonyms_as_names
 from racoon.standards.dicom.uids import SEGMENTATION, uid_from_digest
 
 if TYPE_CHECKING:
@@ -146,24 +147,25 @@ def build_measurement_report(
         title=codes.DCM.ImagingMeasurementReport,
         referenced_images=list(images),
     )
-    report: Dataset = hd.sr.Comprehensive3DSR(
-        evidence=[*images, *masks],
-        content=content[0],
-        series_instance_uid=_uid(identity, "series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=_uid(identity, "instance"),
-        instance_number=1,
-        manufacturer="RACOON",
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        series_description="Measurements (research use only)",
-    )
+    with pseudonyms_as_names():
+        report: Dataset = hd.sr.Comprehensive3DSR(
+            evidence=[*images, *masks],
+            content=content[0],
+            series_instance_uid=_uid(identity, "series"),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=_uid(identity, "instance"),
+            instance_number=1,
+            manufacturer="RACOON",
+            is_complete=True,
+            is_final=False,
+            is_verified=False,
+            series_description="Measurements (research use only)",
+        )
     report.ManufacturerModelName, report.SoftwareVersions = software[0], software[1]
     # Names of definitions hold minus signs and German letters.
     report.SpecificCharacterSet = "ISO_IR 192"
     report.ContentQualification = "RESEARCH"
-    _date_like(report, first)
+    date_like(report, first)
     return report
 
 
@@ -173,7 +175,7 @@ def _group(members: Sequence[ReportedValue], image: Dataset, software: tuple[str
     head = members[0]
     shared: dict[str, Any] = {
         "tracking_identifier": hd.sr.TrackingIdentifier(uid=_uid(tracking), identifier=tracking[:64]),
-        "finding_type": _concept(head.structure or _WHOLE_IMAGE),
+        "finding_type": concept(head.structure or _WHOLE_IMAGE),
         "measurements": [_number(item, software) for item in members if not item.reason],
         "qualitative_evaluations": [_not_valid(item) for item in members if item.reason],
     }
@@ -234,16 +236,18 @@ def _not_valid(value: ReportedValue) -> Any:
 
 
 def _name(value: ReportedValue) -> CodedConcept:
-    return _concept(NAMES.get(value.biomarker) or Code(value.definition, HOUSE, value.title))
+    return concept(NAMES.get(value.biomarker) or Code(value.definition, HOUSE, value.title))
 
 
-def _concept(code: Code) -> CodedConcept:
+def concept(code: Code) -> CodedConcept:
+    """Return a code as highdicom writes it."""
     from highdicom.sr.coding import CodedConcept  # noqa: PLC0415 - a second that only writing needs
 
     return CodedConcept(code.value, code.scheme, (code.meaning or code.value)[:64])
 
 
-def _date_like(report: Dataset, image: Dataset) -> None:
+def date_like(report: Dataset, image: Dataset) -> None:
+    """Date a report like its images, so that the same content gives the same bytes."""
     date, time = str(image.get("StudyDate") or "19700101"), str(image.get("StudyTime") or "000000")
     for name in ("Content", "InstanceCreation", "Series"):
         for suffix, value in (("Date", date), ("Time", time)):

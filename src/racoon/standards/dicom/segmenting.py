@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 
 from racoon.domain.coding import Code
 from racoon.standards.dicom.colour import lab_of
+from racoon.standards.dicom.names import pseudonyms_as_names
 from racoon.standards.dicom.uids import uid_from_digest
 
 TISSUE = Code("85756007", "SCT", "Tissue")
@@ -103,23 +104,24 @@ def build_automatic_segmentation(
                 algorithm_identification=made_by,
             )
         )
-    segmentation: Dataset = hd.seg.Segmentation(
-        source_images=list(sources),
-        pixel_array=np.stack([classes == number for number in present], axis=-1).astype(np.uint8),
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=descriptions,
-        series_instance_uid=_uid(*identity, "series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=_uid(*identity, "instance"),
-        instance_number=1,
-        manufacturer="RACOON",
-        manufacturer_model_name=algorithm.name[:64],
-        software_versions=algorithm.version,
-        device_serial_number=algorithm.identity[:16],
-        series_description=f"{algorithm.name} (research use only)"[:64],
-        content_label="AUTOMATIC",
-        content_description=algorithm.use[:64],
-    )
+    with pseudonyms_as_names():
+        segmentation: Dataset = hd.seg.Segmentation(
+            source_images=list(sources),
+            pixel_array=np.stack([classes == number for number in present], axis=-1).astype(np.uint8),
+            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=descriptions,
+            series_instance_uid=_uid(*identity, "series"),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=_uid(*identity, "instance"),
+            instance_number=1,
+            manufacturer="RACOON",
+            manufacturer_model_name=algorithm.name[:64],
+            software_versions=algorithm.version,
+            device_serial_number=algorithm.identity[:16],
+            series_description=f"{algorithm.name} (research use only)"[:64],
+            content_label="AUTOMATIC",
+            content_description=algorithm.use[:64],
+        )
     _settle(segmentation, first, identity)
     return segmentation
 
@@ -208,23 +210,24 @@ def build_drawn_segmentation(
         for place, segment in enumerate(segments, start=1)
     ]
     voxels = np.stack([segment.voxels for segment in segments], axis=-1).astype(np.uint8)
-    segmentation: Dataset = hd.seg.Segmentation(
-        source_images=list(sources),
-        pixel_array=voxels,
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=descriptions,
-        series_instance_uid=_uid(drawing, "series"),
-        series_number=DRAWN_SERIES_NUMBER,
-        sop_instance_uid=_uid(*identity, "instance"),
-        instance_number=number,
-        manufacturer="RACOON",
-        manufacturer_model_name="Reading room",
-        software_versions=software,
-        device_serial_number="1",
-        series_description="Drawn by a reader (research use only)",
-        content_label="DRAWN",
-        content_description="Research use only",
-    )
+    with pseudonyms_as_names():
+        segmentation: Dataset = hd.seg.Segmentation(
+            source_images=list(sources),
+            pixel_array=voxels,
+            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=descriptions,
+            series_instance_uid=_uid(drawing, "series"),
+            series_number=DRAWN_SERIES_NUMBER,
+            sop_instance_uid=_uid(*identity, "instance"),
+            instance_number=number,
+            manufacturer="RACOON",
+            manufacturer_model_name="Reading room",
+            software_versions=software,
+            device_serial_number="1",
+            series_description="Drawn by a reader (research use only)",
+            content_label="DRAWN",
+            content_description="Research use only",
+        )
     _settle(segmentation, first, identity)
     return segmentation
 

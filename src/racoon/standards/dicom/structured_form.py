@@ -31,6 +31,8 @@ UNITS: Mapping[str, str] = {
 FORM = Code("121070", "DCM", "Findings")
 TRACKING_ID = Code("112039", "DCM", "Tracking Identifier")
 TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
+WORDS = Code("words", "99RACOON", "Words of the text")
+MEANING = Code("meaning", "99RACOON", "Meaning of words of the text")
 AUTOMATION = Code("automation", "99RACOON", "How automatic the answer is")
 
 
@@ -42,7 +44,15 @@ class Quantity:
     unit: str
 
 
-FormValue = Code | Quantity | dt.date | str
+@dataclass(frozen=True)
+class CodedText:
+    """A text with what some of its words mean: pairs of words and concept."""
+
+    text: str
+    codes: tuple[tuple[str, Code], ...]
+
+
+FormValue = Code | Quantity | dt.date | str | CodedText
 
 
 @dataclass(frozen=True)
@@ -113,9 +123,24 @@ def _value(sr: Any, name: Code, value: FormValue) -> Any:
         return sr.DateContentItem(concept, value, "CONTAINS")
     if isinstance(value, str):
         return sr.TextContentItem(concept, value, "CONTAINS")
+    if isinstance(value, CodedText):
+        return _coded_text(sr, concept, value)
     unit = sr.CodedConcept(value.unit, "UCUM", UNITS.get(value.unit, value.unit))
     item = sr.NumContentItem(concept, value.value, unit, relationship_type="CONTAINS")
     item.MeasuredValueSequence[0].FloatingPointValue = float(value.value)
+    return item
+
+
+def _coded_text(sr: Any, concept: Any, value: CodedText) -> Any:
+    """Write a text with its codes as properties, each with the words it is of (PS3.3 table A.35.3-2)."""
+    item = sr.TextContentItem(concept, value.text, "CONTAINS")
+    codes = []
+    for words, code in value.codes:
+        meaning = sr.CodeContentItem(_concept(sr, MEANING), _concept(sr, code), "HAS PROPERTIES")
+        quoted = sr.TextContentItem(_concept(sr, WORDS), words, "HAS CONCEPT MOD")
+        meaning.ContentSequence = sr.ContentSequence([quoted])
+        codes.append(meaning)
+    item.ContentSequence = sr.ContentSequence(codes)
     return item
 
 
@@ -161,7 +186,12 @@ def _read_value(item: Dataset) -> FormValue:
         exact = measured.get("FloatingPointValue")
         unit = _code_of(measured.MeasurementUnitsCodeSequence[0]).value
         return Quantity(float(measured.NumericValue if exact is None else exact), unit)
-    return str(item.TextValue)
+    codes = tuple(
+        (str(child.ContentSequence[0].TextValue), _code_of(child.ConceptCodeSequence[0]))
+        for child in item.get("ContentSequence", ())
+        if _code_of(child.ConceptNameCodeSequence[0]).key == MEANING.key
+    )
+    return CodedText(str(item.TextValue), codes) if codes else str(item.TextValue)
 
 
 def _code_of(item: Dataset) -> Code:

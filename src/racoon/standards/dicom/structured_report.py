@@ -16,6 +16,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from racoon.domain.coding import Code
+from racoon.standards.dicom.names import pseudonyms_as_names
 from racoon.standards.dicom.structured_form import UNITS, FormEntry, form_container, short
 from racoon.standards.dicom.uids import uid_from_digest
 
@@ -148,20 +149,21 @@ def build_report(
     # Only this class holds coordinates that lie on no image (PS3.3 A.35.13).
     is_spatial = any(number.line and number.line.points_mm for mark in marks for number in mark.numbers)
     document_class = sr.Comprehensive3DSR if is_spatial else sr.ComprehensiveSR
-    dataset: Dataset = document_class(
-        evidence=[*sources.values(), *masks],
-        content=content[0],
-        series_instance_uid=_uid(report, "series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=_uid(report, str(version), "instance"),
-        instance_number=version,
-        manufacturer="RACOON",
-        is_complete=True,
-        is_final=True,
-        is_verified=True,
-        verifying_observer_name=f"Reader^{report[:8]}",
-        verifying_organization="RACOON node",
-    )
+    with pseudonyms_as_names():
+        dataset: Dataset = document_class(
+            evidence=[*sources.values(), *masks],
+            content=content[0],
+            series_instance_uid=_uid(report, "series"),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=_uid(report, str(version), "instance"),
+            instance_number=version,
+            manufacturer="RACOON",
+            is_complete=True,
+            is_final=True,
+            is_verified=True,
+            verifying_observer_name=f"Reader^{report[:8]}",
+            verifying_organization="RACOON node",
+        )
     # Questions and texts are written in any language.
     dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SoftwareVersions = software

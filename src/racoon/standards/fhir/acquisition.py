@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from racoon.standards.fhir.acquisition_codes import FORMER, RADIONUCLIDES, TRACERS, VIEW_POSITIONS, VIEWS
 from racoon.standards.fhir.building import (
     SNOMED,
     UCUM,
@@ -23,7 +24,7 @@ from racoon.standards.fhir.building import (
     extension,
     quantity,
 )
-from racoon.standards.fhir.codes import SYSTEM_OF_SCHEME
+from racoon.standards.fhir.codes import PLACES, SYSTEM_OF_SCHEME
 from racoon.standards.fhir.versions import IMAGING_CODES, extension_url
 
 Header = Mapping[str, Any]
@@ -71,8 +72,16 @@ PET_UNITS: Mapping[str, str] = {
 
 _DECIMAL = re.compile(r"[+-]?\d{1,12}(\.\d{1,24})?([eE][+-]?\d{1,2})?")
 
-_PLAIN_TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+\-/()]{0,31}")
-"""A technical word such as a kernel; longer text is no technical word and may be anything."""
+_PLAIN_CODE = re.compile(r"[A-Z]{0,3}-?[0-9]{1,12}(-[0-9])?")
+"""Codes of DICOM, LOINC, RadLex and the like: letters in front of a number, never a word."""
+
+_FORMER_SCHEMES = frozenset({"SRT", "SNM3"})
+
+_KERNEL = re.compile(
+    r"[A-Z]{1,2}|[A-Z]{1,2}[a-z]?\d{2,3}[a-z]?(-[A-Z])?(\\\d)?"
+    r"|SOFT|STANDARD|BONE|BONEPLUS|LUNG|DETAIL|EDGE|SMOOTH|SHARP|CHST"
+)
+"""What a kernel is called; the element is free text, so anything else stays out."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,10 @@ class Part:
         Words and UCUM code of a quantity, as the profile fixes them.
     system, members
         Code system and its members, for codes.
+    words
+        What the standard calls the codes that it lists for this part.
+    otherwise
+        Tag of a defined term that says the same where the code is missing.
     """
 
     name: str
@@ -101,6 +114,8 @@ class Part:
     within: str = ""
     system: str = ""
     members: frozenset[str] = frozenset()
+    words: Mapping[str, str] = field(default_factory=dict)
+    otherwise: str = ""
 
 
 _KVP = Part("KVP", "00180060", unit="kilovolt", code="kV")
@@ -113,8 +128,8 @@ _REGIONS = "00186011"
 
 def _tracer(dose_unit: str, dose_code: str) -> tuple[Part, ...]:
     return (
-        Part("radiopharmaceutical", "00540304", "code_sequence", within=_PHARMACEUTICAL),
-        Part("radionuclide", "00540300", "code_sequence", within=_PHARMACEUTICAL),
+        Part("radiopharmaceutical", "00540304", "code_sequence", within=_PHARMACEUTICAL, words=TRACERS),
+        Part("radionuclide", "00540300", "code_sequence", within=_PHARMACEUTICAL, words=RADIONUCLIDES),
         Part("tracerExposureTime", "00181072", "uptake", "Seconds", "s", within=_PHARMACEUTICAL),
         Part("units", "00541001", "units"),
         Part("radionuclideTotalDose", "00181074", unit=dose_unit, code=dose_code, within=_PHARMACEUTICAL),
@@ -136,7 +151,7 @@ MODALITY_PARTS: Mapping[str, tuple[Part, ...]] = {
         _EXPOSURE_TIME,
         _EXPOSURE,
         _CURRENT,
-        Part("viewPosition", "00540220", "code_sequence"),
+        Part("viewPosition", "00540220", "code_sequence", words=VIEWS, otherwise="00185101"),
     ),
     "modalitaet-mr": (
         Part("magneticFieldStrength", "00180087", unit="tesla", code="T"),
@@ -239,6 +254,18 @@ def instance_details(header: Header) -> Resource | None:
     return complex_extension(extension_url("instanz-details"), parts)
 
 
+def anatomic_region(header: Header) -> Resource | None:
+    """Read the code of the Anatomic Region (0008,2218), where it is one of DICOM's own body parts."""
+    item = _item(header, "00082218")
+    scheme, value = text_of(item, "00080102"), text_of(item, "00080100")
+    return PLACES.get(value) if scheme == "SCT" else None
+
+
+def is_kernel(value: object) -> bool:
+    """Tell whether a value is the name of a reconstruction kernel."""
+    return isinstance(value, str) and _KERNEL.fullmatch(value) is not None
+
+
 def number_of(header: Header, tag: str) -> float | None:
     """Read a number from DICOM JSON; None when it is none."""
     return _number(_first(header, tag))
@@ -253,6 +280,10 @@ def text_of(header: Header, tag: str) -> str:
 def _build(part: Part, header: Header) -> Iterator[Resource]:
     scope = _item(header, part.within) if part.within else header
     found = _values(scope, part.tag)
+    if part.otherwise and not found:
+        term = VIEW_POSITIONS.get(str(_first(scope, part.otherwise) or ""))
+        if term is not None:
+            yield extension(part.name, valueCodeableConcept=_worded(SNOMED, term, part.words))
     if not found:
         return
     if part.kind == "quantity":
@@ -264,7 +295,7 @@ def _build(part: Part, header: Header) -> Iterator[Resource]:
         if seconds is not None:
             yield extension(part.name, valueQuantity=quantity(seconds, part.unit, part.code))
     elif part.kind == "text":
-        if isinstance(found[0], str) and _PLAIN_TEXT.fullmatch(found[0]):
+        if is_kernel(found[0]):
             yield extension(part.name, valueString=found[0])
     elif part.kind == "boolean":
         yield extension(part.name, valueBoolean=str(found[0]) not in ("0", "00"))
@@ -277,16 +308,23 @@ def _build(part: Part, header: Header) -> Iterator[Resource]:
 def _coded(part: Part, found: list[Any]) -> Resource | None:
     if part.kind == "units":
         code = PET_UNITS.get(str(found[0]))
-        return concept(coding(UCUM, code)) if code else None
+        return concept(coding(UCUM, code), text=str(found[0])) if code else None
     if part.kind == "codes":
         members = [coding(part.system, text.replace(" ", "")) for text in found if text in part.members]
         return concept(*members) if members else None
     item = found[0] if isinstance(found[0], dict) else {}
-    system = SYSTEM_OF_SCHEME.get(str(_first(item, "00080102") or ""))
-    value = str(_first(item, "00080100") or "")
-    if system is None or not value or (system == SNOMED and not value.isdigit()):
-        return None
-    return concept(coding(system, value, str(_first(item, "00080104") or "")))
+    scheme, value = str(_first(item, "00080102") or ""), str(_first(item, "00080100") or "")
+    if scheme in _FORMER_SCHEMES and value in FORMER:
+        scheme, value = "SCT", FORMER[value]
+    system = SYSTEM_OF_SCHEME.get(scheme)
+    is_code = value.isdigit() if system == SNOMED else _PLAIN_CODE.fullmatch(value) is not None
+    return _worded(system, value, part.words) if system and is_code else None
+
+
+def _worded(system: str, code: str, words: Mapping[str, str]) -> Resource:
+    """Write a code with the standard's own words: those beside it in a header may be anything."""
+    word = words.get(code, "") if system == SNOMED else ""
+    return concept(coding(system, code, word), text=word)
 
 
 def _uptake_s(header: Header, start: str) -> float | None:

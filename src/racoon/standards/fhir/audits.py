@@ -30,7 +30,7 @@ _ENTITY_ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 _SOURCE = (DCM, "110153", "Source Role ID")
 _DESTINATION = (DCM, "110152", "Destination Role ID")
 _USER = ("http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "IRCP", "information recipient")
-_OUTCOMES = {"success": "0", "refused": "4", "failure": "8"}
+OUTCOMES = {"success": "0", "refused": "4", "failure": "8"}
 
 KINDS = {"fhir.read": ("read", "R"), "fhir.search": ("search", "E"), "fhir.export": ("operation", "E")}
 """Action of the log to interaction and action code; other entries are no FHIR interaction."""
@@ -56,6 +56,8 @@ class AuditFacts:
         Subject, where one was read.
     parameters
         Names of the parameters of a search.
+    subjects
+        Of whom something was given out, where an entry is about that.
     """
 
     number: int
@@ -69,6 +71,30 @@ class AuditFacts:
     target: str
     pseudonym: str = ""
     parameters: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+
+
+def node_of(writing: Writing) -> Resource:
+    """Build the reference to this node as an agent."""
+    return {"identifier": {"system": "urn:ietf:rfc:3986", "value": writing.source}}
+
+
+def user_agent(facts: AuditFacts) -> Resource:
+    """Build the agent of the person behind a deed."""
+    return filled(
+        {
+            "type": concept(coding(*_USER)),
+            "who": {"identifier": {"system": "urn:racoon:account", "value": facts.actor}},
+            "requestor": True,
+            "role": [concept(coding("urn:racoon:role", facts.role))] if facts.role else [],
+        }
+    )
+
+
+def application_server(writing: Writing) -> Resource:
+    """Build the source of every entry: this node."""
+    kind = ("http://terminology.hl7.org/CodeSystem/security-source-type", "4", "Application Server")
+    return {"observer": node_of(writing), "type": [coding(*kind)]}
 
 
 def audit_event(facts: AuditFacts, writing: Writing) -> Resource:
@@ -79,7 +105,7 @@ def audit_event(facts: AuditFacts, writing: Writing) -> Resource:
     profile = f"{BALP}/IHE.BasicAudit.{'Patient' if facts.pseudonym else ''}{'Read' if is_read else 'Query'}"
     client, server = (_DESTINATION, _SOURCE) if is_read else (_SOURCE, _DESTINATION)
     address = {"address": facts.client, "type": "2"} if facts.client else None
-    node = {"identifier": {"system": "urn:ietf:rfc:3986", "value": writing.source}}
+    node = node_of(writing)
     entities: list[Resource] = []
     if facts.pseudonym:
         entities.append(
@@ -117,7 +143,7 @@ def audit_event(facts: AuditFacts, writing: Writing) -> Resource:
             "subtype": [coding(INTERACTIONS, interaction)],
             "action": action,
             "recorded": fhir_instant(facts.when),
-            "outcome": _OUTCOMES.get(facts.outcome, "8"),
+            "outcome": OUTCOMES.get(facts.outcome, "8"),
             "agent": [
                 filled(
                     {
@@ -128,25 +154,9 @@ def audit_event(facts: AuditFacts, writing: Writing) -> Resource:
                     }
                 ),
                 {"type": concept(coding(*server)), "who": node, "requestor": False},
-                filled(
-                    {
-                        "type": concept(coding(*_USER)),
-                        "who": {"identifier": {"system": "urn:racoon:account", "value": facts.actor}},
-                        "requestor": True,
-                        "role": [concept(coding("urn:racoon:role", facts.role))] if facts.role else [],
-                    }
-                ),
+                user_agent(facts),
             ],
-            "source": {
-                "observer": node,
-                "type": [
-                    coding(
-                        "http://terminology.hl7.org/CodeSystem/security-source-type",
-                        "4",
-                        "Application Server",
-                    )
-                ],
-            },
+            "source": application_server(writing),
             "entity": entities,
         }
     )

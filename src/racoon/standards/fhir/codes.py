@@ -6,10 +6,11 @@ publishes for its Body Part Examined values (Annex L).  What is not here is left
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from racoon.domain.coding import Code
-from racoon.standards.fhir.building import DCM, LOINC, SNOMED, UCUM, Resource, coding
+from racoon.domain.labels import LABEL_MAPS
+from racoon.standards.fhir.building import DCM, LOINC, SNOMED, UCUM, Resource, coding, concept
 
 SYSTEM_OF_SCHEME: Mapping[str, str] = {
     "SCT": SNOMED,
@@ -87,6 +88,9 @@ BODY_SITES: Mapping[str, tuple[str, str]] = {
 }
 """Body Part Examined (0018,0015) to SNOMED CT code and DICOM's code meaning."""
 
+PLACES: Mapping[str, Resource] = {code: coding(SNOMED, code, word) for code, word in BODY_SITES.values()}
+"""The same by their SNOMED CT code."""
+
 LATERALITIES: Mapping[str, tuple[str, str]] = {
     "R": ("24028007", "Right"),
     "L": ("7771000", "Left"),
@@ -161,6 +165,17 @@ _LEADING = ("PT", "NM", "MR", "CT", "MG", "XA", "RF", "US", "DX", "CR")
 PRESENT = (SNOMED, "52101004", "Present")
 ABSENT = (SNOMED, "2667000", "Absent")
 
+_WORDS: Mapping[str, str] = {
+    **dict(BODY_SITES.values()),
+    **{
+        label.code.value: label.code.meaning
+        for entry in LABEL_MAPS
+        for label in entry.labels
+        if label.code.scheme == "SCT"
+    },
+}
+"""What a SNOMED CT code of a structure is called, as far as our own lists say."""
+
 UNIT_NAMES: Mapping[str, str] = {
     "mm": "millimeter",
     "mL": "milliliter",
@@ -200,6 +215,27 @@ def procedure(modalities: Collection[str]) -> Resource | None:
 
 
 def code_of(code: Code | None) -> Resource | None:
-    """Translate a DICOM code; None when its scheme has no FHIR code system we know."""
+    """Translate a DICOM code; None when its scheme has no FHIR code system we know.
+
+    Its meaning is free text of whoever wrote the image: only words that our own lists have for the code go along.
+    """
     system = SYSTEM_OF_SCHEME.get(code.scheme) if code else None
-    return coding(system, code.value, code.meaning) if code and system else None
+    word = _WORDS.get(code.value, "") if code and system == SNOMED else ""
+    return coding(system, code.value, word) if code and system else None
+
+
+PUBLIC_REASONS = frozenset({SNOMED, LOINC, "http://fhir.de/CodeSystem/bfarm/icd-10-gm"})
+"""Catalogues in which a reason may be written: a code of the hospital's own says nothing outside."""
+
+
+def public_concepts(found: object) -> Iterator[Resource]:
+    """Yield of some CodeableConcepts what public catalogues say, without words."""
+    for item in found if isinstance(found, list) else ():
+        parts = item.get("coding", ()) if isinstance(item, dict) else ()
+        kept = [
+            coding(part["system"], part["code"], version=str(part.get("version", "")))
+            for part in parts
+            if isinstance(part, dict) and part.get("system") in PUBLIC_REASONS and part.get("code")
+        ]
+        if kept:
+            yield concept(*kept)

@@ -171,6 +171,7 @@ def report(study: Resource, observations: Sequence[Resource], issued: datetime, 
             "resourceType": "DiagnosticReport",
             "id": resource_id("report", str(study["id"])),
             "meta": metadata(versions.REPORT, source=writing.source, updated=issued),
+            "basedOn": study.get("basedOn"),
             # Computed values that nobody signed: a person's report has another status.
             "status": "preliminary",
             "category": [report_category()],

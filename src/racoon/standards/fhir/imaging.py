@@ -13,7 +13,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from racoon.standards.fhir import codes, versions
-from racoon.standards.fhir.acquisition import instance_details, modality_extension
+from racoon.standards.fhir.acquisition import anatomic_region, instance_details, modality_extension, text_of
 from racoon.standards.fhir.building import (
     URI,
     Resource,
@@ -28,6 +28,9 @@ from racoon.standards.fhir.building import (
     uid_identifier,
 )
 from racoon.standards.fhir.versions import ProfileVersion, extension_url
+
+_IMAGE_LATERALITY = "00200062"
+"""Of mammographs and single images, where the series says none."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,8 @@ def _series(series: SeriesFacts, writing: Writing) -> Resource:
             "number": series.number if series.number is not None and series.number >= 0 else None,
             "modality": codes.modality(series.modality),
             "numberOfInstances": series.instance_count,
-            "bodySite": codes.body_site(series.body_part),
-            "laterality": codes.laterality(series.laterality),
+            "bodySite": codes.body_site(series.body_part) or anatomic_region(series.header),
+            "laterality": codes.laterality(series.laterality or text_of(series.header, _IMAGE_LATERALITY)),
             "started": fhir_datetime(series.day, series.clock, writing.zone),
             "performer": [{"actor": reference("Device", device)}] if device else [],
             "instance": [_instance(instance) for instance in series.instances],

@@ -48,6 +48,9 @@ from racoon.standards.fhir.versions import extension_url
 _FINDINGS = (LOINC, "18782-3", "Radiology Study observation (narrative)")
 _READING = (SNOMED, "28191001", "Consultation and report by radiologist (procedure)")
 
+RECOMMENDATION = (LOINC, "18783-1")
+"""A question with this code asks what should be done next (Radiology Study recommendation)."""
+
 READER = "urn:racoon:reader"
 
 
@@ -157,11 +160,12 @@ def answer_observations(facts: SignedFacts, writing: Writing) -> list[Resource]:
     asked = {item.link_id: item for item in facts.template.walk()}
     made = []
     for path, answers in answers_by_path(facts.template, facts.items).items():
-        item = asked[path.rpartition("/")[2].partition("[")[0]]
+        item = asked[_last(path)]
         code = next((found for found in item.codes if found.system in (SNOMED, LOINC)), None)
         for number, answer in enumerate(answers):
             value = _value(item, answer)
-            if code is not None and value is not None:
+            is_finding = code is not None and (code.system, code.code) != RECOMMENDATION
+            if code is not None and value is not None and is_finding:
                 made.append(_observation(facts, writing, f"{path}#{number}", code, value, answer))
     return made
 
@@ -209,6 +213,48 @@ def _observation(
             ],
         }
     )
+
+
+def recommendation(facts: SignedFacts, writing: Writing) -> Resource | None:
+    """Write the CarePlan of what the reader recommends; None where no question asks for it, or it is in words only.
+
+    A recommendation is coded: the profile's description is free text, which is not written (decision 0091).
+    """
+    asked = {item.link_id: item for item in facts.template.walk()}
+    found = [
+        answer.value
+        for path, answers in answers_by_path(facts.template, facts.items).items()
+        for answer in answers
+        if RECOMMENDATION in {(code.system, code.code) for code in asked[_last(path)].codes}
+    ]
+    coded = [item for item in found if isinstance(item, Coding) and item.system and item.code]
+    if not coded:
+        return None
+    return filled(
+        {
+            "resourceType": "CarePlan",
+            "id": resource_id("plan", facts.identity),
+            "meta": metadata(versions.RECOMMENDATION, source=writing.source, updated=facts.signed_at),
+            "status": "active",
+            "intent": "proposal",
+            "subject": reference("Patient", resource_id(facts.pseudonym)),
+            "created": fhir_instant(facts.signed_at),
+            "supportingInfo": [reference("DiagnosticReport", signed_report_id(facts.identity))],
+            "activity": [
+                {
+                    "detail": {
+                        "code": concept(coding(item.system, item.code, item.display)),
+                        "status": "not-started",
+                    }
+                }
+                for item in coded
+            ],
+        }
+    )
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2].partition("[")[0]
 
 
 def signed_report(facts: SignedFacts, writing: Writing) -> Resource:

@@ -32,6 +32,9 @@ LABORATORY = f"{MII}/core/modul-labor/StructureDefinition/ObservationLab"
 CONSENT = f"{MII}/modul-consent/StructureDefinition/mii-pr-consent-einwilligung"
 STUDY = f"{MII}/modul-studie/StructureDefinition/mii-pr-studie-studie"
 
+BODY_WEIGHT = "http://hl7.org/fhir/StructureDefinition/bodyweight"
+BODY_HEIGHT = "http://hl7.org/fhir/StructureDefinition/bodyheight"
+
 CONSENT_CODES = f"{MII}/modul-consent/CodeSystem"
 
 

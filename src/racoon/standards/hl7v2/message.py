@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import hl7
 
 from racoon.errors import Defect
 
@@ -78,23 +75,40 @@ class Header:
 
 
 class Segment:
-    """One segment; fields, repetitions and components are counted from 1 as the standard does."""
+    """One segment; fields, repetitions and components are counted from 1 as the standard does.
 
-    def __init__(self, found: Any, separators: str) -> None:
-        self._found = found
+    Only what is asked for is separated: of a message's hundred fields a reader wants ten.
+
+    Parameters
+    ----------
+    line
+        The segment.
+    separators
+        MSH-1 and MSH-2: field, component, repetition, escape, subcomponent.
+    """
+
+    def __init__(self, line: str, separators: str) -> None:
+        self.name: str = line[:3]
+        self._fields = line.split(separators[:1])
+        if self.name == "MSH":
+            # MSH-1 is the separator itself, and nothing of MSH-2 is separated (chapter 2.14.9).
+            self._fields.insert(1, separators[:1])
+        self._whole = frozenset({1, 2}) if self.name == "MSH" else frozenset()
         self._separators = separators
-        self.name: str = str(found[0])
 
     def text(self, field: int, component: int = 1, *, part: int = 1, repetition: int = 1) -> str:
         """Return a component, or a part of it, without escapes; empty where there is none."""
-        found: Any = self._found[field] if field < len(self._found) else ""
-        for number in (repetition, component, part):
-            if isinstance(found, str):
-                # Nothing was separated at this depth: what there is, is the first of each.
-                found = found if number == 1 else ""
-            else:
-                found = found[number - 1] if number <= len(found) else ""
-        return unescape(str(found), self._separators).strip()
+        found = self._fields[field] if field < len(self._fields) else ""
+        if not found or field in self._whole:
+            return found if repetition == component == part == 1 else ""
+        marks = self._separators
+        for mark, number in ((marks[2], repetition), (marks[1], component), (marks[4:5], part)):
+            # Nothing is separated at this depth: what there is, is the first of each.
+            parts = found.split(mark) if mark and mark in found else (found,)
+            if number > len(parts):
+                return ""
+            found = parts[number - 1]
+        return unescape(found, marks).strip()
 
     def value(self, field: int, component: int = 1, *, part: int = 1, repetition: int = 1) -> str:
         """Return a component as :meth:`text` does; empty also where the sender says that there is no value."""
@@ -107,7 +121,9 @@ class Segment:
 
     def repetitions(self, field: int) -> int:
         """Count the repetitions of a field."""
-        return len(self._found[field]) if field < len(self._found) else 0
+        if field >= len(self._fields):
+            return 0
+        return 1 if field in self._whole else self._fields[field].count(self._separators[2]) + 1
 
 
 class Message:
@@ -186,7 +202,7 @@ def parse_message(
     default_encoding
         Name in table 0211 for messages that say none.
     only
-        Names of the segments that are wanted beside MSH; splitting the others costs most of the time.
+        Names of the segments that are wanted beside MSH; the others are not separated into fields.
 
     Raises
     ------
@@ -216,12 +232,9 @@ def parse_message(
         raise UnreadableMessage("no_segments")
     if only is not None:
         lines = [line for line in lines if line[:3] == "MSH" or line[:3] in only]
-    try:
-        parsed = hl7.parse("\r".join(lines) + "\r")
-    except (hl7.HL7Exception, ValueError, IndexError, AssertionError, KeyError) as error:
-        raise UnreadableMessage("no_segments") from error
-    separators = lines[0][3:8]
-    return Message(tuple(Segment(segment, separators) for segment in parsed))
+    marks = lines[0][4:].partition(lines[0][3])[0][:4]
+    separators = lines[0][3] + marks
+    return Message(tuple(Segment(line, separators) for line in lines))
 
 
 def _decoded(data: bytes, encoding: str) -> str:

@@ -26,6 +26,7 @@ from racoon.node.approvals.service import Approvals
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.clinical import _push_store
+from racoon.node.clinical.disclosing import Disclosing
 from racoon.node.clinical.http import router
 from racoon.node.clinical.importing import Importer
 from racoon.node.clinical.model import TYPES
@@ -37,10 +38,13 @@ from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.reports import _versions
 from racoon.node.reading.reports.catalogue import templates
 from racoon.node.reading.reports.model import ReportVersion
+from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import install_accounts
 from racoon.platform.database import Database, create_all
 from racoon.platform.http import create_app
+from racoon.standards.fhir.building import fhir_instant
+from racoon.standards.fhir.disclosures import DISCLOSURE
 from racoon.standards.fhir.imaging import Writing
 from racoon.standards.fhir.rules.checking import check
 from racoon.standards.fhir.versions import VERSIONS, extension_url
@@ -342,8 +346,16 @@ def test_readers_are_given_nothing_that_others_signed(node: Node) -> None:
 def test_audit_of_fhir_is_given_as_fhir(node: Node) -> None:
     reader, officer = node.client(), node.client("officer")
     reader.get(f"/fhir/ImagingStudy/{uid(2)}")
-    found = search(officer, "AuditEvent?patient=SUBJ-2")["entry"][-1]["resource"]
-    assert [item for item in check(found) if item.severity == "error"] == []
+    everything = search(officer, "AuditEvent?patient=SUBJ-2&_count=500")["entry"]
+    target = {"reference": f"ImagingStudy/{uid(2)}"}
+    both = [
+        item
+        for item in (entry["resource"] for entry in everything)
+        if item["entity"][1].get("what") == target
+    ][-2:]
+    assert [issue for item in both for issue in check(item) if issue.severity == "error"] == []
+    found, told = both
+    assert told["meta"]["profile"] == [DISCLOSURE]
     assert (found["action"], found["subtype"][0]["code"]) == ("R", "read")
     assert found["entity"][1]["what"] == {"reference": f"ImagingStudy/{uid(2)}"}
     later = search(officer, "AuditEvent?date=ge2100-01-01")
@@ -397,14 +409,18 @@ def test_every_read_is_audited_before_it_is_answered(node: Node) -> None:
     client.get(f"/fhir/ImagingStudy/{uid(1)}")
     export(client, "Patient")
     with node.database.connect() as connection:
-        entries = node.audit.entries(connection, limit=4)
+        entries = node.audit.entries(connection, limit=6)
     assert [(entry.action, entry.target) for entry in entries] == [
+        ("fhir.disclose", "fhir/Patient"),
         ("fhir.export", "fhir/Patient"),
         ("fhir.export", "fhir/export"),
         ("fhir.read", f"fhir/ImagingStudy/{uid(1)}"),
+        ("fhir.disclose", "fhir/ImagingStudy"),
         ("fhir.search", "fhir/ImagingStudy"),
     ]
-    assert entries[2].details == {"pseudonym": "SUBJ-1"}
+    assert entries[3].details == {"pseudonym": "SUBJ-1"}
+    assert entries[4].details == {"subjects": ["SUBJ-1"]}
+    assert len(entries[0].details["subjects"]) == SUBJECTS
     assert {entry.actor for entry in entries} == {"reader"}
 
 
@@ -412,8 +428,31 @@ def test_metadata_say_exactly_what_is_supported(node: Node) -> None:
     statement = search(node.client(), "metadata")
     assert statement["fhirVersion"] == "4.0.1"
     resources = {item["type"]: item for item in statement["rest"][0]["resource"]}
-    names = [item["name"] for item in resources["ImagingStudy"]["searchParam"]]
-    assert {"_id", "identifier", "patient", "subject", "modality", "started", "_lastUpdated"} <= set(names)
+    # What it says is what answers; what it does not say is refused; so for every type, parameter and include.
+    client, others = node.client(), [node.client(name) for name in ("officer", "diz", "informatician")]
+    assert set(resources) == set(TYPES)
+    values = {"date": "ge2000-01-01", "token": "x|none", "reference": "Patient/none", "string": "none"}
+    every = {item["name"] for resource in resources.values() for item in resource["searchParam"]}
+    for kind, resource in resources.items():
+        who = next(who for who in (client, *others) if who.get(f"/fhir/{kind}?_count=1").status_code == 200)
+        known = {item["name"]: item["type"] for item in resource["searchParam"]}
+        assert {item["code"] for item in resource["interaction"]} == {"read", "search-type"}
+        for name in sorted(every):
+            answer = who.get(f"/fhir/{kind}", params={name: values[known.get(name, "token")], "_count": "1"})
+            assert answer.status_code == (200 if name in known else 400), (kind, name)
+            if name in known:
+                assert f"{name}=" in answer.json()["link"][0]["url"]
+        for name in resource.get("searchInclude", ()):
+            answer = who.get(f"/fhir/{kind}", params={"_include": name, "_count": "1"})
+            assert answer.status_code == 200, name
+        assert who.get(f"/fhir/{kind}", params={"_include": f"{kind}:nothing"}).status_code == 400
+        given = [entry["resource"] for entry in search(who, f"{kind}?_count=500").get("entry", ())]
+        claimed = {url for item in given for url in item["meta"].get("profile", ())}
+        assert claimed <= set(resource.get("supportedProfile", ())), kind
+        assert who.post(f"/fhir/{kind}", json={}).status_code == 405
+        assert all(who.get(f"/fhir/{kind}/{item['id']}").status_code == 200 for item in given[:1])
+    assert [item["name"] for item in statement["rest"][0]["operation"]] == ["export"]
+    assert client.get("/fhir/Medication").status_code == 404
 
 
 def test_series_of_another_subject_cannot_be_smuggled_in(node: Node) -> None:
@@ -465,9 +504,15 @@ class OtherServer:
 def pusher(node: Node, server: OtherServer) -> Pusher:
     facade: Facade = node.app.state.fhir
     pause = threading.Event()
+    told = Disclosing(node.audit, "pusher", "operator")
     pause.wait = lambda timeout=None: False  # type: ignore[method-assign]  # nobody waits here
     return Pusher(
-        facade, node.database, "https://diz.example/fhir", "urn:racoon:site:alpha", server, pause=pause
+        facade,
+        node.database,
+        "https://diz.example/fhir",
+        server,
+        pause=pause,
+        note=lambda connection, sent: told.record(connection, "fhir/push/https://diz.example/fhir", sent),
     )
 
 
@@ -491,6 +536,34 @@ def test_everything_of_a_subject_is_sent_once_and_every_reference_leads_somewher
     asked, held = server.asked, dict(server.held)
     assert pusher(node, server).run().as_json()["unchanged"] == SUBJECTS
     assert (server.asked, server.held) == (asked, held)
+
+
+def test_every_subject_that_was_sent_is_a_disclosure_and_no_other(node: Node) -> None:
+    forget_pushes(node)
+    started, server = fhir_instant(clock.now()), OtherServer([Answer(422), Answer(200)])
+
+    def told() -> list[dict[str, Any]]:
+        bundle = search(node.client("officer"), f"AuditEvent?date=ge{started}&_count=500")
+        found = [entry["resource"] for entry in bundle.get("entry", ())]
+        return [item for item in found if item["type"]["code"] == "110106"]
+
+    pusher(node, server).run()
+    events = told()
+    assert [item["meta"]["profile"] for item in events] == [[DISCLOSURE]] * (SUBJECTS - 1)
+    assert {item["agent"][1]["network"]["address"] for item in events} == {"https://diz.example/fhir"}
+    # Who was refused there is not told; the second run sends that one, and then it is.
+    pusher(node, server).run()
+    people = [item["entity"][0]["what"]["reference"] for item in told()]
+    assert sorted(people) == [f"Patient/SUBJ-{number}" for number in range(1, SUBJECTS + 1)]
+
+
+def test_run_that_was_cut_off_goes_on_where_it_ended(node: Node) -> None:
+    forget_pushes(node)
+    server = OtherServer([Answer(200), *[Answer(503)] * 6])
+    with pytest.raises(ServerBusy):
+        pusher(node, server).run()
+    report = pusher(node, server).run()
+    assert (report.unchanged, report.sent) == (1, SUBJECTS - 1)
 
 
 def test_who_is_withdrawn_is_taken_back(node: Node) -> None:

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.node.app.clinic import import_files
 from racoon.node.app.permission import usable_series
+from racoon.node.clinical import _merge_store as merges
 from racoon.node.clinical import _store, matching
-from racoon.node.clinical.hl7 import _store as merges
 from racoon.node.cohorts.service import CohortSeries
 from tests.dicom_objects import ct_series, deidentified, uid
 from tests.node_rooms import VOXELS, NodeInProcess
@@ -71,6 +71,7 @@ def test_a_case_of_two_people_is_stopped_until_somebody_decided(node: NodeInProc
         "sex_compared": 2,
         "birth_year_compared": 2,
         "disagree": {"sex": 1, "birth_year": 1, "images_differ": 0, "order": 0},
+        "orders": {"by_study_uid": 0, "by_accession": 0, "in_doubt": 0},
         "confirmed_by_a_person": 0,
         "stopped": 1,
     }

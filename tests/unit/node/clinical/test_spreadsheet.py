@@ -13,7 +13,7 @@ from racoon.cli import main
 from racoon.domain.identity import PatientId
 from racoon.node.app.rooms import open_pseudonyms
 from racoon.node.clinical import _store
-from racoon.node.clinical.spreadsheet import BadMapping, read_mapping
+from racoon.node.clinical.table_mapping import BadMapping, read_mapping
 from racoon.node.settings import load_node_settings
 from racoon.platform.database import Database
 

@@ -155,18 +155,18 @@ def test_training_and_evaluation_run_in_their_own_processes(
     assert summary["cases"] == SUBJECTS
     assert set(summary["models"]) == {"local", f"baseline:{summary['baseline']}"}
     moments = summary["models"]["local"]["labels"]
-    values = np.array([case[0] for case in scores["models"]["local"]["per_case_dice"].values()], dtype=float)
+    values = np.array([case[0] for case in scores["models"]["local"]["per_case"].values()], dtype=float)
     assert moments[0]["n"] == len(values)
     assert moments[0]["sum"] == pytest.approx(values.sum())
     interval = summary["models"]["local"]["interval"]
     assert interval["n"] == len(values)
     over_labels = [
         np.mean([value for value in case if value is not None])
-        for case in scores["models"]["local"]["per_case_dice"].values()
+        for case in scores["models"]["local"]["per_case"].values()
     ]
     assert interval["lower"] <= interval["mean"] == pytest.approx(np.mean(over_labels))
     assert interval["mean"] <= interval["upper"]
-    assert not any(case in str(summary) for case in scores["models"]["local"]["per_case_dice"])
+    assert not any(case in str(summary) for case in scores["models"]["local"]["per_case"])
     truncated = dict(list(decode_weights(weights).items())[1:])
     from racoon.learning.weights import encode_weights
 

@@ -13,8 +13,8 @@ import pytest
 from racoon.errors import Refused
 from racoon.learning import subprocesses
 from racoon.node.compute.limits import BadLimits, Gate, Limits, Standing, TimeUsed, TrainingLimits
+from racoon.node.compute.processes import run_within_limits
 from racoon.node.compute.seat import EngineSeat
-from racoon.node.compute.service import _run_within_limits
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database, create_all
 from tests.unit.learning.making import PLAN
@@ -187,8 +187,8 @@ def test_a_process_is_ended_while_the_site_says_wait_and_begun_again(
     def run_child(arguments: list[str], log: Path, on_event: object, **options: object) -> None:
         run(arguments, log, on_event, module="child_of_limits", **options)
 
-    monkeypatch.setattr("racoon.node.compute.service.run_training_process", run_child)
-    _run_within_limits([], tmp_path / "log", on_event, lambda: standing["word"], tell)
+    monkeypatch.setattr("racoon.node.compute.processes.run_training_process", run_child)
+    run_within_limits([], tmp_path / "log", on_event, lambda: standing["word"], tell)
     assert len(begun) == 2
     assert notes == ["paused at this site"]
 
@@ -196,7 +196,7 @@ def test_a_process_is_ended_while_the_site_says_wait_and_begun_again(
 @pytest.mark.parametrize(("word", "error"), [(Standing.ENDED, Refused), (Standing.SPENT, TimeUsed)])
 def test_what_has_ended_begins_no_process(word: Standing, error: type[Refused], tmp_path: Path) -> None:
     with pytest.raises(error):
-        _run_within_limits([], tmp_path / "log", lambda _: None, lambda: word, lambda _: None)
+        run_within_limits([], tmp_path / "log", lambda _: None, lambda: word, lambda _: None)
     assert not (tmp_path / "log").exists()
 
 

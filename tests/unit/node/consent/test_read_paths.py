@@ -190,6 +190,11 @@ def _archive(node: NodeInProcess) -> Archive:
     return node.rooms.archive
 
 
+def _readable_among(node: NodeInProcess) -> list[str]:
+    with node.rooms.database.connect() as connection:
+        return sorted(_archive(node).readable_among(connection, [node.subject("4711")]))
+
+
 ARCHIVE: dict[str, Probe | str] = {
     "series": lambda node: [r.facts.series_uid for r in _archive(node).series(SeriesFilter())],
     "browse": lambda node: [row.imaging_study_uid for row in _archive(node).browse(StudyFilter())],
@@ -208,6 +213,7 @@ ARCHIVE: dict[str, Probe | str] = {
     "iterate_masks": lambda node: list(_archive(node).iterate_masks(uid(1, 1))),
     "hidden_from": "a condition on statements that ask; narrows what is shown",
     "is_readable": lambda node: _archive(node).is_readable(node.subject("4711")),
+    "readable_among": _readable_among,
     "content_hash": "a hash over what instances() gives",
     "counts": "numbers of the whole archive",
     "filter_choices": "modalities and body parts that occur",
@@ -416,7 +422,9 @@ def test_nothing_builds_an_archive_without_consent() -> None:
         )
     ]
     assert found == ["node/app/rooms.py"]
-    assert "is_readable=" in (source / "node/app/rooms.py").read_text(encoding="utf-8")
+    rooms = (source / "node/app/rooms.py").read_text(encoding="utf-8")
+    assert "is_readable=consent.is_readable" in rooms
+    assert "readable_among=consent.readable_among" in rooms
 
 
 INDEX_READERS = {
@@ -434,9 +442,9 @@ INDEX_READERS = {
     "derived.py": "takes objects in; asks before it shows the study it files them under",
     "deletion.py": "proofs of what is gone",
     "dimse/identifiers.py": "words of the query service",
-    "dimse/provider.py": "searches with the archive's is_readable, reads by its read_object",
+    "dimse/provider.py": "searches with the archive's readable_among, reads by its read_object",
     "gallery.py": "listed above",
-    "http.py": "searches with the archive's is_readable",
+    "http.py": "searches with the archive's readable_among",
     "reader.py": "listed above: what an Archive inherits",
     "records.py": "listed above",
     "service.py": "listed above",

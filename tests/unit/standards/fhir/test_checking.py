@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from racoon.standards.fhir.imaging import Writing, imaging_study
 from racoon.standards.fhir.rules.checking import check
 from racoon.standards.fhir.subjects import SubjectFacts, patient
 from racoon.standards.fhir.versions import VERSIONS, extension_url
+from racoon.web.words import words_of
 from tests.unit.standards.fhir.test_writing import BERLIN, PSEUDONYM, STUDY, VALUE
 
 WRITING = Writing(VERSIONS["2027-ballot"], BERLIN, "urn:x", "urn:y")
@@ -125,3 +127,18 @@ def test_nesting_without_end_is_refused() -> None:
         deep = {"url": "x", "extension": [deep]}
     issues = check({"resourceType": "Basic", "code": {"text": "x"}, "extension": [deep]})
     assert any("deep" in item.message for item in issues)
+
+
+@pytest.mark.parametrize("number", range(len(BREACHES)))
+def test_every_breach_is_said_in_german_too(number: int) -> None:
+    make, change, _ = BREACHES[number]
+    resource, say = make(), words_of("de")
+    change(resource)
+    for issue in check(resource, WRITING.version):
+        said = say(issue.message)
+        assert said != issue.message, issue.message
+        assert "%(" not in said
+        # What stands in the holes is the same in both languages.
+        assert set(re.findall(r"\d+|[A-Z][a-z]+[A-Z]\w+", issue.message)) <= set(
+            re.findall(r"\d+|[A-Z][a-z]+[A-Z]\w+", said)
+        )

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from racoon.domain.coding import Code
 from racoon.standards.fhir import building, codes
-from racoon.standards.fhir.acquisition import modality_extension
+from racoon.standards.fhir.acquisition import EXTENSION_OF_MODALITY, modality_extension
+from racoon.standards.fhir.acquisition_codes import FORMER, RADIONUCLIDES, TRACERS, VIEW_POSITIONS, VIEWS
 from racoon.standards.fhir.findings import MeasuredFacts, NothingMeasured, measurement, report
 from racoon.standards.fhir.imaging import (
     InstanceFacts,
@@ -26,6 +27,7 @@ from racoon.standards.fhir.imaging import (
     imaging_study,
 )
 from racoon.standards.fhir.rules.checking import check
+from racoon.standards.fhir.rules.extensions import EXTENSIONS
 from racoon.standards.fhir.subjects import (
     SubjectFacts,
     patient,
@@ -221,6 +223,7 @@ def test_value_without_a_number_is_no_observation(writing: Writing, number: floa
             ),
             [
                 "radiopharmaceutical",
+                "radionuclide",
                 "tracerExposureTime",
                 "units",
                 "radionuclideTotalDose",
@@ -287,3 +290,108 @@ def test_ids_that_do_not_fit_become_hashes() -> None:
     made = building.resource_id("Müller")
     assert made.startswith("h-")
     assert building.ID_PATTERN.fullmatch(made)
+
+
+_DRUG = {
+    **dicom(t00181072="103000", t00181074=370, t00181075=21624.0),
+    **dicom(
+        t00540304=dicom(t00080100="96390006", t00080102="SCT", t00080104="LEAK"),
+        t00540300=dicom(t00080100="C-163A8", t00080102="SRT", t00080104="LEAK"),
+    ),
+}
+FULL: dict[str, dict[str, Any]] = {
+    "modalitaet-ct": dicom(
+        t00189345=4.04, t00180060=120, t00181150=600, t00181152=38, t00181151=96, t00181210="B30f"
+    ),
+    "modalitaet-mg-cr-dx": dicom(
+        t00180060=28,
+        t00181150=900,
+        t00181152=90,
+        t00181151=100,
+        t00540220=dicom(t00080100="R-10242", t00080102="SRT"),
+    ),
+    "modalitaet-mr": dicom(
+        t00180087=3,
+        t00180020=["SE"],
+        t00180021=["SK"],
+        t00180081=88,
+        t00180080=2500,
+        t00180082=150,
+        t00181314=90,
+    ),
+    "modalitaet-pt": dicom(
+        t00541001="BQML", t00541000=["STATIC", "IMAGE"], t00080032="113000", t00540016=_DRUG
+    ),
+    "modalitaet-nm": dicom(t00541001="CNTS", t00080032="113000", t00540016=_DRUG),
+    "modalitaet-us": dicom(
+        t00186031="CURVED_LINEAR", t00280014=1, t00186011=dicom(t00186030=3500, t00186032=4000)
+    ),
+}
+"""A header for each modality that says everything its extension holds; words beside codes are planted."""
+
+
+@pytest.mark.parametrize("modality", sorted(EXTENSION_OF_MODALITY))
+def test_every_part_of_every_published_extension_is_written(writing: Writing, modality: str) -> None:
+    name = EXTENSION_OF_MODALITY[modality]
+    series = replace(CT, modality=modality, header=FULL[name], instances=())
+    study = imaging_study(replace(STUDY, series=(series,)), writing)
+    built = modality_extension(modality, FULL[name])
+    assert built is not None
+    assert {part["url"] for part in built["extension"]} == set(EXTENSIONS[extension_url(name)].parts)
+    assert errors(study, writing) == []
+    assert "LEAK" not in json.dumps(study), "words beside a code are not the standard's"
+
+
+@pytest.mark.parametrize("kernel", ["Zacharias", "ZACHARIAS 1950", "Müller", "LEAK4711"])
+def test_kernel_that_may_be_a_name_is_left_out(kernel: str) -> None:
+    assert modality_extension("CT", dicom(t00181210=kernel)) is None
+
+
+def test_meaning_of_a_structure_is_ours_or_none() -> None:
+    assert codes.code_of(Code("39607008", "SCT", "LEAK")) == {
+        "system": building.SNOMED, "code": "39607008", "display": "Lung"
+    }  # fmt: skip
+    assert codes.code_of(Code("123456789", "SCT", "LEAK")) == {"system": building.SNOMED, "code": "123456789"}
+
+
+def test_words_and_codes_of_acquisition_are_those_of_the_standard() -> None:
+    """Beside the tables of PS3.16 that pydicom publishes."""
+    from pydicom.sr._cid_dict import cid_concepts
+    from pydicom.sr._concepts_dict import concepts
+    from pydicom.sr._snomed_dict import mapping
+
+    for table, groups in ((RADIONUCLIDES, (18, 4020)), (TRACERS, (25, 4021)), (VIEWS, (4010, 4014))):
+        names = {name for group in groups for name in cid_concepts[group].get("SCT", ())}
+        published = {code for name in names for code in concepts["SCT"][name]}
+        assert set(table) == published
+        words = {
+            code: {entry[code][0] for name in names if code in (entry := concepts["SCT"][name])}
+            for code in table
+        }
+        assert [code for code, word in table.items() if word not in words[code]] == []
+    known = {*RADIONUCLIDES, *TRACERS, *VIEWS}
+    assert {old: new for old, new in mapping["SRT"].items() if new in known} == FORMER
+    assert set(VIEW_POSITIONS.values()) <= set(VIEWS)
+
+
+@pytest.mark.parametrize(
+    ("term", "code"), [("AP", "399348003"), ("MLO", "399368009"), ("PA ", ""), ("Müller", "")]
+)
+def test_view_without_a_code_is_read_from_its_defined_term(term: str, code: str) -> None:
+    built = modality_extension("MG", dicom(t00185101=term))
+    found = built["extension"][0]["valueCodeableConcept"]["coding"][0]["code"] if built else ""
+    assert found == code
+
+
+@pytest.mark.parametrize(
+    ("value", "scheme", "code"), [("51185008", "SCT", "51185008"), ("51185008", "99X", ""), ("1", "SCT", "")]
+)
+def test_place_and_side_are_read_from_the_image_where_the_series_says_none(
+    writing: Writing, value: str, scheme: str, code: str
+) -> None:
+    header = dicom(t00082218=dicom(t00080100=value, t00080102=scheme, t00080104="LEAK"), t00200062="R")
+    series = replace(CT, body_part="", laterality="", header=header)
+    (said,) = imaging_study(replace(STUDY, series=(series,)), writing)["series"]
+    assert said.get("bodySite", {}).get("code", "") == code
+    assert said["laterality"]["code"] == "24028007"
+    assert "LEAK" not in json.dumps(said)

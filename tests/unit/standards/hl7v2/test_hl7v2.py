@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import hl7
@@ -140,6 +141,39 @@ def test_other_separators_are_read() -> None:
     segment = found.first("PID")
     assert segment is not None
     assert (found.kind, segment.text(3, 2)) == ("ADT^A08", "2")
+
+
+def _of_library(found: Any, field: int, repetition: int, component: int, part: int) -> str:
+    """What the library separated, counted as the standard does."""
+    here: Any = found[field] if field < len(found) else ""
+    for number in (repetition, component, part):
+        if isinstance(here, str):
+            here = here if number == 1 else ""
+        else:
+            here = here[number - 1] if number <= len(here) else ""
+    return str(here).strip()
+
+
+@given(
+    st.lists(
+        st.text(alphabet="|^~&ab Ü", max_size=30).map(lambda text: f"PID|{text}"), min_size=1, max_size=3
+    )
+)
+def test_segments_are_separated_as_a_library_separates_them(lines: list[str]) -> None:
+    text = "\r".join((HEAD, *lines)) + "\r"
+    mine = parse_message(text.encode("latin-1")).segments
+    theirs = hl7.parse(text)
+    assert len(mine) == len(theirs)
+    places = [
+        (repetition, component, part) for repetition in (1, 2) for component in (1, 2, 3) for part in (1, 2)
+    ]
+    for segment, other in zip(mine, theirs, strict=True):
+        assert segment.name == str(other[0])
+        for field in range(1, 22):
+            for place in places:
+                repetition, component, part = place
+                found = segment.text(field, component, part=part, repetition=repetition)
+                assert found == _of_library(other, field, *place), (field, place)
 
 
 def test_answer_names_the_message_and_nothing_else_of_it() -> None:

@@ -1,4 +1,4 @@
-"""Studies: create, revise, take steps, ask sites, read their decisions."""
+"""Studies: create, revise, take steps, ask sites."""
 
 from __future__ import annotations
 
@@ -10,23 +10,19 @@ import sqlalchemy as sa
 from racoon.central.orchestration.service import Mail, Runs
 from racoon.central.sites.service import Sites
 from racoon.central.studies import _store
-from racoon.central.studies.matrix import WAITING_STATES, MatrixRow, current_tracks, matrix
 from racoon.central.studies.model import (
     DEFINITION_STATES,
     SiteTrack,
     Study,
     StudyDefect,
-    UnknownStudy,
     check_last_days,
-    describe_step,
-    facts_of,
     read_definition,
     roles_text,
     with_answers,
 )
-from racoon.central.studies.service.tracks import Tracks
+from racoon.central.studies.service.records import StudyRecords
 from racoon.domain.canonical import canonical_json
-from racoon.domain.governance.amendment import OPEN_AMENDMENT_STATES
+from racoon.domain.governance.reminding import WAITING_STATES
 from racoon.domain.governance.study import STUDY_TABLE
 from racoon.domain.identity import Role
 from racoon.domain.study import StudyDefinition
@@ -49,7 +45,7 @@ class StaleStudy(Refused):
     status: ClassVar[int] = 409
 
 
-class Studies:
+class Studies(StudyRecords):
     """All studies.
 
     Parameters
@@ -59,89 +55,9 @@ class Studies:
     """
 
     def __init__(self, audit: AuditLog, sites: Sites, mail: Mail, runs: Runs) -> None:
-        self._audit = audit
+        super().__init__(audit, mail)
         self._sites = sites
         self._runs = runs
-        self._tracks = Tracks(audit, mail, self.study)
-
-    # ------------------------------------------------------------------------------------------------ look
-
-    def studies(self, connection: sa.Connection) -> list[Study]:
-        """Return all studies, newest first."""
-        return _store.load_all(connection)
-
-    def study(self, connection: sa.Connection, study_id: str) -> Study:
-        """Return one study.
-
-        Raises
-        ------
-        UnknownStudy
-        """
-        found = _store.load(connection, study_id)
-        if found is None:
-            raise UnknownStudy("There is no such study.")
-        return found
-
-    def versions(self, connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
-        """Return number, hash, author and time of all versions of the definition."""
-        return _store.load_versions(connection, study_id)
-
-    def history(self, connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
-        """Return all steps of a study with their artefacts, oldest first."""
-        return _store.load_events(connection, study_id)
-
-    def tracks(self, connection: sa.Connection, study_id: str) -> list[SiteTrack]:
-        """Return where each asked site stands: one track per site, that of the version in force."""
-        study = self.study(connection, study_id)
-        others = [
-            item.hash
-            for item in _store.load_amendments(connection, study_id)
-            if item.state in OPEN_AMENDMENT_STATES
-        ]
-        return current_tracks(_store.load_tracks(connection, study_id), study.hash, others)
-
-    def tracks_of(self, connection: sa.Connection, study_id: str, study_hash: str) -> list[SiteTrack]:
-        """Return where sites stand on one version of a study."""
-        return self._tracks.of_version(connection, study_id, study_hash)
-
-    @property
-    def site_tracks(self) -> Tracks:
-        """Where sites stand, and what is said to them."""
-        return self._tracks
-
-    def decisions(self, connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
-        """Return the signed decisions of all sites, oldest first."""
-        return _store.load_decisions(connection, study_id)
-
-    def matrix(
-        self, connection: sa.Connection, study_id: str, study_hash: str | None = None
-    ) -> list[MatrixRow]:
-        """Return the site × step matrix with the days spent in each state, of the version in force or of another."""
-        tracks = (
-            self.tracks_of(connection, study_id, study_hash)
-            if study_hash
-            else self.tracks(connection, study_id)
-        )
-        versions = {track.site: track.study_hash for track in tracks}
-        events = [
-            (row["site"], row["target"], row["decided_at"])
-            for row in _store.load_decisions(connection, study_id)
-            if versions.get(row["site"]) == row["study_hash"]
-        ]
-        return matrix(tracks, events, clock.now())
-
-    def next_steps(
-        self, connection: sa.Connection, study: Study, actor: str, roles: Collection[Role]
-    ) -> list[dict[str, Any]]:
-        """Return every step the table knows from here, and why a step is not possible for this person yet."""
-        facts = self._facts(connection, study, {})
-        return [
-            describe_step(row, study, facts, actor, roles)
-            for row in STUDY_TABLE.transitions
-            if row.source == study.state
-        ]
-
-    # ------------------------------------------------------------------------------------------------ change
 
     def create(self, connection: sa.Connection, document: Mapping[str, Any], actor: str, role: str) -> Study:
         """Create a study from its document.
@@ -415,27 +331,6 @@ class Studies:
                 self._tracks.remind(connection, track, study_id, actor, role)
                 return
         raise StudyDefect("No decision of this site waits.", code="study.no_reminder")
-
-    # ------------------------------------------------------------------------------------------------ inner
-
-    def _facts(self, connection: sa.Connection, study: Study, artefacts: Mapping[str, Any]) -> dict[str, Any]:
-        events = _store.load_events(connection, study.study_id)
-        held_from = next((row["source"] for row in reversed(events) if row["target"] == "data_hold"), None)
-        return facts_of(
-            study,
-            self.tracks(connection, study.study_id),
-            artefacts,
-            self.earlier_artefacts(connection, study.study_id),
-            clock.now(),
-            held_from,
-        )
-
-    def earlier_artefacts(self, connection: sa.Connection, study_id: str) -> dict[str, Any]:
-        """Return what was handed in with all steps so far; a later document replaces an earlier one."""
-        merged: dict[str, Any] = {}
-        for event in _store.load_events(connection, study_id):
-            merged.update(event["artefacts"])
-        return merged
 
     def _write(
         self, connection: sa.Connection, actor: str, role: str, action: str, study_id: str, **details: Any

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from racoon.central.studies import _store
-from racoon.central.studies.matrix import needs_reminder
 from racoon.central.studies.model import ended
 from racoon.central.studies.service.studies import STOPPING_STATES, Studies
 from racoon.domain.governance.amendment import OPEN_AMENDMENT_STATES
+from racoon.domain.governance.reminding import is_reminder_due
 from racoon.domain.governance.study import LIVE_STATES
 from racoon.platform import clock
 
@@ -48,7 +48,7 @@ class Watch:
                 if change.state in OPEN_AMENDMENT_STATES:
                     tracks += self._studies.tracks_of(connection, study.study_id, change.hash)
             for track in tracks:
-                if needs_reminder(track, clock.now()):
+                if is_reminder_due(track.state, track.since, track.reminded_at, clock.now()):
                     self._studies.site_tracks.remind(connection, track, study.study_id, "clock", "system")
                     count += 1
         return count

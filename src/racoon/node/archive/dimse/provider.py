@@ -214,7 +214,7 @@ class ArchiveProvider:
                         question.level,
                         Scope(),
                         query,
-                        self._archive.is_readable,
+                        self._archive.readable_among,
                         "",
                         hidden=self._archive.hidden_from(connection, user.name),
                         restriction=self._access.restriction(user, connection) if self._access else None,

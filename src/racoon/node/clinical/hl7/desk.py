@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from racoon.node.clinical.hl7 import _store
+from racoon.node.clinical import _merge_store
+from racoon.node.clinical._merge_store import Merge, Parting
 from racoon.node.clinical.hl7.door import UNKNOWN, Door
 from racoon.node.clinical.hl7.inbox import Inbox
 from racoon.node.clinical.hl7.model import (
-    Merge,
     NoSuchMessage,
     OpenMessage,
-    Parting,
     SenderOptions,
     SenderStatus,
     State,
@@ -91,14 +90,14 @@ class MessageDesk:
     def merges(self) -> list[Merge]:
         """List merges whose old pseudonym still has images: a person moves or deletes them."""
         with self._database.connect() as connection:
-            known = _store.load_merges(connection)
+            known = _merge_store.load_merges(connection)
         found = [replace(item, imaging_studies=self._count_studies(item.old)) for item in known]
         return [item for item in found if item.imaging_studies]
 
     def partings(self) -> list[Parting]:
         """List merges that were taken back while images came: a person sees to whom these belong."""
         with self._database.connect() as connection:
-            known = _store.load_partings(connection)
+            known = _merge_store.load_partings(connection)
         found = [
             replace(item, imaging_studies=self._count_between(item.surviving, item.merged_at, item.parted_at))
             for item in known

@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 import sqlalchemy as sa
 
 from racoon.domain.identity import PatientId, Pseudonym
-from racoon.node.clinical import _origins
+from racoon.node.clinical import _between, _merge_store, _origins
 from racoon.node.clinical import _store as _clinical
-from racoon.node.clinical.hl7 import _store
-from racoon.node.clinical.hl7.model import HeldMessage, Merge
+from racoon.node.clinical._merge_store import Merge
+from racoon.node.clinical.hl7.model import HeldMessage
 from racoon.node.clinical.importing import RowsListener
 from racoon.node.clinical.rebasing import move_subject
 from racoon.node.pseudonyms.model import ARCHIVE_DOMAIN, MergedElsewhere, UnknownPseudonym, canonical_id
@@ -28,7 +28,7 @@ ACTOR, ROLE = "hl7", "system"
 
 def joined(connection: sa.Connection, pseudonym: Pseudonym) -> set[Pseudonym]:
     """Return the other pseudonyms of a person whose numbers were merged."""
-    return _store.joined(connection, pseudonym)
+    return _merge_store.joined(connection, pseudonym)
 
 
 class Merger:
@@ -96,7 +96,7 @@ class Merger:
         Returns
         -------
         int
-            Resources that went back.  What came under the surviving number stays there.
+            Resources that went back.  What came under the surviving number stays there, and a person decides about it.
 
         Raises
         ------
@@ -113,7 +113,8 @@ class Merger:
             known = [
                 found
                 for own, other in (owns, owns[::-1])
-                if (found := _store.load_merge(connection, own)) is not None and found.surviving == other
+                if (found := _merge_store.load_merge(connection, own)) is not None
+                and found.surviving == other
             ]
         return sum(self._take_back(item) for item in known)
 
@@ -129,16 +130,66 @@ class Merger:
                     continue
                 days = names.date_shift_days(target, limit_days=self._limit, is_merged=False) - before
                 moved += move_subject(connection, here, self._own(target), days, self._on_stored, keys=keys)
-            _store.record_parting(connection, item, moved)
+            _merge_store.record_parting(connection, item, moved)
+            undecided = self._list_undecided(connection, here, Pseudonym(item.old))
             self._audit.append(
                 connection,
                 actor=ACTOR,
                 actor_role=ROLE,
                 action="clinical.part",
                 target=f"{ARCHIVE_DOMAIN}/{item.surviving}",
-                details={"old": item.old, "moved": moved},
+                details={"old": item.old, "moved": moved, "undecided": undecided},
             )
         return moved
+
+    def _list_undecided(self, connection: sa.Connection, here: Pseudonym, old: Pseudonym) -> int:
+        """List what came under the surviving number while the other one led to it."""
+        keys = _origins.among_merged(connection, here)
+        target = self._own(self._names.survivor(self._names.reveal(old, ARCHIVE_DOMAIN)))
+        if target == here:
+            return 0
+        _between.note(connection, keys, target, here)
+        if here not in _merge_store.surviving(connection):
+            _origins.forget(connection, keys)
+        return len(keys)
+
+    def settle(self, keys: Collection[str], *, goes: bool, actor: str, actor_role: str) -> int:
+        """Record whose some resources are that came while two numbers were one; returns how many were decided.
+
+        Parameters
+        ----------
+        keys
+            Of the list; what is not on it any more is left out.
+        goes
+            They belong to the number that had been merged away: they go there, dates moved with its shift.
+        """
+        names = self._names
+        with self._database.begin() as connection:
+            rows = _between.load(connection, sorted(keys))
+            pairs: dict[tuple[Pseudonym, Pseudonym], list[str]] = {}
+            for row in rows:
+                pair = (Pseudonym(row["surviving_pseudonym"]), Pseudonym(row["old_pseudonym"]))
+                pairs.setdefault(pair, []).append(row["key"])
+            for (here, target), found in sorted(pairs.items()):
+                if goes:
+                    shifts = [
+                        names.date_shift_days(
+                            names.reveal(name, ARCHIVE_DOMAIN), limit_days=self._limit, is_merged=False
+                        )
+                        for name in (here, target)
+                    ]
+                    days = shifts[1] - shifts[0]
+                    move_subject(connection, here, target, days, self._on_stored, keys=found)
+                _between.forget(connection, found)
+                self._audit.append(
+                    connection,
+                    actor=actor,
+                    actor_role=actor_role,
+                    action="clinical.part.settle",
+                    target=f"{ARCHIVE_DOMAIN}/{here}",
+                    details={"old": target, "resources": len(found), "goes": goes},
+                )
+        return len(rows)
 
     def note_origins(self, number: PatientId, resources: Sequence[Resource]) -> set[str]:
         """Note of resources that are new here under which number they come, where it leads to another one.
@@ -174,7 +225,7 @@ class Merger:
     def sweep(self) -> int:
         """Move what another process filed under an old pseudonym while a merge was under way; returns how many."""
         with self._database.connect() as connection:
-            merges = _store.load_merges(connection)
+            merges = _merge_store.load_merges(connection)
         moved = 0
         for item in merges:
             try:
@@ -189,7 +240,7 @@ class Merger:
     def merges(self) -> list[Merge]:
         """List merges, newest first."""
         with self._database.connect() as connection:
-            return _store.load_merges(connection)
+            return _merge_store.load_merges(connection)
 
     def _move(self, own: PatientId, survivor: PatientId) -> int:
         names, old, surviving = self._names, self._own(own), self._own(survivor)
@@ -197,7 +248,12 @@ class Merger:
         days = names.date_shift_days(survivor, limit_days=self._limit, is_merged=False) - before
         with self._database.begin() as connection:
             moved = move_subject(connection, old, surviving, days, self._on_stored)
-            if _store.record_merge(connection, old, surviving, moved) or moved:
+            is_new = _merge_store.record_merge(connection, old, surviving, moved)
+            if is_new and (waiting := _between.keys_of_pair(connection, old, surviving)):
+                # They are one again: should they be parted once more, these wait once more.
+                _between.forget(connection, waiting)
+                _origins.note(connection, sorted(waiting), surviving)
+            if is_new or moved:
                 self._record(connection, old, surviving, moved)
         return moved
 

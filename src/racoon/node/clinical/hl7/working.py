@@ -20,6 +20,7 @@ from racoon.node.clinical.hl7.merging import Merger
 from racoon.node.clinical.hl7.model import MERGE, PARTING, HeldMessage
 from racoon.node.clinical.hl7.reading import READ, card_of, merges_in, parted_in
 from racoon.node.clinical.importing import Importer
+from racoon.node.clinical.ordering import OrderLinker
 from racoon.node.pseudonyms.model import canonical_id
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.standards.fhir.building import Resource
@@ -49,6 +50,8 @@ class Worker:
         How messages are read.
     default_encoding
         For messages with an empty MSH-18.
+    orders
+        Finds the images of orders that name no study.
     introduces
         Whether what messages say of persons is kept sealed, so that doubtful numbers are found.
     """
@@ -61,12 +64,14 @@ class Worker:
         names: Pseudonymiser,
         reading: Reading,
         default_encoding: str,
+        orders: OrderLinker,
         *,
         introduces: bool = False,
     ) -> None:
         self._introduces = introduces
         self._inbox, self._importer, self._merger, self._names = inbox, importer, merger, names
         self._reading, self._default_encoding = reading, default_encoding
+        self._orders = orders
         # Number of a message to the merged patient's number under which it came.
         self._merged: dict[int, PatientId] = {}
 
@@ -80,6 +85,7 @@ class Worker:
                 if time.monotonic() >= next_tidy:
                     self._merger.sweep()
                     self._inbox.prune()
+                    self._orders.link()
                     next_tidy = time.monotonic() + TIDY_S
             except Unavailable as error:
                 _log.warning("HL7 messages wait", extra={"code": error.error_code})

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +19,7 @@ import sqlalchemy as sa
 from racoon.domain.identity import PatientId, Pseudonym
 from racoon.node.clinical import _listed
 from racoon.node.clinical.neighbours.model import DATE_FORMATS, ListMapping
-from racoon.node.clinical.spreadsheet import Refusals, describe, iterate_rows
+from racoon.node.clinical.spreadsheet import Refusals, Source, describe, iterate_rows
 from racoon.node.pseudonyms.model import DEFAULT_DATE_SHIFT_DAYS
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform.database import Database
@@ -58,7 +57,7 @@ class ListReport:
 
 
 def take_list(
-    path: Path,
+    source: Source,
     mapping: ListMapping,
     site: str,
     database: Database,
@@ -70,8 +69,8 @@ def take_list(
 
     Parameters
     ----------
-    path, mapping
-        CSV file and how it is read.
+    source, mapping
+        CSV file, or what is in it, and how it is read.
     site
         This site's code.
     database, names
@@ -81,7 +80,7 @@ def take_list(
     """
     report, found = ListReport(), dict[tuple[str, str], tuple[int, int | None]]()
     numbers: dict[str, PatientId] = {}
-    for line, row in iterate_rows(path, mapping):
+    for line, row in iterate_rows(source, mapping):
         report.rows += 1
         person, code = row[mapping.person], row[mapping.site]
         reason, column = "", mapping.person

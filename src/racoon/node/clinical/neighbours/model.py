@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from racoon.node.clinical.spreadsheet import BadMapping
+from racoon.node.clinical.table_mapping import BadMapping
 
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 Word = Annotated[str, Field(min_length=1, max_length=40)]
@@ -81,9 +81,23 @@ def read_list_mapping(path: Path) -> ListMapping:
         With the place of the first mistake.
     """
     try:
-        return ListMapping.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadMapping(f"The mapping {path.name} is no TOML file: {error}.") from error
+        return parse_list_mapping(path.read_bytes())
+    except OSError as error:
+        raise BadMapping(f"The mapping {path.name} cannot be read: {error}.") from error
+
+
+def parse_list_mapping(content: bytes) -> ListMapping:
+    """Read the content of a mapping's file.
+
+    Raises
+    ------
+    BadMapping
+        With the place of the first mistake.
+    """
+    try:
+        return ListMapping.model_validate(tomllib.loads(content.decode("utf-8")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadMapping("The mapping is no TOML file.") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])

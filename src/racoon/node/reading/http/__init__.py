@@ -11,6 +11,7 @@ from fastapi import APIRouter
 from racoon.node.reading.http import (
     _agreement,
     _answers,
+    _coding,
     _decisions,
     _drawings,
     _findings,
@@ -36,6 +37,7 @@ router.include_router(_header.router)
 router.include_router(_layers.router)
 router.include_router(_sections.router)
 router.include_router(_reports.router)
+router.include_router(_coding.router)
 router.include_router(_queries.router)
 router.include_router(_templates.router)
 router.include_router(_work.router)

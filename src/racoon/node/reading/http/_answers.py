@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from racoon.domain.questionnaire import Item
 from racoon.errors import RacoonError
+from racoon.node.reading.http._rooms import forms_of
 from racoon.node.reading.reports.answer_files import MEDIA_TYPES, pieces
-from racoon.node.reading.reports.asking import Answers, Counted
+from racoon.node.reading.reports.asking import Answers, Counted, Question
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
+from racoon.web.translation import language_of
+from racoon.web.words import words_of
 
 router = APIRouter()
 
@@ -43,12 +47,13 @@ def show_answers(
     spread, table = None, None
     try:
         if first and second:
-            table = _table(asked, first, second)
+            table = asked.cross(first, second)
         elif first:
             counted, spread = asked.count(first), asked.spread(first)
     except RacoonError as error:
         problem = error.public_message
     questions = asked.questions()
+    said = _Said(request, {item.id: item for item in questions})
     return render(
         request,
         "node/reading/answers.html",
@@ -59,17 +64,52 @@ def show_answers(
         asked={item.id: item for item in questions},
         counted=counted,
         spread=spread if spread and spread.count else None,
-        table=table,
+        table=_table(table, lambda item: said.answer(first, item), lambda item: said.answer(second, item))
+        if table is not None
+        else None,
+        said=said,
     )
 
 
-def _table(asked: Answers, first: int, second: int) -> dict[str, Any]:
-    found = asked.cross(first, second)
-    columns = sorted({b.text or b.code for _, b, _ in found})
+class _Said:
+    """Questions and coded answers in the words of their template, in the reader's language."""
+
+    def __init__(self, request: Request, asked: Mapping[int, Question]) -> None:
+        self._language = language_of(request)
+        self._words = words_of(self._language)
+        self._asked = asked
+        self._forms = {
+            name: {item.link_id: item for item in form.walk()} for name, form in forms_of(request).items()
+        }
+
+    def question(self, number: int) -> str:
+        """Return what a question asks; its link id where its template is not known."""
+        asked = self._asked[number]
+        item = self._item(asked)
+        return item.words.in_language(self._language) if item else asked.text or asked.link_id
+
+    def answer(self, number: int, given: Counted) -> str:
+        """Return a coded answer to a question in words."""
+        if not given.system and given.code in ("true", "false"):
+            return self._words("choice.yes" if given.code == "true" else "choice.no")
+        item = self._item(self._asked[number])
+        options = item.options if item else ()
+        found = next((option for option in options if option.coding.key == (given.system, given.code)), None)
+        return found.words.in_language(self._language) if found else given.text or given.code
+
+    def _item(self, asked: Question) -> Item | None:
+        return self._forms.get(asked.template, {}).get(asked.link_id)
+
+
+def _table(
+    found: Sequence[tuple[Counted, Counted, int]],
+    say_line: Callable[[Counted], str],
+    say_column: Callable[[Counted], str],
+) -> dict[str, Any]:
+    columns = sorted({say_column(b) for _, b, _ in found})
     lines: dict[str, dict[str, int]] = {}
     for a, b, number in found:
-        line = lines.setdefault(a.text or a.code, dict.fromkeys(columns, 0))
-        line[b.text or b.code] += number
+        lines.setdefault(say_line(a), dict.fromkeys(columns, 0))[say_column(b)] += number
     return {"columns": columns, "lines": sorted(lines.items())}
 
 

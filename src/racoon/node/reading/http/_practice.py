@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Form, Path, Request
 from pydantic import BaseModel, Field
 from starlette.responses import RedirectResponse, Response
 
+from racoon.domain.labels import LABEL_MAPS
 from racoon.domain.permission import is_permitted
 from racoon.domain.questionnaire import items_to_fhir
 from racoon.errors import RacoonError
@@ -16,6 +18,7 @@ from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import (
     Uid,
     forms_of,
+    labels_of,
     may_see,
     newest_form,
     practice_of,
@@ -204,7 +207,28 @@ def show_practice(request: Request, user: Reader) -> Response:
             (found, item, _score_lines(request, item), last[item.set_name] == item.attempt_id)
             for found, item in rows
         ],
+        say_mark=_mark_words(request),
     )
+
+
+def _mark_words(request: Request) -> Callable[[str, str], str]:
+    """Return the function that says what a pass mark of a set is about: a question or a label, in words."""
+    language = language_of(request)
+    words = words_of(language)
+    shipped = [label for entry in LABEL_MAPS for label in entry.labels]
+    labels = {label.code.key: label for label in [*shipped, *labels_of(request)]}
+
+    def say(template_url: str, what: str) -> str:
+        if what == "answers":
+            return words("Answers")
+        if found := labels.get(what):
+            return found.german if language == "de" and found.german else words(found.code.meaning)
+        asked = next(
+            (item for item in newest_form(request, template_url).walk() if item.link_id == what), None
+        )
+        return asked.words.in_language(language) if asked else what
+
+    return say
 
 
 def _score_lines(request: Request, attempt: Attempt) -> list[tuple[str, str, float | None, str]]:
@@ -270,6 +294,7 @@ def _sets_page(request: Request, problem: str = "") -> Response:
         lists=work_of(request).names(),
         people=readers_of(request),
         templates=sorted({form.url for form in forms_of(request).values()}),
+        say_mark=_mark_words(request),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Body, Depends, Query, Request
@@ -19,6 +20,7 @@ from racoon.node.reading.http._rooms import (
     decisions_of,
     findings_of,
     forms_of,
+    labels_of,
     made_objects,
     practice_of,
     proposals_of,
@@ -35,6 +37,7 @@ from racoon.node.reading.queries.service import require_no_open
 from racoon.node.reading.reports.model import ReportState, ReportVersion, form_of, sources_of
 from racoon.node.reading.reports.paper import ORIGINS, Paper, paper_of
 from racoon.node.reading.reports.pdf import write_pdf
+from racoon.node.reading.reports.published import PreviousReport
 from racoon.node.reading.reports.reading_aloud import lines_of, say_answer
 from racoon.node.reading.work.timing import SAVE
 from racoon.platform.auth import User, require
@@ -45,11 +48,12 @@ from racoon.web.words import words_of
 Author = Annotated[User, Depends(require("report.write"))]
 
 
-def _let_in(request: Request, study: Uid, user: Author) -> None:
+def let_in(request: Request, study: Uid, user: Author) -> None:
+    """Refuse whoever may not see the imaging study now."""
     require_sight(request, user, study)
 
 
-router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report", dependencies=[Depends(_let_in)])
+router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report", dependencies=[Depends(let_in)])
 
 TemplateUrl = Annotated[str, Query(alias="template", max_length=200)]
 VersionNumber = Annotated[int, Query(ge=0, description="0 for the newest")]
@@ -92,13 +96,17 @@ def describe_problems(problems: Sequence[Problem], language: str) -> list[dict[s
     ]
 
 
-def _before(version: ReportVersion, forms: Mapping[str, Template], language: str) -> dict[str, Any]:
-    """Say what the reader signed before on this subject, question by question."""
+def _before(before: PreviousReport, forms: Mapping[str, Template], language: str) -> dict[str, Any]:
+    """Say what the reader signed on the examination before, question by question."""
+    version = before.version
     form = forms[version.response["questionnaire"]]
     lines = lines_of(form, version.response["item"], language)
+    address = quote(version.imaging_study_uid, safe="")
     return {
         "signed_at": version.signed_at.isoformat(),
         "imaging_study": version.imaging_study_uid,
+        "examined_on": before.examined_on,
+        "link": f"/api/reading/imaging-studies/{address}/report/document?template={quote(form.url, safe='')}",
         "answers": {line.path: line.text for line in lines if line.text},
     }
 
@@ -139,7 +147,9 @@ def save_report(
     template: TemplateUrl = DEFAULT_TEMPLATE,
 ) -> dict[str, Any]:
     """Save the answers (items of a QuestionnaireResponse) as a draft, whatever is still missing."""
-    state = reports_of(request).save(writing(request, user, study), study, template, items, based_on)
+    state = reports_of(request).save(
+        writing(request, user, study), study, template, items, based_on, labels=labels_of(request)
+    )
     work_of(request).note(user, study, SAVE)
     return describe_report(request, state)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Path, Request
 
+from racoon.domain.labels import Label
 from racoon.domain.questionnaire import Template
 from racoon.node.archive.access import ImageAccess
 from racoon.node.archive.derived import DerivedObjects, made_here
@@ -142,6 +143,11 @@ def protocols_of(request: Request) -> Protocols:
     """Return the reading protocols."""
     state = request.app.state
     return Protocols(state.database, state.audit, state.archive)
+
+
+def labels_of(request: Request) -> tuple[Label, ...]:
+    """Return the labels of every reading protocol of this node."""
+    return tuple(label for saved in protocols_of(request).all() for label in saved.protocol.labels)
 
 
 def authoring_of(request: Request) -> Authoring:

@@ -159,7 +159,7 @@ def reveal(connection: sa.Connection, attempt_ids: Sequence[str]) -> None:
     connection.execute(sa.update(cases).where(cases.c.attempt_id.in_(attempt_ids)).values(is_hidden=False))
 
 
-def hidden_studies(reader: str) -> sa.Select[Any]:
+def hidden_studies(reader: str | sa.BindParameter[str]) -> sa.Select[Any]:
     """Select the imaging studies whose reference is kept from a reader."""
     return (
         sa.select(cases.c.imaging_study_uid)

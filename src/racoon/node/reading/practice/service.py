@@ -13,13 +13,12 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.domain.questionnaire import Answered, Template, items_of, items_to_fhir
 from racoon.node.archive.service import Archive
-from racoon.node.reading.drawing.service import Drawings, finished_on_study
+from racoon.node.reading.drawing.service import Drawings
 from racoon.node.reading.findings.model import ATTEMPT_WRITER
 from racoon.node.reading.practice import _store
-from racoon.node.reading.practice._masks import drawn_of
+from racoon.node.reading.practice._reference import mask_scores, reference_answers, reference_set
 from racoon.node.reading.practice.model import (
     CALIBRATION,
-    KINDS,
     TEACHING,
     Attempt,
     BadSet,
@@ -28,15 +27,12 @@ from racoon.node.reading.practice.model import (
     NotNow,
     ReferenceCase,
     ReferenceSet,
-    SetIsFixed,
     Shown,
     TriedCase,
     Waiver,
 )
-from racoon.node.reading.practice.scoring import score_answers, score_attempt, score_masks
-from racoon.node.reading.reports.catalogue import newest_template, templates
+from racoon.node.reading.practice.scoring import score_answers, score_attempt
 from racoon.node.reading.reports.model import ReportState
-from racoon.node.reading.reports.published import answers_of, signed_versions, version_of
 from racoon.node.reading.reports.service import IncompleteReport
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
@@ -51,7 +47,7 @@ def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     return _store.forget_subject(connection, pseudonym)
 
 
-def hidden_studies(reader: str) -> sa.Select[Any]:
+def hidden_studies(reader: str | sa.BindParameter[str]) -> sa.Select[Any]:
     """Select the imaging studies whose reference is kept from a reader."""
     return _store.hidden_studies(reader)
 
@@ -89,55 +85,12 @@ class Practice:
             With what is missing.
         SetIsFixed
         """
-        if wanted.kind not in KINDS or not wanted.series_uids or not wanted.name.strip():
-            raise BadSet("A reference set needs a name, a kind and series.")
-        facts = [self._archive.series_row(uid).facts for uid in wanted.series_uids]
-        studies = [fact.imaging_study_uid for fact in facts]
         with self._database.begin() as connection:
-            template = newest_template(wanted.template_url, connection)
-            if _store.load_sets(connection, wanted.name.strip()):
-                raise SetIsFixed("There is a reference set of this name already, and it stays as it is.")
-            signed = {
-                item.imaging_study_uid: item
-                for item in signed_versions(connection, template.url, studies)
-                if item.author == wanted.reference
-            }
-            if set(signed) != set(studies) or len(set(studies)) < len(studies):
-                raise BadSet(
-                    "Every case needs one signed reading of the reference person with this template."
-                )
-            known = {item.link_id for item in template.walk()} | {"answers"}
-            if any(mark.what not in known and ":" not in mark.what for mark in wanted.marks):
-                raise BadSet(
-                    "A pass mark names answers, a question of the template or a label such as SCT:39607008."
-                )
-            made = ReferenceSet(
-                wanted.name.strip(),
-                wanted.kind,
-                template.url,
-                wanted.reference,
-                tuple(
-                    ReferenceCase(
-                        fact.imaging_study_uid,
-                        fact.series_uid,
-                        str(fact.pseudonym),
-                        signed[fact.imaging_study_uid].report_id,
-                        signed[fact.imaging_study_uid].version,
-                        signed[fact.imaging_study_uid].sha256,
-                        {
-                            item.series_uid: item.finished[-1]
-                            for item in finished_on_study(connection, fact.imaging_study_uid)
-                            if item.author == wanted.reference
-                        },
-                    )
-                    for fact in facts
-                ),
-                wanted.marks,
-                user.name,
-                clock.now(),
-            )
+            made = reference_set(connection, self._archive, user.name, wanted)
             _store.insert_set(connection, made)
-            self._note(connection, user, "practice.set", made.name, {"cases": len(facts), "kind": made.kind})
+            self._note(
+                connection, user, "practice.set", made.name, {"cases": len(made.cases), "kind": made.kind}
+            )
         return made
 
     def sets(self) -> list[ReferenceSet]:
@@ -278,7 +231,7 @@ class Practice:
                 "The template has a newer version than the reference. Somebody has to make a new set."
             )
         score = score_answers(template, items, reference)
-        score |= {"masks": self._masks(writer, case)}
+        score |= {"masks": mask_scores(self._archive, self._drawings, writer, case)}
         tried = next(item for item in attempt.cases if item.imaging_study_uid == imaging_study_uid)
         done = replace(
             tried,
@@ -370,23 +323,8 @@ class Practice:
         _store.reveal(connection, [item.attempt_id for item in found])
 
     def _reference(self, case: ReferenceCase) -> tuple[Template, tuple[Answered, ...]]:
-        """Return the reference's answers with their template: the version that was the reference when it was made."""
         with self._database.connect() as connection:
-            version = version_of(connection, case.report_id, case.version)
-            forms = templates(connection)
-        return forms[version.response["questionnaire"]], answers_of(version, forms)
-
-    def _masks(self, writer: User, case: ReferenceCase) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        for series in dict.fromkeys([case.series_uid, *case.masks]):
-            arrangement = self._archive.arrange(series)
-            if not arrangement.is_regular or arrangement.affine is None:
-                continue
-            own = self._drawings.masks(writer, series)
-            rows += score_masks(
-                own, drawn_of(self._archive, series, case.masks.get(series, "")), arrangement.affine
-            )
-        return rows
+            return reference_answers(connection, case)
 
     def _note(
         self, connection: sa.Connection, user: User, action: str, name: str, details: Mapping[str, Any]

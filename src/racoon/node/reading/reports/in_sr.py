@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 
 from racoon.domain.coding import Code
-from racoon.domain.questionnaire import Answer, Answered, BadAnswers, Coding, Item, Template
-from racoon.standards.dicom.structured_form import FormEntry, FormValue, Quantity
+from racoon.domain.questionnaire import Answer, Answered, BadAnswers, CodedWords, Coding, Item, Template
+from racoon.standards.dicom.structured_form import CodedText, FormEntry, FormValue, Quantity
 
 SCHEMES: Mapping[str, str] = {
     "http://snomed.info/sct": "SCT",
@@ -19,13 +19,26 @@ SCHEMES: Mapping[str, str] = {
 }
 """Coding scheme designators of FHIR code systems (PS3.16 table 8-1); others are private."""
 
+LOCAL = "urn:racoon:scheme:"
+"""Before the designator of a scheme that has no FHIR system, a study's own labels for example."""
+
 YES, NO = Code("373066001", "SCT", "Yes"), Code("373067005", "SCT", "No")
 
 
 def code_of(coding: Coding, words: str = "") -> Code:
     """Return a FHIR coding as DICOM writes it; a scheme without a designator is private."""
     scheme = SCHEMES.get(coding.system, "99RACOON")
+    if coding.system.startswith(LOCAL):
+        scheme = coding.system.removeprefix(LOCAL)
     return Code(coding.code, scheme, coding.display or words or coding.code)
+
+
+def coding_of(code: Code) -> Coding:
+    """Return a DICOM code as FHIR writes it."""
+    system = next(
+        (system for system, scheme in SCHEMES.items() if scheme == code.scheme), LOCAL + code.scheme
+    )
+    return Coding(system, code.value, code.meaning)
 
 
 def question_code(item: Item) -> Code:
@@ -69,7 +82,11 @@ def _value(item: Item, answer: Answer) -> FormValue:
         return code_of(value)
     if isinstance(value, int | float):
         return Quantity(float(value), item.unit.code if item.unit else "1")
-    return dt.date.fromisoformat(value) if item.kind == "date" else value
+    if item.kind == "date":
+        return dt.date.fromisoformat(value)
+    if answer.codes:
+        return CodedText(value, tuple((found.words, code_of(found.coding)) for found in answer.codes))
+    return value
 
 
 def items_from(template: Template, entries: Sequence[FormEntry]) -> tuple[Answered, ...]:
@@ -89,11 +106,21 @@ def _answered(asked: Mapping[str, Item], entry: FormEntry) -> Answered:
     if item is None:
         raise BadAnswers("The answers name a question that the template does not have at this place.")
     finding = str(uuid.UUID(int=int(entry.tracking_uid[5:]))) if entry.tracking_uid else ""
-    answers = tuple(Answer(_read(item, value), finding, entry.automation) for value in entry.values)
+    answers = tuple(
+        Answer(_read(item, value), finding, entry.automation, _codes(value)) for value in entry.values
+    )
     return Answered(item.link_id, answers, tuple(_answered(asked, child) for child in entry.entries))
 
 
+def _codes(value: FormValue) -> tuple[CodedWords, ...]:
+    if not isinstance(value, CodedText):
+        return ()
+    return tuple(CodedWords(words, coding_of(code)) for words, code in value.codes)
+
+
 def _read(item: Item, value: FormValue) -> bool | int | float | str | Coding:
+    if isinstance(value, CodedText):
+        return value.text
     if isinstance(value, Code):
         if item.kind == "boolean":
             return value.key == YES.key

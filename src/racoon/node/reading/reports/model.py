@@ -48,6 +48,24 @@ class BadReason(Defect):
     code = "reading.bad_reason"
 
 
+LONGEST_REASON = 500
+LONGEST_ADDENDUM = 4000
+
+
+def checked_words(text: str, longest: int) -> str:
+    """Return words without blanks around them.
+
+    Raises
+    ------
+    BadReason
+        If there are none, or too many.
+    """
+    text = text.strip()
+    if not text or len(text) > longest:
+        raise BadReason("Say why or what in words, and not in too many.")
+    return text
+
+
 class NoSuchSource(Defect):
     """An answer says that it comes from a finding that is not there or has no such number."""
 

@@ -171,6 +171,8 @@ def _answers(paper: Paper, say: Say, address: str, styles: dict[str, Any]) -> It
             text += f' <a href="{escape(link)}" color="#0b57a4">{escape(say("from the image"))}</a>'
         if line.level:
             text += f" <font size=7>[{escape(say(line.level))}]</font>"
+        for code in line.codes:
+            text += f"<br/><font size=7>{escape(code)}</font>"
         rows.append((line.question, text))
     if rows:
         yield _table(rows, styles)

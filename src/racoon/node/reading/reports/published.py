@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -108,6 +108,55 @@ def filed_by_others(author: str, imaging_study_uids: sa.Select[Any]) -> sa.Selec
     return _versions.instances_on_studies(author, imaging_study_uids)
 
 
+@dataclass(frozen=True)
+class PreviousReport:
+    """What a reader signed before on a subject.
+
+    Parameters
+    ----------
+    examined_on
+        ``YYYYMMDD`` in the subject's shifted calendar, or empty where no object says so.
+    """
+
+    version: ReportVersion
+    examined_on: str
+
+
+def previous_report(
+    connection: sa.Connection,
+    archive: Archive,
+    author: str,
+    imaging_study_uid: str,
+    pseudonym: Pseudonym,
+    template_url: str,
+) -> PreviousReport | None:
+    """Return what an author signed with a template on the latest examination that is not after this one.
+
+    The order in which cases are read says nothing: lists are shuffled.  An examination without a day counts as
+    earlier than any other.
+    """
+    rows = archive.series(SeriesFilter(pseudonym=str(pseudonym)))
+    days: dict[str, str] = {}
+    for row in rows:
+        days.setdefault(row.facts.imaging_study_uid, row.facts.study_date_shifted)
+    today = days.get(imaging_study_uid, "")
+    forms = templates(connection)
+    found = [
+        version
+        for version in _versions.load_of_subject(connection, str(pseudonym), author)
+        if version.imaging_study_uid in days
+        and version.imaging_study_uid != imaging_study_uid
+        and version.response["questionnaire"] in forms
+        and forms[version.response["questionnaire"]].url == template_url
+        and (not today or days[version.imaging_study_uid] <= today)
+    ]
+    if not found:
+        return None
+    # The newest signature comes first, and of equal days the first stays.
+    version = max(found, key=lambda item: days[item.imaging_study_uid])
+    return PreviousReport(version, days[version.imaging_study_uid])
+
+
 class PublishedReports:
     """Signed reports of readers.
 
@@ -131,20 +180,13 @@ class PublishedReports:
             row = _store.load(connection, imaging_study_uid, user.name, template_url)
             return _versions.load(connection, row.report_id) if row else []
 
-    def previous(self, user: User, imaging_study_uid: str, template_url: str) -> ReportVersion | None:
-        """Return the newest version that the reader signed on another imaging study of the same subject."""
+    def previous(self, user: User, imaging_study_uid: str, template_url: str) -> PreviousReport | None:
+        """Return what the reader signed on the examination of the same subject before this one."""
         pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.connect() as connection:
-            found = _versions.load_of_subject(connection, str(pseudonym), user.name)
-        return next(
-            (
-                version
-                for version in found
-                if version.imaging_study_uid != imaging_study_uid
-                and version.response["questionnaire"].partition("|")[0] == template_url
-            ),
-            None,
-        )
+            return previous_report(
+                connection, self._archive, user.name, imaging_study_uid, pseudonym, template_url
+            )
 
     def file(
         self, user: User, imaging_study_uid: str, template_url: str, objects: DerivedObjects

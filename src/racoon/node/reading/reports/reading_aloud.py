@@ -27,6 +27,8 @@ class ReportLine:
         The finding a number came from, or empty.
     level
         ``automatic`` or ``assisted``, empty for manual.
+    codes
+        What words of a text mean, each as ``words = meaning code``.
     """
 
     path: str
@@ -35,6 +37,7 @@ class ReportLine:
     text: str = ""
     finding_id: str = ""
     level: str = ""
+    codes: tuple[str, ...] = ()
 
 
 def lines_of(template: Template, items: object, language: str) -> list[ReportLine]:
@@ -61,7 +64,12 @@ def _lines(
                     text = ", ".join(say_answer(item, answer, language) for answer in node.answers)
                     source = next((answer.finding_id for answer in node.answers if answer.finding_id), "")
                     level = node.answers[0].level
-                    yield ReportLine(path, depth, question, text, source, level)
+                    codes = tuple(
+                        f"{found.words} = {found.coding.display} {found.coding.code}"
+                        for answer in node.answers
+                        for found in answer.codes
+                    )
+                    yield ReportLine(path, depth, question, text, source, level, codes)
                 continue
             inside = list(_lines(item.items, node.items, language, f"{path}/", depth + 1))
             if inside:

@@ -10,11 +10,11 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from racoon.domain.identity import Pseudonym
+from racoon.domain.labels import Label
 from racoon.domain.questionnaire import (
     Answered,
     Evaluation,
     evaluate,
-    initial_items,
     items_of,
     normal_items,
     with_levels,
@@ -24,16 +24,20 @@ from racoon.node.archive.service import Archive
 from racoon.node.cohorts import service as cohorts
 from racoon.node.reading.findings.service import Findings
 from racoon.node.reading.reports import _answers, _store, _versions
+from racoon.node.reading.reports._prefilling import begun_items, levels_of_prefill
 from racoon.node.reading.reports._sources import with_sources
 from racoon.node.reading.reports.catalogue import newest_template, templates
+from racoon.node.reading.reports.coding_help import with_known_codes
 from racoon.node.reading.reports.model import (
-    BadReason,
+    LONGEST_ADDENDUM,
+    LONGEST_REASON,
     NotSigned,
     ReportChanged,
     ReportSigned,
     ReportState,
     ReportVersion,
     StoredReport,
+    checked_words,
 )
 from racoon.node.reading.reports.published import subject_of
 from racoon.platform import clock
@@ -46,22 +50,6 @@ class IncompleteReport(Defect):
     """A report that cannot be signed; the form shows the reason at each question."""
 
     code = "reading.incomplete_report"
-
-
-LONGEST_REASON = 500
-LONGEST_ADDENDUM = 4000
-
-
-def hand_over(
-    connection: sa.Connection, imaging_study_uid: str, template_url: str, author: str, to: str
-) -> int:
-    """Give the draft of a report to another reader who has begun none; returns how many, 0 or 1."""
-    begun = _store.load(connection, imaging_study_uid, author, template_url)
-    is_there = _store.load(connection, imaging_study_uid, to, template_url) is not None
-    if begun is None or is_there or begun.signed_at is not None or begun.amending:
-        return 0
-    _store.give(connection, begun.report_id, to, begun.response | {"author": {"display": to}})
-    return 1
 
 
 class Reports:
@@ -91,14 +79,26 @@ class Reports:
         return _state(report, evaluate(report.template, report.items))
 
     def save(
-        self, user: User, imaging_study_uid: str, template_url: str, items: object, based_on: int
+        self,
+        user: User,
+        imaging_study_uid: str,
+        template_url: str,
+        items: object,
+        based_on: int,
+        *,
+        labels: Sequence[Label] = (),
     ) -> ReportState:
         """Save the answers as a draft, whatever is still missing.
+
+        Parameters
+        ----------
+        labels
+            Of the node's reading protocols: what codes of words may be besides shipped terms and templates.
 
         Raises
         ------
         BadAnswers
-            If they are not answers of this template.
+            If they are not answers of this template, or a text has a code that is not offered here.
         NoSuchSource
             If an answer names a finding that is not there or has no fitting number.
         ReportSigned, ReportChanged
@@ -107,7 +107,10 @@ class Reports:
         def change(report: StoredReport) -> tuple[Answered, ...]:
             # How automatic an answer is, is said at the signature and never believed.
             given = with_levels(report.template, items_of(report.template, items), {})
-            return with_sources(self._findings, report, given)
+            with self._database.connect() as connection:
+                forms = templates(connection).values()
+            coded = with_known_codes(report.template, given, forms, labels)
+            return with_sources(self._findings, report, coded)
 
         return self._change(user, imaging_study_uid, template_url, based_on, change)
 
@@ -173,7 +176,11 @@ class Reports:
             if not evaluation.is_complete:
                 raise IncompleteReport("The report is not complete: the form shows what is missing or wrong.")
             now = clock.now()
-            items = with_levels(report.template, evaluation.items, levels or {})
+            begun = begun_items(
+                connection, self._archive, user.name, imaging_study_uid, pseudonym, report.template
+            )
+            known = levels_of_prefill(report.template, begun, evaluation.items)
+            items = with_levels(report.template, evaluation.items, known | dict(levels or {}))
             signed = replace(report, items=items, revision=report.revision + 1, changed_at=now, signed_at=now)
             signed = replace(signed, signed_hash=signed.digest())
             _store.save(connection, signed)
@@ -205,7 +212,7 @@ class Reports:
         ------
         NotSigned, BadReason
         """
-        reason = _checked(reason, LONGEST_REASON)
+        reason = checked_words(reason, LONGEST_REASON)
         pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.begin() as connection:
             report = self._signed(connection, user, imaging_study_uid, template_url, pseudonym)
@@ -230,7 +237,7 @@ class Reports:
         ------
         NotSigned, BadReason
         """
-        text = _checked(text, LONGEST_ADDENDUM)
+        text = checked_words(text, LONGEST_ADDENDUM)
         pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.begin() as connection:
             report = self._signed(connection, user, imaging_study_uid, template_url, pseudonym)
@@ -354,7 +361,9 @@ class Reports:
                 pseudonym=pseudonym,
                 author=user.name,
                 template=template,
-                items=initial_items(template),
+                items=begun_items(
+                    connection, self._archive, user.name, imaging_study_uid, pseudonym, template
+                ),
                 revision=0,
                 changed_at=clock.now(),
             )
@@ -372,13 +381,6 @@ class Reports:
             signed_hash=row.signed_hash,
             amending=row.amending,
         )
-
-
-def _checked(text: str, longest: int) -> str:
-    text = text.strip()
-    if not text or len(text) > longest:
-        raise BadReason("Say why or what in words, and not in too many.")
-    return text
 
 
 def _state(report: StoredReport, evaluation: Evaluation) -> ReportState:

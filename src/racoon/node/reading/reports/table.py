@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from racoon.domain.questionnaire import (
     Answer,
     Answered,
     BadAnswers,
+    CodedWords,
     Coding,
     Item,
     Template,
+    answer_of_fhir,
     answer_to_fhir,
     answers_by_path,
     items_of,
@@ -47,7 +50,7 @@ def rows_of(
         item = asked[path.rpartition("/")[2].partition("[")[0]]
         question = item.codes[0] if item.codes else Coding("", "")
         for answer in answers:
-            yield dict.fromkeys(COLUMNS) | {
+            shared = dict.fromkeys(COLUMNS) | {
                 "list": list_name,
                 "duty": duty,
                 "pseudonym": version.pseudonym,
@@ -65,8 +68,11 @@ def rows_of(
                 "question": item.words.text,
                 "finding": answer.finding_id or None,
                 "automation": answer.level or "manual",
-                **_value(item, answer),
             }
+            yield shared | _value(item, answer)
+            # Codes of words in a text: rows of their own after the text, with the words and the concept.
+            for coded in answer.codes:
+                yield shared | _value(item, Answer(coded.coding)) | {"text": coded.words}
 
 
 def _value(item: Item, answer: Answer) -> dict[str, Any]:
@@ -88,7 +94,8 @@ def items_of_rows(template: Template, rows: Iterable[Mapping[str, Any]]) -> tupl
     BadAnswers
         If they are not answers of this template.
     """
-    kinds = {item.link_id: item.kind for item in template.walk()}
+    asked = {item.link_id: item for item in template.walk()}
+    kinds = {name: item.kind for name, item in asked.items()}
     root: list[dict[str, Any]] = []
     for row in rows:
         level = root
@@ -108,6 +115,13 @@ def items_of_rows(template: Template, rows: Iterable[Mapping[str, Any]]) -> tupl
         if found is None:
             found = {"linkId": last, "answer": []}
             level.append(found)
+        if kinds[last] in ("string", "text") and row["answer_code"]:
+            coded = CodedWords(
+                row["text"], Coding(row["answer_system"], row["answer_code"], row["answer"] or "")
+            )
+            before = answer_of_fhir(asked[last], found["answer"].pop())
+            found["answer"].append(answer_to_fhir(kinds[last], replace(before, codes=(*before.codes, coded))))
+            continue
         found["answer"].append(answer_to_fhir(kinds[last], _answer_of(kinds[last], row)))
     return items_of(template, root)
 

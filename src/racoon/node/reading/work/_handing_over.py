@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from racoon.node.reading.drawing import service as drawings
 from racoon.node.reading.findings import service as findings
-from racoon.node.reading.reports import service as reports
+from racoon.node.reading.reports import handing_over as reports
 from racoon.node.reading.work import _store
 from racoon.node.reading.work.model import CannotHandOver, NoSuchTask, ReadingTask
 from racoon.platform.auth.people import is_same_person

@@ -51,10 +51,11 @@ def hidden_from(connection: sa.Connection, user_name: str) -> sa.Select[Any] | N
         None where the reader is blinded on nothing, so that nobody else pays for the question.
     """
     parts: list[sa.Select[Any]] = []
-    if _store.is_blinded(connection, user_name):
+    to_readers, to_machines = _store.blindness(connection, user_name)
+    if to_readers:
         studies = _store.blinded_studies(user_name)
         parts += [stored_by_others(connection, user_name, studies), filed_by_others(user_name, studies)]
-    if _store.is_blinded(connection, user_name, to_machines=True):
+    if to_machines:
         studies = _store.blinded_studies(user_name, to_machines=True)
         own = [stored_by(connection, user_name, studies), filed_by(user_name, studies)]
         but = sa.select(*sa.union_all(*own).subquery().c)

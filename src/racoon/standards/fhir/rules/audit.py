@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from racoon.standards.fhir.building import DCM
-from racoon.standards.fhir.rules.model import ProfileRules, Rule
+from racoon.standards.fhir.building import DCM, SNOMED, Resource
+from racoon.standards.fhir.rules.model import Invariant, ProfileRules, Rule, contains
 from racoon.standards.fhir.versions import BALP
 
 _TYPE = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
@@ -51,10 +51,65 @@ def _table(name: str, action: str, subtype: str, *, is_read: bool, has_patient: 
     )
 
 
-AUDITS = tuple(
-    _table(
-        f"{'Patient' if has_patient else ''}{name}", action, subtype, is_read=is_read, has_patient=has_patient
+def _source_is_observer(event: Resource) -> bool:
+    observer = event.get("source", {}).get("observer")
+    return all(
+        agent.get("who") == observer
+        for agent in event.get("agent", [])
+        if isinstance(agent, dict) and contains(agent, _agent("110153"))
     )
-    for name, action, subtype, is_read in (("Read", "R", "read", True), ("Query", "E", "search", False))
-    for has_patient in (False, True)
+
+
+DISCLOSURE = ProfileRules(
+    f"{BALP}/IHE.BasicAudit.PrivacyDisclosure.Source",
+    "AuditEvent",
+    rules=(
+        Rule("modifierExtension", 0, 0),
+        Rule("type", 1, 1, pattern={"system": DCM, "code": "110106"}),
+        Rule("subtype:disclosure", 1),
+        Rule("action", 1, 1, pattern="R"),
+        Rule("outcome", 1, 1),
+        Rule("agent", 2),
+        *(
+            Rule(f"agent:{name}{part}", 1, 1)
+            for name in ("source", "recipient")
+            for part in ("", ".who", ".network")
+        ),
+        Rule("agent:custodian", 0, 1),
+        Rule("agent:custodian.who", 1, 1),
+        Rule("agent:authorizer", 0, 1),
+        Rule("agent:authorizer.who", 1, 1),
+        Rule("entity", 2),
+        Rule("entity:patient", 1, 1),
+        Rule("entity:patient.what", 1, 1, targets=("Patient",)),
+    ),
+    slices={
+        "subtype:disclosure": {
+            "system": "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle",
+            "code": "disclose",
+        },
+        "agent:source": _agent("110153"),
+        "agent:recipient": _agent("110152"),
+        "agent:custodian": {"type": {"coding": [{"system": SNOMED, "code": "159541003"}]}},
+        "agent:authorizer": {"type": {"coding": [{"system": SNOMED, "code": "429577009"}]}},
+        "entity:patient": _PATIENT,
+    },
+    invariants=(
+        Invariant("val-audit-source", "The source of the data is who observed it.", _source_is_observer),
+    ),
+)
+
+AUDITS = (
+    *(
+        _table(
+            f"{'Patient' if has_patient else ''}{name}",
+            action,
+            subtype,
+            is_read=is_read,
+            has_patient=has_patient,
+        )
+        for name, action, subtype, is_read in (("Read", "R", "read", True), ("Query", "E", "search", False))
+        for has_patient in (False, True)
+    ),
+    DISCLOSURE,
 )

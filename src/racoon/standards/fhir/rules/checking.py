@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from racoon.standards.fhir.building import ID_PATTERN, UCUM, Resource
-from racoon.standards.fhir.rules import paths
+from racoon.standards.fhir.rules import paths, sentences
 from racoon.standards.fhir.rules.base import ELEMENTS, REQUIRED
 from racoon.standards.fhir.rules.extensions import EXTENSIONS
 from racoon.standards.fhir.rules.model import ExtensionRules, Issue, PartRules, ProfileRules, Rule, contains
@@ -54,7 +54,7 @@ def check(resource: Resource, version: ProfileVersion | None = None) -> list[Iss
     """
     kind = resource.get("resourceType")
     if not isinstance(kind, str) or not kind:
-        return [Issue("error", "structure", "Resource", "This is no FHIR resource: it has no resourceType.")]
+        return [Issue("error", "structure", "Resource", sentences.NO_RESOURCE)]
     used = version or VERSIONS[DEFAULT_VERSION]
     issues = list(_structure(kind, resource))
     issues += _apply(REQUIRED.get(kind, ()), {}, (kind, resource), "R4")
@@ -63,7 +63,7 @@ def check(resource: Resource, version: ProfileVersion | None = None) -> list[Iss
         table = profile_rules(url, used) if isinstance(url, str) else None
         if table is None:
             if isinstance(url, str) and url.startswith(MII):
-                text = "There is no table for this profile; only FHIR R4 was checked."
+                text = sentences.NO_TABLE
                 issues.append(Issue("information", "not-supported", f"{kind}.meta.profile", text))
             continue
         issues += check_profile(resource, table)
@@ -74,11 +74,11 @@ def check_profile(resource: Resource, table: ProfileRules) -> list[Issue]:
     """Check one resource against one table, whether or not it claims the profile."""
     kind = str(resource.get("resourceType"))
     if kind != table.resource_type:
-        text = f"The profile describes {table.resource_type}, not this type of resource."
+        text = sentences.OTHER_TYPE % {"name": table.resource_type}
         return [Issue("error", "structure", kind, text, table.url)]
     issues = _apply(table.rules, table.slices, (kind, resource), table.url)
     issues += [
-        Issue(rule.severity, "invariant", kind, f"{rule.message} ({rule.key})", table.url)
+        Issue(rule.severity, "invariant", kind, rule.message, table.url, rule.key)
         for rule in table.invariants
         if not rule.holds(resource)
     ]
@@ -95,10 +95,10 @@ def _apply(rules: tuple[Rule, ...], slices: Mapping[str, Any], root: paths.Node,
             found = paths.children(parent, name, slices[key] if key else None)
             place = f"{parent[0]}.{last}"
             if len(found) < rule.low:
-                text = f"The element must be there at least {rule.low} time(s)."
+                text = sentences.TOO_FEW % {"number": rule.low}
                 issues.append(Issue("error", "required", place, text, url))
             if rule.high is not None and len(found) > rule.high:
-                text = f"The element may be there at most {rule.high} time(s)."
+                text = sentences.TOO_MANY % {"number": rule.high}
                 issues.append(Issue("error", "structure", place, text, url))
             for node in found:
                 issues += _content(rule, node, url)
@@ -108,7 +108,7 @@ def _apply(rules: tuple[Rule, ...], slices: Mapping[str, Any], root: paths.Node,
 def _content(rule: Rule, node: paths.Node, url: str) -> Iterator[Issue]:
     place, value = node
     if rule.pattern is not None and not contains(value, rule.pattern):
-        yield Issue("error", "value", place, "The element does not have the value the profile fixes.", url)
+        yield Issue("error", "value", place, sentences.NOT_FIXED, url)
     if rule.codes:
         yield from _bound(value, rule.codes, place, url)
     if rule.targets:
@@ -119,7 +119,7 @@ def _bound(value: Any, key: str, place: str, url: str) -> Iterator[Issue]:
     value_set = VALUE_SETS[key]
     if isinstance(value, str):
         if not value_set.holds(value):
-            yield Issue("error", "code-invalid", place, f"The code is no member of {key}.", url)
+            yield Issue("error", "code-invalid", place, sentences.NO_MEMBER % {"name": key}, url)
         return
     codings = value.get("coding", []) if isinstance(value, dict) and "coding" in value else [value]
     for item in codings if isinstance(codings, list) else []:
@@ -127,16 +127,16 @@ def _bound(value: Any, key: str, place: str, url: str) -> Iterator[Issue]:
             continue
         if item.get("system") == value_set.system:
             if not value_set.holds(str(item.get("code", ""))):
-                yield Issue("error", "code-invalid", place, f"The code is no member of {key}.", url)
+                yield Issue("error", "code-invalid", place, sentences.NO_MEMBER % {"name": key}, url)
             return
-    yield Issue("error", "code-invalid", place, f"There is no code of the system that {key} needs.", url)
+    yield Issue("error", "code-invalid", place, sentences.NO_SYSTEM % {"name": key}, url)
 
 
 def _target(value: Any, targets: tuple[str, ...], place: str, url: str) -> Iterator[Issue]:
     text = value.get("reference") if isinstance(value, dict) else None
     match = re.fullmatch(r"(?:https?://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}", text or "")
     if match is not None and match[1] not in targets:
-        yield Issue("error", "value", place, f"The reference must name {' or '.join(targets)}.", url)
+        yield Issue("error", "value", place, sentences.TARGETS % {"names": ", ".join(targets)}, url)
 
 
 # -- R4: the shape of data types, wherever they stand
@@ -146,11 +146,11 @@ def _structure(kind: str, resource: Resource) -> Iterator[Issue]:
     known = ELEMENTS.get(kind)
     identity = resource.get("id")
     if identity is not None and (not isinstance(identity, str) or not ID_PATTERN.fullmatch(identity)):
-        yield Issue("error", "value", f"{kind}.id", "An id has 1 to 64 letters, digits, dots and hyphens.")
+        yield Issue("error", "value", f"{kind}.id", sentences.BAD_ID)
     if known is not None:
         for name in resource:
             if not _is_known(name.removeprefix("_"), known):
-                yield Issue("error", "structure", f"{kind}.?", "There is an element that R4 does not know.")
+                yield Issue("error", "structure", f"{kind}.?", sentences.UNKNOWN_ELEMENT)
     yield from _walk(kind, kind, resource, 0)
 
 
@@ -163,24 +163,24 @@ def _is_known(name: str, known: frozenset[str]) -> bool:
 
 def _walk(place: str, context: str, value: Any, depth: int) -> Iterator[Issue]:
     if depth > MAXIMUM_DEPTH:
-        yield Issue("error", "structure", place, "The resource nests too deep to be one.")
+        yield Issue("error", "structure", place, sentences.TOO_DEEP)
         return
     if isinstance(value, dict):
         if not value:
-            yield Issue("error", "structure", place, "An object must not be empty (ele-1).")
+            yield Issue("error", "structure", place, sentences.EMPTY_OBJECT)
         yield from _object(place, value)
         for name, content in value.items():
             if name == "extension" and isinstance(content, list):
                 yield from _extensions(f"{place}.extension", context, content)
             if isinstance(content, list) and not content:
-                yield Issue("error", "structure", f"{place}.{_shown(name)}", "A list must not be empty.")
+                yield Issue("error", "structure", f"{place}.{_shown(name)}", sentences.EMPTY_LIST)
             items = enumerate(content) if isinstance(content, list) else ((None, content),)
             for index, item in items:
                 inner = f"{place}.{_shown(name)}" + ("" if index is None else f"[{index}]")
                 yield from _primitive(inner, name, item)
                 yield from _walk(inner, f"{context}.{name}", item, depth + 1)
     elif isinstance(value, str) and not value.strip():
-        yield Issue("error", "value", place, "A text must not be empty.")
+        yield Issue("error", "value", place, sentences.EMPTY_TEXT)
 
 
 def _shown(name: str) -> str:
@@ -193,29 +193,29 @@ def _primitive(place: str, name: str, value: Any) -> Iterator[Issue]:
         return
     if name in _INSTANTS:
         if not _INSTANT.fullmatch(value):
-            yield Issue("error", "value", place, "This is no instant: it needs a time and a time zone.")
+            yield Issue("error", "value", place, sentences.NO_INSTANT)
     elif (name in _DATES or name.endswith("DateTime") or name == "valueDate") and not _DATETIME.fullmatch(
         value
     ):
-        yield Issue("error", "value", place, "This is no FHIR date, or its time has no time zone.")
+        yield Issue("error", "value", place, sentences.NO_DATE)
 
 
 def _object(place: str, value: Resource) -> Iterator[Issue]:
     text = value.get("reference")
     if isinstance(text, str) and not _REFERENCE.fullmatch(text):
-        yield Issue("error", "value", f"{place}.reference", "This is no reference that FHIR knows.")
+        yield Issue("error", "value", f"{place}.reference", sentences.NO_REFERENCE)
     if "code" in value and "value" in value and isinstance(value["value"], int | float):
         if not value.get("system"):
-            yield Issue("error", "invariant", place, "A quantity with a code needs its system (qty-3).")
+            yield Issue("error", "invariant", place, sentences.NO_UNIT_SYSTEM)
     elif "value" in value and "unit" in value and not isinstance(value["value"], int | float):
-        yield Issue("error", "value", f"{place}.value", "The value of a quantity is a number.")
+        yield Issue("error", "value", f"{place}.value", sentences.NO_NUMBER)
     if value.get("system") == "urn:dicom:uid":
         found = value.get("value")
         if not isinstance(found, str) or not _is_oid_urn(found):
-            yield Issue("error", "value", f"{place}.value", "A DICOM UID is written as urn:oid:….")
+            yield Issue("error", "value", f"{place}.value", sentences.NO_UID)
     start, end = value.get("start"), value.get("end")
     if isinstance(start, str) and isinstance(end, str) and start[:10] > end[:10]:
-        yield Issue("error", "invariant", place, "A period ends before it starts (per-1).")
+        yield Issue("error", "invariant", place, sentences.BACKWARDS)
 
 
 def _is_oid_urn(text: str) -> bool:
@@ -229,21 +229,21 @@ def _extensions(place: str, context: str, found: list[Any]) -> Iterator[Issue]:
     for index, item in enumerate(found):
         here = f"{place}[{index}]"
         if not isinstance(item, dict) or not isinstance(item.get("url"), str):
-            yield Issue("error", "structure", here, "An extension needs its url.")
+            yield Issue("error", "structure", here, sentences.NO_URL)
             continue
         has_value = any(name.startswith("value") for name in item)
         if has_value == bool(item.get("extension")):
-            yield Issue("error", "invariant", here, "An extension has a value or parts, not both (ext-1).")
+            yield Issue("error", "invariant", here, sentences.VALUE_AND_PARTS)
         table = EXTENSIONS.get(item["url"])
         if table is not None:
             yield from _extension(here, context, item, table)
         elif item["url"].startswith(f"{MII}/ext/modul-bildgebung/"):
-            yield Issue("error", "structure", here, "The imaging module has no extension of this name.")
+            yield Issue("error", "structure", here, sentences.NO_EXTENSION)
 
 
 def _extension(place: str, context: str, item: Resource, table: ExtensionRules) -> Iterator[Issue]:
     if context not in table.contexts:
-        yield Issue("error", "structure", place, "The extension does not belong here.", table.url)
+        yield Issue("error", "structure", place, sentences.NOT_HERE, table.url)
     if table.value is not None:
         yield from _part(place, item, table.value, table.url)
         return
@@ -251,9 +251,9 @@ def _extension(place: str, context: str, item: Resource, table: ExtensionRules) 
     for name, rules in table.parts.items():
         members = [part for part in parts if part.get("url") == name]
         if len(members) < rules.low:
-            yield Issue("error", "required", f"{place}.{name}", "The part must be there.", table.url)
+            yield Issue("error", "required", f"{place}.{name}", sentences.NO_PART, table.url)
         if rules.high is not None and len(members) > rules.high:
-            yield Issue("error", "structure", f"{place}.{name}", "The part may be there once.", table.url)
+            yield Issue("error", "structure", f"{place}.{name}", sentences.PART_ONCE, table.url)
         for part in members:
             yield from _part(f"{place}.{name}", part, rules, table.url)
 
@@ -265,17 +265,17 @@ def _part(place: str, item: Resource, rules: PartRules, url: str) -> Iterator[Is
     name = _VALUE_NAMES.get(rules.type, f"value{rules.type}")
     value = item.get(name)
     if value is None:
-        yield Issue("error", "structure", place, f"The value must be a {rules.type}.", url)
+        yield Issue("error", "structure", place, sentences.OTHER_VALUE % {"name": rules.type}, url)
         return
     if rules.type == "Quantity" and isinstance(value, dict):
         if not isinstance(value.get("value"), int | float) or "comparator" in value:
-            yield Issue("error", "value", place, "The quantity is a number without comparator.", url)
+            yield Issue("error", "value", place, sentences.COMPARED, url)
         for key, fixed in (("unit", rules.unit), ("system", UCUM), ("code", rules.code)):
             if value.get(key) != fixed:
-                text = f"The {key} of the quantity must be {fixed}."
+                text = sentences.OTHER_UNIT % {"name": key, "fixed": fixed}
                 issue_code = "required" if key not in value else "value"
                 yield Issue("error", issue_code, f"{place}.{key}", text, url)
     if rules.codes:
         yield from _bound(value, rules.codes, place, url)
     if rules.type == "id" and not (isinstance(value, str) and ID_PATTERN.fullmatch(value)):
-        yield Issue("error", "value", place, "The value is a bare UID.", url)
+        yield Issue("error", "value", place, sentences.NOT_BARE, url)

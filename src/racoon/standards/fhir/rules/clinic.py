@@ -118,6 +118,43 @@ def _date_is_precise(observation: Resource) -> bool:
     return text is None or len(text) >= 8
 
 
+_VITAL_SIGNS = {
+    "coding": [
+        {"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}
+    ]
+}
+
+
+def _vital_sign(url: str, code: str, units: str) -> ProfileRules:
+    """R4's own profile of a vital sign that is one quantity."""
+    return ProfileRules(
+        url,
+        "Observation",
+        rules=(
+            Rule("status", 1, 1, codes="observation-status"),
+            Rule("category", 1),
+            Rule("category:VSCat", 1, 1),
+            Rule("code", 1, 1),
+            Rule("code.coding:vitalSign", 1, 1),
+            Rule("subject", 1, 1, targets=("Patient",)),
+            Rule("effective[x]", 1, 1),
+            Rule("valueQuantity", 0, 1),
+            Rule("valueQuantity.value", 1, 1),
+            Rule("valueQuantity.unit", 1, 1),
+            Rule("valueQuantity.system", 1, 1, pattern=UCUM),
+            Rule("valueQuantity.code", 1, 1, codes=units),
+        ),
+        slices={"category:VSCat": _VITAL_SIGNS, "code.coding:vitalSign": {"system": LOINC, "code": code}},
+        invariants=(
+            Invariant("vs-1", "The day of a vital sign is known at least.", _date_is_precise),
+            Invariant("vs-2", "A vital sign has a value, or a reason why it has none.", _value_or_reason),
+        ),
+    )
+
+
+BODY_WEIGHT = _vital_sign(versions.BODY_WEIGHT, "29463-7", "body-weight-units")
+BODY_HEIGHT = _vital_sign(versions.BODY_HEIGHT, "8302-2", "body-length-units")
+
 LABORATORY = ProfileRules(
     versions.LABORATORY,
     "Observation",

@@ -32,6 +32,8 @@ class Issue:
         One sentence.
     rule
         Address of the profile, or ``R4``.
+    key
+        Of an invariant its name, e.g. ``mii-pat-1``.
     """
 
     severity: Severity
@@ -39,6 +41,7 @@ class Issue:
     path: str
     message: str
     rule: str = "R4"
+    key: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """Return the JSON form."""
@@ -48,6 +51,7 @@ class Issue:
             "path": self.path,
             "message": self.message,
             "rule": self.rule,
+            **({"key": self.key} if self.key else {}),
         }
 
 

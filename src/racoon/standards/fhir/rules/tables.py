@@ -12,6 +12,8 @@ from racoon.standards.fhir import versions
 from racoon.standards.fhir.building import LOINC, SNOMED, UCUM
 from racoon.standards.fhir.rules.audit import AUDITS
 from racoon.standards.fhir.rules.clinic import (
+    BODY_HEIGHT,
+    BODY_WEIGHT,
     CONDITION,
     ICD_10_GM,
     LABORATORY,
@@ -200,6 +202,8 @@ PROFILES: Mapping[str, ProfileRules] = {
         PSEUDONYMISED_PATIENT,
         CONDITION,
         LABORATORY,
+        BODY_WEIGHT,
+        BODY_HEIGHT,
         *EXAMINATIONS,
         *AUDITS,
     )

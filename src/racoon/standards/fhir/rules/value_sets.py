@@ -54,6 +54,8 @@ VALUE_SETS: Mapping[str, ValueSet] = {
     "care-plan-intent": _plain("proposal", "plan", "order", "option"),
     "composition-status": _plain("preliminary", "final", "amended", "entered-in-error"),
     "response-status": _plain("in-progress", "completed", "amended", "entered-in-error", "stopped"),
+    "body-weight-units": _plain("g", "kg", "[lb_av]"),
+    "body-length-units": _plain("cm", "[in_i]"),
     "gender": _plain("male", "female", "other", "unknown"),
     "device-name": _plain(
         "udi-label-name", "user-friendly-name", "patient-reported-name", "manufacturer-name", "model-name", "other"

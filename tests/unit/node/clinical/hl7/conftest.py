@@ -19,6 +19,7 @@ from racoon.node.clinical.hl7.mapping import Reading
 from racoon.node.clinical.hl7.merging import Merger
 from racoon.node.clinical.hl7.working import Worker
 from racoon.node.clinical.importing import Importer
+from racoon.node.clinical.ordering import OrderLinker
 from racoon.node.cohorts import service as cohorts
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.node.settings import Hl7SenderSettings
@@ -59,7 +60,13 @@ class Clinic:
             self.database, AuditLog("node"), self.names, shift_limit_days=14, on_stored=listeners
         )
         self.worker = Worker(
-            self.inbox, self.importer, self.merger, self.names, Reading(ZONE), self.default_encoding
+            self.inbox,
+            self.importer,
+            self.merger,
+            self.names,
+            Reading(ZONE),
+            self.default_encoding,
+            OrderLinker(self.database, self.names),
         )
 
     def send(self, *messages: bytes) -> list[Receipt]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
 from racoon.domain.identity import PatientId
-from racoon.node.clinical import _origins, _store
-from racoon.node.clinical.hl7 import _store as merges
+from racoon.node.clinical import _between, _origins, _store, service
+from racoon.node.clinical import _merge_store as merges
 from racoon.node.clinical.hl7.merging import joined
+from racoon.node.clinical.import_report import ImportReport
+from racoon.node.clinical.matching import stopped, undecided
 from racoon.node.pseudonyms.service import Pseudonymiser
+from racoon.standards.fhir.reading import Found
 from tests.hl7_messages import BEGAN, adt, oru, unlink
 from tests.unit.node.clinical.hl7.conftest import Clinic
 from tests.unit.node.clinical.hl7.test_merging import merge, own
+from tests.unit.node.clinical.test_importing import condition, patient
 
 HOUR = timedelta(hours=1)
 
@@ -107,3 +113,90 @@ def test_numbers_that_never_were_one_change_nothing(clinic: Clinic) -> None:
     assert clinic.work() == 2
     (alone,) = clinic.send(adt("A37", "4711", "9"))
     assert alone.reason == "no_pair"
+
+
+def imported(clinic: Clinic, *resources: dict[str, Any]) -> ImportReport:
+    found = clinic.importer.import_resources(lambda: (Found("test", deepcopy(item)) for item in resources))
+    assert found.refused == 0
+    return found
+
+
+def diagnoses(clinic: Clinic) -> dict[str, tuple[str, str]]:
+    """Return whose each diagnosis is, by its code, with its day."""
+    return {row["code"]: (row["pseudonym"], row["recorded"]) for row in clinic.rows(_store.condition)}
+
+
+def coded(identity: str, subject: str, code: str) -> dict[str, Any]:
+    made = condition(identity, subject)
+    made["code"]["coding"][0]["code"] = code
+    return made
+
+
+def shifted(clinic: Clinic, number: str) -> str:
+    return (date(2024, 3, 1) + timedelta(days=clinic.shift(number))).isoformat()
+
+
+def test_rows_of_files_that_came_in_between_go_where_their_source_says(clinic: Clinic) -> None:
+    """The record of the old number is still told apart at the source; the other one's may hold either's."""
+    old, surviving = own(clinic, "4711"), own(clinic, "4712")
+    people = patient("p1", "4711"), patient("p2", "4712")
+    imported(clinic, *people, coded("c1", "p1", "C34.1"), coded("c2", "p2", "C34.2"))
+    clinic.send(merge("4711", "4712"))
+    clinic.work()
+    imported(clinic, *people, coded("c3", "p1", "C34.3"), coded("c4", "p2", "C34.4"))
+    assert {owner for owner, _ in diagnoses(clinic).values()} == {surviving}
+    clinic.send(unlink("4712", "4711", "5", at=BEGAN + 4 * HOUR))
+    clinic.work()
+    assert diagnoses(clinic) == {
+        "C34.1": (old, shifted(clinic, "4711")),
+        "C34.2": (surviving, shifted(clinic, "4712")),
+        "C34.3": (old, shifted(clinic, "4711")),
+        "C34.4": (surviving, shifted(clinic, "4712")),
+    }
+    again = imported(clinic, *people, coded("c3", "p1", "C34.3"), coded("c4", "p2", "C34.4"))
+    assert again.stored <= 2, "at most the two people are told again"
+    with clinic.database.connect() as connection:
+        (waiting,) = undecided(connection)
+        assert (waiting["kind"], waiting["code"], waiting["day"]) == (
+            "Condition",
+            "C34.4",
+            shifted(clinic, "4712"),
+        )
+        assert (waiting["here"], waiting["other"]) == (surviving, old)
+        assert stopped(connection, [old, surviving]) == {surviving}
+    person = {"actor": "diz", "actor_role": "diz"}
+    assert clinic.merger.settle([waiting["key"]], goes=True, **person) == 1
+    assert clinic.merger.settle([waiting["key"]], goes=False, **person) == 0
+    assert diagnoses(clinic)["C34.4"] == (old, shifted(clinic, "4711"))
+    with clinic.database.connect() as connection:
+        assert undecided(connection) == []
+        assert stopped(connection, [old, surviving]) == set()
+        settled = connection.exec_driver_sql(
+            "SELECT details FROM audit WHERE action = 'clinical.part.settle'"
+        )
+        assert len(settled.all()) == 1
+
+
+def test_what_stays_is_no_more_listed_and_a_new_merge_takes_the_list_back(clinic: Clinic) -> None:
+    people = patient("p1", "4711"), patient("p2", "4712")
+    imported(clinic, *people)
+    clinic.send(merge("4711", "4712"))
+    clinic.work()
+    imported(clinic, coded("c4", "p2", "C34.4"), coded("c5", "p2", "C34.5"))
+    clinic.send(unlink("4712", "4711", "5", at=BEGAN + 4 * HOUR))
+    clinic.work()
+    with clinic.database.connect() as connection:
+        first, second = undecided(connection)
+    clinic.merger.settle([first["key"]], goes=False, actor="diz", actor_role="diz")
+    clinic.send(merge("4711", "4712", "m2"))
+    clinic.work()
+    with clinic.database.connect() as connection:
+        assert undecided(connection) == []
+    clinic.send(unlink("4712", "4711", "6", at=BEGAN + 6 * HOUR))
+    clinic.work()
+    with clinic.database.connect() as connection:
+        assert [item["key"] for item in undecided(connection)] == [second["key"]]
+    assert clinic.rows(_between.between)[0]["old_pseudonym"] == own(clinic, "4711")
+    with clinic.database.begin() as connection:
+        service.forget_subject(connection, own(clinic, "4711"))
+    assert clinic.rows(_between.between) == []

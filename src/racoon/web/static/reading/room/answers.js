@@ -4,6 +4,7 @@
 /** @typedef {{ isSigned: boolean, language: string, changed: (control: any) => void }} Host the form around them */
 
 export const SOURCE = "urn:racoon:fhir:answer-from-finding";
+export const CODED_WORDS = "urn:racoon:fhir:answer-coded-words";
 const FEW = 7; // up to so many answers are chips, more are a drop-down list
 
 /** @param {string} name @param {string} [className] @param {string} [text] */
@@ -74,6 +75,10 @@ export const asField = (control, path, host) => {
   const label = make("label", "", item.text + (item.unit ? ` (${item.unit})` : ""));
   const field = make(item.kind === "choice" ? "select" : item.kind === "text" ? "textarea" : "input");
   const isNumber = item.kind === "integer" || item.kind === "decimal";
+  const isText = item.kind === "text" || item.kind === "string";
+  /** What words of a text mean. @type {{words: string, system: string, code: string, display: string}[]} */
+  control.codes = [];
+  control.field = isText && !item.readOnly ? field : null;
   if (isNumber) field.inputMode = "decimal";
   if (item.kind === "date") field.type = "date";
   if (item.longest) field.maxLength = item.longest;
@@ -96,7 +101,11 @@ export const asField = (control, path, host) => {
       return [{ valueCoding: { system, code } }];
     }
     if (item.kind === "date") return [{ valueDate: text }];
-    if (!isNumber) return [{ valueString: text }];
+    if (!isNumber) {
+      const extension = control.codes.map((/** @type {any} */ { words, ...coding }) => (
+        { url: CODED_WORDS, valueCodeableConcept: { coding: [coding], text: words } }));
+      return [extension.length ? { valueString: text, extension } : { valueString: text }];
+    }
     const number = Number(text.replace(",", "."));
     if (!Number.isFinite(number)) return [];
     const value = item.kind === "integer" ? { valueInteger: Math.round(number) } : { valueDecimal: number };
@@ -105,6 +114,9 @@ export const asField = (control, path, host) => {
   control.write = (/** @type {any[]} */ answers) => {
     const [answer] = answers;
     control.source = answer?.extension?.find((/** @type {any} */ found) => found.url === SOURCE)?.valueString ?? "";
+    control.codes = (answer?.extension ?? []).filter((/** @type {any} */ found) => found.url === CODED_WORDS)
+      .map((/** @type {any} */ { valueCodeableConcept: concept }) => ({ words: concept.text, ...concept.coding[0] }));
+    control.showCodes?.();
     if (!answer) field.value = "";
     else if (item.kind === "choice") field.value = `${item.options.findIndex((/** @type {any} */ option) => keyOf({ valueCoding: option }) === keyOf(answer))}`;
     else {

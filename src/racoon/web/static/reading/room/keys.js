@@ -27,9 +27,42 @@ export const bindKeys = (table, actions) => {
     const found = bound.get(nameOf(event));
     if (!found || (isField(event.target) && !found[1])) return;
     // Arrows, digits and space belong to a control that has the focus.
-    const isControl = event.target instanceof Element && event.target.matches("input, summary");
-    if (isControl && !found[1] && /^(Arrow|Home|End|Page|[0-9 ]$)/.test(event.key)) return;
+    const isControl = event.target instanceof Element && event.target.matches("input, summary, .offered button");
+    if (isControl && !found[1] && /^(Arrow|Home|End|Page|Backspace$|[0-9 ]$)/.test(event.key)) return;
     event.preventDefault();
     actions[found[0]](event.key);
   }, true);
+  bindCommands(table, actions);
+};
+
+/** Let the list of keys be asked by words: what is typed or dictated narrows it, Enter does the first that is left.
+ * @param {[string[], string, boolean][]} table @param {Actions} actions */
+const bindCommands = (table, actions) => {
+  const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("help-dialog"));
+  const field = /** @type {HTMLInputElement} */ (document.getElementById("command"));
+  const names = /** @type {HTMLElement[]} */ ([...dialog.querySelectorAll("dd[data-action]")]);
+  const narrow = () => {
+    const wanted = field.value.trim().toLowerCase();
+    for (const name of names) {
+      const isLeft = (name.textContent ?? "").toLowerCase().includes(wanted);
+      name.hidden = !isLeft;
+      /** @type {HTMLElement} */ (name.previousElementSibling).hidden = !isLeft;
+    }
+    const count = names.filter((name) => !name.hidden).length;
+    /** @type {HTMLElement} */ (document.getElementById("commands-left")).textContent = wanted ? `${count}` : "";
+  };
+  field.addEventListener("input", narrow);
+  dialog.addEventListener("close", () => {
+    field.value = "";
+    narrow();
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    const first = field.value.trim() && names.find((name) => !name.hidden);
+    if (!first) return;
+    dialog.close();
+    const row = table.find(([, action]) => action === first.dataset.action);
+    if (row) actions[row[1]](row[0][0]);
+  });
 };

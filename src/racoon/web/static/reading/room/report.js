@@ -72,10 +72,23 @@ export class Report {
     this.controls.clear();
     const items = this.form.items.map((/** @type {Item} */ item) => this.#item(item, this.state.items, ""));
     byId("report-title").textContent = this.form.title;
-    this.root.replaceChildren(...items.flat());
+    this.root.replaceChildren(...this.#previous(), ...items.flat());
     for (const [path, answers] of typed) this.controls.get(path)?.write(answers);
     this.#apply();
     if (place) this.controls.get(place)?.focus();
+  }
+
+  /** A line that says which earlier report stands below the questions, and opens it beside this one. */
+  #previous() {
+    if (!this.before) return [];
+    const { examined_on: day, link } = this.before;
+    const line = make("p", "quiet previous", `${this.data.words["Before"]}: `);
+    const shown = day ? new Date(`${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}T12:00`).toLocaleDateString(this.language) : "";
+    const open = make("a", "", `${this.data.words["Own report on the examination before"]}${shown ? `, ${shown}` : ""}`);
+    open.href = link;
+    open.target = "_blank";
+    line.append(open);
+    return [line];
   }
 
   /** @param {Item} item @param {any[]} answers of this level @param {string} above @returns {HTMLElement[]} */

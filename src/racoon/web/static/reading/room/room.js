@@ -2,6 +2,7 @@
 // @ts-check
 
 import { cineOf } from "./cine.js";
+import { Coding } from "./coding.js";
 import { Decision } from "./decision.js";
 import { Drawing } from "./drawing.js";
 import { Fusion } from "./fusion.js";
@@ -69,6 +70,7 @@ const begin = async () => {
   const volumes = new Volumes(data, drawing, findings, report);
   const decision = report && data.decides ? new Decision(data, report) : null;
 
+  const coding = report ? new Coding(data, report, say) : null;
   const queries = report ? new Queries(data, report, say) : null;
   const proposals = report && data.list ? new Proposals(data, report, say) : null;
 
@@ -340,6 +342,7 @@ const begin = async () => {
       byId("stage").focus();
     },
     normal: () => report?.normal(),
+    codes: () => coding?.go(),
     sign: () => report?.sign(),
     "next-case": () => location.assign("/reading/worklist/next"),
     help: () => byId("help-dialog").showModal(),

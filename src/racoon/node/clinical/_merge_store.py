@@ -2,13 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from racoon.domain.identity import Pseudonym
-from racoon.node.clinical.hl7.model import Merge, Parting
 from racoon.platform import clock
 from racoon.platform.database import UtcDateTime, metadata
+
+
+@dataclass(frozen=True)
+class Merge:
+    """One merge of two numbers, by pseudonyms.
+
+    Parameters
+    ----------
+    old, surviving
+        Pseudonyms.
+    merged_at
+        When it was worked off.
+    rows
+        Resources that were moved to the surviving pseudonym.
+    imaging_studies
+        Imaging studies that still lie under the old one: a person moves them.
+    """
+
+    old: str
+    surviving: str
+    merged_at: datetime
+    rows: int
+    imaging_studies: int = 0
+
+
+@dataclass(frozen=True)
+class Parting:
+    """A merge that was taken back, by pseudonyms.
+
+    Parameters
+    ----------
+    old, surviving
+        Pseudonyms.
+    merged_at, parted_at
+        When either was worked off.
+    moved
+        Resources that went back to the old pseudonym.
+    imaging_studies
+        Imaging studies that came under the surviving pseudonym in between: nobody knows by which number.
+    """
+
+    old: str
+    surviving: str
+    merged_at: datetime
+    parted_at: datetime
+    moved: int
+    imaging_studies: int = 0
+
 
 merge = sa.Table(
     "clinical_merge",
@@ -74,6 +124,12 @@ def load_partings(connection: sa.Connection) -> list[Parting]:
         Parting(row.old_pseudonym, row.surviving_pseudonym, row.merged_at, row.parted_at, row.moved)
         for row in rows
     ]
+
+
+def surviving(connection: sa.Connection) -> set[Pseudonym]:
+    """Return the pseudonyms to which others lead."""
+    found = connection.execute(sa.select(merge.c.surviving_pseudonym).distinct()).scalars()
+    return {Pseudonym(name) for name in found}
 
 
 def joined(connection: sa.Connection, pseudonym: Pseudonym) -> set[Pseudonym]:

@@ -1,4 +1,4 @@
-"""What one may ask the site's decisions."""
+"""The site's decisions: what CENTRAL says is received, people decide, and what is no longer allowed stops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from racoon.domain.canonical import canonical_json
-from racoon.domain.governance.approval import RENEWABLE, Approval, ApprovalKind, Purpose, newest
+from racoon.domain.governance.approval import RENEWABLE, Approval, ApprovalKind, newest
+from racoon.domain.governance.local_process import LocalDecision, LocalProcess, check_local_order
 from racoon.domain.governance.machine import TransitionRefused
 from racoon.domain.governance.site_track import SITE_TRACK_TABLE
 from racoon.domain.identity import Role
@@ -18,28 +19,14 @@ from racoon.domain.study import StudyDefinition
 from racoon.errors import Defect
 from racoon.node.approvals import _store
 from racoon.node.approvals._steps import check_renewal, first_role, track_message
-from racoon.node.approvals.model import (
-    WAITING_VERSIONS,
-    NotApproved,
-    Records,
-    StudyAtSite,
-    check_job,
-    find_obstacle,
-    grant,
-    standing_of,
-)
+from racoon.node.approvals.model import LEFT, LocalStanding, NotApproved, StudyAtSite, grant, last_day
+from racoon.node.approvals.service.local import local_standing, record_local
+from racoon.node.approvals.service.records import DOMAIN, ApprovalRecords
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog, Outcome
 from racoon.platform.auth.people import as_seen_by
-from racoon.platform.certificates import public_key_text, sign, verify
-from racoon.protocol.messages import (
-    JobOffer,
-    Message,
-    SiteStanding,
-    StudyOffer,
-    StudyReminder,
-    StudyState,
-)
+from racoon.platform.certificates import sign
+from racoon.protocol.messages import Message, StudyOffer, StudyReminder, StudyState
 
 Announce = Callable[[sa.Connection, str, Message], None]
 """Hands a decision to the outgoing line in the same transaction; ``app`` registers it."""
@@ -47,8 +34,7 @@ Announce = Callable[[sa.Connection, str, Message], None]
 Listener = Callable[[sa.Connection, str], None]
 """Told, in the transaction of the change, that what is allowed for a study may have changed."""
 
-_DOMAIN = b"racoon-approval-v1\x00"
-"""Separates these signatures from any other use of the same key."""
+NO_PROCESS = LocalProcess()
 
 
 class StudyOfferDefect(Defect):
@@ -57,7 +43,7 @@ class StudyOfferDefect(Defect):
     code: ClassVar[str] = "approvals.study_hash"
 
 
-class Approvals:
+class Approvals(ApprovalRecords):
     """The site's decisions on studies.
 
     Parameters
@@ -71,18 +57,24 @@ class Approvals:
         time something asks whether it may run.
     feasibility_enabled
         Standing permission to answer protected feasibility counts.
+    process
+        The site's own process beside the network's track; without one nothing more is asked.
     """
 
     def __init__(
-        self, audit: AuditLog, announce: Announce, key: Ed25519PrivateKey, *, feasibility_enabled: bool
+        self,
+        audit: AuditLog,
+        announce: Announce,
+        key: Ed25519PrivateKey,
+        *,
+        feasibility_enabled: bool,
+        process: LocalProcess = NO_PROCESS,
     ) -> None:
+        super().__init__(key, feasibility_enabled=feasibility_enabled, process=process)
         self._audit = audit
         self._announce = announce
         self._key = key
-        self._public = public_key_text(key)
-        self._feasibility_enabled = feasibility_enabled
         self._listeners: list[Listener] = []
-        self._verified: set[tuple[bytes, str]] = set()
 
     def on_change(self, listener: Listener) -> None:
         """Register somebody who has to stop work when a decision changes."""
@@ -137,45 +129,6 @@ class Approvals:
             _store.update(connection, study, None, reminded_at=reminder.sent_at)
             self._write_audit(connection, "CENTRAL", "central", "study.reminded", study, "success")
 
-    def studies(self, connection: sa.Connection) -> list[StudyAtSite]:
-        """Return all studies this site was asked for, newest first."""
-        return _store.load_all(connection)
-
-    def study(self, connection: sa.Connection, study_id: str, study_hash: str) -> StudyAtSite | None:
-        """Return one version of a study, or ``None``."""
-        return _store.load(connection, study_id, study_hash)
-
-    def current(self, connection: sa.Connection, study_id: str, study_hash: str | None = None) -> StudyAtSite:
-        """Return the version of a study that is in force, or the newest one while none is.
-
-        Parameters
-        ----------
-        study_id
-            The study.
-        study_hash
-            Return exactly this version instead.
-
-        Raises
-        ------
-        NotApproved
-            When the site does not know it.
-        """
-        found = self.versions(connection, study_id)
-        if study_hash:
-            found = [study for study in found if study.study_hash == study_hash]
-        in_force = [study for study in found if study.central_state not in WAITING_VERSIONS]
-        for study in (*in_force, *found):
-            return study
-        raise NotApproved("This site does not know this study.", code="approvals.unknown_study")
-
-    def versions(self, connection: sa.Connection, study_id: str) -> list[StudyAtSite]:
-        """Return all versions of a study this site was asked for, newest first."""
-        return [study for study in _store.load_all(connection) if study.study_id == study_id]
-
-    def history(self, connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
-        """Return all steps taken at this site for a study, oldest first."""
-        return _store.load_events(connection, study_id)
-
     def decide(
         self,
         connection: sa.Connection,
@@ -220,6 +173,7 @@ class Approvals:
         role = first_role(row.roles & set(roles))
         self._check_version(study, version)
         now = clock.now()
+        check_local_order(self.process, self.local_decisions(connection, study)[0], target, now)
         vote = str(artefacts["vote"]) if target == "uac_vote" else study.vote
         if target == "uac_vote" and vote not in ("yes", "conditional", "no"):
             raise TransitionRefused("The vote is yes, conditional or no.", code="track.vote")
@@ -272,6 +226,69 @@ class Approvals:
         self._changed(connection, study)
         return self._again(connection, study)
 
+    def local_standing(self, connection: sa.Connection, study: StudyAtSite) -> list[LocalStanding]:
+        """Return the steps of the site's own process with their last decisions, in order."""
+        return local_standing(self, connection, study)
+
+    def decide_local(
+        self,
+        connection: sa.Connection,
+        study: StudyAtSite,
+        key: str,
+        *,
+        actor: str,
+        roles: Collection[Role],
+        positive: bool,
+        handed_in: dict[str, str],
+        valid_until: str = "",
+    ) -> LocalDecision:
+        """Take a step of the site's own process; a no, too, stops what runs.
+
+        Parameters
+        ----------
+        study
+            As loaded in this transaction.
+        key
+            The step.
+        actor, roles
+            Who decides.
+        positive, handed_in
+            The decision, and what is handed in with it.
+        valid_until
+            Last day, written as 2027-12-31; empty without an end.
+
+        Raises
+        ------
+        TransitionRefused
+            When a rule of the process says no, or the site has left the study.
+        """
+        if study.track_state in LEFT:
+            raise TransitionRefused(LEFT[study.track_state], code="track.left")
+        decision = record_local(
+            self,
+            connection,
+            study,
+            key,
+            signing_key=self._key,
+            actor=actor,
+            roles=roles,
+            positive=positive,
+            handed_in=handed_in,
+            valid_until=last_day(valid_until, clock.now()),
+        )
+        self._write_audit(
+            connection,
+            actor,
+            decision.actor_role,
+            "local.decide",
+            study,
+            "success",
+            step=key,
+            positive=positive,
+        )
+        self._changed(connection, study)
+        return decision
+
     def dataset_frozen(
         self, connection: sa.Connection, study_id: str, study_hash: str, dataset_hash: str
     ) -> None:
@@ -291,57 +308,6 @@ class Approvals:
         self._write_audit(
             connection, actor, first_role(roles), "track.decide", study, "refused", target=target
         )
-
-    def authorise(self, connection: sa.Connection, offer: JobOffer) -> StudyAtSite | None:
-        """Check a job against the site's own records.
-
-        Raises
-        ------
-        NotApproved
-            With the first rule that says no.
-        """
-        study = _store.load(connection, offer.study_id, offer.study_hash)
-        records = self.records(connection, study) if study else Records()
-        check_job(offer, study, records, feasibility_enabled=self._feasibility_enabled, now=clock.now())
-        return study
-
-    def records(self, connection: sa.Connection, study: StudyAtSite) -> Records:
-        """Return the signed decisions on a version of a study whose signatures fit."""
-        found = []
-        stored = _store.load_approvals(connection, study.study_id, study.study_hash)
-        for record, signature in stored:
-            text = _DOMAIN + canonical_json(record)
-            # A signature that fitted once fits for ever; looking it up is what makes reading images cheap.
-            if (text, signature) not in self._verified:
-                if not verify(self._public, signature, text):
-                    continue
-                self._verified.add((text, signature))
-            found.append(Approval.from_dict(record))
-        return Records(tuple(found), len(found) == len(stored))
-
-    def require(self, connection: sa.Connection, study: StudyAtSite, purpose: Purpose) -> None:
-        """Check that this site allows a purpose on the dataset it froze for a version of a study.
-
-        Raises
-        ------
-        NotApproved
-            With the first rule that says no.
-        """
-        block = find_obstacle(purpose, study, self.records(connection, study), clock.now())
-        if block is not None:
-            raise NotApproved(block.public_reason, code=block.code)
-
-    def allows(self, connection: sa.Connection, study_id: str, purpose: Purpose) -> bool:
-        """Tell whether this site allows a purpose for the version of a study that is in force."""
-        try:
-            self.require(connection, self.current(connection, study_id), purpose)
-        except NotApproved:
-            return False
-        return True
-
-    def standing(self, connection: sa.Connection, study: StudyAtSite) -> SiteStanding:
-        """Say whether work of a study may run here now, and if not, why."""
-        return standing_of(study, self.records(connection, study), clock.now())
 
     def tick(self, connection: sa.Connection) -> None:
         """Notice what time has ended: stop work and tell CENTRAL; called now and then by the worker."""
@@ -389,7 +355,7 @@ class Approvals:
 
     def _sign(self, connection: sa.Connection, approval: Approval) -> None:
         record = approval.to_dict()
-        _store.add_approval(connection, record, sign(self._key, _DOMAIN + canonical_json(record)))
+        _store.add_approval(connection, record, sign(self._key, DOMAIN + canonical_json(record)))
 
     def _changed(self, connection: sa.Connection, study: StudyAtSite) -> None:
         """Stop what is no longer allowed and tell CENTRAL, if what is allowed has changed."""

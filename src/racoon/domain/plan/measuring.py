@@ -1,7 +1,4 @@
-"""Plans: what a study wants computed at each site, as data that can be hashed, shown, approved and refused.
-
-A plan names only things that are already installed at the site (biomarkers, architectures); no code travels.
-"""
+"""Measuring plans: the protocol of a study's biomarkers."""
 
 from __future__ import annotations
 
@@ -11,13 +8,9 @@ from typing import Any
 
 from racoon.domain.canonical import content_hash
 from racoon.domain.coding import Code
-from racoon.domain.training import InputContract, Privacy, Strategy, triple
 
-LOSSES = ("dice_ce", "ce")
-"""Losses a training plan may name: cross entropy with soft Dice, or alone."""
-
-POSTPROCESSING = ("largest_component",)
-"""Steps after the network a training plan may name."""
+IRREGULAR = ("refuse", "resample")
+"""What a plan may say about series that are no regular volume."""
 
 
 @dataclass(frozen=True)
@@ -206,10 +199,6 @@ class PromotionRule:
         return cls(**{**document, "label": Code.from_dict(document["label"])})
 
 
-IRREGULAR = ("refuse", "resample")
-"""What a plan may say about series that are no regular volume."""
-
-
 @dataclass(frozen=True)
 class MeasuringPlan:
     """All measurements of a study: the protocol of its biomarkers.
@@ -287,184 +276,3 @@ class MeasuringPlan:
             series=SeriesRule.from_dict(document.get("series", {})),
             promotions=tuple(PromotionRule.from_dict(item) for item in document.get("promotions", ())),
         )
-
-
-@dataclass(frozen=True)
-class TrainingPlan:
-    """One training of a segmentation network, the same for local, pooled and federated mode.
-
-    Parameters
-    ----------
-    name
-        Short name for people.
-    modality
-        DICOM modality of the input series (``"CT"``, ``"MR"``).
-    labels
-        Codes of the structures to segment; class index is position + 1, 0 is background.
-    architecture
-        Name in the registry of ``racoon.learning``.
-    rounds, local_steps
-        Federated rounds, and optimiser steps per site and round; local and pooled training take the product.
-    batch_size
-        Slices per step.
-    learning_rate
-        Initial learning rate.
-    size
-        Window the network sees in voxels: (rows, columns), or (slices, rows, columns) of a volumetric network.
-    window_hu
-        Intensity window (lower, upper) in HU; ``None`` normalises each volume by its own percentiles (MR).
-    seed
-        Seed of initial weights and sampling.
-    min_sites, min_cases
-        Smallest number of sites in a round and of training cases at a site; a site may insist on more.
-    loss
-        One of :data:`LOSSES`.
-    larger
-        What becomes of slices larger than ``size``: ``shrink`` them, or ``tile`` them (random crops in training,
-        overlapping windows in inference).
-    contract
-        Which series are taken.
-    strategy
-        How the sites' updates become one model.
-    holdout
-        Share of each site's subjects that no training sees, where a command splits them itself.
-    update_norm
-        Largest L2 norm of a site's update; the site shortens a longer one, the server refuses it. ``None`` is open.
-    tolerance_mm
-        Tolerance of the normalised surface Dice.
-    postprocessing
-        Steps from :data:`POSTPROCESSING`.
-    irregular
-        What is done with a series that is no regular volume, as in :class:`MeasuringPlan`: ``refuse`` leaves it out and
-        counts it, ``resample`` interpolates it with its masks where that invents no image, and counts it too.
-    spacing_mm
-        Working spacing along (slice, row, column) that every volume is brought to; ``None`` keeps each volume's own.
-    strides
-        Halvings per level along (slice, row, column), for networks that let a plan choose them.
-    privacy
-        Noise and limits of a differentially private training; ``None`` trains without.
-    """
-
-    name: str
-    modality: str
-    labels: tuple[Code, ...]
-    architecture: str = "unet2d-small"
-    rounds: int = 5
-    local_steps: int = 24
-    batch_size: int = 4
-    learning_rate: float = 5e-3
-    size: tuple[int, ...] = (96, 96)
-    window_hu: tuple[float, float] | None = (-1000.0, 200.0)
-    seed: int = 1
-    min_sites: int = 3
-    min_cases: int = 5
-    loss: str = "dice_ce"
-    larger: str = "shrink"
-    contract: InputContract = field(default_factory=InputContract)
-    strategy: Strategy = field(default_factory=Strategy)
-    holdout: float = 0.25
-    update_norm: float | None = None
-    tolerance_mm: float = 1.0
-    postprocessing: tuple[str, ...] = ()
-    irregular: str = "refuse"
-    spacing_mm: tuple[float, float, float] | None = None
-    strides: tuple[tuple[int, int, int], ...] = ()
-    privacy: Privacy | None = None
-
-    def __post_init__(self) -> None:
-        if self.irregular not in IRREGULAR:
-            raise ValueError(f"irregular is one of {', '.join(IRREGULAR)}")
-        if self.loss not in LOSSES or self.larger not in ("shrink", "tile"):
-            raise ValueError(f"a loss is one of {', '.join(LOSSES)}; larger slices are shrink or tile")
-        if not set(self.postprocessing) <= set(POSTPROCESSING):
-            raise ValueError(f"postprocessing is from {', '.join(POSTPROCESSING)}")
-        if not 0 <= self.holdout < 1 or self.tolerance_mm <= 0:
-            raise ValueError("holdout lies from 0 to below 1, a tolerance above 0")
-        if len(self.size) not in (2, 3):
-            raise ValueError("a size is rows and columns, or slices, rows and columns")
-        if self.update_norm is not None and not self.update_norm > 0:
-            raise ValueError("the largest norm of an update is above 0")
-        if self.privacy and self.strategy.name in {"fedprox", "scaffold"}:
-            raise ValueError("a private training adds nothing to single gradients: no fedprox, no scaffold")
-        if self.strategy.name == "cyclic" and self.min_sites < 2:
-            raise ValueError("a cyclic training has at least two sites")
-        if self.strategy.secure_sum and self.min_sites < 3:
-            raise ValueError("a secure sum has at least three sites: of two, each knows the other's part")
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of the canonical plan."""
-        return content_hash(self.to_dict())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form; parts that say nothing are left out, so that older plans keep their hash."""
-        document: dict[str, Any] = {
-            "kind": "training",
-            "task": "segmentation",
-            "name": self.name,
-            "modality": self.modality,
-            "labels": [label.to_dict() for label in self.labels],
-            "architecture": self.architecture,
-            "rounds": self.rounds,
-            "local_steps": self.local_steps,
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
-            "size": list(self.size),
-            "window_hu": list(self.window_hu) if self.window_hu else None,
-            "seed": self.seed,
-            "min_sites": self.min_sites,
-            "min_cases": self.min_cases,
-        }
-        plain = type(self)(self.name, self.modality, self.labels)
-        for name in ("loss", "larger", "holdout", "update_norm", "tolerance_mm", "irregular"):
-            if getattr(self, name) != getattr(plain, name):
-                document[name] = getattr(self, name)
-        if self.contract != plain.contract:
-            document["contract"] = self.contract.to_dict()
-        if self.strategy != plain.strategy:
-            document["strategy"] = self.strategy.to_dict()
-        if self.spacing_mm:
-            document["spacing_mm"] = list(self.spacing_mm)
-        if self.strides:
-            document["strides"] = [list(step) for step in self.strides]
-        if self.privacy:
-            document["privacy"] = self.privacy.to_dict()
-        if self.postprocessing:
-            document["postprocessing"] = list(self.postprocessing)
-        return document
-
-    @classmethod
-    def from_dict(cls, document: dict[str, Any]) -> TrainingPlan:
-        """Read the JSON form; what a document leaves out has its default.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            For a document of another kind, with an unknown word or a value out of range.
-        """
-        if (document.get("kind", "training"), document.get("task", "segmentation")) != (
-            "training",
-            "segmentation",
-        ):
-            raise ValueError("a training plan has the kind training and the task segmentation")
-        fields = {name: value for name, value in document.items() if name not in {"kind", "task"}}
-        unknown = sorted(set(fields) - set(cls.__dataclass_fields__))
-        if unknown:
-            raise ValueError(f"unknown words: {', '.join(unknown)}")
-        fields["labels"] = tuple(Code.from_dict(label) for label in document["labels"])
-        if fields.get("window_hu") is not None:
-            first, second = fields["window_hu"]
-            fields["window_hu"] = (first, second)
-        if "size" in fields:
-            fields["size"] = tuple(int(side) for side in fields["size"])
-        if fields.get("spacing_mm") is not None:
-            fields["spacing_mm"] = triple(float, fields["spacing_mm"])
-        fields["strides"] = tuple(triple(int, step) for step in fields.get("strides", ()))
-        if "contract" in fields:
-            fields["contract"] = InputContract.from_dict(fields["contract"])
-        if "strategy" in fields:
-            fields["strategy"] = Strategy.from_dict(fields["strategy"])
-        if fields.get("privacy") is not None:
-            fields["privacy"] = Privacy.from_dict(fields["privacy"])
-        fields["postprocessing"] = tuple(fields.get("postprocessing", ()))
-        return cls(**fields)
