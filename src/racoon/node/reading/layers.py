@@ -136,14 +136,14 @@ class Layers:
         ------
         SeriesNotFound
             If the layer does not belong over the series.
-        IrregularSeries
-            If the pictures of the series form no regular grid.
+        UnsuitableObject
+            If the pictures of the series form no grid.
         """
         if layer_uid not in {layer.series_uid for layer in self.over(series_uid)}:
             raise SeriesNotFound("There is no such layer over this series.")
         arrangement = self._archive.arrange(series_uid)
         if arrangement.affine is None:
-            raise IrregularSeries("These pictures are no volume, so there are no other planes.")
+            raise UnsuitableObject("These pictures are no volume, so there are no other planes.")
         image, frame = self.volume(layer_uid), arrangement.frames[0]
         size = (len(arrangement.frames), frame.rows, frame.columns)
         corners = np.array(list(itertools.product(*((-0.5, count - 0.5) for count in size))))
