@@ -205,5 +205,10 @@ def test_readings_stand_in_the_archive_as_reports_that_name_the_model(
         said = [str(item.value) for item in report.iterall() if item.keyword == "TextValue"]
         assert f"package={package.stem}" in said
         assert any("Research use only" in text for text in said)
-        values = [item for item in report.iterall() if item.keyword == "NumericValue"]
-        assert len(values) == len(plan.labels)
+        names = [
+            element.value[0].CodeValue
+            for element in report.iterall()
+            if element.keyword == "ConceptNameCodeSequence"
+            and element.value[0].CodingSchemeDesignator == "99T"
+        ]
+        assert names == [label.value for label in plan.labels]
