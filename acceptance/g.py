@@ -106,6 +106,7 @@ open_worker(settings, Database(settings.database), AuditLog("node"), open_pseudo
 
 def take_faulty_messages(folder: Path) -> Figures:
     """Send a hospital's faulty day over MLLP while it is worked off, kill the worker twice, and look at everything."""
+    folder.mkdir(parents=True, exist_ok=True)
     config = folder / "node.toml"
     senders = "".join(
         f'[[hl7.senders]]\nname = "{name}"\naddresses = ["127.0.0.1"]\napplication = "{name}"\n'
