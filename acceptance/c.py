@@ -114,7 +114,7 @@ def keyboard(folder: Path) -> Figures:
 STEPS = [
     Step(
         "room",
-        "in a real Chromium: first image, scrolling, masks on their voxels, findings, a signature by keyboard, axe; "
+        "in a real Chromium: first image, scrolling, masks on their voxels, findings, a report by keyboard, axe; "
         "network cut, tab killed, node killed while drawing, marking and reporting",
         tests=("tests/browser/reading_room",),
     ),

@@ -301,6 +301,16 @@ STEPS = [
         tests=("tests/unit/node/clinical/test_matching.py",),
     ),
     Step(
+        "orders",
+        "orders without a study UID find their images by the accession number, or wait for a person",
+        tests=("tests/unit/node/clinical/test_ordering.py", "tests/unit/node/clinical/hl7/test_ordered.py"),
+    ),
+    Step(
+        "mappings",
+        "a registry's table is mapped in the browser without naming anybody, saved in versions, and taken",
+        tests=("tests/unit/node/clinical/test_tables.py", "tests/unit/node/clinical/test_spreadsheet.py"),
+    ),
+    Step(
         "killed-listener",
         "the listener's own process is killed in the middle of a stream: what it acknowledged is there, once",
         tests=("tests/network/test_hl7_kill.py",),
@@ -323,7 +333,7 @@ STEPS = [
     Step(
         "neighbours",
         "cohort lists, site codes and visits of another network in and out; transfers in named pieces",
-        tests=("tests/contract/test_neighbour_lists.py",),
+        tests=("tests/contract/test_neighbour_lists.py", "tests/unit/node/clinical/test_neighbour_page.py"),
     ),
     Step(
         "tables",

@@ -109,6 +109,7 @@ NAMES: Mapping[str, str] = {
     "message.held": "keeps its patient waiting",
     "message.refused": "not readable",
     "source.embedded": "this node itself",
+    "source.closed": "not set up",
     "source.never_seen": "not asked yet",
     "source.well": "answers",
     "source.silent": "does not answer",

@@ -84,6 +84,37 @@ def load_all(connection: sa.Connection) -> list[StudyAtSite]:
     return [_study(row) for row in connection.execute(statement)]
 
 
+def load_versions(connection: sa.Connection, study_id: str) -> list[StudyAtSite]:
+    """Load all versions of one study, newest first."""
+    return [_study(row) for row in connection.execute(_VERSIONS, {"asked_study": study_id})]
+
+
+def _records_of(table: sa.Table) -> sa.Select[Any]:
+    return (
+        sa.select(table.c.record, table.c.signature)
+        .where(
+            table.c.study_id == sa.bindparam("asked_study"), table.c.study_hash == sa.bindparam("asked_hash")
+        )
+        .order_by(table.c.sequence)
+    )
+
+
+# Every search and every retrieval asks these three; they are put together once.
+_APPROVALS, _LOCAL_DECISIONS = _records_of(site_approval), _records_of(local_decision)
+_VERSIONS = (
+    sa.select(study_at_site)
+    .where(study_at_site.c.study_id == sa.bindparam("asked_study"))
+    .order_by(study_at_site.c.offered_at.desc())
+)
+
+
+def _signed(
+    connection: sa.Connection, statement: sa.Select[Any], study_id: str, study_hash: str
+) -> list[tuple[dict[str, Any], str]]:
+    values = {"asked_study": study_id, "asked_hash": study_hash}
+    return [(row.record, row.signature) for row in connection.execute(statement, values)]
+
+
 def insert(connection: sa.Connection, study: StudyAtSite, requested_by: str) -> None:
     """Write a newly offered study version."""
     connection.execute(
@@ -182,12 +213,7 @@ def load_approvals(
     connection: sa.Connection, study_id: str, study_hash: str
 ) -> list[tuple[dict[str, Any], str]]:
     """Load the signed decisions on one version of a study with their signatures, oldest first."""
-    statement = (
-        sa.select(site_approval.c.record, site_approval.c.signature)
-        .where(site_approval.c.study_id == study_id, site_approval.c.study_hash == study_hash)
-        .order_by(site_approval.c.sequence)
-    )
-    return [(row.record, row.signature) for row in connection.execute(statement)]
+    return _signed(connection, _APPROVALS, study_id, study_hash)
 
 
 def add_local_decision(connection: sa.Connection, record: dict[str, Any], signature: str) -> None:
@@ -207,12 +233,7 @@ def load_local_decisions(
     connection: sa.Connection, study_id: str, study_hash: str
 ) -> list[tuple[dict[str, Any], str]]:
     """Load the decisions of the site's own process on one version of a study with their signatures, oldest first."""
-    statement = (
-        sa.select(local_decision.c.record, local_decision.c.signature)
-        .where(local_decision.c.study_id == study_id, local_decision.c.study_hash == study_hash)
-        .order_by(local_decision.c.sequence)
-    )
-    return [(row.record, row.signature) for row in connection.execute(statement)]
+    return _signed(connection, _LOCAL_DECISIONS, study_id, study_hash)
 
 
 def load_standing(connection: sa.Connection, study: StudyAtSite) -> dict[str, Any] | None:

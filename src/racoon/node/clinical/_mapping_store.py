@@ -19,7 +19,7 @@ mapping = sa.Table(
     sa.Column("content_hash", sa.String(64), nullable=False),
     sa.Column("saved_by", sa.String(80), nullable=False),
     sa.Column("saved_at", UtcDateTime, nullable=False),
-    sa.UniqueConstraint("title", "version"),
+    sa.UniqueConstraint("title", "version", name="uq_clinical_table_mapping_version"),
 )
 
 

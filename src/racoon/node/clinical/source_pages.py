@@ -48,6 +48,7 @@ EMBEDDED: Mapping[str, str] = {
 
 KINDS: Mapping[str, str] = {
     "embedded": "this node",
+    "none": "nobody yet",
     "gics": "gICS",
     "gpas": "gPAS",
     "mii": "MII pseudonymisation interface",
@@ -86,6 +87,8 @@ class ShownSource:
     @property
     def condition(self) -> str:
         """One word for the chip."""
+        if self.kind == KINDS["none"]:
+            return "closed"
         if self.kind == KINDS["embedded"] or (self.state is None and not self.place):
             return "embedded"
         if self.state is None:
@@ -133,13 +136,15 @@ def _shown(connection: Any, name: str, kind: str, place: str) -> ShownSource:
     else:
         sentence = state.problem
     host = urlsplit(place).netloc or place
-    return ShownSource(TITLES[name], KINDS[kind], host, state, sentence)
+    # Without a server nobody is asked for the course; the trust services have this node's own answers.
+    used = "none" if name == "diz" and kind == "embedded" else kind
+    return ShownSource(TITLES[name], KINDS[used], host, state, sentence)
 
 
 def _messages(port: int, desk: MessageDesk) -> list[ShownSource]:
     """Say of every sender of HL7 messages when its last one came, and what a person does next."""
     if not port:
-        return [ShownSource(TITLES["messages"], KINDS["embedded"], "", None, CLOSED)]
+        return [ShownSource(TITLES["messages"], KINDS["none"], "", None, CLOSED)]
     waits = sum(count for state, count in desk.open_counts().items() if state in OPEN)
     shown = []
     for line in desk.senders():
@@ -156,7 +161,7 @@ def _messages(port: int, desk: MessageDesk) -> list[ShownSource]:
 def _target(connection: Any, address: str) -> ShownSource:
     """Say where resources are sent, and when last."""
     if not address:
-        return ShownSource(TITLES["push"], KINDS["embedded"], "", None, NOWHERE)
+        return ShownSource(TITLES["push"], KINDS["none"], "", None, NOWHERE)
     last = _push_store.last_sent(connection, address)
     state = SourceState("push", "fhir", last, last, "", "") if last is not None else None
     sentence = "" if state is not None else NEVER_PUSHED

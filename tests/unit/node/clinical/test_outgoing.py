@@ -90,6 +90,7 @@ def test_resources_are_shown_as_they_would_leave_with_what_was_refused(node: Nod
     sources = diz.get("/intake/sources").text
     assert "The port for HL7 messages is closed." in sources
     assert "Nothing is sent by itself. Set fhir.push_to" in sources
+    assert sources.count("not set up") == 3, "neither a server for the course, nor messages, nor a target"
     # Whoever may read no such resources still sees the rules, and nothing of anybody.
     assert "What is never in a resource" in officer.get("/intake/outgoing").text
     assert officer.get("/intake/outgoing?type=ImagingStudy").status_code == 404

@@ -48,7 +48,7 @@ class ApprovalRecords:
     def __init__(self, key: Ed25519PrivateKey, *, feasibility_enabled: bool, process: LocalProcess) -> None:
         self._feasibility_enabled = feasibility_enabled
         self._public = public_key_text(key)
-        self._verified: set[tuple[bytes, str]] = set()
+        self._verified: dict[tuple[bytes, str], dict[str, Any]] = {}
         self.process = process
 
     def studies(self, connection: sa.Connection) -> list[StudyAtSite]:
@@ -84,7 +84,7 @@ class ApprovalRecords:
 
     def versions(self, connection: sa.Connection, study_id: str) -> list[StudyAtSite]:
         """Return all versions of a study this site was asked for, newest first."""
-        return [study for study in _store.load_all(connection) if study.study_id == study_id]
+        return _store.load_versions(connection, study_id)
 
     def history(self, connection: sa.Connection, study_id: str) -> list[dict[str, Any]]:
         """Return all steps taken at this site for a study, oldest first."""
@@ -111,7 +111,8 @@ class ApprovalRecords:
         """Return the signed decisions on a version of a study whose signatures fit."""
         stored = _store.load_approvals(connection, study.study_id, study.study_hash)
         found = [Approval.from_dict(record) for record in self._genuine(DOMAIN, stored)]
-        local, are_whole = self.local_decisions(connection, study)
+        # Where the site has no process of its own, nothing that was decided in one counts.
+        local, are_whole = self.local_decisions(connection, study) if self.process.steps else ([], True)
         now = clock.now()
         return Records(
             tuple(found),
@@ -131,13 +132,13 @@ class ApprovalRecords:
     def _genuine(self, domain: bytes, stored: list[tuple[dict[str, Any], str]]) -> list[dict[str, Any]]:
         found = []
         for record, signature in stored:
-            text = domain + canonical_json(record)
             # A signature that fitted once fits for ever; looking it up is what makes reading images cheap.
-            if (text, signature) not in self._verified:
-                if not verify(self._public, signature, text):
-                    continue
-                self._verified.add((text, signature))
-            found.append(record)
+            known = self._verified.get((domain, signature))
+            if known == record:
+                found.append(known)
+            elif verify(self._public, signature, domain + canonical_json(record)):
+                self._verified[domain, signature] = record
+                found.append(record)
         return found
 
     def require(self, connection: sa.Connection, study: StudyAtSite, purpose: Purpose) -> None:

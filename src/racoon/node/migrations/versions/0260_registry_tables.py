@@ -54,7 +54,7 @@ def upgrade() -> None:
         _text("saved_by", 80),
         _time("saved_at"),
         _key("clinical_table_mapping", "id"),
-        sa.UniqueConstraint("title", "version", name=op.f("uq_clinical_table_mapping_title")),
+        sa.UniqueConstraint("title", "version", name="uq_clinical_table_mapping_version"),
     )
     op.create_table(
         "clinical_exchange",

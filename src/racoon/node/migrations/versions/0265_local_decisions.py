@@ -8,7 +8,7 @@ from alembic import op
 from racoon.platform.database import Json
 
 revision = "0265"
-down_revision = "0240"
+down_revision = "0260"
 branch_labels = None
 depends_on = None
 
