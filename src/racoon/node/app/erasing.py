@@ -14,6 +14,7 @@ from racoon.node.app.trusting import open_pseudonym_service
 from racoon.node.app.truths import LABELS, forget_labels
 from racoon.node.archive.deletion import DeletionState
 from racoon.node.archive.records import holdings
+from racoon.node.clinical import ordering
 from racoon.node.clinical import service as clinical
 from racoon.node.cohorts import service as cohorts
 from racoon.node.compute.service import forget_cases
@@ -53,7 +54,8 @@ def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
         rooms.audit,
         days,
         erase=lambda item: (
-            erase(rooms, item, lambda data: subjects_named(data, names.pseudonym))
+            _forget_accessions(rooms, names, item)
+            | erase(rooms, item, lambda data: subjects_named(data, names.pseudonym))
             | _forget_description(names, item)
         ),
         has_images=lambda pseudonym: (
@@ -63,6 +65,20 @@ def settlement(rooms: Rooms, names: Pseudonymiser) -> Settlement:
         ),
         announce=lambda connection, recipient, message: tell_recipient(rooms, connection, recipient, message),
     )
+
+
+def _forget_accessions(rooms: Rooms, names: Pseudonymiser, withdrawal: Withdrawal) -> dict[str, Any]:
+    """Erase under which accession numbers a subject's images came, where everything was withdrawn.
+
+    It comes before the images go, which say what to look for; after a crash it begins again.
+    """
+    if withdrawal.scope != EVERYTHING:
+        return {}
+    studies = set(holdings(rooms.database, withdrawal.pseudonym))
+    forgotten = names.forget_accessions(studies)
+    with rooms.database.begin() as connection:
+        ordering.forget_studies(connection, studies)
+    return {"accession_numbers": forgotten}
 
 
 def _forget_description(names: Pseudonymiser, withdrawal: Withdrawal) -> dict[str, Any]:

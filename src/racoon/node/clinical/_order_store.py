@@ -97,6 +97,15 @@ def load_links(connection: sa.Connection, state: str) -> list[sa.Row[Any]]:
     return list(connection.execute(query))
 
 
+def forget_studies(connection: sa.Connection, study_uids: Collection[str]) -> None:
+    """Forget the accession tokens of some imaging studies, and which orders were linked to them."""
+    wanted = sorted(study_uids)
+    for start in range(0, len(wanted), AT_ONCE):
+        chunk = wanted[start : start + AT_ONCE]
+        for table in (accession, link):
+            connection.execute(sa.delete(table).where(table.c.imaging_study_uid.in_(chunk)))
+
+
 def forget_subject(connection: sa.Connection, pseudonym: Pseudonym) -> int:
     """Forget the links of a subject's orders; returns how many."""
     mine = sa.select(_store.order.c.key).where(_store.order.c.pseudonym == pseudonym)

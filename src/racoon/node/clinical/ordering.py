@@ -153,6 +153,11 @@ def link_orders(connection: sa.Connection) -> dict[str, int]:
     return {"linked": counts["linked"], "doubt": counts["doubt"]}
 
 
+def forget_studies(connection: sa.Connection, study_uids: Collection[str]) -> None:
+    """Forget under which accession tokens some imaging studies came, and which orders were linked to them."""
+    _order_store.forget_studies(connection, study_uids)
+
+
 def waiting_orders(connection: sa.Connection) -> list[dict[str, Any]]:
     """List the orders that wait for a person, with whose the images are."""
     rows = _order_store.load_links(connection, "doubt")[:LONGEST_LIST]

@@ -72,6 +72,16 @@ class MappingTable:
             query = sa.select(MAPPING.c.pseudonym).where(MAPPING.c.domain == domain)
             return frozenset(connection.execute(query).scalars())
 
+    def forget(self, domain: str, pseudonyms: Sequence[str]) -> None:
+        """Erase some entries of a domain, in one transaction."""
+        with self._database.begin() as connection:
+            for start in range(0, len(pseudonyms), AT_ONCE):
+                chunk = list(pseudonyms[start : start + AT_ONCE])
+                connection.execute(
+                    sa.delete(MAPPING).where(MAPPING.c.domain == domain, MAPPING.c.pseudonym.in_(chunk))
+                )
+        self._database.forget_deleted_pages()
+
     def replace(self, gone: tuple[str, str], mark: tuple[str, str, str]) -> None:
         """Forget one entry (domain, pseudonym) and record another one, in one transaction."""
         domain, pseudonym, patient_id = mark

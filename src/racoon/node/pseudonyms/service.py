@@ -237,6 +237,22 @@ class Pseudonymiser:
             fresh[name.rpartition(".")[0]].append(uid)
         return fresh
 
+    def forget_accessions(self, study_uids: Collection[str]) -> int:
+        """Erase under which accession numbers some imaging studies came; returns how many entries.
+
+        Parameters
+        ----------
+        study_uids
+            Replaced UIDs.
+        """
+        if self._table is None or not study_uids:
+            return 0
+        known = self._table.open_many(ACCESSION_DOMAIN, sorted(self._table.names(ACCESSION_DOMAIN)))
+        gone = [name for name, uid in known.items() if uid in study_uids]
+        self._table.forget(ACCESSION_DOMAIN, gone)
+        self._accessions = {seen for seen in self._accessions if seen[1] not in study_uids}
+        return len(gone)
+
     def link(self, sources: Mapping[str, PatientId]) -> None:
         """Record which patient a record of another system belongs to, sealed; one transaction for all.
 

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from racoon.domain.identity import Pseudonym
 from racoon.node.app.messages import inbox_folder, open_worker
 from racoon.node.archive.model import DeidentifiedInstance
-from racoon.node.clinical import _merge_store, _order_store, _store, matching, ordering, service
+from racoon.node.clinical import _order_store, _store, matching, ordering, service
 from racoon.node.clinical.hl7.inbox import Inbox
 from racoon.node.clinical.ordering import Candidate, OrderLinker, judge
 from racoon.node.deid.service import Deidentifier
 from racoon.standards.hl7v2.mllp import Block
-from tests.hl7_messages import BEGAN, orm
+from tests.hl7_messages import BEGAN, adt, orm
 from tests.node_rooms import NodeInProcess
 from tests.unit.node.clinical.hl7.conftest import SENDERS
 from tests.unit.node.clinical.hl7.test_deleting import changed
@@ -67,8 +66,12 @@ def images(node: NodeInProcess, study: int, number: str, accession: str, day: st
 
 def ordered(node: NodeInProcess, number: str, accession: str, name: str, at: datetime = BEGAN) -> None:
     """Take an order in as the hospital sends it."""
+    said(node, changed(orm(number, name, order=name, at=at), "OBR", {18: accession}))
+
+
+def said(node: NodeInProcess, message: bytes) -> None:
+    """Take a message in."""
     inbox = Inbox(inbox_folder(node.settings))
-    message = changed(orm(number, name, order=name, at=at), "OBR", {18: accession})
     inbox.take([node.app.state.messages._door.judge(Block("message", message), SENDERS)])
     worker = open_worker(node.settings, node.rooms.database, node.rooms.audit, node.names)
     assert worker.work_off() == 1
@@ -101,6 +104,25 @@ def test_one_order_and_one_study_of_one_person_are_linked(node: NodeInProcess) -
     with node.rooms.database.begin() as connection:
         service.forget_subject(connection, subject)
         assert connection.execute(sa.select(_order_store.link)).all() == []
+
+
+def test_a_withdrawal_takes_the_accession_number_along(node: NodeInProcess) -> None:
+    node.rely_on()
+    images(node, 1, "4711", "ACC-77")
+    stays = images(node, 2, "4712", "ACC-78")
+    ordered(node, "4711", "ACC-77", "R1")
+    assert link(node) == {"linked": 1, "doubt": 0}
+    assert node.names.count_accessions() == 2
+    node.withdraw(node.subject("4711"))
+    assert node.settlement.settle() == 1
+    assert node.names.count_accessions() == 1
+    with node.rooms.database.connect() as connection:
+        (withdrawal,) = node.consent.withdrawals(connection)
+        left = connection.execute(sa.select(_order_store.accession.c.imaging_study_uid)).scalars().all()
+        assert connection.execute(sa.select(_order_store.link)).all() == []
+    assert withdrawal.proof["accession_numbers"] == 1
+    assert left == [stays]
+    assert link(node) == {"linked": 0, "doubt": 0}
 
 
 def test_a_number_that_names_two_people_stops_the_case_until_somebody_looked(node: NodeInProcess) -> None:
@@ -142,10 +164,8 @@ def test_two_people_with_one_number_and_two_studies_wait(node: NodeInProcess) ->
             "several_people",
             "several_studies",
         }
-    # The two numbers are one person: then it is one order of one person.
-    with node.rooms.database.begin() as connection:
-        one, two = (Pseudonym(str(node.subject(number))) for number in ("4712", "4711"))
-        _merge_store.record_merge(connection, one, two, 0)
+    # The two numbers are one person: then they are orders of one person, whose days are moved alike.
+    said(node, adt("A40", "4711", "M1", merged="4712"))
     assert link(node) == {"linked": 2, "doubt": 2}
 
 
