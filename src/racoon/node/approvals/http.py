@@ -93,7 +93,7 @@ class LocalStepDecision(BaseModel):
 
 
 @router.get("")
-def list_studies(request: Request, user: Reader) -> list[dict[str, Any]]:  # noqa: ARG001
+def list_studies(request: Request, user: Reader) -> list[dict[str, Any]]:
     """List the studies this site was asked for, newest first."""
     approvals: Approvals = request.app.state.approvals
     with request.app.state.database.connect() as connection:
@@ -104,7 +104,7 @@ def list_studies(request: Request, user: Reader) -> list[dict[str, Any]]:  # noq
 def show_study(
     study_id: str,
     request: Request,
-    user: Reader,  # noqa: ARG001
+    user: Reader,
     version: Annotated[str | None, Query(max_length=64)] = None,
 ) -> dict[str, Any]:
     """Show a study with the history of the site's decisions, and whether work may run now."""

@@ -28,7 +28,7 @@ LISTED_INSTANCES = 500
 @router.get("")
 def show_deletions(
     request: Request,
-    user: Requester,  # noqa: ARG001
+    user: Requester,
     state: Annotated[str, Query(max_length=16)] = "",
     before: Annotated[str, Query(max_length=32)] = "",
 ) -> Response:
@@ -55,7 +55,7 @@ def show_deletions(
 @router.get("/new")
 def show_form(
     request: Request,
-    user: Requester,  # noqa: ARG001
+    user: Requester,
     imaging_study: Uid = "",
     series: Uid = "",
     instance: Uid = "",

@@ -71,7 +71,7 @@ def request_deletion(body: DeletionRequest, request: Request, user: Requester) -
 @router.get("")
 def list_deletions(
     request: Request,
-    user: Requester,  # noqa: ARG001
+    user: Requester,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[dict[str, Any]]:
     """List deletions, newest first, without their proofs."""
@@ -79,7 +79,7 @@ def list_deletions(
 
 
 @router.get("/{deletion_id}")
-def read_deletion(deletion_id: str, request: Request, user: Requester) -> dict[str, Any]:  # noqa: ARG001
+def read_deletion(deletion_id: str, request: Request, user: Requester) -> dict[str, Any]:
     """Return one deletion with its proof."""
     return describe(_deletions(request).get(deletion_id))
 

@@ -24,7 +24,7 @@ StudyChoices = Callable[[], Sequence[tuple[str, str]]]
 
 
 @router.get("")
-def show_grants(request: Request, user: Granter) -> Response:  # noqa: ARG001
+def show_grants(request: Request, user: Granter) -> Response:
     """Show who was let into the images of which study, and whether that is in force."""
     return _page(request)
 

@@ -22,7 +22,7 @@ SeriesOfStudy = Callable[[str], Sequence[str]]
 
 
 @router.get("")
-def list_grants(request: Request, user: Granter) -> list[dict[str, Any]]:  # noqa: ARG001
+def list_grants(request: Request, user: Granter) -> list[dict[str, Any]]:
     """List who was let into the images of which research study."""
     return [asdict(item) | {"granted_at": item.granted_at.isoformat()} for item in _access(request).grants()]
 

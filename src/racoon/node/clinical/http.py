@@ -122,7 +122,7 @@ def _answer(resource: Resource, headers: Mapping[str, str] | None = None) -> Res
 
 
 @fhir.get("/metadata", response_class=Response)
-def read_metadata(request: Request, user: Anybody) -> Response:  # noqa: ARG001
+def read_metadata(request: Request, user: Anybody) -> Response:
     """Return the CapabilityStatement: types, profiles, search parameters."""
     statement = capability_statement(
         TYPES, software="RACOON node", version=__version__, base=_base(request), when=clock.now()

@@ -33,7 +33,7 @@ Decider = Annotated[User, Depends(require("match.decide"))]
 
 
 @router.get("")
-def show_cases(request: Request, user: Decider) -> Response:  # noqa: ARG001 -- asked for by the dependency
+def show_cases(request: Request, user: Decider) -> Response:
     """Show the cases that are stopped."""
     return _page(request)
 

@@ -97,7 +97,7 @@ class ShownSource:
 
 
 @router.get("")
-def show_sources(request: Request, user: Reader) -> Response:  # noqa: ARG001 -- asked for by the dependency
+def show_sources(request: Request, user: Reader) -> Response:
     """Show every source with the next step in words, the last imports and what they refused."""
     settings = request.app.state.settings
     trust, diz = settings.trust, settings.diz

@@ -66,13 +66,13 @@ Form = Annotated[Uploaded, Depends(read_form)]
 
 
 @router.get("")
-def show_tables(request: Request, user: Taker, saved: int = 0) -> Response:  # noqa: ARG001 -- asked for by the dependency
+def show_tables(request: Request, user: Taker, saved: int = 0) -> Response:
     """Show the saved mappings."""
     return _list(request, saved_number=saved)
 
 
 @router.get("/new")
-def show_new(request: Request, user: Taker) -> Response:  # noqa: ARG001
+def show_new(request: Request, user: Taker) -> Response:
     """Show the editor of a new mapping."""
     return _editor(request, mapping_form.empty_draft(), "")
 
@@ -84,7 +84,7 @@ async def edit_mapping(request: Request, user: Taker, form: Form) -> Response:
 
 
 @router.get("/{number}")
-def show_mapping(request: Request, user: Taker, number: int) -> Response:  # noqa: ARG001
+def show_mapping(request: Request, user: Taker, number: int) -> Response:
     """Show the editor with a saved version."""
     saved = _desk(request).load(number)
     draft = mapping_form.draft_of_mapping(saved.mapping)

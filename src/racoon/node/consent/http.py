@@ -81,7 +81,7 @@ def _roles(user: User) -> str:
 
 
 @router.get("/bases")
-def list_bases(request: Request, user: Reader) -> list[dict[str, Any]]:  # noqa: ARG001
+def list_bases(request: Request, user: Reader) -> list[dict[str, Any]]:
     """List the legal bases this site recorded, newest first."""
     consent: Consent = request.app.state.consent
     with request.app.state.database.connect() as connection:
@@ -106,14 +106,14 @@ def end_basis(basis_id: str, request: Request, user: Decider) -> None:
 
 
 @router.get("/subjects/{pseudonym}")
-def show_subject(pseudonym: str, request: Request, user: Overseer) -> dict[str, Any]:  # noqa: ARG001
+def show_subject(pseudonym: str, request: Request, user: Overseer) -> dict[str, Any]:
     """Show what is known of a subject's permission."""
     with request.app.state.database.connect() as connection:
         return looking.describe_subject(connection, Pseudonym(pseudonym))
 
 
 @router.get("/withdrawals")
-def list_withdrawals(request: Request, user: Overseer) -> dict[str, Any]:  # noqa: ARG001
+def list_withdrawals(request: Request, user: Overseer) -> dict[str, Any]:
     """List withdrawals with their proofs, and who was told of them."""
     consent: Consent = request.app.state.consent
     with request.app.state.database.connect() as connection:

@@ -70,7 +70,7 @@ class CorrectionForm(BaseModel):
 
 
 @router.get("")
-def show_intake(request: Request, user: Reader) -> Response:  # noqa: ARG001
+def show_intake(request: Request, user: Reader) -> Response:
     """Show today's flow: what waits, rates, the latest senders."""
     intake: Intake = request.app.state.intake
     minutes = intake.minutes(CHART_MINUTES)
@@ -91,7 +91,7 @@ def show_intake(request: Request, user: Reader) -> Response:  # noqa: ARG001
 @router.get("/quarantine")
 def show_quarantine(
     request: Request,
-    user: Reader,  # noqa: ARG001
+    user: Reader,
     state: Word = "waiting",
     reason: Word = "",
     before: Annotated[str, Query(max_length=128)] = "",
@@ -121,7 +121,7 @@ def decide(
 
 
 @router.get("/quarantine/{quarantine_id}")
-def show_object(quarantine_id: str, request: Request, user: Reader) -> Response:  # noqa: ARG001
+def show_object(quarantine_id: str, request: Request, user: Reader) -> Response:
     """Show one quarantined object: its evidence, and what can be done."""
     return _object(request, quarantine_id)
 
@@ -176,7 +176,7 @@ def show_picture(quarantine_id: str, request: Request, user: Decider) -> Respons
 
 
 @router.get("/pull")
-def show_pull(request: Request, user: Puller, state: Word = "") -> Response:  # noqa: ARG001
+def show_pull(request: Request, user: Puller, state: Word = "") -> Response:
     """Show what is fetched from the PACS, examination by examination."""
     return _pull(request, state)
 

@@ -47,7 +47,7 @@ class DecisionRequest(BaseModel):
 
 
 @router.get("/status")
-def read_status(request: Request, user: Reader) -> dict[str, Any]:  # noqa: ARG001
+def read_status(request: Request, user: Reader) -> dict[str, Any]:
     """Tell what waits, what is in quarantine, and what the latest days brought."""
     intake: Intake = request.app.state.intake
     status = intake.status()
@@ -73,7 +73,7 @@ def read_status(request: Request, user: Reader) -> dict[str, Any]:  # noqa: ARG0
 @router.get("/quarantine")
 def list_quarantine(
     request: Request,
-    user: Reader,  # noqa: ARG001
+    user: Reader,
     state: QuarantineState = QuarantineState.WAITING,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> list[dict[str, Any]]:

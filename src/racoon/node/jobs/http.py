@@ -17,7 +17,7 @@ Stopper = Annotated[User, Depends(require("job.cancel"))]
 
 
 @router.get("")
-def list_jobs(request: Request, user: Reader) -> list[dict[str, Any]]:  # noqa: ARG001
+def list_jobs(request: Request, user: Reader) -> list[dict[str, Any]]:
     """List the newest jobs of this site, newest first."""
     jobs: Jobs = request.app.state.jobs
     with request.app.state.database.connect() as connection:

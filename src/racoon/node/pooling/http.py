@@ -58,7 +58,7 @@ class DeletionRequest(BaseModel):
 
 
 @router.get("/api/reviews")
-def list_reviews(request: Request, user: Reviewer) -> list[dict[str, Any]]:  # noqa: ARG001 - the right is checked
+def list_reviews(request: Request, user: Reviewer) -> list[dict[str, Any]]:
     """List what waits for a reviewer, and what reviewers said."""
     reviews: Reviews = request.app.state.release.reviews
     with request.app.state.database.connect() as connection:
@@ -66,7 +66,7 @@ def list_reviews(request: Request, user: Reviewer) -> list[dict[str, Any]]:  # n
 
 
 @router.get("/api/pool")
-def show_pooling(request: Request, user: Looker) -> dict[str, Any]:  # noqa: ARG001 - the right is checked
+def show_pooling(request: Request, user: Looker) -> dict[str, Any]:
     """Say what this node sent to pools, what it took as a pool, and whose keys it knows."""
     state = request.app.state
     with state.database.connect() as connection:

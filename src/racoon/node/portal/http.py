@@ -85,7 +85,7 @@ def show_today(request: Request, user: Anyone) -> Response:
 
 
 @router.get("/studies")
-def show_studies(request: Request, user: StudyReader) -> Response:  # noqa: ARG001
+def show_studies(request: Request, user: StudyReader) -> Response:
     """Show all studies this site was asked for."""
     approvals: Approvals = request.app.state.approvals
     with request.app.state.database.connect() as connection:
@@ -240,7 +240,7 @@ def _back_to(study_id: str, study_hash: str) -> Response:
 
 
 @router.get("/jobs")
-def show_jobs(request: Request, user: JobReader) -> Response:  # noqa: ARG001
+def show_jobs(request: Request, user: JobReader) -> Response:
     """Show what CENTRAL asked and what became of it."""
     jobs: Jobs = request.app.state.jobs
     with request.app.state.database.connect() as connection:
@@ -272,7 +272,7 @@ def show_worst(job_id: str, request: Request, user: ArchiveReader) -> Response:
 
 
 @router.get("/jobs/{job_id}/worst/{number:int}.png")
-def show_worst_picture(job_id: str, number: int, request: Request, user: ArchiveReader) -> Response:  # noqa: ARG001
+def show_worst_picture(job_id: str, number: int, request: Request, user: ArchiveReader) -> Response:
     """Return one of these pictures."""
     _pictured_job(job_id, request)
     pictures = request.app.state.pictures_of(job_id)
@@ -345,7 +345,7 @@ def set_limits(
 
 
 @router.get("/releases")
-def show_releases(request: Request, user: ReleaseReader) -> Response:  # noqa: ARG001
+def show_releases(request: Request, user: ReleaseReader) -> Response:
     """Show everything that left this site, as it left."""
     gate: ReleaseGate = request.app.state.release
     with request.app.state.database.connect() as connection:
@@ -354,7 +354,7 @@ def show_releases(request: Request, user: ReleaseReader) -> Response:  # noqa: A
 
 
 @router.get("/audit")
-def show_audit(request: Request, user: AuditReader, before: int | None = None) -> Response:  # noqa: ARG001
+def show_audit(request: Request, user: AuditReader, before: int | None = None) -> Response:
     """Show the audit log, newest first."""
     audit = request.app.state.audit
     with request.app.state.database.connect() as connection:

@@ -16,7 +16,7 @@ router = APIRouter(prefix="/api/releases", tags=["release"])
 @router.get("")
 def list_releases(
     request: Request,
-    user: Annotated[User, Depends(require("release.read"))],  # noqa: ARG001
+    user: Annotated[User, Depends(require("release.read"))],
 ) -> list[dict[str, Any]]:
     """List the newest releases, whole."""
     gate: ReleaseGate = request.app.state.release
@@ -30,7 +30,7 @@ def list_releases(
 @router.get("/holds")
 def list_holds(
     request: Request,
-    user: Annotated[User, Depends(require("release.read"))],  # noqa: ARG001
+    user: Annotated[User, Depends(require("release.read"))],
 ) -> list[dict[str, Any]]:
     """List the projects whose counts are held, because they nearly repeat each other, until a person has looked."""
     with request.app.state.database.connect() as connection:

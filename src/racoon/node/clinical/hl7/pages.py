@@ -22,7 +22,7 @@ Decider = Annotated[User, Depends(require("hl7.decide"))]
 
 
 @router.get("")
-def show_messages(request: Request, user: Reader) -> Response:  # noqa: ARG001
+def show_messages(request: Request, user: Reader) -> Response:
     """Show connections, queue, refused messages and merges."""
     return _page(request)
 

@@ -31,7 +31,7 @@ SENTENCES = (NO_LIST, NO_MAPPING)
 
 
 @router.get("")
-def show_neighbours(request: Request, user: Partner) -> Response:  # noqa: ARG001 -- asked for by the dependency
+def show_neighbours(request: Request, user: Partner) -> Response:
     """Show every project with its last exchanges."""
     return _page(request)
 

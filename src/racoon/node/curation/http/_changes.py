@@ -46,7 +46,7 @@ def tag_series(request: Request, user: Tagger, tagging: Tagging) -> dict[str, in
 
 
 @router.get("/views")
-def read_views(request: Request, user: Looker) -> dict[str, Any]:  # noqa: ARG001 - the guard
+def read_views(request: Request, user: Looker) -> dict[str, Any]:
     """Return the saved views by name."""
     return {"views": [view.to_dict() for view in gallery_of(request).views()]}
 

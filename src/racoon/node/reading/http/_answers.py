@@ -37,7 +37,7 @@ def answers_of(request: Request) -> Answers:
 @router.get("/reading/answers", include_in_schema=False)
 def show_answers(
     request: Request,
-    user: Asker,  # noqa: ARG001 - the guard
+    user: Asker,
     first: Chosen = 0,
     second: Chosen = 0,
 ) -> Response:
@@ -114,7 +114,7 @@ def _table(
 
 
 @router.get("/api/reading/answers/questions")
-def read_questions(request: Request, user: Asker) -> dict[str, Any]:  # noqa: ARG001 - the guard
+def read_questions(request: Request, user: Asker) -> dict[str, Any]:
     """List the questions that were answered, with how often."""
     return {"questions": [vars(item) for item in answers_of(request).questions()]}
 
@@ -122,7 +122,7 @@ def read_questions(request: Request, user: Asker) -> dict[str, Any]:  # noqa: AR
 @router.get("/api/reading/answers/count")
 def count_answers(
     request: Request,
-    user: Asker,  # noqa: ARG001 - the guard
+    user: Asker,
     question: Number,
     low: Annotated[float | None, Query(alias="from")] = None,
     high: Annotated[float | None, Query(alias="to")] = None,
@@ -136,7 +136,7 @@ def count_answers(
 
 
 @router.get("/api/reading/answers/cross")
-def cross_answers(request: Request, user: Asker, first: Number, second: Number) -> dict[str, Any]:  # noqa: ARG001
+def cross_answers(request: Request, user: Asker, first: Number, second: Number) -> dict[str, Any]:
     """Cross two questions of the same reports."""
     found = answers_of(request).cross(first, second)
     return {

@@ -112,7 +112,7 @@ def make_set(request: Request, user: Planner, wanted: SetDocument) -> dict[str, 
 
 
 @router.get("/api/reading/reference-sets/{name}")
-def read_set(request: Request, name: Name, user: Planner) -> dict[str, Any]:  # noqa: ARG001 - the guard
+def read_set(request: Request, name: Name, user: Planner) -> dict[str, Any]:
     """Return a set with every attempt at it, scores, and who was let off."""
     practice = practice_of(request)
     return practice.get(name).to_dict() | {
@@ -276,7 +276,7 @@ def show_result(request: Request, attempt: AttemptId, study: Uid, user: Asker) -
 
 
 @router.get("/reading/reference-sets", include_in_schema=False)
-def show_sets(request: Request, user: Planner) -> Response:  # noqa: ARG001 - the guard
+def show_sets(request: Request, user: Planner) -> Response:
     """Show all reference sets with their attempts, and the form for another one."""
     return _sets_page(request)
 

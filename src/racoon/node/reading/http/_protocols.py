@@ -66,7 +66,7 @@ def _to_json(saved: SavedProtocol) -> dict[str, Any]:
 
 
 @router.get("/reading/protocols/new", include_in_schema=False)
-def show_editor(request: Request, user: Planner, begin: Key = "") -> Response:  # noqa: ARG001 - the guard
+def show_editor(request: Request, user: Planner, begin: Key = "") -> Response:
     """Show a protocol to write on: an example, or a version that is there."""
     protocols = protocols_of(request)
     shown = protocols.get(begin) if begin else EXAMPLE

@@ -68,7 +68,7 @@ def close_query(request: Request, query_id: QueryId, user: Monitor) -> dict[str,
 
 
 @router.get("/api/reading/worklists/{name}/queries")
-def list_queries_of_list(request: Request, name: ListName, user: Monitor) -> dict[str, Any]:  # noqa: ARG001 - the guard
+def list_queries_of_list(request: Request, name: ListName, user: Monitor) -> dict[str, Any]:
     """List all queries at the reports of a list, the newest first."""
     tasks = work_of(request).tasks(name)
     form, language = newest_form(request, tasks[0].template_url), language_of(request)
