@@ -99,7 +99,7 @@ def test_tables_that_cannot_be_used_are_refused_with_the_reason(tmp_path, capsys
     ):
         (site / "labels.csv").write_text(text)
         assert main([str(word) for word in (*command, "--json")]) != 0
-        assert reason in capsys.readouterr().err
+        assert reason in capsys.readouterr().out
     (site / "labels.csv").unlink()
     assert main([str(word) for word in (*command, "--json")]) != 0
-    assert "no table of labels" in capsys.readouterr().err
+    assert "no table of labels" in capsys.readouterr().out
