@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from racoon.domain.study import StudyDefinition
 from racoon.node.approvals.model import StudyAtSite
 from racoon.platform.database import Json, UtcDateTime, metadata
+from racoon.platform.prepared import PreparedSelect
 
 study_at_site = sa.Table(
     "study_at_site",
@@ -86,11 +87,11 @@ def load_all(connection: sa.Connection) -> list[StudyAtSite]:
 
 def load_versions(connection: sa.Connection, study_id: str) -> list[StudyAtSite]:
     """Load all versions of one study, newest first."""
-    return [_study(row) for row in connection.execute(_VERSIONS, {"asked_study": study_id})]
+    return [_study(row) for row in _VERSIONS.rows(connection, {"asked_study": study_id})]
 
 
-def _records_of(table: sa.Table) -> sa.Select[Any]:
-    return (
+def _records_of(table: sa.Table) -> PreparedSelect:
+    return PreparedSelect(
         sa.select(table.c.record, table.c.signature)
         .where(
             table.c.study_id == sa.bindparam("asked_study"), table.c.study_hash == sa.bindparam("asked_hash")
@@ -101,7 +102,7 @@ def _records_of(table: sa.Table) -> sa.Select[Any]:
 
 # Every search and every retrieval asks these three; they are put together once.
 _APPROVALS, _LOCAL_DECISIONS = _records_of(site_approval), _records_of(local_decision)
-_VERSIONS = (
+_VERSIONS = PreparedSelect(
     sa.select(study_at_site)
     .where(study_at_site.c.study_id == sa.bindparam("asked_study"))
     .order_by(study_at_site.c.offered_at.desc())
@@ -109,10 +110,10 @@ _VERSIONS = (
 
 
 def _signed(
-    connection: sa.Connection, statement: sa.Select[Any], study_id: str, study_hash: str
+    connection: sa.Connection, statement: PreparedSelect, study_id: str, study_hash: str
 ) -> list[tuple[dict[str, Any], str]]:
     values = {"asked_study": study_id, "asked_hash": study_hash}
-    return [(row.record, row.signature) for row in connection.execute(statement, values)]
+    return [(row.record, row.signature) for row in statement.rows(connection, values)]
 
 
 def insert(connection: sa.Connection, study: StudyAtSite, requested_by: str) -> None:

@@ -30,6 +30,7 @@ from racoon.node.archive._documents import Layout, Level, layout_of, line_of, li
 from racoon.node.archive._hiding import Hidden, shows_instance, shows_series
 from racoon.node.archive.access import GRANTED, Restriction
 from racoon.node.archive.model import ReadableAmong
+from racoon.platform.prepared import PreparedSelect
 from racoon.standards.dicomweb.dicom_json import JsonDataset
 from racoon.standards.dicomweb.query import Query
 
@@ -136,8 +137,8 @@ def search(
     page, rest = prepared.page, prepared.rest
     if hidden is not None and level is not Level.STUDY:
         page, rest = _page_and_rest(level, _showing(prepared.all, level, hidden))
-    rows = connection.execute(page, values).all()
-    more = int(connection.execute(rest, values).scalar_one()) if len(rows) > limit else 0
+    rows = page.rows(connection, values)
+    more = int(rest.scalars(connection, values)[0]) if len(rows) > limit else 0
     readable = readable_among(connection, {Pseudonym(row.scope_pseudonym) for row in rows[:limit]})
     found = [row for row in rows[:limit] if row.scope_pseudonym in readable]
     lines = [line_of(row, level, prepared.layout, base_url) for row in found]
@@ -169,8 +170,8 @@ class _Prepared:
     """
 
     all: sa.Select[Any]
-    page: sa.Select[Any]
-    rest: sa.Select[Any]
+    page: PreparedSelect
+    rest: PreparedSelect
     parameters: tuple[Parameters, ...]
     layout: Layout
     returned: frozenset[str]
@@ -206,7 +207,7 @@ def _prepare(
     )
 
 
-def _page_and_rest(level: Level, statement: sa.Select[Any]) -> tuple[sa.Select[Any], sa.Select[Any]]:
+def _page_and_rest(level: Level, statement: sa.Select[Any]) -> tuple[PreparedSelect, PreparedSelect]:
     """Cut a page out of a statement, and count what lies behind it, up to a limit: a client wants to know whether to go
     on, not a census.
     """
@@ -214,7 +215,7 @@ def _page_and_rest(level: Level, statement: sa.Select[Any]) -> tuple[sa.Select[A
     page = statement.order_by(*order).limit(sa.bindparam("most")).offset(sa.bindparam("skipped"))
     ids = statement.with_only_columns(*order[-1:], maintain_column_froms=True)
     behind = ids.limit(COUNTED_RESULTS + 1).offset(sa.bindparam("behind")).subquery()
-    return page, sa.select(sa.func.count()).select_from(behind)
+    return PreparedSelect(page), PreparedSelect(sa.select(sa.func.count()).select_from(behind))
 
 
 def _showing(statement: sa.Select[Any], level: Level, hidden: Hidden) -> sa.Select[Any]:

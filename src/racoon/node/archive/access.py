@@ -8,6 +8,7 @@ allow looking at its images now, so that a stop or an expired vote closes them a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
+from racoon.platform.prepared import PreparedSelect, each_text
 
 MayView = Callable[[sa.Connection, str], bool]
 """Tells whether the site's decisions allow looking at a research study's images now; ``app`` registers it."""
@@ -43,11 +45,11 @@ def _studies_of_user() -> sa.Select[Any]:
     return sa.select(found.c.study_id).where(found.c.study_id.is_not(None))
 
 
-_STUDIES_OF_USER = _studies_of_user()
+_STUDIES_OF_USER = PreparedSelect(_studies_of_user())
 
 GRANTED = sa.exists().where(
     _store.grants.c.user_name == sa.bindparam("granted_user"),
-    _store.grants.c.study_id.in_(sa.bindparam("granted_studies", expanding=True)),
+    _store.grants.c.study_id.in_(sa.select(each_text("granted_studies"))),
     _store.grants.c.imaging_study_uid == _store.imaging_studies.c.imaging_study_uid,
 )
 """Condition of a statement on the table of imaging studies; its parameters are those of a :class:`Restriction`."""
@@ -115,9 +117,9 @@ class ImageAccess:
         """Imaging studies that a person is limited to; None for somebody who sees all."""
         if not self.is_limited(user):
             return None
-        studies = connection.execute(_STUDIES_OF_USER, {"user_name": user.name}).scalars().all()
+        studies = _STUDIES_OF_USER.scalars(connection, {"user_name": user.name})
         open_studies = [study_id for study_id in studies if self._may_view(connection, study_id)]
-        return Restriction({"granted_user": user.name, "granted_studies": open_studies})
+        return Restriction({"granted_user": user.name, "granted_studies": json.dumps(open_studies)})
 
     def grant(
         self, user_name: str, study_id: str, series_uids: Sequence[str], *, actor: str, actor_role: str

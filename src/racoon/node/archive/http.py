@@ -233,7 +233,8 @@ def read_instance(request: Request, study: Uid, series: Uid, instance: Uid, user
 
 router = APIRouter()
 # Routes are tried in this order, and a viewer asks the first ones hundreds of times for each page somebody opens.
-router.include_router(dicomweb)
+# These lie in this router itself: each router inside another is tried three times for a request.
+router.routes.extend(dicomweb.routes)
 router.include_router(_frames.router)
 router.include_router(_pictures.router)
 router.include_router(_pages.router)

@@ -32,6 +32,7 @@ from racoon.platform.auth.model import (
 )
 from racoon.platform.auth.people import is_same_person
 from racoon.platform.database import Database, RoleName
+from racoon.platform.prepared import PreparedSelect
 
 _HASHER = argon2.PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """OWASP's second recommendation for argon2id: 19 MiB, two passes; about 20 ms on one core."""
@@ -70,7 +71,7 @@ class AccountStore:
         self._decoy: str | None = None
         session, account = self._tables.session, self._tables.account
         # Every request asks it, so it is built once and reads no more than it needs.
-        self._session_query: sa.Select[Any] = (
+        self._session_query = PreparedSelect(
             sa.select(
                 session.c.last_seen,
                 session.c.expires,
@@ -300,7 +301,7 @@ class AccountStore:
         """
         session, token_hash = self._tables.session, _token_hash(token)
         with contextlib.nullcontext(reading) if reading is not None else database.connect() as connection:
-            row = connection.execute(self._session_query, {"token_hash": token_hash}).one_or_none()
+            row = next(iter(self._session_query.rows(connection, {"token_hash": token_hash})), None)
         moment = clock.now()
         if row is None or row.is_disabled or row.awaits_code or row.expires <= moment:
             return None

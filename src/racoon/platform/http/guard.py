@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 import uuid
 from collections.abc import Mapping
@@ -84,7 +85,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope["racoon.request_id"] = f"urn:uuid:{uuid.uuid4()}"
+        # It names a request in logs and is no secret: the kernel need not be asked for it each time.
+        scope["racoon.request_id"] = f"urn:uuid:{uuid.UUID(int=random.getrandbits(128), version=4)}"
         begin = time.perf_counter()
         status = 500
         started = False

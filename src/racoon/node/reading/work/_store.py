@@ -13,6 +13,7 @@ from racoon.domain.identity import Pseudonym
 from racoon.node.reading.practice.service import hidden_studies
 from racoon.node.reading.work.model import ADJUDICATE, READ, ReadingTask
 from racoon.platform.database import UtcDateTime, metadata
+from racoon.platform.prepared import PreparedSelect
 
 tasks = sa.Table(
     "reading_task",
@@ -180,15 +181,17 @@ def is_blinded(
 
 def blindness(connection: sa.Connection, reader: str) -> tuple[bool, bool]:
     """Tell whether a reader is blinded to other readers, and to machines, on any imaging study."""
-    to_readers, to_machines = connection.execute(_blindness(), {"asked_reader": reader}).one()
+    ((to_readers, to_machines),) = _blindness().rows(connection, {"asked_reader": reader})
     return bool(to_readers), bool(to_machines)
 
 
 @functools.cache
-def _blindness() -> sa.Select[bool, bool]:
+def _blindness() -> PreparedSelect:
     # Every search and every retrieval asks this; putting the statement together costs ten times what running it does.
     reader = sa.bindparam("asked_reader", type_=sa.String)
-    return sa.select(blinded_studies(reader).exists(), blinded_studies(reader, to_machines=True).exists())
+    return PreparedSelect(
+        sa.select(blinded_studies(reader).exists(), blinded_studies(reader, to_machines=True).exists())
+    )
 
 
 def close(
