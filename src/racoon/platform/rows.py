@@ -74,11 +74,12 @@ def rewrite(
     for found in present:
         held = found._mapping
         key = tuple(held[name] for name in names)
-        row = missing.pop(key, None)
-        if row is None:
+        if key not in missing:
             deleted[key] = {}
-        elif differing := tuple(name for name in row if row[name] != held[name]):
-            changed.setdefault(differing, {})[key] = {f"new_{name}": row[name] for name in differing}
+            continue
+        new = missing.pop(key)
+        if differing := tuple(name for name in new if new[name] != held[name]):
+            changed.setdefault(differing, {})[key] = {f"new_{name}": new[name] for name in differing}
     is_row = sa.and_(*(column == sa.bindparam(f"is_{column.name}") for column in table.primary_key))
     _execute(connection, sa.delete(table).where(is_row), names, deleted)
     for differing, rows in changed.items():
