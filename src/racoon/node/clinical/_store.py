@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from racoon.domain.identity import Pseudonym
-from racoon.node.clinical.flat import SEVERAL
+from racoon.node.clinical.flat import SEVERAL, tables_of
 from racoon.platform.database import Json, UtcDateTime, metadata
+from racoon.platform.rows import among, rewrite
 
 _METADATA = metadata("node")
 
@@ -187,25 +188,17 @@ FLAT: Mapping[str, sa.Table] = {
 }
 
 
-def known_hashes(connection: sa.Connection, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+def known_hashes(connection: sa.Connection, keys: Collection[str]) -> dict[str, tuple[str, str]]:
     """Return (hash, pseudonym) of those resources that are there."""
-    found: dict[str, tuple[str, str]] = {}
-    for start in range(0, len(keys), 500):
-        query = sa.select(resource.c.key, resource.c.content_hash, resource.c.pseudonym).where(
-            resource.c.key.in_(list(keys[start : start + 500]))
-        )
-        found |= {row.key: (row.content_hash, row.pseudonym) for row in connection.execute(query)}
-    return found
+    query = sa.select(resource.c.key, resource.c.content_hash, resource.c.pseudonym)
+    found = connection.execute(query.where(among(connection, resource.c.key, keys))) if keys else ()
+    return {row.key: (row.content_hash, row.pseudonym) for row in found}
 
 
-def load_contents(connection: sa.Connection, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+def load_contents(connection: sa.Connection, keys: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return the content of some resources by key."""
-    found: dict[str, dict[str, Any]] = {}
-    for start in range(0, len(keys), 500):
-        chunk = list(keys[start : start + 500])
-        query = sa.select(resource.c.key, resource.c.content).where(resource.c.key.in_(chunk))
-        found |= {row.key: row.content for row in connection.execute(query)}
-    return found
+    query = sa.select(resource.c.key, resource.c.content).where(among(connection, resource.c.key, keys))
+    return {row.key: row.content for row in connection.execute(query)} if keys else {}
 
 
 def written(content: dict[str, Any]) -> tuple[str, str]:
@@ -227,7 +220,7 @@ def replace_rows(
     *,
     changed: Collection[str] | None = None,
 ) -> None:
-    """Write resources and their flat rows; rows that came from an earlier version of a resource go first.
+    """Write resources and their flat rows; of one that was there before only what is different is written.
 
     Parameters
     ----------
@@ -236,34 +229,48 @@ def replace_rows(
     rows
         By name of the flat table.
     changed
-        Keys of those that were there before; any may have been when omitted.
+        Keys of those that were there before, for the same subject; any may have been, for another one, when omitted.
     """
-    if not resources:
-        return
-    keys = sorted(item["key"] for item in resources) if changed is None else sorted(changed)
-    delete_rows(connection, keys)
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     given: sa.ColumnElement[Any] = sa.bindparam("content", type_=sa.Text)
     if connection.dialect.name == "postgresql":
         given = sa.cast(given, postgresql.JSONB)
-    statement = dialect.insert(resource).values(content=given)
-    replaced = {name: statement.excluded[name] for name in resources[0] if name != "key"}
-    # In the order of their keys, neighbours land on the same pages of the index.
-    ordered = sorted(resources, key=lambda item: item["key"])
-    connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=replaced), ordered)
-    for name, found in rows.items():
-        if found:
-            statement = dialect.insert(FLAT[name]).on_conflict_do_nothing()
-            connection.execute(statement, sorted(found, key=lambda item: item["key"]))
+    same = [item for item in resources if changed is not None and item["key"] in changed]
+    if same:
+        # Of a subject that stays: columns with an index of their own are left alone.
+        names = ("content_hash", "imported_at")
+        values = {name: sa.bindparam(f"new_{name}", type_=resource.c[name].type) for name in names}
+        update = sa.update(resource).where(resource.c.key == sa.bindparam("is_key"))
+        connection.execute(
+            update.values(content=given, **values),
+            [
+                {"is_key": item["key"], "content": item["content"]}
+                | {f"new_{name}": item[name] for name in names}
+                for item in same
+            ],
+        )
+    if others := [item for item in resources if changed is None or item["key"] not in changed]:
+        statement = dialect.insert(resource).values(content=given)
+        replaced = {name: statement.excluded[name] for name in others[0] if name != "key"}
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=replaced), others)
+    owned: dict[str, list[str]] = {}
+    for item in resources if changed is None else same:
+        for name in tables_of(item["kind"]):
+            owned.setdefault(name, []).append(item["key"])
+    for name in dict.fromkeys((*owned, *rows)):
+        owner = FLAT[name].c.resource_key if name in SEVERAL else FLAT[name].c.key
+        rewrite(connection, FLAT[name], owner, owned.get(name, ()), rows.get(name, ()))
 
 
-def delete_rows(connection: sa.Connection, keys: Sequence[str]) -> None:
-    """Remove the flat rows of some resources."""
-    for start in range(0, len(keys), 500):
-        chunk = list(keys[start : start + 500])
-        for name, table in FLAT.items():
-            column = table.c.resource_key if name in SEVERAL else table.c.key
-            connection.execute(sa.delete(table).where(column.in_(chunk)))
+def delete_rows(connection: sa.Connection, keys: Mapping[str, str]) -> None:
+    """Remove the flat rows of some resources, which are named by key and kind."""
+    owned: dict[str, list[str]] = {}
+    for key, kind in keys.items():
+        for name in tables_of(kind):
+            owned.setdefault(name, []).append(key)
+    for name, found in owned.items():
+        owner = FLAT[name].c.resource_key if name in SEVERAL else FLAT[name].c.key
+        connection.execute(sa.delete(FLAT[name]).where(among(connection, owner, found)))
 
 
 CACHE_KIB = 64 << 10

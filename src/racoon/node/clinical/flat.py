@@ -260,6 +260,24 @@ _MAKERS: Mapping[str, Maker] = {
 }
 """Which types have a flat table; the others are kept as resources."""
 
+_TABLES: Mapping[Maker, tuple[str, ...]] = {
+    _subject: ("clinical_subject",),
+    _condition: ("clinical_condition",),
+    _observation: ("clinical_observation",),
+    _medication: ("clinical_medication",),
+    _procedure: ("clinical_procedure",),
+    _encounter: ("clinical_encounter",),
+    _consent: ("clinical_consent_period",),
+    _imaging: ("clinical_imaging_study", "clinical_imaging_series"),
+    _order: ("clinical_order",),
+}
+
+
+def tables_of(kind: str) -> tuple[str, ...]:
+    """Return the tables in which a type of resource may have rows."""
+    make = _MAKERS.get(kind)
+    return () if make is None else _TABLES[make]
+
 
 def _coded(concept: Any) -> Row:
     codings = _codings(concept)

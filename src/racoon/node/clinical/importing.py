@@ -308,6 +308,8 @@ class Importer:
         self, connection: sa.Connection, fresh: Sequence[Prepared], known: Mapping[str, Any]
     ) -> None:
         """Write resources with their flat rows, and tell who keeps tables of their own."""
+        # What is of one subject is read and changed together: it lies together, in whatever order the source has it.
+        fresh = sorted(fresh, key=lambda item: (item.row["pseudonym"], item.row["key"]))
         wanted = {medicine_key(item.content) for item in fresh if item.content is not None}
         medicines = _store.load_contents(connection, sorted(wanted))
         flat: dict[str, list[dict[str, Any]]] = {}
@@ -318,7 +320,7 @@ class Importer:
                 found = rows_of(item.content, item.row["key"], item.row["pseudonym"], medicine)
             for table, line in found:
                 flat.setdefault(table, []).append(line)
-        changed = [item.row["key"] for item in fresh if item.row["key"] in known]
+        changed = {item.row["key"] for item in fresh if item.row["key"] in known}
         new = [item for item in fresh if item.row["key"] not in known and item.row["pseudonym"]]
         came = {
             item.row["key"]: (Pseudonym(item.row["pseudonym"]), Pseudonym(item.own) if item.own else None)

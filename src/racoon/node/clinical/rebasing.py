@@ -72,7 +72,7 @@ def move_subject(
         # Two records of one person: the surviving one stands.
         gone = [row["key"] for row in rows if row["kind"] == "Patient" and is_known]
         if gone:
-            _store.delete_rows(connection, gone)
+            _store.delete_rows(connection, dict.fromkeys(gone, "Patient"))
             connection.execute(sa.delete(table).where(table.c.key.in_(gone)))
         kept = [row for row in rows if row["key"] not in gone]
         flat: dict[str, list[dict[str, Any]]] = {}

@@ -60,7 +60,7 @@ def remove(
         if not rows:
             continue
         found = [row["key"] for row in rows]
-        _store.delete_rows(connection, found)
+        _store.delete_rows(connection, {row["key"]: row["kind"] for row in rows})
         connection.execute(sa.delete(table).where(table.c.key.in_(found)))
         for row in rows:
             row |= {"reason": wanted[row["key"]].reason, "removed_at": moment}

@@ -25,6 +25,7 @@ from racoon.node.cohorts._store import (
 )
 from racoon.node.cohorts.facts import coded_answers, day_number, facts_of_row, pacs_rows
 from racoon.node.cohorts.model import GENDER_OF_SEX
+from racoon.platform.rows import rewrite
 
 
 @dataclass(frozen=True)
@@ -159,20 +160,14 @@ def record_clinical(
     connection
         The import's open write transaction.
     resource_keys
-        Resources that are new or changed: what was known of them goes.
+        Resources that may have been there before: what was known of them and is told no more goes.
     rows
         By name of the flat table: rows as ``clinical`` stores them.
     """
-    keys = sorted(resource_keys)
-    for start in range(0, len(keys), 500):
-        chunk = keys[start : start + 500]
-        for table in (clinical_fact, pacs_fact):
-            connection.execute(sa.delete(table).where(table.c.resource_key.in_(chunk)))
-    if series := pacs_rows(rows):
-        connection.execute(sa.insert(pacs_fact), series)
+    rewrite(connection, pacs_fact, pacs_fact.c.resource_key, resource_keys, pacs_rows(rows))
     facts = [fact for table, found in rows.items() for row in found for fact in facts_of_row(table, row)]
-    if facts:
-        connection.execute(sa.insert(clinical_fact), facts)
+    # What has facts has one row, whose key is its resource's.
+    rewrite(connection, clinical_fact, clinical_fact.c.key, resource_keys, facts)
 
 
 def record_report(

@@ -37,7 +37,7 @@ clinical_fact = sa.Table(
     metadata("node"),
     sa.Column("key", sa.String(80), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("resource_key", sa.String(80), nullable=False, index=True),
+    sa.Column("resource_key", sa.String(80), nullable=False),
     sa.Column("pseudonym", sa.String(64), nullable=False, index=True),
     sa.Column("kind", sa.String(20), nullable=False),
     sa.Column("system", sa.String(160), nullable=False),

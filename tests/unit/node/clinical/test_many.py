@@ -9,7 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from racoon.node.clinical import _store, importing
+from racoon.node.clinical.deidentify import KNOWN_TYPES
+from racoon.node.clinical.flat import tables_of
 from racoon.node.clinical.importing import Importer, loaded_tables
+from racoon.node.cohorts import service as cohorts
 from racoon.node.pseudonyms.service import Pseudonymiser
 from racoon.platform.bulk import indexed_afterwards, restore_indexes
 from racoon.platform.database import Database, create_all
@@ -93,6 +96,46 @@ def test_a_feed_of_changes_replaces_rows(tmp_path: Path, names: Pseudonymiser) -
     assert len(set(before["clinical_condition"]) - set(after["clinical_condition"])) == changed
     assert [len(rows) for rows in after.values()] == [len(rows) for rows in before.values()]
     database.dispose()
+
+
+def test_only_what_changed_is_written(tmp_path: Path, names: Pseudonymiser) -> None:
+    database = opened(tmp_path, "node")
+    importer = Importer(database, names, on_stored=[cohorts.record_clinical])
+    write_clinic(tmp_path / "in", PATIENTS)
+    importer.import_path(tmp_path / "in")
+    with database.connect() as connection:
+        facts = connection.execute(sa.select(cohorts.clinical_fact)).all()
+    writes: list[str] = []
+
+    @sa.event.listens_for(database.engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith(("INSERT", "UPDATE", "DELETE")) and "clinical_import" not in statement:
+            writes.append(statement.partition(" WHERE ")[0])
+
+    report = importer.import_path(tmp_path / "in")
+    assert (report.stored, report.unchanged) == (0, PATIENTS * (2 + CONDITIONS))
+    assert writes == []
+    write_clinic(tmp_path / "feed", PATIENTS, step=10, revision=1)
+    importer.import_path(tmp_path / "feed")
+    # The day of a diagnosis is in no index: none is written.
+    assert writes == [
+        "UPDATE clinical_resource SET content_hash=?, content=?, imported_at=?",
+        "UPDATE clinical_condition SET recorded=?",
+        "UPDATE clinical_fact SET day_number=?",
+    ]
+    with database.connect() as connection:
+        now = connection.execute(sa.select(cohorts.clinical_fact)).all()
+    moved = {row.key: row.day_number for row in now}
+    assert len(now) == len(facts) == len(moved)
+    changed = [row for row in facts if moved[row.key] != row.day_number]
+    assert len(changed) == PATIENTS // 10 * CONDITIONS
+    assert all(moved[row.key] == row.day_number + 1 for row in changed)
+    database.dispose()
+
+
+def test_every_type_says_where_its_rows_are() -> None:
+    named = {table for kind in KNOWN_TYPES for table in tables_of(kind)}
+    assert named == set(_store.FLAT)
 
 
 def test_a_name_written_with_escapes_is_found_in_the_first_pass(tmp_path: Path, names: Pseudonymiser) -> None:
