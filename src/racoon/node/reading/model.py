@@ -172,7 +172,7 @@ ROOM_WORDS = (
     "Nothing lies in the frame of reference of this image.",
     "Nothing more to undo or redo.",
     "Open questions",
-    "Own report on the examination before",
+    "Report on the examination before",
     "Remove",
     "Saved",
     "Saving …",

@@ -81,10 +81,10 @@ export class Report {
   /** A line that says which earlier report stands below the questions, and opens it beside this one. */
   #previous() {
     if (!this.before) return [];
-    const { examined_on: day, link } = this.before;
+    const { examined_on: day, link, author } = this.before;
     const line = make("p", "quiet previous", `${this.data.words["Before"]}: `);
     const shown = day ? new Date(`${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}T12:00`).toLocaleDateString(this.language) : "";
-    const open = make("a", "", `${this.data.words["Own report on the examination before"]}${shown ? `, ${shown}` : ""}`);
+    const open = make("a", "", [this.data.words["Report on the examination before"], shown, author].filter(Boolean).join(", "));
     open.href = link;
     open.target = "_blank";
     line.append(open);
