@@ -178,6 +178,7 @@ ROOM_WORDS = (
     "Saving …",
     "Signed",
     "Take from the chosen finding",
+    "Template",
     "Stored in the archive.",
     "The report is not complete.",
     "The segment is locked. Unlock it to change it.",

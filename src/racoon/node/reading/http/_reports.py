@@ -35,6 +35,8 @@ from racoon.node.reading.http._rooms import (
 )
 from racoon.node.reading.practice.service import is_practice
 from racoon.node.reading.queries.service import require_no_open
+from racoon.node.reading.reports.catalogue import level_of
+from racoon.node.reading.reports.choosing import DEFAULT_TEMPLATE
 from racoon.node.reading.reports.model import ReportState, ReportVersion, form_of, sources_of
 from racoon.node.reading.reports.paper import ORIGINS, Paper, paper_of
 from racoon.node.reading.reports.pdf import write_pdf
@@ -64,8 +66,6 @@ BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_TEMPLATE = "urn:racoon:questionnaire:thorax-short"
-
 
 def describe_report(request: Request, state: ReportState, *, with_form: bool = False) -> dict[str, Any]:
     """Return the JSON form of a report: answers, what is asked and what is open, in the reader's language."""
@@ -82,7 +82,10 @@ def describe_report(request: Request, state: ReportState, *, with_form: bool = F
         "problems": describe_problems(state.problems, language),
         "doubts": describe_problems(state.doubts, language),
     }
-    return document | ({"form": form_of(report.template, language)} if with_form else {})
+    if with_form:
+        level = words_of(language)(level_of(report.template))
+        document["form"] = form_of(report.template, language) | {"level": level}
+    return document
 
 
 def describe_problems(problems: Sequence[Problem], language: str) -> list[dict[str, str]]:

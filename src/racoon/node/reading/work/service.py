@@ -234,10 +234,11 @@ class Work:
     def is_blinded_on_any(self, user: User, imaging_study_uids: Collection[str]) -> bool:
         """Tell whether a user is blinded to other readers, or to machines, on one of some imaging studies."""
         with self._database.connect() as connection:
+            to_readers, to_machines = _store.blindness(connection, user.name)
+            kinds = [kind for kind, is_so in ((False, to_readers), (True, to_machines)) if is_so]
             return any(
-                _store.is_blinded(connection, user.name, uid, to_machines=to_machines)
-                for to_machines, is_so in enumerate(_store.blindness(connection, user.name))
-                if is_so
+                _store.is_blinded(connection, user.name, uid, to_machines=kind)
+                for kind in kinds
                 for uid in imaging_study_uids
             )
 

@@ -46,6 +46,7 @@ export class Report {
     this.form = this.state.form;
     this.before = this.state.before;
     byId("read-report").href = this.address("/document");
+    byId("template")?.addEventListener("change", () => this.#chooseTemplate(byId("template").value));
     byId("amend").addEventListener("click", () => this.#askWords("amend", "reason"));
     byId("addendum").addEventListener("click", () => this.#askWords("addendum", "text"));
     this.state = await this.kept.restore(this.state, (items) => ask("PUT", this.address("", true), items), this.say);
@@ -72,6 +73,7 @@ export class Report {
     this.controls.clear();
     const items = this.form.items.map((/** @type {Item} */ item) => this.#item(item, this.state.items, ""));
     byId("report-title").textContent = this.form.title;
+    byId("template-level").textContent = `${this.data.words["Template"]} ${this.form.version} · ${this.form.level}`;
     this.root.replaceChildren(...this.#previous(), ...items.flat());
     for (const [path, answers] of typed) this.controls.get(path)?.write(answers);
     this.#apply();
@@ -367,6 +369,15 @@ export class Report {
       this.#redraws = true;
       await this.#send(() => ask("POST", this.address(`/${way}`), { [name]: byId("words-text").value }));
     }, { once: true });
+  }
+
+  /** Write with another template: what stands in this form is stored first, and stays its own report. @param {string} url */
+  async #chooseTemplate(url) {
+    if (this.timer) await this.save();
+    await this.queue;
+    const address = new URL(location.href);
+    address.searchParams.set("template", url);
+    location.assign(address);
   }
 
   /** Ask once more, then sign. */
