@@ -200,3 +200,37 @@ def test_who_may_not_measure_has_no_tools_for_it(open_room: OpenRoom) -> None:
     assert page.locator("#report").count() == 0
     page.keyboard.press("l")
     assert page.inner_text("#status") == "Your roles do not allow this."
+
+
+@pytest.mark.parametrize("language", ["de-DE", "en-GB"])
+def test_another_template_is_chosen_without_losing_what_was_begun(open_room: OpenRoom, language: str) -> None:
+    # The other reader has this case in a list, which leaves no choice.
+    page = open_room("second", language=language)
+    page.wait_for_selector("#report fieldset")
+    level = {"de-DE": "Vorlage 1 · Entwurf", "en-GB": "Template 1 · draft"}[language]
+    assert page.inner_text("#template-level") == level
+    page.keyboard.press("Alt+n")
+    wait_until(page, "document.activeElement.id === 'sign'")
+    page.select_option("#template", "urn:racoon:questionnaire:gecco-short")
+    page.wait_for_url("**template=urn*gecco-short*")
+    page.wait_for_selector("#stage[data-ready='all']")
+    page.wait_for_selector("#report [data-link='disease-diabetes']")
+    # The address keeps the choice while slices go by.
+    page.focus("#stage")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_url("**frame=1*template=urn*gecco-short*")
+    page.locator("#template").scroll_into_view_if_needed()
+    found = [
+        f"{item['id']}: {item['nodes'][0]['target']}"
+        for item in Axe().run(page, options=AXE).response["violations"]
+    ]
+    assert found == []
+    shot(page, f"template-choice-{language}")
+    page.select_option("#template", "urn:racoon:questionnaire:thorax-short")
+    page.wait_for_url("**template=urn*thorax-short*")
+    page.wait_for_selector("#stage[data-ready='all']")
+    page.wait_for_selector("#report [data-link='nodules-present']")
+    wait_until(page, "document.querySelector('#report-open').textContent !== ''")
+    kept = api(page, f"/api/reading/imaging-studies/{uid(1)}/report")
+    assert kept["problems"] == []
+    assert kept["revision"] == 1

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Query, Request
 
 from racoon.domain.labels import LABEL_MAPS, Label
-from racoon.node.reading.http._reports import DEFAULT_TEMPLATE, Author, TemplateUrl, let_in
+from racoon.node.reading.http._reports import Author, TemplateUrl, let_in
 from racoon.node.reading.http._rooms import (
     Uid,
     forms_of,
@@ -17,6 +17,7 @@ from racoon.node.reading.http._rooms import (
     work_of,
     writing,
 )
+from racoon.node.reading.reports.choosing import DEFAULT_TEMPLATE
 from racoon.node.reading.reports.coding_help import CodingHelp
 from racoon.web.translation import language_of
 from racoon.web.words import words_of

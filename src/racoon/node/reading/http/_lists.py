@@ -15,6 +15,7 @@ from racoon.domain.reading_protocol import ReadingProtocol
 from racoon.errors import RacoonError
 from racoon.node.reading.adjudication.model import MaskAgreement
 from racoon.node.reading.http._agreement import sees_agreement
+from racoon.node.reading.http._choices import template_choices
 from racoon.node.reading.http._people import (
     readers_of,
     require_calibrated,
@@ -157,7 +158,13 @@ def show_lists(request: Request, user: Planner) -> Response:
                 "is_blinded": tasks[0].is_blinded,
             }
         )
-    return render(request, "node/reading/lists.html", lists=lists, protocols=protocols_of(request).all())
+    return render(
+        request,
+        "node/reading/lists.html",
+        lists=lists,
+        protocols=protocols_of(request).all(),
+        templates={item.url: item for item in template_choices(request)},
+    )
 
 
 @router.get("/reading/lists/new", include_in_schema=False)
@@ -194,6 +201,7 @@ def _form(
         problem=problem,
         studies=list(request.app.state.study_choices()),
         protocols=protocols_of(request).all(),
+        templates={item.url: item for item in template_choices(request)},
         people=readers_of(request),
     )
 

@@ -14,7 +14,7 @@ from racoon.domain.finding import MEANINGS, NAMES
 from racoon.domain.permission import is_permitted
 from racoon.node.archive.read_audit import record_image_read
 from racoon.node.reading.http import second_viewer
-from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
+from racoon.node.reading.http._choices import chosen_template, template_choices
 from racoon.node.reading.http._rooms import (
     Uid,
     hidden_masks,
@@ -30,6 +30,7 @@ from racoon.node.reading.http._rooms import (
 from racoon.node.reading.keys import KEYS
 from racoon.node.reading.model import ROOM_WORDS, SeriesView
 from racoon.node.reading.practice.model import ReferenceSet
+from racoon.node.reading.reports.choosing import DEFAULT_TEMPLATE
 from racoon.node.reading.service import Overlays
 from racoon.node.reading.work.model import ADJUDICATE, ReadingTask
 from racoon.node.reading.work.timing import OPEN
@@ -69,7 +70,8 @@ def show_series(
     """Show a series, at a slice, with a segment or a finding when the address names them.
 
     The segment is ``segmentation=<SOP Instance UID>&segment=<number>``, or both in one with a colon.  ``plain``
-    asks for the viewer that needs no WebGL.
+    asks for the viewer that needs no WebGL, ``template=<address>`` for what the report is written with where no
+    reading list says so.
     """
     reading = reading_of(request)
     segment = f"{segmentation}:{segment}" if segmentation and segment else segment
@@ -99,6 +101,11 @@ def show_series(
         if task is not None:
             work_of(request).note(user, view.imaging_study_uid, OPEN, list_name)
         script |= {"finding": finding} | _room(request, user, view) | _asked(task)
+        if task is None and script["mayReport"]:
+            asked_for = request.query_params.get("template", "")
+            script["template"] = chosen_template(
+                request, user, view.imaging_study_uid, view.body_part, asked_for
+            )
         script["hanging"] |= _hung(request, task)
         if practice is not None:
             task = None
@@ -122,6 +129,8 @@ def show_series(
         task=task,
         decides=bool(script.get("decides")),
         practice=practice,
+        templates=template_choices(request) if is_room and task is None and practice is None else (),
+        template_url=script.get("template", ""),
     )
 
 

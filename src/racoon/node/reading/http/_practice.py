@@ -14,7 +14,6 @@ from racoon.domain.permission import is_permitted
 from racoon.domain.questionnaire import items_to_fhir
 from racoon.errors import RacoonError
 from racoon.node.reading.http._people import readers_of, require_reader
-from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import (
     Uid,
     forms_of,
@@ -27,6 +26,7 @@ from racoon.node.reading.http._rooms import (
 )
 from racoon.node.reading.practice.model import Attempt, NewSet, PassMark, Shown, TriedCase
 from racoon.node.reading.practice.scoring import is_scored
+from racoon.node.reading.reports.choosing import DEFAULT_TEMPLATE
 from racoon.node.reading.reports.reading_aloud import lines_of
 from racoon.node.reading.work.model import BadAssignment
 from racoon.platform.auth import User, require

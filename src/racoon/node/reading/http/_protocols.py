@@ -10,9 +10,10 @@ from starlette.responses import RedirectResponse, Response
 
 from racoon.domain.reading_protocol import MESSAGES, BadProtocol, ReadingProtocol
 from racoon.errors import RacoonError
-from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
+from racoon.node.reading.http._choices import template_choices
 from racoon.node.reading.http._rooms import protocols_of
 from racoon.node.reading.protocols.service import LONGEST_FILE, SavedProtocol
+from racoon.node.reading.reports.choosing import DEFAULT_TEMPLATE
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
 from racoon.web.translation import language_of
@@ -70,7 +71,14 @@ def show_editor(request: Request, user: Planner, begin: Key = "") -> Response:
     """Show a protocol to write on: an example, or a version that is there."""
     protocols = protocols_of(request)
     shown = protocols.get(begin) if begin else EXAMPLE
-    return render(request, "node/reading/protocol.html", text=as_yaml(shown), problems=[], base=begin)
+    return render(
+        request,
+        "node/reading/protocol.html",
+        text=as_yaml(shown),
+        problems=[],
+        base=begin,
+        templates=template_choices(request),
+    )
 
 
 @router.post("/reading/protocols/new", include_in_schema=False)
@@ -81,7 +89,13 @@ def save_from_editor(request: Request, user: Planner, text: Text = "") -> Respon
     except RacoonError as error:
         problems = _sentences(error, language_of(request))
         return render(
-            request, "node/reading/protocol.html", status_code=400, text=text, problems=problems, base=""
+            request,
+            "node/reading/protocol.html",
+            status_code=400,
+            text=text,
+            problems=problems,
+            base="",
+            templates=template_choices(request),
         )
     return RedirectResponse("/reading/lists", status_code=303)
 

@@ -8,7 +8,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, Body, Depends, Form, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import (
     Uid,
     newest_form,
@@ -19,6 +18,7 @@ from racoon.node.reading.http._rooms import (
     writing,
 )
 from racoon.node.reading.practice.service import is_practice
+from racoon.node.reading.reports.choosing import DEFAULT_TEMPLATE
 from racoon.node.reading.work.model import NoSuchTask, ReadingTask
 from racoon.platform.auth import User, require
 from racoon.web.translation import language_of

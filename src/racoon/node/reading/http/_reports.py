@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Body, Depends, Query, Request
@@ -29,11 +29,14 @@ from racoon.node.reading.http._rooms import (
     queries_of,
     reports_of,
     require_sight,
+    sight_of,
     work_of,
     writing,
 )
 from racoon.node.reading.practice.service import is_practice
 from racoon.node.reading.queries.service import require_no_open
+from racoon.node.reading.reports.catalogue import level_of
+from racoon.node.reading.reports.choosing import DEFAULT_TEMPLATE
 from racoon.node.reading.reports.model import ReportState, ReportVersion, form_of, sources_of
 from racoon.node.reading.reports.paper import ORIGINS, Paper, paper_of
 from racoon.node.reading.reports.pdf import write_pdf
@@ -57,12 +60,11 @@ router = APIRouter(prefix="/api/reading/imaging-studies/{study}/report", depende
 
 TemplateUrl = Annotated[str, Query(alias="template", max_length=200)]
 VersionNumber = Annotated[int, Query(ge=0, description="0 for the newest")]
+ReportId = Annotated[str, Query(max_length=36, description="Another reader's report; else the own one")]
 Words = Annotated[str, Body(embed=True, max_length=4000)]
 BasedOn = Annotated[int, Query(ge=0, description="Revision the author saw")]
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_TEMPLATE = "urn:racoon:questionnaire:thorax-short"
 
 
 def describe_report(request: Request, state: ReportState, *, with_form: bool = False) -> dict[str, Any]:
@@ -80,7 +82,10 @@ def describe_report(request: Request, state: ReportState, *, with_form: bool = F
         "problems": describe_problems(state.problems, language),
         "doubts": describe_problems(state.doubts, language),
     }
-    return document | ({"form": form_of(report.template, language)} if with_form else {})
+    if with_form:
+        level = words_of(language)(level_of(report.template))
+        document["form"] = form_of(report.template, language) | {"level": level}
+    return document
 
 
 def describe_problems(problems: Sequence[Problem], language: str) -> list[dict[str, str]]:
@@ -97,7 +102,7 @@ def describe_problems(problems: Sequence[Problem], language: str) -> list[dict[s
 
 
 def _before(before: PreviousReport, forms: Mapping[str, Template], language: str) -> dict[str, Any]:
-    """Say what the reader signed on the examination before, question by question."""
+    """Say what was signed on the examination before, question by question."""
     version = before.version
     form = forms[version.response["questionnaire"]]
     lines = lines_of(form, version.response["item"], language)
@@ -106,7 +111,9 @@ def _before(before: PreviousReport, forms: Mapping[str, Template], language: str
         "signed_at": version.signed_at.isoformat(),
         "imaging_study": version.imaging_study_uid,
         "examined_on": before.examined_on,
-        "link": f"/api/reading/imaging-studies/{address}/report/document?template={quote(form.url, safe='')}",
+        "author": version.author,
+        "link": f"/api/reading/imaging-studies/{address}/report/document"
+        f"?template={quote(form.url, safe='')}&report={version.report_id}",
         "answers": {line.path: line.text for line in lines if line.text},
     }
 
@@ -122,7 +129,7 @@ def read_report(
     request: Request, study: Uid, user: Author, template: TemplateUrl = DEFAULT_TEMPLATE
 ) -> dict[str, Any]:
     """Return the reader's own report with its form, the open questions and what is not asked."""
-    before = published_of(request).previous(user, study, template)
+    before = published_of(request).previous(user, study, template, sight_of(request, user))
     shown = _before(before, forms_of(request), language_of(request)) if before else None
     return describe_report(
         request, reports_of(request).get(writing(request, user, study), study, template), with_form=True
@@ -299,10 +306,12 @@ def show_document(
     user: Author,
     template: TemplateUrl = DEFAULT_TEMPLATE,
     version: VersionNumber = 0,
+    report: ReportId = "",
 ) -> Response:
     """Show a signed report as a page to read and to print, in the language of the page."""
-    paper = _paper(request, study, user, template, version, language_of(request))
-    return render(request, "node/reading/report.html", paper=paper, form=template, origins=ORIGINS)
+    paper = _paper(request, study, user, template, version, language_of(request), report)
+    query = urlencode({"template": template} | ({"report": report} if report else {}))
+    return render(request, "node/reading/report.html", paper=paper, query=query, origins=ORIGINS)
 
 
 @router.get("/document.pdf")
@@ -313,10 +322,11 @@ def read_pdf(
     template: TemplateUrl = DEFAULT_TEMPLATE,
     version: VersionNumber = 0,
     language: Annotated[Literal["", "de", "en"], Query(description="Else the language of the page")] = "",
+    report: ReportId = "",
 ) -> Response:
     """Return a signed report as a PDF file with what the page shows."""
     chosen = language or language_of(request)
-    paper = _paper(request, study, user, template, version, chosen)
+    paper = _paper(request, study, user, template, version, chosen, report)
     data = write_pdf(
         paper,
         words_of(chosen),
@@ -331,6 +341,13 @@ def read_pdf(
     )
 
 
-def _paper(request: Request, study: str, user: User, template: str, version: int, language: str) -> Paper:
-    versions = published_of(request).versions(user, study, template)
+def _paper(
+    request: Request, study: str, user: User, template: str, version: int, language: str, report: str
+) -> Paper:
+    published = published_of(request)
+    versions = (
+        published.of_report(user, study, template, report, sight_of(request, user))
+        if report
+        else published.versions(user, study, template)
+    )
     return paper_of(versions, forms_of(request), version, language, decisions_of(request).of_report)

@@ -27,7 +27,7 @@ from racoon.node.reading.protocols.service import Protocols
 from racoon.node.reading.queries.service import Queries
 from racoon.node.reading.reports.authoring import Authoring
 from racoon.node.reading.reports.catalogue import newest_template, templates
-from racoon.node.reading.reports.published import PublishedReports
+from racoon.node.reading.reports.published import PublishedReports, Sight
 from racoon.node.reading.reports.service import Reports
 from racoon.node.reading.service import Reading
 from racoon.node.reading.work.service import Work
@@ -192,6 +192,20 @@ def agreements_of(request: Request) -> ListAgreements:
     return ListAgreements(
         state.database, state.archive, findings_of(request), work_of(request), decisions_of(request)
     )
+
+
+def sight_of(request: Request, user: User) -> Sight:
+    """Say where somebody may see what other readers signed: nowhere on a subject while a case of it is read blinded.
+
+    An earlier opinion on the same person is an opinion on this case.
+    """
+
+    def in_sight(imaging_study_uids: frozenset[str]) -> frozenset[str]:
+        if work_of(request).is_blinded_on_any(user, imaging_study_uids):
+            return frozenset()
+        return frozenset(uid for uid in imaging_study_uids if may_see(request, user, uid))
+
+    return in_sight
 
 
 def hidden_masks(request: Request, user: User, view: SeriesView) -> frozenset[str]:

@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from racoon.node.reading.http._agreement import require_open_eyes
 from racoon.node.reading.http._people import readers_of, require_no_practice
 from racoon.node.reading.http._practice import open_cases
-from racoon.node.reading.http._reports import DEFAULT_TEMPLATE
 from racoon.node.reading.http._rooms import may_see, work_of
+from racoon.node.reading.reports.choosing import DEFAULT_TEMPLATE
 from racoon.node.reading.reports.table import write_csv, write_parquet
 from racoon.node.reading.work.model import Assignment, ReadingTask
 from racoon.platform import clock

@@ -42,6 +42,18 @@ def load(
     ).one_or_none()
 
 
+def latest_template(connection: sa.Connection, imaging_study_uid: str, author: str) -> str:
+    """Load which template the author's last changed report on an imaging study has; empty where there is none."""
+    columns = reading_report.c
+    query = (
+        sa.select(columns.template_url)
+        .where(columns.imaging_study_uid == imaging_study_uid, columns.author == author)
+        .order_by(columns.changed_at.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar() or ""
+
+
 def forget_subject(connection: sa.Connection, pseudonym: str) -> int:
     """Remove a subject's reports; returns how many rows."""
     statement = sa.delete(reading_report).where(reading_report.c.pseudonym == pseudonym)

@@ -52,11 +52,11 @@ def load(connection: sa.Connection, report_id: str) -> list[ReportVersion]:
     return [ReportVersion(**row) for row in connection.execute(query).mappings()]
 
 
-def load_of_subject(connection: sa.Connection, pseudonym: str, author: str) -> list[ReportVersion]:
-    """Load what an author signed on a subject, the newest first."""
+def load_of_subject(connection: sa.Connection, pseudonym: str) -> list[ReportVersion]:
+    """Load what anybody signed on a subject, the newest first."""
     query = (
         sa.select(versions)
-        .where(versions.c.pseudonym == pseudonym, versions.c.author == author)
+        .where(versions.c.pseudonym == pseudonym)
         .order_by(versions.c.signed_at.desc(), versions.c.version.desc())
     )
     return [ReportVersion(**row) for row in connection.execute(query).mappings()]

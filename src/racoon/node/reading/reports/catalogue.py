@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from racoon.domain.questionnaire import Template, template_of
 from racoon.node.reading.reports import _templates
+from racoon.node.reading.reports.drafts import LEVELS
 from racoon.node.reading.reports.model import ReportNotFound
 
 
@@ -78,6 +79,21 @@ def newest_template(url: str, connection: sa.Connection | None = None) -> Templa
     if not versions:
         raise ReportNotFound("There is no such report template.")
     return max(versions, key=lambda template: number_of(template.version))
+
+
+def newest_templates(connection: sa.Connection | None = None) -> list[Template]:
+    """Return the newest version of every template by address: what a new report may be written with."""
+    newest: dict[str, Template] = {}
+    for template in templates(connection).values():
+        known = newest.get(template.url)
+        if known is None or number_of(template.version) > number_of(known.version):
+            newest[template.url] = template
+    return [newest[url] for url in sorted(newest)]
+
+
+def level_of(template: Template) -> str:
+    """Return the quality level of a template that reports may be written with; it never changes for a version."""
+    return LEVELS[0] if template.canonical in shipped() else LEVELS[2]
 
 
 def number_of(version: str) -> tuple[int, ...]:

@@ -172,6 +172,7 @@ def form_of(template: Template, language: str) -> dict[str, Any]:
     return {
         "canonical": template.canonical,
         "title": template.words.in_language(language),
+        "version": template.version,
         "status": template.status,
         "items": [_form_item(item, language) for item in template.items],
     }

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from racoon.domain.questionnaire import Template
+from racoon.node.reading.reports.catalogue import level_of
+from racoon.node.reading.reports.drafts import LEVELS
 from racoon.node.reading.reports.model import ReportNotFound, ReportVersion
 from racoon.node.reading.reports.reading_aloud import ReportLine, lines_of
 
@@ -20,7 +22,7 @@ PAPER_WORDS = (
     "Subject", "Imaging study", "Signed", "Version", "amended", "Addendum", "Earlier and later versions",
     "A later version of this report was signed.", "from the image", "Decided by", "after both readers had signed",
     "For research use only. Not for diagnosis.", "Page", "Decision between two readings", "signed", "addendum",
-    *ORIGINS.values(),
+    "Template", *LEVELS, *ORIGINS.values(),
 )  # fmt: skip
 """What the PDF says besides the template's words."""
 
@@ -39,6 +41,8 @@ class Paper:
         What was added to this version.
     others
         All other versions, the oldest first.
+    template, level
+        Canonical name and quality level of the template it was written with.
     decision
         The record of the decision that the report is, or None.
     """
@@ -51,6 +55,8 @@ class Paper:
     later: int
     addenda: tuple[ReportVersion, ...]
     others: tuple[ReportVersion, ...]
+    template: str
+    level: str
     decision: Mapping[str, Any] | None = None
 
     @property
@@ -103,5 +109,7 @@ def paper_of(
             and not (later and item.version > later[0])
         ),
         others=tuple(item for item in versions if item.version != shown.version),
+        template=form.canonical,
+        level=level_of(form),
         decision=decision_of(shown.report_id, shown.version),
     )

@@ -128,6 +128,7 @@ def _story(
             (say("Imaging study"), escape(report.imaging_study_uid)),
             (say("Signed"), escape(f"{report.author}, {say_time(report.signed_at)}")),
             (say("Version"), escape(version)),
+            (say("Template"), escape(f"{paper.template} · {say(paper.level)}")),
         ],
         styles,
     )

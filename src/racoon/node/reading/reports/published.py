@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,9 +108,18 @@ def filed_by_others(author: str, imaging_study_uids: sa.Select[Any]) -> sa.Selec
     return _versions.instances_on_studies(author, imaging_study_uids)
 
 
+Sight = Callable[[frozenset[str]], frozenset[str]]
+"""Of the imaging studies of one subject those on which a reader may see what others signed."""
+
+
+def own_alone(_imaging_study_uids: frozenset[str]) -> frozenset[str]:
+    """Let nothing of others be seen."""
+    return frozenset()
+
+
 @dataclass(frozen=True)
 class PreviousReport:
-    """What a reader signed before on a subject.
+    """What was signed before on a subject.
 
     Parameters
     ----------
@@ -129,22 +138,32 @@ def previous_report(
     imaging_study_uid: str,
     pseudonym: Pseudonym,
     template_url: str,
+    sight: Sight = own_alone,
 ) -> PreviousReport | None:
-    """Return what an author signed with a template on the latest examination that is not after this one.
+    """Return what was signed last with a template on the latest examination that is not after this one.
 
     The order in which cases are read says nothing: lists are shuffled.  An examination without a day counts as
     earlier than any other.
+
+    Parameters
+    ----------
+    author
+        Who reads now; what this person signed is always in sight.
+    sight
+        Says where what others signed is in sight too.
     """
     rows = archive.series(SeriesFilter(pseudonym=str(pseudonym)))
     days: dict[str, str] = {}
     for row in rows:
         days.setdefault(row.facts.imaging_study_uid, row.facts.study_date_shifted)
     today = days.get(imaging_study_uid, "")
+    in_sight = sight(frozenset(days))
     forms = templates(connection)
     found = [
         version
-        for version in _versions.load_of_subject(connection, str(pseudonym), author)
+        for version in _versions.load_of_subject(connection, str(pseudonym))
         if version.imaging_study_uid in days
+        and (version.author == author or version.imaging_study_uid in in_sight)
         and version.imaging_study_uid != imaging_study_uid
         and version.response["questionnaire"] in forms
         and forms[version.response["questionnaire"]].url == template_url
@@ -180,12 +199,41 @@ class PublishedReports:
             row = _store.load(connection, imaging_study_uid, user.name, template_url)
             return _versions.load(connection, row.report_id) if row else []
 
-    def previous(self, user: User, imaging_study_uid: str, template_url: str) -> PreviousReport | None:
-        """Return what the reader signed on the examination of the same subject before this one."""
+    def of_report(
+        self, user: User, imaging_study_uid: str, template_url: str, report_id: str, sight: Sight
+    ) -> list[ReportVersion]:
+        """List the signed versions of a report that may be another reader's, the oldest first.
+
+        Raises
+        ------
+        ReportNotFound
+            Also where it is not in sight: who has signed is not said either.
+        """
+        pseudonym = subject_of(self._archive, imaging_study_uid)
+        with self._database.connect() as connection:
+            found = _versions.load(connection, report_id)
+        if not found or (
+            found[0].imaging_study_uid,
+            found[0].response["questionnaire"].partition("|")[0],
+        ) != (
+            imaging_study_uid,
+            template_url,
+        ):
+            raise ReportNotFound("There is no such signed version.")
+        if found[0].author != user.name:
+            rows = self._archive.series(SeriesFilter(pseudonym=str(pseudonym)))
+            if imaging_study_uid not in sight(frozenset(row.facts.imaging_study_uid for row in rows)):
+                raise ReportNotFound("There is no such signed version.")
+        return found
+
+    def previous(
+        self, user: User, imaging_study_uid: str, template_url: str, sight: Sight = own_alone
+    ) -> PreviousReport | None:
+        """Return what was signed last on the examination of the same subject before this one."""
         pseudonym = subject_of(self._archive, imaging_study_uid)
         with self._database.connect() as connection:
             return previous_report(
-                connection, self._archive, user.name, imaging_study_uid, pseudonym, template_url
+                connection, self._archive, user.name, imaging_study_uid, pseudonym, template_url, sight
             )
 
     def file(

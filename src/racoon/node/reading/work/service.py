@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -230,6 +230,17 @@ class Work:
         """Tell whether no stored mask of anybody else is shown to a user on an imaging study."""
         with self._database.connect() as connection:
             return _store.is_blinded(connection, user.name, imaging_study_uid, to_machines=True)
+
+    def is_blinded_on_any(self, user: User, imaging_study_uids: Collection[str]) -> bool:
+        """Tell whether a user is blinded to other readers, or to machines, on one of some imaging studies."""
+        with self._database.connect() as connection:
+            to_readers, to_machines = _store.blindness(connection, user.name)
+            kinds = [kind for kind, is_so in ((False, to_readers), (True, to_machines)) if is_so]
+            return any(
+                _store.is_blinded(connection, user.name, uid, to_machines=kind)
+                for kind in kinds
+                for uid in imaging_study_uids
+            )
 
     def tasks_of_case(self, imaging_study_uid: str) -> list[ReadingTask]:
         """List the tasks of every list and reader on an imaging study."""

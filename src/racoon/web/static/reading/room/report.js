@@ -46,6 +46,7 @@ export class Report {
     this.form = this.state.form;
     this.before = this.state.before;
     byId("read-report").href = this.address("/document");
+    byId("template")?.addEventListener("change", () => this.#chooseTemplate(byId("template").value));
     byId("amend").addEventListener("click", () => this.#askWords("amend", "reason"));
     byId("addendum").addEventListener("click", () => this.#askWords("addendum", "text"));
     this.state = await this.kept.restore(this.state, (items) => ask("PUT", this.address("", true), items), this.say);
@@ -72,6 +73,7 @@ export class Report {
     this.controls.clear();
     const items = this.form.items.map((/** @type {Item} */ item) => this.#item(item, this.state.items, ""));
     byId("report-title").textContent = this.form.title;
+    byId("template-level").textContent = `${this.data.words["Template"]} ${this.form.version} · ${this.form.level}`;
     this.root.replaceChildren(...this.#previous(), ...items.flat());
     for (const [path, answers] of typed) this.controls.get(path)?.write(answers);
     this.#apply();
@@ -81,10 +83,10 @@ export class Report {
   /** A line that says which earlier report stands below the questions, and opens it beside this one. */
   #previous() {
     if (!this.before) return [];
-    const { examined_on: day, link } = this.before;
+    const { examined_on: day, link, author } = this.before;
     const line = make("p", "quiet previous", `${this.data.words["Before"]}: `);
     const shown = day ? new Date(`${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)}T12:00`).toLocaleDateString(this.language) : "";
-    const open = make("a", "", `${this.data.words["Own report on the examination before"]}${shown ? `, ${shown}` : ""}`);
+    const open = make("a", "", [this.data.words["Report on the examination before"], shown, author].filter(Boolean).join(", "));
     open.href = link;
     open.target = "_blank";
     line.append(open);
@@ -367,6 +369,15 @@ export class Report {
       this.#redraws = true;
       await this.#send(() => ask("POST", this.address(`/${way}`), { [name]: byId("words-text").value }));
     }, { once: true });
+  }
+
+  /** Write with another template: what stands in this form is stored first, and stays its own report. @param {string} url */
+  async #chooseTemplate(url) {
+    if (this.timer) await this.save();
+    await this.queue;
+    const address = new URL(location.href);
+    address.searchParams.set("template", url);
+    location.assign(address);
   }
 
   /** Ask once more, then sign. */

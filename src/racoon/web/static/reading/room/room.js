@@ -261,6 +261,8 @@ const begin = async () => {
       if (only && !others.length) address.searchParams.set("segment", only);
       if (findings.chosen) address.searchParams.set("finding", findings.chosen);
       if (data.list) address.searchParams.set("list", data.list);
+      const template = new URL(location.href).searchParams.get("template");
+      if (template) address.searchParams.set("template", template);
       history.replaceState(null, "", address);
     }, 200);
   };
