@@ -83,6 +83,7 @@ from racoon.standards.fhir.rules.clinic import consent_rules
 from racoon.standards.fhir.rules.sentences import SENTENCES as FHIR_SENTENCES
 from racoon.standards.fhir.rules.tables import PROFILES
 from racoon.standards.fhir.versions import VERSIONS
+from racoon.web.deeds import DEEDS, THINGS
 from racoon.web.sentences import SERVICE_SENTENCES, TABLE_SENTENCES
 from racoon.web.words import NAMES, TONES, english_of
 
@@ -166,6 +167,7 @@ def codes() -> Iterator[str]:
         for state in states:
             yield f"condition.{state.value}" if states is Condition else state.value
     yield from (*NAMES, *TONES, *RUNS, *PARTS, *PROTECT)
+    yield from (*DEEDS.values(), *THINGS.values())
     yield from ("manual", "assisted", "automatic", "semiautomatic", "axial", "coronal", "sagittal", "oblique")
     yield from ("sphere", "cylinder", "cube")
     yield from ("open", "answered", "closed", EDIT_CHECK)

@@ -21,6 +21,7 @@ from racoon.node.portal.model import Facts, first_blocked, renewals_open_to, ste
 from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.auth import User, require
+from racoon.web.deeds import AUDIT_PAGE, AuditQuestion, audit_words
 from racoon.web.pages import render
 
 router = APIRouter(include_in_schema=False)
@@ -354,9 +355,12 @@ def show_releases(request: Request, user: ReleaseReader) -> Response:
 
 
 @router.get("/audit")
-def show_audit(request: Request, user: AuditReader, before: int | None = None) -> Response:
-    """Show the audit log, newest first."""
-    audit = request.app.state.audit
+def show_audit(
+    request: Request,
+    user: AuditReader,
+    asked: Annotated[AuditQuestion, Query()],
+) -> Response:
+    """Show the audit log in plain words, newest first."""
     with request.app.state.database.connect() as connection:
-        entries = audit.entries(connection, 100, before)
-    return render(request, "node/portal/audit.html", entries=entries)
+        entries = request.app.state.audit.entries(connection, AUDIT_PAGE, asked.before, **asked.wanted())
+    return render(request, "node/portal/audit.html", entries=entries, **audit_words(asked, entries))
