@@ -83,7 +83,7 @@ PAGES = {
         "/gallery",
         "/reading/practice",
     ),
-    (SITE, "dpo"): ("/audit", "/deletions"),
+    (SITE, "dpo"): ("/audit", "/audit?outcome=refused", "/consent", "/reviews", "/deletions"),
 }
 
 AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}

@@ -18,6 +18,7 @@ from racoon.node.jobs.model import JobRecord
 from racoon.node.jobs.service import Jobs
 from racoon.node.portal import checks, comorbidome, values
 from racoon.node.portal.model import Facts, first_blocked, renewals_open_to, steps_open_to, tasks_for
+from racoon.node.release import counting
 from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.auth import User, require
@@ -52,6 +53,7 @@ def show_today(request: Request, user: Anyone) -> Response:
     state = request.app.state
     status = state.intake.status()
     with state.database.connect() as connection:
+        legal = state.consent_status(connection, clock.now())
         facts = Facts(
             now=clock.now(),
             last_contact=state.last_contact(connection),
@@ -74,6 +76,9 @@ def show_today(request: Request, user: Anyone) -> Response:
             },
             reviews_waiting=state.release.reviews.waiting(connection),
             strangers=tuple(state.pooling.letters.strangers(connection)),
+            counts_held=tuple(item["project"] for item in counting.holds(connection)),
+            silent_recipients=legal.overdue,
+            not_erased=legal.not_erased,
         )
     return render(
         request,
