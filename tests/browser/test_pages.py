@@ -46,6 +46,7 @@ PAGES = {
         "/permissions",
         "/sites",
         "/monitoring",
+        "/public",
         "/nowhere",
     ),
     ("CENTRAL", "pi"): ("/studies/{study}/cohort",),

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from racoon.central.access import actor_role
-from racoon.central.portal import application, forms, governance, onboarding, portfolio
+from racoon.central.portal import application, forms, governance, onboarding, portfolio, public
 from racoon.central.portal.model import artefacts_of, portfolio_row, study_tasks
 from racoon.central.portal.views import Rooms, page, study_page, then_show
 from racoon.central.studies.kits import load_kits
@@ -53,6 +53,7 @@ def install_pages(app: FastAPI, rooms: Rooms) -> None:
         portfolio.routes,
         forms.routes,
         onboarding.routes,
+        public.routes,
     ):
         app.include_router(routes(rooms))
     app.include_router(accounts_pages)
