@@ -16,7 +16,7 @@ from racoon.node.approvals.service import Approvals
 from racoon.node.compute.limits import BadLimits, Limits
 from racoon.node.jobs.model import JobRecord
 from racoon.node.jobs.service import Jobs
-from racoon.node.portal import checks, comorbidome, values
+from racoon.node.portal import checks, comorbidome, diagnostics, values
 from racoon.node.portal.model import Facts, first_blocked, renewals_open_to, steps_open_to, tasks_for
 from racoon.node.release import counting
 from racoon.node.release.service import ReleaseGate
@@ -28,6 +28,7 @@ from racoon.web.pages import render
 router = APIRouter(include_in_schema=False)
 router.include_router(checks.router)
 router.include_router(comorbidome.router)
+router.include_router(diagnostics.router)
 router.include_router(values.router)
 
 
