@@ -24,6 +24,7 @@ from racoon.platform import clock
 from racoon.platform.auth import User, require
 from racoon.web.deeds import AUDIT_PAGE, AuditQuestion, audit_words
 from racoon.web.pages import render
+from racoon.web.words import NAMES
 
 router = APIRouter(include_in_schema=False)
 router.include_router(checks.router)
@@ -134,6 +135,7 @@ def _study_page(study_id: str, request: Request, user: User, version: str, probl
         versions=versions,
         renewals=renewals_open_to(user.roles),
         field_labels={name: field.label for name, field in FIELDS.items()},
+        choice_names=NAMES,
         today=clock.now().date(),
         history=history,
         steps=[(row, row.target in open_steps) for row in steps],
