@@ -116,12 +116,12 @@ class _WithPeer:
 class Network:
     """One CENTRAL with its people."""
 
-    def __init__(self, folder: Path, database_url: str = "") -> None:
+    def __init__(self, folder: Path, database_url: str = "", more: str = "") -> None:
         self.config = folder / "central.toml"
         lines = [f'data_directory = "{folder / "data"}"', "long_poll_s = 20", "heartbeat_s = 5"]
         if database_url:
             lines.append(f'database_url = "{database_url}"')
-        self.config.write_text("\n".join(lines), encoding="utf-8")
+        self.config.write_text("\n".join([*lines, more]), encoding="utf-8")
         self.settings = load_central_settings(self.config)
         self._tokens: dict[str, str] = {}
         self.start()

@@ -46,6 +46,7 @@ PAGES = {
         "/permissions",
         "/sites",
         "/monitoring",
+        "/public",
         "/nowhere",
     ),
     ("CENTRAL", "pi"): ("/studies/{study}/cohort",),
@@ -83,7 +84,7 @@ PAGES = {
         "/gallery",
         "/reading/practice",
     ),
-    (SITE, "dpo"): ("/audit", "/deletions"),
+    (SITE, "dpo"): ("/audit", "/audit?outcome=refused", "/consent", "/reviews", "/deletions"),
 }
 
 AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}

@@ -123,6 +123,7 @@ def people_app(central: Central) -> FastAPI:
             results=central.results,
             monitoring=central.monitoring,
             onboardings=central.onboardings,
+            has_public_page=central.settings.people.public_page,
         ),
     )
     app.include_router(analysing_http.pages(central.database, central.analysis_runs, central.monitoring))

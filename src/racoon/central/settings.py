@@ -52,6 +52,8 @@ class PeopleListener(Listener):
         ``true`` when a reverse proxy in front ends TLS.
     second_factor
         ``"required"``: people can do nothing here but set up a one-time code until they have one.
+    public_page
+        ``true`` shows ``/public`` to everybody: active and finished studies in lay words, with rounded totals.
     """
 
     port: int = Field(default=8500, ge=1, le=65535)
@@ -59,6 +61,7 @@ class PeopleListener(Listener):
     tls_key: Path | None = None
     behind_proxy: bool = False
     second_factor: Literal["optional", "required"] = "optional"
+    public_page: bool = False
 
     @model_validator(mode="after")
     def _refuse_plain_text_on_the_network(self) -> Self:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from racoon.cli import failures
 from racoon.cli.output import JsonFlag, print_json, print_line
+from racoon.errors import Refused
 
 if TYPE_CHECKING:
     from racoon.platform.diagnosis import Finding
@@ -19,7 +20,7 @@ SIGN = {
 }
 
 
-def doctor(*, config: Path | None = None, json: JsonFlag = False) -> int:
+def doctor(*, config: Path | None = None, bundle: Path | None = None, json: JsonFlag = False) -> int:
     """Check the installation and, with a configuration file, a node or CENTRAL.
 
     Nothing is changed. Each red line says what to do. Ends with code 1 when a line is red.
@@ -28,10 +29,20 @@ def doctor(*, config: Path | None = None, json: JsonFlag = False) -> int:
     ----------
     config
         TOML file of a node or of CENTRAL; without it only the installation is checked.
+    bundle
+        ZIP file to make with everything that somebody elsewhere needs to help, and nothing of any person; needs
+        ``--config``.
     json
         Print one JSON document.
     """
     findings = examine(config)
+    if bundle is not None:
+        if config is None:
+            raise Refused(
+                "A bundle is made of one installation: racoon doctor --config FILE --bundle FILE.zip",
+                code="doctor.no_configuration",
+            )
+        _make_bundle(config, bundle, findings)
     problems = [finding for finding in findings if finding.state == "problem"]
     if json:
         print_json(
@@ -80,6 +91,27 @@ def _examine_role(config: Path) -> list[Finding]:
             installation.central_url, ca_file=installation.ca_file, identity=installation.identity
         )
     return findings
+
+
+def _make_bundle(config: Path, target: Path, findings: list[Finding]) -> None:
+    import tomllib
+
+    from racoon.cli.installation import describe_installation
+    from racoon.platform.database import Database
+    from racoon.platform.diagnosis.bundle import write_bundle
+
+    if target.exists():
+        raise Refused(f"{target} exists. Choose another name, or remove it.", code="doctor.bundle_exists")
+    installation = describe_installation(config)
+    with target.open("xb") as stream:
+        write_bundle(
+            stream,
+            findings=findings,
+            settings=tomllib.loads(config.read_text(encoding="utf-8")),
+            data_folder=installation.data_folder,
+            database=Database(installation.database_url) if installation.has_database else None,
+        )
+    print_line(f"Written: {target}. It is plain text; read it before you send it.")
 
 
 def _print(findings: list[Finding]) -> None:

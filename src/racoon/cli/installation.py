@@ -35,6 +35,8 @@ class Installation:
         Whose, which file, and what to do when it is missing or runs out.
     extras
         Extras of the distribution that this configuration needs.
+    database_url
+        Of the role's own database.
     central_url
         Where CENTRAL listens for nodes; empty for CENTRAL itself and for a node that is not enrolled.
     ca_file
@@ -48,9 +50,16 @@ class Installation:
     listeners: tuple[tuple[str, str, int], ...]
     certificates: tuple[tuple[str, Path, str], ...]
     extras: frozenset[str] = frozenset()
+    database_url: str = ""
     central_url: str = ""
     ca_file: Path | None = None
     identity: Identity | None = None
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there is a database to look into; opening a file of SQLite that is not there would make it."""
+        scheme, _, path = self.database_url.partition(":///")
+        return bool(self.database_url) and (scheme != "sqlite" or Path(path).exists())
 
     @property
     def run_folders(self) -> tuple[Path, ...]:
@@ -93,6 +102,7 @@ def _describe_central(config: Path) -> Installation:
         ),
         certificates=(("pages", pages, RENEW_PAGES),) if pages else (),
         extras=_needs(settings.database_url),
+        database_url=settings.database,
     )
 
 
@@ -117,6 +127,7 @@ def _describe_node(config: Path) -> Installation:
         ),
         certificates=tuple(certificates),
         extras=_needs(settings.database_url),
+        database_url=settings.database,
         central_url=network.get("nodes_url", ""),
         ca_file=folder / "authority.pem" if is_enrolled else None,
         identity=Identity(folder / "node.pem", folder / "node.key") if is_enrolled else None,

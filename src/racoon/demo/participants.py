@@ -117,7 +117,7 @@ def write_configuration(participant: Participant, site_name: str, engine_ports: 
             "data_directory": str(participant.folder / "data"),
             "network": "RACOON demo",
             "heartbeat_s": 5,
-            "people": {"port": participant.http_port},
+            "people": {"port": participant.http_port, "public_page": True},
             "nodes": {"port": participant.second_port},
             "engine": {"port": engine_ports[0], "admin_port": engine_ports[1]},
         }

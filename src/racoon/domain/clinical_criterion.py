@@ -52,7 +52,7 @@ class ClinicalCriterion:
     is_strict
         Whether a limit itself is excluded.
     unit
-        UCUM code of the value; a value in another unit does not meet the criterion.
+        UCUM code of the value; a value in another unit does not meet the criterion.  Without a limit it is empty.
     after, before
         First and last day, compared with shifted days: at its edges blurred by the node's shift of dates.
     """
@@ -65,6 +65,11 @@ class ClinicalCriterion:
     unit: str = ""
     after: date | None = None
     before: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.minimum is None and self.maximum is None:
+            # The language names a unit only with a limit; without one the same question would have two forms.
+            object.__setattr__(self, "unit", "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the CCDL form."""

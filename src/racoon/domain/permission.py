@@ -76,6 +76,7 @@ PERMISSIONS: Mapping[Place, Mapping[str, frozenset[Role]]] = {
         "pool.delete": frozenset({Role.DATA_MANAGER, Role.DPO}),
         "subject.reidentify": frozenset({Role.DPO, Role.DIZ}),
         "audit.read": frozenset({Role.DPO, Role.AUDITOR}),
+        "diagnostics.read": frozenset({Role.SITE_INFORMATICIAN}),
         "account.manage": frozenset({Role.SITE_INFORMATICIAN}),
         "account.confirm": frozenset({Role.SITE_INFORMATICIAN, Role.DPO}),
     },

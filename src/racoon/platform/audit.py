@@ -178,16 +178,18 @@ class AuditLog:
         *,
         purpose: str | None = None,
         action: str | None = None,
+        actor: str | None = None,
+        outcome: str | None = None,
     ) -> list[AuditEntry]:
         """Return entries, newest first, for paging by ``before_seq`` (exclusive)."""
         table = self._table
         query = sa.select(table).order_by(table.c.seq.desc()).limit(limit)
         if before_seq is not None:
             query = query.where(table.c.seq < before_seq)
-        if purpose is not None:
-            query = query.where(table.c.purpose == purpose)
-        if action is not None:
-            query = query.where(table.c.action == action)
+        wanted = {"purpose": purpose, "action": action, "actor": actor, "outcome": outcome}
+        for name, value in wanted.items():
+            if value is not None:
+                query = query.where(table.c[name] == value)
         return [_entry(row) for row in connection.execute(query)]
 
     def entries_after(

@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from babel import dates
 
-WIDTH, LEFT, RIGHT, TOP, ROW = 960, 250, 20, 34, 34
-_LONGEST_NAME = 36
+WIDTH, LEFT, RIGHT, TOP, ROW = 960, 250, 34, 34, 34
+_LONGEST_NAME = 30
 _LETTER = 7.2
 """Width of a letter of a bar's text, in units of the picture."""
 
@@ -21,6 +21,8 @@ _STEPS_MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
 _STEPS_DAYS = (1, 2, 7, 14)
 _MOST_TICKS = 10
 _SHORT_DAYS = 90
+DAYS = {"de": "d. MMM", "en": "d MMM"}
+"""Single days on the line of time."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class _Axis:
 
 def _ticks(axis: _Axis, bottom: float, language: str) -> list[str]:
     parts = []
-    for day, pattern in _marks(axis):
+    for day, pattern in _marks(axis, language):
         x = axis(day)
         text = escape(dates.format_date(day, pattern, locale=language))
         parts.append(f'<line class="month" x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{bottom}"/>')
@@ -142,12 +144,12 @@ def _ticks(axis: _Axis, bottom: float, language: str) -> list[str]:
     return parts
 
 
-def _marks(axis: _Axis) -> list[tuple[date, str]]:
+def _marks(axis: _Axis, language: str) -> list[tuple[date, str]]:
     """Return first days of months, or single days where there are not two months to mark."""
     days = (axis.last - axis.first).days
     if days < _SHORT_DAYS:
         step = next(item for item in _STEPS_DAYS if days / item <= _MOST_TICKS)
-        return [(axis.first + timedelta(days=number), "d MMM") for number in range(0, days + 1, step)]
+        return [(axis.first + timedelta(days=number), DAYS[language]) for number in range(0, days + 1, step)]
     span = (axis.last.year - axis.first.year) * 12 + axis.last.month - axis.first.month
     step = next((item for item in _STEPS_MONTHS if span / item <= _MOST_TICKS), _STEPS_MONTHS[-1])
     # Months counted from year 0, January of each year being a multiple of twelve.

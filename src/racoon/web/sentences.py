@@ -53,6 +53,14 @@ SERVICE_SENTENCES = (
 )
 """What a service of the hospital did, and what a person does next."""
 
+BASIS_SENTENCES = (
+    "Name the study, or %(name)s for this site's own archive.",
+    "A legal basis needs its %(what)s: in words, at least three letters.",
+    "A period of the legal basis ends before it begins.",
+    "%(name)s is no day: write it as 2026-01-31.",
+)
+"""What is wrong with a legal basis that a site records."""
+
 TABLE_SENTENCES = (
     "The table is not encoded as %(name)s. Name its encoding.",
     (
@@ -146,6 +154,7 @@ _ALL = compile_sentences(
         *SITE_SENTENCES,
         *SERVICE_SENTENCES,
         *TABLE_SENTENCES,
+        *BASIS_SENTENCES,
         *PLAN_SENTENCES,
         *(sentence for sentence in FHIR_SENTENCES if _HOLE.search(sentence)),
     )

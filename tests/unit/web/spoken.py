@@ -68,6 +68,7 @@ from racoon.node.clinical.hl7.model import REASONS as MESSAGE_REASONS
 from racoon.node.clinical.import_report import REASONS as IMPORT_REASONS
 from racoon.node.clinical.neighbours import lists
 from racoon.node.clinical.neighbours import pages as neighbour_pages
+from racoon.node.consent import pages as consent_pages
 from racoon.node.curation.http._looking import FACET_LABELS, OWN_WORDS, SCRIPT_WORDS
 from racoon.node.curation.model import KEYS as GALLERY_KEYS
 from racoon.node.intake.pull.model import REASONS as PULL_REASONS
@@ -83,7 +84,8 @@ from racoon.standards.fhir.rules.clinic import consent_rules
 from racoon.standards.fhir.rules.sentences import SENTENCES as FHIR_SENTENCES
 from racoon.standards.fhir.rules.tables import PROFILES
 from racoon.standards.fhir.versions import VERSIONS
-from racoon.web.sentences import SERVICE_SENTENCES, TABLE_SENTENCES
+from racoon.web.deeds import DEEDS, THINGS
+from racoon.web.sentences import BASIS_SENTENCES, SERVICE_SENTENCES, TABLE_SENTENCES
 from racoon.web.words import NAMES, TONES, english_of
 
 PACKAGE = Path(__file__).resolve().parents[3] / "src" / "racoon"
@@ -110,6 +112,7 @@ SPEAKING = (
     "node/archive/deletion.py",
     "node/archive/model.py",
     "node/compute",
+    "node/consent/pages.py",
     "node/curation",
     "node/deid/model.py",
     "node/intake/_pages.py",
@@ -166,6 +169,7 @@ def codes() -> Iterator[str]:
         for state in states:
             yield f"condition.{state.value}" if states is Condition else state.value
     yield from (*NAMES, *TONES, *RUNS, *PARTS, *PROTECT)
+    yield from (*DEEDS.values(), *THINGS.values())
     yield from ("manual", "assisted", "automatic", "semiautomatic", "axial", "coronal", "sagittal", "oblique")
     yield from ("sphere", "cylinder", "cube")
     yield from ("open", "answered", "closed", EDIT_CHECK)
@@ -204,6 +208,7 @@ def codes() -> Iterator[str]:
     yield from (*ordering.REASONS.values(), *matching_pages.SENTENCES, *neighbour_pages.SENTENCES)
     for shown in (table_pages.SEPARATORS, table_pages.KINDS, table_pages.TITLES):
         yield from shown.values()
+    yield from (*consent_pages.SENTENCES, *BASIS_SENTENCES, "document", "scope", "approved by")
     yield from PROBLEMS
     yield from (item.text for item in CHECKLIST)
     yield from FHIR_SENTENCES

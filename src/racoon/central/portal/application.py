@@ -25,6 +25,9 @@ from racoon.web.words import words_of
 Reader = Annotated[User, Depends(require("study.read"))]
 Writer = Annotated[User, Depends(require("study.answer"))]
 
+RowVersion = Annotated[int, Field(ge=-1, le=2**31 - 1)]
+"""Version of a row, as the database can hold it."""
+
 
 class Answers(BaseModel):
     """What was typed, by field name, and the version of the study it was typed into."""
@@ -32,7 +35,7 @@ class Answers(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     answers: Annotated[dict[str, Annotated[str, Field(max_length=50_000)]], Field(max_length=100)]
-    version: int
+    version: RowVersion
 
 
 def routes(rooms: Rooms) -> APIRouter:

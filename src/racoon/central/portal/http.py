@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Form, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from racoon.central.access import actor_role
-from racoon.central.portal import application, forms, governance, onboarding, portfolio
+from racoon.central.portal import application, forms, governance, onboarding, portfolio, public
 from racoon.central.portal.model import artefacts_of, portfolio_row, study_tasks
 from racoon.central.portal.views import Rooms, page, study_page, then_show
 from racoon.central.studies.kits import load_kits
@@ -20,6 +20,7 @@ from racoon.domain.permission import is_permitted
 from racoon.errors import Defect, Refused
 from racoon.platform.auth import Forbidden, User, require
 from racoon.web.accounts import router as accounts_pages
+from racoon.web.deeds import AUDIT_PAGE, AuditQuestion, audit_words
 from racoon.web.pages import NavigationItem, Site
 from racoon.web.pages import install_pages as install_site_pages
 
@@ -34,8 +35,6 @@ NAVIGATION = (
     NavigationItem("/accounts", "Accounts", "account.manage"),
     NavigationItem("/confirmations", "Confirm accounts", "account.confirm"),
 )
-
-AUDIT_PAGE = 100
 
 
 def install_pages(app: FastAPI, rooms: Rooms) -> None:
@@ -54,6 +53,7 @@ def install_pages(app: FastAPI, rooms: Rooms) -> None:
         portfolio.routes,
         forms.routes,
         onboarding.routes,
+        public.routes,
     ):
         app.include_router(routes(rooms))
     app.include_router(accounts_pages)
@@ -277,13 +277,13 @@ def _network_routes(rooms: Rooms) -> APIRouter:
     def show_audit(
         request: Request,
         _user: Annotated[User, Depends(require("audit.read"))],
-        before: int | None = None,
+        asked: Annotated[AuditQuestion, Query()],
     ) -> Response:
-        """Show the audit log, newest first, and whether its chain is whole."""
+        """Show the audit log in plain words, newest first, and whether its chain is whole."""
         with rooms.database.connect() as connection:
-            entries = rooms.audit.entries(connection, AUDIT_PAGE, before)
+            entries = rooms.audit.entries(connection, AUDIT_PAGE, asked.before, **asked.wanted())
             verdict = rooms.audit.verify(connection)
-        return page(request, "audit.html", entries=entries, verdict=verdict)
+        return page(request, "audit.html", entries=entries, verdict=verdict, **audit_words(asked, entries))
 
     return routes
 

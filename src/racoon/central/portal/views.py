@@ -52,6 +52,7 @@ class Rooms:
     results: Results
     monitoring: Monitoring
     onboardings: Onboardings
+    has_public_page: bool = False
 
 
 def study_page(

@@ -18,6 +18,9 @@ from racoon.errors import Refused
 from racoon.platform.auth import User, require
 from racoon.platform.database import Database
 
+RowVersion = Annotated[int, Field(ge=-1, le=2**31 - 1)]
+"""Version of a row, as the database can hold it."""
+
 
 class StudySummary(BaseModel):
     """A study in a list."""
@@ -27,7 +30,7 @@ class StudySummary(BaseModel):
     state: str
     fhir_status: str
     mode: str
-    version: int
+    version: RowVersion
     hash: str
     created_by: str
     created_at: datetime
@@ -72,7 +75,7 @@ class AmendmentView(BaseModel):
     hash: str
     reason: str
     state: str
-    version: int
+    version: RowVersion
     created_by: str
     created_at: datetime
     changed_at: datetime
@@ -124,7 +127,7 @@ class Revision(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     definition: dict[str, Any]
-    version: int
+    version: RowVersion
 
 
 class Step(BaseModel):
@@ -134,7 +137,7 @@ class Step(BaseModel):
 
     target: Annotated[str, Field(max_length=32)]
     artefacts: dict[str, Any] = {}
-    version: int | None = None
+    version: RowVersion | None = None
 
 
 class SiteRequest(BaseModel):

@@ -27,6 +27,8 @@ from racoon.node.clinical.uploads import LARGEST_BYTES
 from racoon.node.compute.limits import TrainingLimits
 from racoon.node.compute.service import pictures_of
 from racoon.node.consent import http as consent_http
+from racoon.node.consent import pages as consent_pages
+from racoon.node.consent.looking import status as consent_status
 from racoon.node.curation import http as curation_http
 from racoon.node.curation.gallery import Gallery
 from racoon.node.intake import http as intake_http
@@ -36,6 +38,7 @@ from racoon.node.measuring import http as measuring_http
 from racoon.node.pooling import http as pooling_http
 from racoon.node.portal import http as portal_http
 from racoon.node.pseudonyms import http as pseudonyms_http
+from racoon.node.pseudonyms.model import is_pseudonym
 from racoon.node.pseudonyms.requests import Reidentifications
 from racoon.node.reading import http as reading_http
 from racoon.node.reading.reports.asking import Answers
@@ -58,6 +61,7 @@ NAVIGATION = (
     NavigationItem("/reading/templates", "Report templates", "template.read"),
     NavigationItem("/archive", "Archive", "archive.read"),
     NavigationItem("/gallery", "Gallery", "archive.read"),
+    NavigationItem("/consent", "Consent", "consent.read"),
     NavigationItem("/deletions", "Deletions", "image.delete.confirm"),
     NavigationItem("/values", "Values", "measurement.read"),
     NavigationItem("/intake", "Intake", "intake.read"),
@@ -99,6 +103,8 @@ def build_app(rooms: Rooms) -> FastAPI:
     app.state.approvals = rooms.approvals
     app.state.archive = rooms.archive
     app.state.consent = rooms.consent
+    app.state.consent_status = consent_status
+    app.state.is_pseudonym = is_pseudonym
     app.state.image_grants = rooms.image_access
     app.state.image_access = rooms.image_access if rooms.settings.archive.readers == "granted" else None
     app.state.series_of_study = rooms.series_of_study
@@ -162,6 +168,7 @@ def build_app(rooms: Rooms) -> FastAPI:
     ):
         app.include_router(module.router)
     app.include_router(accounts_pages)
+    app.include_router(consent_pages.router)
     app.include_router(intake_http.dicomweb)
     app.include_router(intake_http.pages)
     app.include_router(message_pages.router)

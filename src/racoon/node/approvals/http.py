@@ -22,6 +22,9 @@ router = APIRouter(prefix="/api/studies", tags=["approvals"])
 Reader = Annotated[User, Depends(require("study.read"))]
 Decider = Annotated[User, Depends(require("track.decide"))]
 
+RowVersion = Annotated[int, Field(ge=-1, le=2**31 - 1)]
+"""Version of a row, as the database can hold it."""
+
 
 class Decision(BaseModel):
     """One step of the site's track.
@@ -41,7 +44,7 @@ class Decision(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     target: Annotated[str, Field(max_length=32)]
-    version: int
+    version: RowVersion
     artefacts: dict[str, Any] = {}
     study_hash: Annotated[str | None, Field(max_length=64)] = None
 
@@ -64,7 +67,7 @@ class Renewal(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     kind: ApprovalKind
-    version: int
+    version: RowVersion
     artefacts: dict[str, Any] = {}
     study_hash: Annotated[str | None, Field(max_length=64)] = None
 

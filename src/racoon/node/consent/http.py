@@ -108,8 +108,10 @@ def end_basis(basis_id: str, request: Request, user: Decider) -> None:
 @router.get("/subjects/{pseudonym}")
 def show_subject(pseudonym: str, request: Request, user: Overseer) -> dict[str, Any]:
     """Show what is known of a subject's permission."""
-    with request.app.state.database.connect() as connection:
-        return looking.describe_subject(connection, Pseudonym(pseudonym))
+    with request.app.state.database.begin() as connection:
+        found = looking.describe_subject(connection, Pseudonym(pseudonym))
+        looking.record_look(connection, request.app.state.audit, user, pseudonym)
+        return found
 
 
 @router.get("/withdrawals")

@@ -30,7 +30,7 @@ def list_measurements(
     dataset: Id = "",
     biomarker: Id = "",
     series: Annotated[str, Query(max_length=64)] = "",
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     limit: Annotated[int, Query(ge=1, le=5000)] = 500,
 ) -> dict[str, Any]:
     """List values with provenance and the page that shows their pixels; page on with ``next_after``."""

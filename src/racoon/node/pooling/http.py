@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from racoon.domain.permission import is_permitted
 from racoon.errors import Refused
 from racoon.node.approvals.service import Approvals
+from racoon.node.release import counting
 from racoon.node.release.reviews import Reviews
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
@@ -148,6 +149,18 @@ def show_reviews(request: Request, user: Reviewer) -> Response:
     return _reviews_page(request, user)
 
 
+@pages.post("/reviews/held/{project}/lift")
+def lift_hold(project: str, request: Request, user: Decider) -> Response:
+    """Let a project count again, after a person has looked."""
+    state = request.app.state
+    try:
+        with state.database.begin() as connection:
+            counting.lift(connection, state.audit, project, actor=user.name, actor_role=user.main_role)
+    except Refused as refusal:
+        return _reviews_page(request, user, refusal.public_message)
+    return RedirectResponse("/reviews", status_code=303)
+
+
 @pages.post("/reviews/{review_id}/decision")
 def decide(
     review_id: str,
@@ -235,11 +248,13 @@ def _reviews_page(request: Request, user: User, problem: str = "") -> Response:
             (item, reviews.obstacle(connection, item, user.name))
             for item in reviews.newest(connection, LISTED)
         ]
+        held = counting.holds(connection)
     return render(
         request,
         "node/pooling/reviews.html",
         status_code=409 if problem else 200,
         items=items,
+        held=held,
         may_decide=may_decide,
         problem=problem,
     )

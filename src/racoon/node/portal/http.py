@@ -16,16 +16,20 @@ from racoon.node.approvals.service import Approvals
 from racoon.node.compute.limits import BadLimits, Limits
 from racoon.node.jobs.model import JobRecord
 from racoon.node.jobs.service import Jobs
-from racoon.node.portal import checks, comorbidome, values
+from racoon.node.portal import checks, comorbidome, diagnostics, values
 from racoon.node.portal.model import Facts, first_blocked, renewals_open_to, steps_open_to, tasks_for
+from racoon.node.release import counting
 from racoon.node.release.service import ReleaseGate
 from racoon.platform import clock
 from racoon.platform.auth import User, require
+from racoon.web.deeds import AUDIT_PAGE, AuditQuestion, audit_words
 from racoon.web.pages import render
+from racoon.web.words import NAMES
 
 router = APIRouter(include_in_schema=False)
 router.include_router(checks.router)
 router.include_router(comorbidome.router)
+router.include_router(diagnostics.router)
 router.include_router(values.router)
 
 
@@ -51,6 +55,7 @@ def show_today(request: Request, user: Anyone) -> Response:
     state = request.app.state
     status = state.intake.status()
     with state.database.connect() as connection:
+        legal = state.consent_status(connection, clock.now())
         facts = Facts(
             now=clock.now(),
             last_contact=state.last_contact(connection),
@@ -73,6 +78,9 @@ def show_today(request: Request, user: Anyone) -> Response:
             },
             reviews_waiting=state.release.reviews.waiting(connection),
             strangers=tuple(state.pooling.letters.strangers(connection)),
+            counts_held=tuple(item["project"] for item in counting.holds(connection)),
+            silent_recipients=legal.overdue,
+            not_erased=legal.not_erased,
         )
     return render(
         request,
@@ -127,6 +135,7 @@ def _study_page(study_id: str, request: Request, user: User, version: str, probl
         versions=versions,
         renewals=renewals_open_to(user.roles),
         field_labels={name: field.label for name, field in FIELDS.items()},
+        choice_names=NAMES,
         today=clock.now().date(),
         history=history,
         steps=[(row, row.target in open_steps) for row in steps],
@@ -354,9 +363,12 @@ def show_releases(request: Request, user: ReleaseReader) -> Response:
 
 
 @router.get("/audit")
-def show_audit(request: Request, user: AuditReader, before: int | None = None) -> Response:
-    """Show the audit log, newest first."""
-    audit = request.app.state.audit
+def show_audit(
+    request: Request,
+    user: AuditReader,
+    asked: Annotated[AuditQuestion, Query()],
+) -> Response:
+    """Show the audit log in plain words, newest first."""
     with request.app.state.database.connect() as connection:
-        entries = audit.entries(connection, 100, before)
-    return render(request, "node/portal/audit.html", entries=entries)
+        entries = request.app.state.audit.entries(connection, AUDIT_PAGE, asked.before, **asked.wanted())
+    return render(request, "node/portal/audit.html", entries=entries, **audit_words(asked, entries))

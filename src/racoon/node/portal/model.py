@@ -91,6 +91,9 @@ class Facts:
     standings: tuple[SiteStanding, ...] = ()
     reviews_waiting: int = 0
     strangers: tuple[str, ...] = ()
+    counts_held: tuple[str, ...] = ()
+    silent_recipients: tuple[str, ...] = ()
+    not_erased: int = 0
     since: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     local: Mapping[tuple[str, str], LocalStep] = field(default_factory=dict)
 
@@ -108,6 +111,7 @@ def tasks_for(facts: Facts, roles: Iterable[Role]) -> list[Task]:
         *_blocked(facts, held),
         *_decisions(facts, held),
         *_releases(facts, held),
+        *_withdrawals(facts, held),
         *_housekeeping(facts),
     ]
 
@@ -281,6 +285,16 @@ def _releases(facts: Facts, roles: frozenset[Role]) -> list[Task]:
                 "/reviews",
             )
         )
+    if facts.counts_held and is_permitted("node", roles, "release.decide"):
+        tasks.append(
+            Task(
+                "todo",
+                "Counts of %(projects)s are held: they nearly repeat each other.",
+                {"projects": ", ".join(facts.counts_held)},
+                "Ask the project what it is looking for, then let it go on or leave it held.",
+                "/reviews#held",
+            )
+        )
     if facts.strangers and is_permitted("node", roles, "export.ask"):
         tasks.append(
             Task(
@@ -289,6 +303,33 @@ def _releases(facts: Facts, roles: frozenset[Role]) -> list[Task]:
                 {"sites": ", ".join(facts.strangers)},
                 "Take the code from the contract and compare the fingerprint on the telephone.",
                 "/pool",
+            )
+        )
+    return tasks
+
+
+def _withdrawals(facts: Facts, roles: frozenset[Role]) -> list[Task]:
+    if not is_permitted("node", roles, "consent.read"):
+        return []
+    tasks = []
+    if facts.silent_recipients:
+        tasks.append(
+            Task(
+                "bad",
+                "%(names)s did not confirm a withdrawal within fourteen days.",
+                {"names": ", ".join(facts.silent_recipients)},
+                "Call them: their copy may still be there.",
+                "/consent#withdrawals",
+            )
+        )
+    if facts.not_erased:
+        tasks.append(
+            Task(
+                "warn",
+                "%(count)s withdrawals hold, but the images are not gone yet.",
+                {"count": str(facts.not_erased)},
+                "Nothing shows them any more; if this stays, look at the worker's log.",
+                "/consent#withdrawals",
             )
         )
     return tasks

@@ -6,18 +6,22 @@ from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Request
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from racoon.errors import RacoonError, Refused
 from racoon.platform.audit import AuditLog
-from racoon.platform.auth.access import SESSION_COOKIE, current_user, session_token
+from racoon.platform.auth.access import SESSION_COOKIE, current_user, optional_user, session_token
 from racoon.platform.auth.accounts import CODE_LIFETIME, SESSION_LIFETIME, AccountStore
-from racoon.platform.auth.model import CodeNeeded, NotSignedIn, SessionInfo, User
+from racoon.platform.auth.model import CodeNeeded, Forbidden, NotSignedIn, SessionInfo, User
 from racoon.platform.database import Database, RoleName
 
 SecondFactor = Literal["optional", "required"]
 """Whether people of a participant may work without a second factor."""
+
+LONGEST_TARGET = 400
+"""Characters of an audit entry's target."""
 
 router = APIRouter(tags=["session"])
 
@@ -79,6 +83,14 @@ def install_accounts(
     app.state.needs_second_factor = second_factor == "required"
     app.state.providers = {}
     app.include_router(router)
+    answer = app.exception_handlers[RacoonError]
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        await run_in_threadpool(record_forbidden, request, error)
+        response: Response = await answer(request, error)  # type: ignore[misc]  # ours is a coroutine; Starlette allows both
+        return response
+
+    app.add_exception_handler(Forbidden, refuse)
     return accounts
 
 
@@ -236,6 +248,28 @@ def record_session(request: Request, user: User, action: str, **details: str) ->
             target="session",
             client=request.client.host if request.client else None,
             details=details,
+        )
+
+
+def record_forbidden(request: Request, error: Exception) -> None:
+    """Audit that somebody who is signed in asked for something their roles do not allow.
+
+    The path is the entry's target; what stands behind its question mark is not written down.
+    """
+    user = optional_user(request)
+    if user is None:
+        return
+    state = request.app.state
+    with state.database.begin() as connection:
+        state.audit.append(
+            connection,
+            actor=user.name,
+            actor_role=user.main_role,
+            action="access.refuse",
+            target=f"page{request.url.path}"[:LONGEST_TARGET],
+            outcome="refused",
+            client=request.client.host if request.client else None,
+            details={"method": request.method, **getattr(error, "details", {})},
         )
 
 

@@ -48,6 +48,7 @@ SHOWS_NO_IMAGE = {
     "/deletions": "the same proofs as a page",
     "/api/consent/subjects/{pseudonym}": "what is known of the permission itself",
     "/api/consent/withdrawals": "who withdrew",
+    "/consent": "the same as a page",
 }
 """Routes that name a subject after the withdrawal, on purpose."""
 

@@ -162,7 +162,7 @@ def read_rows(
     headers = {"Content-Disposition": f'attachment; filename="answers.{form}"'}
     found = pieces(rows, form)
     # The first piece comes before the answer begins: what is refused is refused in words.
-    first = next(found)
+    first = next(found, b"")
 
     def whole() -> Iterator[bytes]:
         yield first
