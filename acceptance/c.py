@@ -135,10 +135,13 @@ STEPS = [
     ),
     Step(
         "numbers-open-pixels",
-        "a crawl from the values on: every number has a link, and it opens the slice it was measured in with its mask",
+        "a crawl from the values on: every number has a link, and it opens the slice it was measured in with its mask; "
+        "numbers over many cases (answers, agreement, compared sets) open their cases, and each case its image",
         tests=(
             "tests/unit/node/measuring/test_pages.py",
             "tests/unit/node/reading/test_numbers_open_pixels.py",
+            "tests/unit/node/reading/test_cases_behind_numbers.py",
+            "tests/unit/node/curation/test_gallery.py",
         ),
     ),
     Step(

@@ -21,6 +21,7 @@ from tests.browser.reading_room.room import (
     SERIES,
     api,
     drag,
+    drawn_slices,
     findings,
     shot,
     wait_for_drawn,
@@ -151,6 +152,46 @@ def test_a_killed_server_a_cut_network_and_a_crash_lose_no_stroke(
     page.keyboard.press("Control+s")
     page.wait_for_selector("text=Stored in the archive.")
     shot(page, "nothing-lost")
+
+
+def test_the_first_stroke_of_new_segments_is_drawn_without_a_network(
+    server: Server, enter: Callable[[], Page]
+) -> None:
+    page = enter()
+    context = page.context
+    context.set_offline(True)
+    page.keyboard.press("d")
+    drag(page, (0.40, 0.40), (0.45, 0.40))
+    page.wait_for_selector("#drawn-segments li >> nth=0")
+    # A second segment on top of the first one, while the first is not saved yet.
+    page.locator("#add-segment").click()
+    page.wait_for_selector("#drawn-segments li >> nth=1")
+    drag(page, (0.42, 0.40), (0.42, 0.50))
+    colours = page.locator("#drawn-segments .swatch").evaluate_all(
+        "(all) => all.map((one) => one.style.background)"
+    )
+    page.wait_for_timeout(200)
+    crash(page)
+    context.set_offline(False)
+    page = enter()
+    first = wait_for_drawn(page, bool)[6]
+    second = wait_for_drawn(page, bool, segment=2)[6]
+    assert (first & second).any()
+    assert first.sum() != second.sum()
+    shown = page.locator("#drawn-segments .swatch").evaluate_all(
+        "(all) => all.map((one) => one.style.background)"
+    )
+    assert len(shown) == 2
+    assert shown == colours
+    # The network goes while the page is open and comes back: nothing is touched.
+    context.set_offline(True)
+    page.keyboard.press("d")
+    page.locator("#add-segment").click()
+    drag(page, (0.60, 0.60), (0.65, 0.60))
+    wait_until(page, "document.querySelector('#status').classList.contains('bad')")
+    context.set_offline(False)
+    assert wait_for_drawn(page, bool, segment=3)[6].any()
+    assert (drawn_slices(page, 2)[6] == second).all()
 
 
 def test_a_killed_server_a_cut_network_and_a_crash_lose_no_mark(

@@ -73,6 +73,7 @@ def test_pages_about_readings_have_no_barrier(
     places = {
         "informatician": (
             ("agreement", "/reading/lists/quality/agreement", agreement),
+            ("cases-of-masks", "/reading/lists/quality/agreement/cases?label=SCT:27925004", "Dice"),
             ("reference-sets", "/reading/reference-sets", reference),
             ("answers", "/reading/answers", answers),
             ("list-quality", "/reading/lists/quality", agreement),
@@ -110,6 +111,10 @@ def test_pages_about_readings_have_no_barrier(
             ) in page.inner_text("h2")
             assert page.locator("th:has-text('false')").count() == 0
             looked_at(page, f"answers-crossed-{language}")
+            # A number opens its reports, and each of them its image.
+            page.locator("td.number a").first.click()
+            page.wait_for_selector("main a[href^='/reading/series/']")
+            looked_at(page, f"cases-of-answers-{language}")
         if name == "reader":
             # What was said on the examination before stands below the questions, and opens beside them.
             page.goto(f"{address}/reading/series/{uid(1, 1)}")

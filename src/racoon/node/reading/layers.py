@@ -179,12 +179,24 @@ class Layers:
         name = facts.description or facts.body_part or facts.modality
         if scale.is_suv:
             return Layer(facts.series_uid, name, 0.0, 10.0, scale.unit)
+        quantity, unit = self._mapping(facts.series_uid)
+        name = facts.description or quantity or name
         try:
             values = self.volume(facts.series_uid).voxels
         except (IrregularSeries, UnsuitableObject):
-            return Layer(facts.series_uid, name, 0.0, 1.0, "")
+            return Layer(facts.series_uid, name, 0.0, 1.0, unit)
         low, high = (float(value) for value in np.nanpercentile(values.astype(np.float64), (1, 99.5)))
-        return Layer(facts.series_uid, name, low, high if high > low else low + 1.0, "")
+        return Layer(facts.series_uid, name, low, high if high > low else low + 1.0, unit)
+
+    def _mapping(self, series_uid: str) -> tuple[str, str]:
+        """Return what a map's values are and their UCUM unit, as its real world values say (PS3.3 C.7.6.16.2.11)."""
+        header = next((document for _, document, _ in self._archive.metadata(series_uid)), {})
+        for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+            found = first(first(header, groups) or {}, "RealWorldValueMappingSequence")
+            if found:
+                units = first(found, "MeasurementUnitsCodeSequence") or {}
+                return str(first(found, "LUTExplanation") or ""), str(first(units, "CodeValue") or "")
+        return "", ""
 
     def volume(self, series_uid: str) -> Image:
         """Return a series as one volume in what people read: SUV for uptake; the last ones stay at hand."""

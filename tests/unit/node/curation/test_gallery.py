@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,11 @@ def test_two_sets_are_compared_series_by_series_and_subject_by_subject(
     page = client.get("/gallery/compare?first=tag:train&second=tag:test", headers={"Accept-Language": "de"})
     assert page.status_code == 200
     assert "nur in der ersten" in page.text
+    # Each number opens the gallery with as many series as it says.
+    cells = re.findall(r'<a href="/gallery\?([^"]+)">(\d+) <span', page.text)
+    assert len(cells) >= 3 * len(found["distributions"]) / 2
+    for query, number in cells:
+        assert len(ids_of(client, unescape(query))) == int(number), query
     assert client.get("/gallery/compare?first=tag:train&second=view:99").status_code == 404
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -22,6 +23,7 @@ from racoon.node.approvals.service import Approvals
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
 from racoon.node.measuring import service
+from racoon.node.measuring._store import add_values
 from racoon.node.measuring.picture import COUNTED, RIM
 from racoon.node.portal.checks import router as checks_router
 from racoon.node.portal.values import router as values_router
@@ -233,6 +235,41 @@ def test_without_a_frozen_dataset_nothing_is_signed_off_or_promoted(client):
         assert client.post(path, data=study, headers=ORIGIN).status_code == 404
     page = client.get("/values/agreement", params={"study": "study-1"}).text
     assert "No biomarker has values from masks by hand and by a program" in page
+
+
+def test_each_pair_of_manual_against_automatic_opens_its_slices(client):
+    """The measured values as a study of their own, each from a mask by hand and from one by a program."""
+    database = client.app.state.database
+    with database.begin() as connection:
+        measured = [value for _, value in service.load_values(connection) if value.biomarker == "volume"]
+        add_values(
+            connection,
+            [
+                dataclasses.replace(
+                    value,
+                    study_id="paired",
+                    automation=level,
+                    value=value.value + shift * number,
+                    parameters_hash=level,
+                )
+                for number, value in enumerate(measured, start=1)
+                for level, shift in (("manual", 0.0), ("automatic", 0.5))
+            ],
+        )
+    sign_in(client, "rita")
+    page = client.get("/values/agreement", params={"study": "paired"}).text
+    cells = re.findall(r'<td class="number">(.*?)</td>', page, re.DOTALL)
+    assert len(cells) == 1 + 3 * len(measured)
+    assert cells[0] == f'<a href="#pairs-1">{len(measured)}</a>'
+    assert 'id="pairs-1"' in page
+    for cell in cells[1:]:
+        (link,) = re.findall(r'href="(/reading/series/[^"]+)"', cell)
+        asked = parse_qs(urlsplit(unescape(link)).query)
+        room = client.get(unescape(link), headers={"accept": "text/html"}).text
+        (text,) = re.findall(r'id="series-data">(.*?)</script>', room, re.DOTALL)
+        data = json.loads(text)
+        assert data["planes"][data["start"]][0] == asked["instance"][0]
+        assert data["segment"]
 
 
 def test_a_figure_has_a_row_for_each_group_on_one_axis():

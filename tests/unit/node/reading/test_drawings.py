@@ -376,6 +376,22 @@ def test_a_machines_mask_is_rejected_by_one_reader(node: Node) -> None:
     assert node.client.get(place).json()["rejected"] == []
 
 
+def begin(node: Node, label: str, based_on: int) -> Any:
+    stroke = {"segment": 1, "slice": 2, "runs": [0, 3], "label": label}
+    return node.client.patch(address(), params={"based_on": based_on}, json=[stroke])
+
+
+def test_a_stroke_begins_its_segment(node: Node) -> None:
+    assert begin(node, "SCT:0", 0).status_code == 422
+    assert node.client.get(address()).json()["segments"] == []
+    first = begin(node, NODULE, 0).json()
+    assert [(item["number"], item["key"]) for item in first["segments"]] == [(1, NODULE)]
+    # Sent again by a page whose answer got lost; a page that means something else by the number is stale.
+    again = begin(node, NODULE, 1).json()
+    assert (len(again["segments"]), drawn(node.client.get(address()).json()).sum()) == (1, 3)
+    assert begin(node, LUNG, 2).status_code == 409
+
+
 def test_nothing_drawn_is_not_stored_and_a_subject_is_forgotten(node: Node) -> None:
     empty = node.client.post(f"{address()}/finish", params={"based_on": 0})
     assert (empty.status_code, empty.json()["detail"]) == (422, "Nothing is drawn yet.")

@@ -255,7 +255,7 @@ def test_a_parametric_map_lies_over_its_image(tmp_path: Path) -> None:
     archive.store([deidentified(item) for item in [*slices, made]])
     layers = Layers(archive)
     (layer,) = layers.over(uid(1, 1))
-    assert layer.series_uid == uid(1, 60)
+    assert (layer.series_uid, layer.name, layer.unit) == (uid(1, 60), "perfusion", "ml/min")
     assert layer.highest == pytest.approx(np.percentile(values, 99.5), abs=1e-3)
     for index in range(4):
         assert np.allclose(layers.sample(uid(1, 1), uid(1, 60), index), values[index], atol=1e-5)

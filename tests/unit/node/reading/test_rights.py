@@ -113,6 +113,7 @@ PLANNING = {
     "/api/reading/worklists/{name}/times",
     "/api/reading/worklists/{name}/queries",
     "/reading/answers",
+    "/reading/answers/cases",
     *(f"/api/reading/answers/{what}" for what in ("questions", "rows", "count", "cross")),
     "/reading/reference-sets",
     "/api/reading/reference-sets",
@@ -120,7 +121,7 @@ PLANNING = {
 }
 """Routes of those who make lists, who see all images anyway."""
 
-AGREEMENT = {"/reading/lists/{name}/agreement", "/reading/lists/{name}/agreement/picture"}
+AGREEMENT = {f"/reading/lists/{{name}}/agreement{what}" for what in ("", "/cases", "/picture")}
 """Of a whole list; cases that one may not see are left out, with their pictures."""
 
 PRACTICE = {
@@ -131,7 +132,7 @@ PRACTICE = {
 }
 """Of a reader's own attempts; nobody is invited to images that one may not see, and a result asks again."""
 
-ANSWERS = {"/reading/answers"} | {
+ANSWERS = {"/reading/answers", "/reading/answers/cases"} | {
     f"/api/reading/answers/{what}" for what in ("questions", "count", "cross", "rows")
 }
 """Routes of those who analyse signed answers; they show no image."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -54,7 +55,10 @@ def _tables(found: Comparison, language: str) -> list[dict[str, Any]]:
             "rows": [
                 (
                     label_of(facet, value, language),
-                    [(number, 100 * number / total) for number, total in zip(numbers, totals, strict=True)],
+                    [
+                        (number, 100 * number / total, f"{found.queries[part]}&{urlencode({facet: value})}")
+                        for part, number, total in zip(PARTS, numbers, totals, strict=True)
+                    ],
                 )
                 for value, numbers in list(values.items())[:MOST_VALUES]
             ],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from racoon.domain.finding import Place
-from racoon.domain.questionnaire import Words
+from racoon.domain.questionnaire import Answer, Words
 from racoon.node.reading.comparing.model import ItemAgreement
 
 Interval = tuple[float | None, float | None, float | None]
@@ -169,6 +171,45 @@ class Disagreement:
             "hd95_mm": self.hd95_mm,
             "link": self.link,
         }
+
+
+@dataclass(frozen=True)
+class ComparedCase:
+    """One case that a number of agreement counts.
+
+    Parameters
+    ----------
+    said
+        By reader: the answer, or the volume of a mask in ml; None where a reader said nothing.
+    findings
+        By reader: the finding that the answer was taken from.
+    meaning
+        Of a mask: the English name of its label.
+    instance_uid, frame, segments
+        Of a mask: the slice on which both differ most, and both segments.
+    """
+
+    imaging_study_uid: str
+    series_uid: str
+    pseudonym: str
+    said: Mapping[str, Answer | float | None]
+    findings: Mapping[str, str] = field(default_factory=dict)
+    meaning: str = ""
+    dice: float | None = None
+    hd95_mm: float | None = None
+    instance_uid: str = ""
+    frame: int = 1
+    segments: tuple[str, str] = ("", "")
+
+    def link(self, reader: str) -> str:
+        """Address that shows what a reader said in the image."""
+        if self.findings.get(reader):
+            return f"/reading/findings/{self.findings[reader]}"
+        at = {"instance": self.instance_uid, "frame": str(self.frame)} if self.instance_uid else {}
+        own = list(self.said).index(reader) if self.segments != ("", "") else 0
+        if self.segments[own]:
+            at["segment"] = self.segments[own]
+        return f"/reading/series/{self.series_uid}" + (f"?{urlencode(at)}" if at else "")
 
 
 @dataclass(frozen=True)

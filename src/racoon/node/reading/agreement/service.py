@@ -12,7 +12,7 @@ from racoon.node.reading.adjudication.model import MaskAgreement
 from racoon.node.reading.adjudication.service import Adjudication
 from racoon.node.reading.agreement._picture import draw_masks
 from racoon.node.reading.agreement._sums import labels_of, readers_of
-from racoon.node.reading.agreement.model import Disagreement, ListAgreement
+from racoon.node.reading.agreement.model import ComparedCase, Disagreement, ListAgreement
 from racoon.node.reading.comparing.items import compare, compare_all, first_answers, values_of
 from racoon.node.reading.comparing.model import ItemAgreement
 from racoon.node.reading.findings.service import Findings
@@ -166,6 +166,40 @@ class ListAgreements:
             raise NoSuchPicture("There is no such picture.")
         return draw_masks(self._archive, found[2]), found[0].imaging_study_uid
 
+    def cases(
+        self, user: User, list_name: str, *, link_id: str = "", label: str = "", plans: bool
+    ) -> list[ComparedCase]:
+        """List the cases that the numbers of one question, or of the masks of one label, are made of.
+
+        Parameters
+        ----------
+        link_id, label
+            Question, or key of a label; without either every case that all its readers are done with.
+
+        Raises
+        ------
+        NoSuchList, StillBlinded
+        """
+        complete = _complete(self.require_open_eyes(user, list_name, plans=plans))
+        if label:
+            return [
+                _case_of_mask(*row) for row in self._masks(complete, at_most=0)[0] if row[2].label == label
+            ]
+        _, answers = self._signed(complete) if complete else (None, {})
+        found = []
+        for uid, tasks in sorted(complete.items()):
+            given = {task.reader: answers.get((task.reader, uid), {}).get(link_id) for task in tasks}
+            found.append(
+                ComparedCase(
+                    uid,
+                    tasks[0].series_uid,
+                    str(tasks[0].pseudonym),
+                    given,
+                    {reader: answer.finding_id for reader, answer in given.items() if answer},
+                )
+            )
+        return found
+
     # -- inside
 
     def _signed(
@@ -253,6 +287,21 @@ def _by_pairs(
             template, pair, values, sorted(uid for uid, people in read_by.items() if people.issuperset(pair))
         )
     ]
+
+
+def _case_of_mask(task: ReadingTask, pair: tuple[str, str], mask: MaskAgreement) -> ComparedCase:
+    return ComparedCase(
+        task.imaging_study_uid,
+        mask.series_uid,
+        str(task.pseudonym),
+        dict(zip(pair, mask.volumes_ml, strict=True)),
+        meaning=mask.meaning,
+        dice=mask.dice,
+        hd95_mm=mask.hd95_mm,
+        instance_uid=mask.instance_uid,
+        frame=mask.frame,
+        segments=mask.segments,
+    )
 
 
 def _of_mask(task: ReadingTask, pair: tuple[str, str], mask: MaskAgreement) -> Disagreement:

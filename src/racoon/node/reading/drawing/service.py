@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -130,9 +131,19 @@ class Drawings:
         return DrawingState(drawing, self._indexed(view, found), volumes)
 
     def save(
-        self, user: User, series_uid: str, based_on: int, changes: Sequence[SliceChange]
+        self,
+        user: User,
+        series_uid: str,
+        based_on: int,
+        changes: Sequence[SliceChange],
+        begun: Mapping[int, Label] = MappingProxyType({}),
     ) -> DrawingState:
         """Save strokes.
+
+        Parameters
+        ----------
+        begun
+            Labels of segments that strokes begin, by number; those that the drawing has already stay as they are.
 
         Raises
         ------
@@ -147,6 +158,8 @@ class Drawings:
             mask_of_runs(change.runs, (view.rows, view.columns))
         with self._database.begin() as connection:
             drawing = self._next(connection, user, view, based_on)
+            for number, label in sorted(begun.items()):
+                drawing = _with_begun(drawing, number, label)
             numbers = {change.segment for change in changes}
             for number in numbers:
                 drawing.segment(number)
@@ -360,6 +373,15 @@ class Drawings:
         return tuple(
             SliceChange(segment, at[place], tuple(runs)) for segment, place, runs in found if place in at
         )
+
+
+def _with_begun(drawing: Drawing, number: int, label: Label) -> Drawing:
+    """Add a segment that a page began by itself; the same one again changes nothing."""
+    if all(segment.number != number for segment in drawing.segments):
+        drawing = _with_segment(drawing, label)
+    if not any(item.number == number and item.label.code == label.code for item in drawing.segments):
+        raise _changed()
+    return drawing
 
 
 def _with_segment(drawing: Drawing, label: Label, origin: str = "", algorithm: str = "") -> Drawing:

@@ -118,6 +118,52 @@ def show_agreement(
     )
 
 
+@router.get("/reading/lists/{name}/agreement/cases", include_in_schema=False)
+def show_compared_cases(
+    request: Request,
+    name: ListName,
+    user: Asker,
+    question: Annotated[str, Query(max_length=200)] = "",
+    label: Segment = "",
+    reader: Annotated[str, Query(max_length=80)] = "",
+) -> Response:
+    """Show the cases behind a number of agreement; what each reader said opens the image it was said of."""
+    language = language_of(request)
+    agreements, plans = agreements_of(request), plans_lists(request, user)
+    found = agreements.cases(user, name, link_id=question, label=label, plans=plans)
+    form = newest_form(request, work_of(request).tasks(name)[0].template_url)
+    asked = next((item for item in form.walk() if item.link_id == question), None)
+    meaning = next((case.meaning for case in found), "") or "Cases"
+
+    def say(value: Answer | float | None) -> str:
+        if isinstance(value, Answer):
+            return say_answer(asked, value, language) if asked else ""
+        return "" if value is None else say_volume(value, language)
+
+    return render(
+        request,
+        "node/reading/cases.html",
+        back=f"/reading/lists/{quote(name, safe='')}/agreement",
+        back_name="Agreement",
+        title=asked.words.in_language(language) if asked else words_of(language)(meaning),
+        cases=[
+            {
+                "pseudonym": case.pseudonym,
+                "items": [
+                    {"who": who, "text": say(value), "link": case.link(who)}
+                    for who, value in case.said.items()
+                ],
+                "dice": case.dice,
+                "hd95_mm": case.hd95_mm,
+                "when": None,
+            }
+            for case in found
+            if may_see(request, user, case.imaging_study_uid) and reader in ("", *case.said)
+        ],
+        more="",
+    )
+
+
 def _shown(name: str, item: Disagreement, form: Template, language: str) -> dict[str, Any]:
     kinds = {asked.link_id: asked for asked in form.walk()}
     words = words_of(language)

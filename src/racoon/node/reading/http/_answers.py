@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import StringConstraints
 from starlette.responses import Response, StreamingResponse
 
 from racoon.domain.questionnaire import Item
 from racoon.errors import RacoonError
-from racoon.node.reading.http._rooms import forms_of
+from racoon.node.archive.model import SeriesFacts
+from racoon.node.reading.http._rooms import forms_of, reading_of
+from racoon.node.reading.reports.answer_cases import AT_ONCE, AnsweredCase, Behind
 from racoon.node.reading.reports.answer_files import MEDIA_TYPES, pieces
 from racoon.node.reading.reports.asking import Answers, Counted, Question
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
 from racoon.web.translation import language_of
-from racoon.web.words import words_of
+from racoon.web.words import axis_number, unit_text, words_of
 
 router = APIRouter()
 
@@ -25,6 +29,8 @@ Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
 Chosen = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Bound = Annotated[float | None, Query(allow_inf_nan=False)]
 Word = Annotated[str, Query(max_length=20)]
+Keys = Annotated[list[Annotated[str, StringConstraints(max_length=800)]], Query(max_length=100)]
+"""Answers as ``system|code``, or ``|words`` where they have no code."""
 
 
 def answers_of(request: Request) -> Answers:
@@ -68,7 +74,77 @@ def show_answers(
         if table is not None
         else None,
         said=said,
+        behind=lambda **more: f"/reading/answers/cases?{urlencode({'first': first, **more}, doseq=True)}",
+        key_of=_key_of,
     )
+
+
+@router.get("/reading/answers/cases", include_in_schema=False)
+def show_cases(
+    request: Request,
+    user: Asker,
+    *,
+    first: Chosen,
+    answer: Keys = [],  # noqa: B006 - the framework copies it
+    second: Chosen = 0,
+    also: Keys = [],  # noqa: B006 - as above
+    low: Annotated[Bound, Query(alias="from")] = None,
+    high: Annotated[Bound, Query(alias="to")] = None,
+    skip: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> Response:
+    """Show the reports that a number of the answers counts; each answer opens the image it was given on."""
+    asked, reading = answers_of(request), reading_of(request)
+    wanted = Behind(first, _keys(answer), second, _keys(also), low, high)
+    found = asked.cases(wanted, skip)
+    questions = {item.id: item for item in asked.questions()}
+    said, language = _Said(request, questions), language_of(request)
+    series = {study: reading.picture_series(study) for study in {case.imaging_study_uid for case in found}}
+    unit = unit_text(questions[first].unit)
+
+    def say(case: AnsweredCase) -> str:
+        if case.number is not None:
+            return f"{axis_number(case.number, language, '.6g')} {unit}".strip()
+        return said.answer(first, Counted(case.system, case.code, case.text, 1))
+
+    return render(
+        request,
+        "node/reading/cases.html",
+        back=(f"/reading/answers?first={first}" + (f"&second={second}" if second else "")),
+        back_name="Answers",
+        title=said.question(first) + (f" × {said.question(second)}" if second else ""),
+        cases=[
+            {
+                "pseudonym": case.pseudonym,
+                "items": [
+                    {
+                        "who": case.reader,
+                        "text": say(case),
+                        "link": link_to(case.finding_id, series[case.imaging_study_uid][:1]),
+                    }
+                ],
+                "when": case.signed_at,
+            }
+            for case in found
+        ],
+        more=str(request.url.include_query_params(skip=skip + AT_ONCE).query)
+        if len(found) == AT_ONCE
+        else "",
+    )
+
+
+def link_to(finding_id: str, series: Sequence[SeriesFacts]) -> str:
+    """Return where an answer is seen: the finding it was taken from, else the first series of the examination."""
+    if finding_id:
+        return f"/reading/findings/{finding_id}"
+    return f"/reading/series/{series[0].series_uid}" if series else ""
+
+
+def _key_of(given: Counted) -> str:
+    return f"{given.system}|{given.code or given.text}"
+
+
+def _keys(given: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((system, code) for system, _, code in (key.partition("|") for key in given))
 
 
 class _Said:
@@ -107,9 +183,13 @@ def _table(
     say_column: Callable[[Counted], str],
 ) -> dict[str, Any]:
     columns = sorted({say_column(b) for _, b, _ in found})
-    lines: dict[str, dict[str, int]] = {}
+    lines: dict[str, dict[str, dict[str, Any]]] = {}
     for a, b, number in found:
-        lines.setdefault(say_line(a), dict.fromkeys(columns, 0))[say_column(b)] += number
+        line = lines.setdefault(say_line(a), {})
+        cell = line.setdefault(say_column(b), {"number": 0, "answer": [], "also": []})
+        cell["number"] += number
+        cell["answer"].append(_key_of(a))
+        cell["also"].append(_key_of(b))
     return {"columns": columns, "lines": sorted(lines.items())}
 
 

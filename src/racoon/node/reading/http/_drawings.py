@@ -46,11 +46,15 @@ MOST_CHANGES = 4000
 
 
 class SliceRuns(BaseModel):
-    """New runs of one segment on one slice: start, length, start, length … over its pixels in reading order."""
+    """New runs of one segment on one slice: start, length, start, length … over its pixels in reading order.
+
+    A change may begin its segment: ``label`` is the key of what the segment means then.
+    """
 
     segment: Annotated[int, Field(ge=1)]
     slice: Annotated[int, Field(ge=0)]
     runs: Annotated[list[int], Field(max_length=1_000_000)]
+    label: Annotated[str, Field(max_length=80)] = ""
 
 
 class Task(BaseModel):
@@ -129,6 +133,13 @@ def _labels(request: Request, user: User, view: SeriesView, list_name: str) -> t
     return own or label_map_for(view.body_part).labels
 
 
+def _chosen(request: Request, user: User, series: str, key: str, list_name: str) -> Label:
+    found = label_of(key, _labels(request, user, reading_of(request).view(series), list_name))
+    if found is None:
+        raise BadDrawing("Choose a label from the list.")
+    return found
+
+
 @router.get("")
 def read_drawing(request: Request, series: Uid, user: Author, list_name: ListName = "") -> dict[str, Any]:
     """Return the reader's own drawing with its pixels, and the labels a segment may have."""
@@ -137,7 +148,8 @@ def read_drawing(request: Request, series: Uid, user: Author, list_name: ListNam
     language = language_of(request)
     labels = _labels(request, user, view, list_name)
     return _describe(request, drawings_of(request).get(_writer(request, user, series), series)) | {
-        "labels": [[label.code.key, _name(label, language), label.colour] for label in labels]
+        "labels": [[label.code.key, _name(label, language), label.colour] for label in labels],
+        "palette": list(PALETTE),
     }
 
 
@@ -148,10 +160,18 @@ def save_strokes(
     user: Author,
     changes: Annotated[list[SliceRuns], Body(max_length=MOST_CHANGES)],
     based_on: BasedOn,
+    list_name: ListName = "",
 ) -> dict[str, Any]:
-    """Save what was drawn; each change replaces one segment on one slice."""
+    """Save what was drawn; each change replaces one segment on one slice.
+
+    Changes of a segment that the node does not have yet name its label: a page without a network begins segments.
+    """
     strokes = [SliceChange(item.segment, item.slice, tuple(item.runs)) for item in changes]
-    state = drawings_of(request).save(_writer(request, user, series), series, based_on, strokes)
+    begun: dict[int, Label] = {}
+    for item in changes:
+        if item.label and item.segment not in begun:
+            begun[item.segment] = _chosen(request, user, series, item.label, list_name)
+    state = drawings_of(request).save(_writer(request, user, series), series, based_on, strokes, begun)
     return _describe(request, state) | {"slices": []}
 
 
@@ -165,9 +185,7 @@ def add_segment(
     list_name: ListName = "",
 ) -> dict[str, Any]:
     """Add an empty segment with a label of the list."""
-    found = label_of(label, _labels(request, user, reading_of(request).view(series), list_name))
-    if found is None:
-        raise BadDrawing("Choose a label from the list.")
+    found = _chosen(request, user, series, label, list_name)
     return _describe(
         request, drawings_of(request).add_segment(_writer(request, user, series), series, based_on, found)
     )

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from racoon.node.archive.read_audit import record_image_read
 from racoon.node.reading.http._rooms import Uid, layers_of, reading_of, require_sight
 from racoon.platform.auth import User, require
+from racoon.web.words import unit_text
 
 router = APIRouter()
 
@@ -23,7 +24,10 @@ def list_layers(request: Request, series: Uid, user: Viewer) -> dict[str, Any]:
     """List PET series and parametric maps in the frame of reference of a series, and what it would lie over."""
     require_sight(request, user, reading_of(request).view(series).imaging_study_uid)
     layers = layers_of(request)
-    return {"layers": [layer.to_dict() for layer in layers.over(series)], "below": layers.below(series)}
+    return {
+        "layers": [layer.to_dict() | {"unit_text": unit_text(layer.unit)} for layer in layers.over(series)],
+        "below": layers.below(series),
+    }
 
 
 @router.get("/reading/series/{series}/layers/{layer}/volume")

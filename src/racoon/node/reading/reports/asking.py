@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from racoon.domain.identity import Pseudonym
 from racoon.errors import Refused
 from racoon.node.reading.reports import _answers
+from racoon.node.reading.reports.answer_cases import AnsweredCase, Behind, cases_behind, in_range
 from racoon.node.reading.reports.catalogue import templates
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
@@ -195,7 +196,7 @@ def subjects_answering(
     # By number of question and answer, so that one stretch of an index is read and not the words of each row.
     ids = sa.select(asked.id).where(asked.system == question[0], asked.code == question[1])
     query = sa.select(report.pseudonym).join(_answers.answer, given.report == report.id).distinct()
-    query = query.where(given.question_id.in_(ids), *_range(low, high))
+    query = query.where(given.question_id.in_(ids), *in_range(low, high))
     if answers:
         same = (sa.and_(value.system == system, value.code == code) for system, code in answers)
         query = query.where(given.value_id.in_(sa.select(value.id).where(sa.or_(*same))))
@@ -272,7 +273,7 @@ class Answers:
             given.question_id == question_id,
             given.value_id.is_not(None),
             self._is_shown(),
-            *_range(low, high),
+            *in_range(low, high),
         )
         counts = inner.group_by(given.value_id).subquery()
         query = sa.select(value.c.system, value.c.code, value.c.text, counts.c.number)
@@ -296,7 +297,7 @@ class Answers:
             sa.func.avg(given.number),
             sa.func.min(given.number),
             sa.func.max(given.number),
-        ).where(given.question_id == question_id, self._is_shown(), *_range(low, high))
+        ).where(given.question_id == question_id, self._is_shown(), *in_range(low, high))
         with self._database.connect() as connection:
             self._require(connection, question_id)
             return Spread(*connection.execute(query).one())
@@ -356,7 +357,7 @@ class Answers:
             value.system.label("answer_system"), value.code.label("answer_code"), value.text.label("answer"),
             given.number, asked.unit, given.text,
         ]  # fmt: skip
-        query = _joined(*columns).where(self._is_shown(), *_range(low, high))
+        query = _joined(*columns).where(self._is_shown(), *in_range(low, high))
         if question_ids:
             query = query.where(given.question_id.in_(list(question_ids)))
         query = query.order_by(given.question_id, given.report, given.place)
@@ -375,6 +376,12 @@ class Answers:
             for row in connection.execution_options(yield_per=5000).execute(query).mappings():
                 yield {**row, "signed_at": row["signed_at"].isoformat()}
 
+    def cases(self, wanted: Behind, offset: int = 0) -> list[AnsweredCase]:
+        """List the reports that a number counts, one page of them."""
+        with self._database.connect() as connection:
+            self._require(connection, wanted.question_id)
+            return cases_behind(connection, self._readable, wanted, offset)
+
     def _is_shown(self, table: Any = _answers.answer) -> sa.ColumnElement[bool]:
         """Condition on answers: of no report of somebody who may not be read; few, so they are named."""
         return sa.and_(table.c.report.not_in(self._closed()))
@@ -387,9 +394,3 @@ class Answers:
         query = sa.select(_answers.question.c.id).where(_answers.question.c.id == question_id)
         if connection.execute(query).first() is None:
             raise NoSuchQuestion("Nobody has answered this question here; open the list of questions again.")
-
-
-def _range(low: float | None, high: float | None) -> list[sa.ColumnElement[bool]]:
-    number = _answers.answer.c.number
-    found = [number >= low] if low is not None else []
-    return found + ([number <= high] if high is not None else [])

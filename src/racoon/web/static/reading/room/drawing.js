@@ -26,16 +26,17 @@ export class Drawing {
     this.say = say;
     this.numbers = new Intl.NumberFormat(data.language, { maximumFractionDigits: 2, minimumFractionDigits: 2 });
     this.pen = "";
-    this.down = false;
     this.painting = false;
-    /** @type {Place[] | null} */
-    this.early = null;
     this.finished = false;
     /** @type {[number, number] | undefined} */
     this.pointer = undefined;
     this.active = 0;
     /** @type {any[]} */
     this.segments = [];
+    /** Key, name and colour of what a segment may mean. @type {[string, string, string][]} */
+    this.labels = [];
+    /** @type {string[]} */
+    this.palette = [];
     /** Runs by segment and slice. @type {Map<number, Map<number, number[]>>} */
     this.runs = new Map();
     /** @type {Difference[][]} */
@@ -103,16 +104,18 @@ export class Drawing {
     this.active = 0;
     this.strokes = null;
     if (!series.hasOverlays) return this.use("");
-    const strokes = new Strokes(this.data.user, series.series, this.say, this.data.words);
+    const strokes = new Strokes(this.data.user, series.series, this.data.list, this.say, this.data.words);
     const drawing = await ask("GET", `${strokes.address}?list=${encodeURIComponent(this.data.list)}`);
     if (this.stage.series?.series !== series.series) return;
     this.strokes = strokes;
     strokes.onSaved = (answer) => this.#describe(answer);
     strokes.onRefused = () => this.load(series);
     byId("label").replaceChildren(...drawing.labels.map((/** @type {[string, string]} */ [key, name]) => new Option(name, key)));
-    this.#describe(drawing);
+    this.labels = drawing.labels;
+    this.palette = drawing.palette;
     for (const { segment, slice, runs } of drawing.slices) this.#set(segment, slice, runs);
     for (const { segment, slice, runs } of strokes.open(drawing)) this.#set(segment, slice, runs);
+    this.#describe(drawing);
     this.active = this.segments[0]?.number ?? 0;
     this.#list();
     this.stage.refresh();
@@ -120,7 +123,9 @@ export class Drawing {
 
   /** @param {any} drawing what the node answered */
   #describe(drawing) {
-    this.segments = drawing.segments;
+    const known = new Set(drawing.segments.map((/** @type {any} */ segment) => segment.number));
+    const begun = [...(this.strokes?.begun.values() ?? [])].filter((segment) => !known.has(segment.number));
+    this.segments = [...drawing.segments, ...begun];
     this.finished = drawing.finished;
     this.#list();
     this.onSaved();
@@ -174,8 +179,8 @@ export class Drawing {
   }
 
   /** A segment to draw into, made of the chosen label when there is none yet. */
-  async #ready() {
-    if (!this.segments.length) await this.add();
+  #ready() {
+    if (!this.segments.length) this.add();
     const found = this.segments.find((segment) => segment.number === this.active);
     if (found?.locked) this.say(this.data.words["The segment is locked. Unlock it to change it."], true);
     return found && !found.locked ? found : null;
@@ -187,34 +192,25 @@ export class Drawing {
   }
 
   /** @param {PointerEvent} event */
-  async #begin(event) {
+  #begin(event) {
     const place = this.stage.pixelAt(event.clientX, event.clientY);
     const index = this.stage.index;
     const erases = this.pen === "eraser" || event.shiftKey || event.buttons === 32; // 32: the back of a pen
-    this.down = true;
-    // While the node makes the first segment, the hand goes on: those places belong to the stroke.
-    this.early = place ? [place] : [];
-    const isReady = place && await this.#ready();
-    const early = this.early;
-    this.early = null;
-    if (!isReady) return;
-    if (this.pen === "grow") return this.#grow(index, place);
+    if (!place || !this.#ready()) return;
+    if (this.pen === "grow") return void this.#grow(index, place);
     const before = this.#get(this.active, index);
     const { rows, columns } = this.sheet;
     this.stroke = {
       index, before, erases, last: place, outline: [place], bits: bitmapOf(before, rows * columns),
       values: this.pen === "threshold" && !erases ? this.stage.valuesOf(index) : null,
     };
-    for (const item of early) this.#apply(item);
-    // The hand was quicker than the first segment came.
-    if (!this.down) this.#end();
+    this.#apply(place);
   }
 
   /** @param {PointerEvent} event */
   #move(event) {
-    const place = (this.stroke || this.early) && this.stage.pixelAt(event.clientX, event.clientY);
-    if (place && this.early && this.down) this.early.push(place);
-    else if (place && this.stroke) this.#apply(place);
+    const place = this.stroke && this.stage.pixelAt(event.clientX, event.clientY);
+    if (place) this.#apply(place);
   }
 
   /** @param {Place} place */
@@ -244,7 +240,6 @@ export class Drawing {
   }
 
   #end() {
-    this.down = false;
     const stroke = this.stroke;
     if (!stroke) return;
     this.stroke = null;
@@ -301,7 +296,7 @@ export class Drawing {
 
   /** Let the node change the active segment. @param {string} operation */
   async work(operation) {
-    if (!(await this.#ready())) return;
+    if (!this.#ready()) return;
     const amounts = /** @type {Record<string, number>} */ ({
       smooth: SMOOTHING_MM, wider: Number(byId("margin").value), narrower: -Number(byId("margin").value),
     });
@@ -328,17 +323,24 @@ export class Drawing {
   /** Lay the active segment of this slice on a neighbour, and go there. @param {number} by */
   async copy(by) {
     const [from, to] = [this.stage.index, this.stage.index + by];
-    if (to < 0 || to >= this.stage.ids.length || !(await this.#ready())) return;
+    if (to < 0 || to >= this.stage.ids.length || !this.#ready()) return;
     this.#do([{ segment: this.active, slice: to, before: this.#get(this.active, to), after: this.#get(this.active, from) }]);
     await this.stage.go(to);
   }
 
-  /** Make a segment of the chosen label. */
-  async add() {
-    const answer = await this.strokes?.ask("POST", `/segments?label=${encodeURIComponent(byId("label").value)}&list=${encodeURIComponent(this.data.list)}`);
-    if (!answer) return;
-    this.active = answer.segments.at(-1).number;
-    this.#describe(answer);
+  /** Make a segment of the chosen label; the node hears of it with its first stroke, now or when the network is back. */
+  add() {
+    const [key, name, wanted] = this.labels.find(([key]) => key === byId("label").value) ?? [""];
+    if (!key || !this.strokes) return;
+    const number = Math.max(0, ...this.segments.map((segment) => segment.number)) + 1;
+    const isTaken = this.segments.some((segment) => segment.colour === wanted);
+    const colour = wanted && !isTaken ? wanted : this.palette[(number + 4) % this.palette.length];
+    const segment = { number, key, name, colour, locked: false, level: "manual", volume_ml: 0 };
+    this.active = number;
+    this.segments = [...this.segments, segment];
+    this.finished = false;
+    this.#list();
+    this.strokes.begin(segment, this.stage.index);
   }
 
   /** Take a stored mask over to correct it. @param {string} segmentation */

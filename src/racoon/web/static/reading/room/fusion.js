@@ -4,7 +4,7 @@
 import { Refusal, ask } from "./requests.js";
 
 /** @typedef {{ rows: number, columns: number, values: Float32Array }} Sheet */
-/** @typedef {{ series: string, name: string, lowest: number, highest: number, unit: string }} Layer */
+/** @typedef {{ series: string, name: string, lowest: number, highest: number, unit: string, unit_text: string }} Layer */
 
 /** Colours from low to high: place, red, green, blue. */
 const TABLES = /** @type {Record<string, number[][]>} */ ({
@@ -207,7 +207,7 @@ export class Fusion {
   #scale(name, low, high) {
     const stops = TABLES[name].map(([place, ...colour]) => `rgb(${colour.join(" ")}) ${place * 100}%`);
     byId("layer-bar").style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-    const unit = this.layer?.unit === "g/mL" ? "SUV" : "";
-    byId("layer-label").textContent = `${unit} ${this.numbers.format(low)} – ${this.numbers.format(high)}`.trim();
+    const [before, after] = this.layer?.unit === "g/mL" ? ["SUV", ""] : ["", this.layer?.unit_text ?? ""];
+    byId("layer-label").textContent = `${before} ${this.numbers.format(low)} – ${this.numbers.format(high)} ${after}`.trim();
   }
 }

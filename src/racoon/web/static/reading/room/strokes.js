@@ -3,21 +3,24 @@
 
 import { Refusal, ask } from "./requests.js";
 
-/** @typedef {{ segment: number, slice: number, runs: number[] }} Change */
+/** @typedef {{ segment: number, slice: number, runs: number[], label?: string }} Change */
 
 const AGAIN_MS = 1000;
 
 export class Strokes {
-  /** @param {string} user @param {string} series @param {(text: string, isBad?: boolean) => void} say
+  /** @param {string} user @param {string} series @param {string} list @param {(text: string, isBad?: boolean) => void} say
    * @param {Record<string, string>} words */
-  constructor(user, series, say, words) {
+  constructor(user, series, list, say, words) {
     this.address = `/api/reading/series/${series}/drawing`;
+    this.list = list;
     this.key = `racoon-drawing:${user}:${series}`;
     this.say = say;
     this.words = words;
     this.revision = 0;
     /** @type {Map<string, Change>} */
     this.pending = new Map();
+    /** Segments that the node has not heard of yet, by number. @type {Map<number, any>} */
+    this.begun = new Map();
     /** @type {Promise<void>} */
     this.turn = Promise.resolve();
     /** @type {(answer: any) => void} */
@@ -34,6 +37,7 @@ export class Strokes {
       const kept = JSON.parse(localStorage.getItem(this.key) ?? "null");
       // One revision further: the node had taken them and the answer got lost; taking them again changes nothing.
       if (kept && drawing.revision - kept.revision <= 1) {
+        for (const segment of kept.begun ?? []) this.begun.set(segment.number, segment);
         for (const change of kept.changes) this.pending.set(`${change.segment}:${change.slice}`, change);
         this.flush();
         return kept.changes;
@@ -50,10 +54,18 @@ export class Strokes {
     return this.flush();
   }
 
+  /** Begin a segment without waiting for the node. @param {any} segment @param {number} slice any of the series */
+  begin(segment, slice) {
+    this.begun.set(segment.number, segment);
+    return this.save([{ segment: segment.number, slice, runs: [] }]);
+  }
+
   #keep() {
     try {
       if (this.pending.size) {
-        localStorage.setItem(this.key, JSON.stringify({ revision: this.revision, changes: [...this.pending.values()] }));
+        localStorage.setItem(this.key, JSON.stringify({
+          revision: this.revision, changes: [...this.pending.values()], begun: [...this.begun.values()],
+        }));
       } else localStorage.removeItem(this.key);
     } catch { /* full or forbidden: the node still gets every stroke */ }
   }
@@ -69,8 +81,10 @@ export class Strokes {
       const sent = [...this.pending.entries()];
       this.say(this.words["Saving …"]);
       try {
-        const answer = await ask("PATCH", `${this.address}?based_on=${this.revision}`, sent.map(([, change]) => change));
+        const answer = await ask("PATCH", `${this.address}?based_on=${this.revision}&list=${encodeURIComponent(this.list)}`,
+          sent.map(([, change]) => ({ ...change, label: this.begun.get(change.segment)?.key ?? "" })));
         this.revision = answer.revision;
+        for (const { number } of answer.segments) this.begun.delete(number);
         for (const [name, change] of sent) if (this.pending.get(name) === change) this.pending.delete(name);
         this.#keep();
         this.say(this.words["Saved"]);
@@ -79,6 +93,7 @@ export class Strokes {
         this.say(error instanceof Error ? error.message : `${error}`, true);
         if (error instanceof Refusal && error.status < 500) {
           this.pending.clear();
+          this.begun.clear();
           this.#keep();
           this.onRefused();
           return;
