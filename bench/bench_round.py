@@ -1,9 +1,10 @@
 """A round here against a round of bare FLARE with the same model: `python bench/bench_round.py`.
 
-Two sites on this machine, the same server, sites, certificates and transport; no training on either side.  Bare FLARE
-has the cheapest parts it can have: an executor that echoes within its own process, its own weighted aggregator, a numpy
-file.  Ours has everything: gates, checks, files to a trainer process and back, exact aggregation, durable round files.
-The first round starts processes and is left out.  Prints seconds, their ratio, and the goal.
+Two sites on this machine, the same server, sites, certificates, transport and waiting between questions; no training on
+either side.  Bare FLARE has the cheapest parts it can have: an executor that echoes within its own process, its own
+weighted aggregator, a numpy file.  Ours has everything: gates, checks, files to a trainer process and back, exact
+aggregation, durable round files.  The first round starts processes and is left out.  Prints seconds, their ratio, and
+the goal.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from racoon.learning.architectures import initial_weights
 from racoon.learning.engine import EngineJob
 from racoon.learning.flare import policy
 from racoon.learning.flare.central_side import FlareEngine
+from racoon.learning.flare.job import request_interval_s
 from racoon.learning.flare.site_engine import FlareSite
 from racoon.learning.weights import save_weights
 
@@ -194,6 +196,7 @@ def measure_bare(engine: FlareEngine, megabytes: float, folder: Path) -> Cost:
     arguments = {"source": str(folder / "initial.npz"), "folder": str(folder)}
     server = {
         "format_version": 2,
+        "server": {"task_request_interval": request_interval_s(len(SITES))},
         "components": [
             {"id": "keeper", "path": KEEPER, "args": arguments},
             {"id": "generator", "path": FULL_MODEL, "args": {}},

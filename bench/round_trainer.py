@@ -18,7 +18,7 @@ def main() -> None:
     sys.stdout.flush()
     for line in sys.stdin:
         started, request = time.monotonic(), json.loads(line)
-        save_weights(Path(request["out"]), load_weights(Path(request["weights"])))
+        save_weights(Path(request["out"]), load_weights(Path(request["weights"])), is_durable=False)
         facts = {"loss": 0.0, "steps": 1, "cases": 1, "seconds": time.monotonic() - started}
         sys.stdout.write(json.dumps({"event": "round", "round": request["round"], **facts}) + "\n")
         sys.stdout.flush()

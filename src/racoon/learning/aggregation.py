@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from racoon.learning.weights import BadWeights, Weights, check_weights
+from racoon.learning.weights import PIECE, BadWeights, Weights, check_weights
 
 FRACTION_BITS = 32
 """Resolution 2**-33 after rounding: below half a float32 step for every magnitude above 2**-9."""
@@ -21,14 +21,13 @@ MAXIMUM_TOTAL = 2 ** (62 - FRACTION_BITS - 10)
 """Largest sum of case counts: with ``weights.MAXIMUM_MAGNITUDE`` (2**10) the sums stay below 2**62."""
 
 
-PIECE = 1 << 18
-"""Elements handled at once: 4 MB of working memory whatever the size of a tensor."""
-
-
 def to_fixed(tensor: npt.NDArray[np.float32], cases: int) -> npt.NDArray[np.int64]:
     """Return a site's share of the sum: its weights on the fixed-point grid, times its cases."""
-    fixed: npt.NDArray[np.int64] = np.rint(tensor.astype(np.float64) * 2**FRACTION_BITS).astype(np.int64)
-    return fixed * np.int64(cases)
+    scaled = np.empty(tensor.shape, np.float64)
+    np.multiply(tensor, 2.0**FRACTION_BITS, out=scaled)
+    fixed: npt.NDArray[np.int64] = np.rint(scaled, out=scaled).astype(np.int64)
+    fixed *= np.int64(cases)
+    return fixed
 
 
 class ExactMean:

@@ -236,7 +236,7 @@ def _serve_rounds(trainer: Trainer) -> None:
                 int(request["round"]),
                 load_weights(Path(extra)) if extra else None,
             )
-            save_weights(Path(request["out"]), trained)
+            save_weights(Path(request["out"]), trained, is_durable=False)
         except RacoonError as error:
             _say({"event": "error", **describe(error)})
             continue

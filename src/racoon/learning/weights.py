@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 MAXIMUM_MAGNITUDE = 1024.0
 """No weight of a normalised network comes near it; beyond lies a diverged or a malicious update."""
+
+PIECE = 1 << 15
+"""Elements worked on at once: half a megabyte of double precision stays in a processor's cache."""
 
 
 class BadWeights(Defect):
@@ -49,33 +53,75 @@ def decode_weights(content: bytes) -> Weights:
         tensors = load(content)
     except (SafetensorError, KeyError) as error:
         raise BadWeights("The weights are not a valid safetensors file.") from error
-    for name, tensor in tensors.items():
-        if tensor.dtype != np.float32:
-            raise BadWeights("The weights hold a tensor that is not float32.", details={"tensor": name})
-    return dict(tensors)
+    return _all_float32(tensors)
 
 
-def save_weights(path: Path, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
-    """Write weights durably: temporary file, fsync, rename."""
+def save_weights(
+    path: Path, weights: Mapping[str, npt.NDArray[np.float32]], *, is_durable: bool = True
+) -> None:
+    """Write weights to a temporary file and rename it; the bytes are those of :func:`encode_weights`.
+
+    Parameters
+    ----------
+    path
+        Where they are found afterwards, whole or not at all.
+    weights
+        Tensors.
+    is_durable
+        Whether they must outlive a power cut; a file handed from one process to the next need not.
+    """
+    require_extra("safetensors")
+    from safetensors.numpy import save_file
+
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with temporary.open("wb") as file:
-        file.write(encode_weights(weights))
-        file.flush()
-        os.fsync(file.fileno())
+    save_file({name: np.ascontiguousarray(weights[name]) for name in sorted(weights)}, temporary)
+    if is_durable:
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 
 def load_weights(path: Path) -> Weights:
-    """Read a safetensors file."""
-    return decode_weights(path.read_bytes())
+    """Read a safetensors file, each tensor once and into memory of its own.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    BadWeights
+        As :func:`decode_weights`.
+    """
+    require_extra("safetensors")
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise BadWeights("The weights are not a valid safetensors file.") from error
+    return _all_float32(tensors)
+
+
+def _all_float32(tensors: Mapping[str, npt.NDArray[np.generic]]) -> Weights:
+    for name, tensor in tensors.items():
+        if tensor.dtype != np.float32:
+            raise BadWeights("The weights hold a tensor that is not float32.", details={"tensor": name})
+    return cast("Weights", dict(tensors))
 
 
 def update_norm(
     before: Mapping[str, npt.NDArray[np.float32]], after: Mapping[str, npt.NDArray[np.float32]]
 ) -> float:
     """Compute the L2 norm of an update over all tensors, in double precision."""
-    parts = (np.asarray(after[name], np.float64) - np.asarray(before[name], np.float64) for name in before)
-    return float(np.sqrt(sum(float(np.vdot(part, part)) for part in parts)))
+    room = np.empty(PIECE, np.float64)
+    total = 0.0
+    for name in before:
+        old, new = np.asarray(before[name]).reshape(-1), np.asarray(after[name]).reshape(-1)
+        for start in range(0, old.size, PIECE):
+            part = room[: min(PIECE, old.size - start)]
+            np.subtract(new[start : start + PIECE], old[start : start + PIECE], out=part, dtype=np.float64)
+            total += float(np.dot(part, part))
+    return float(np.sqrt(total))
 
 
 def limit_update(

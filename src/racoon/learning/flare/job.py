@@ -34,6 +34,10 @@ MORE_FACTS = ("loss", "epsilon")
 JOB_HEADER, PARTICIPANTS_HEADER = "racoon_job", "racoon_participants"
 """By these a site knows what a secure sum is for."""
 
+SHORTEST_WAIT_S = 0.5
+QUESTIONS_PER_S = 20.0
+"""What CENTRAL's one engine process answers beside its work: each question is some milliseconds."""
+
 
 def site_config(plan: TrainingPlan, run_id: str) -> dict[str, Any]:
     """Return the whole configuration a job may have at a site."""
@@ -60,6 +64,7 @@ def server_config(job: EngineJob) -> dict[str, Any]:
     }
     return {
         "format_version": 2,
+        "server": {"task_request_interval": request_interval_s(len(job.sites))},
         "task_data_filters": [],
         "task_result_filters": [],
         "components": [
@@ -105,6 +110,15 @@ def _workflow(job: EngineJob) -> dict[str, Any]:
             "snapshot_every_n_rounds": 0,
         },
     }
+
+
+def request_interval_s(sites: int) -> float:
+    """Return how long a site waits after a round, and between asking for the next, in seconds.
+
+    FLARE's two seconds are a fifth of a small network's round; sites together ask no more often than
+    :data:`QUESTIONS_PER_S`.
+    """
+    return max(SHORTEST_WAIT_S, sites / QUESTIONS_PER_S)
 
 
 def needs_all(plan: TrainingPlan) -> bool:

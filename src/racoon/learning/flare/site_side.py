@@ -194,12 +194,12 @@ class TrainingExecutor(Executor):  # type: ignore[misc]  # the engine has no typ
         workplace = self._workplace(fl_ctx)
         before, after = workplace / "received.safetensors", workplace / "trained.safetensors"
         local = LocalTensors(self._plan, self._local_folder())
-        save_weights(before, local.begin(round_index, received))
+        save_weights(before, local.begin(round_index, received), is_durable=False)
         request: dict[str, Any] = {"round": round_index, "weights": str(before), "out": str(after)}
         correction = local.correction(round_index, received)
         if correction is not None:
             request["correction"] = str(workplace / "correction.safetensors")
-            save_weights(Path(request["correction"]), correction)
+            save_weights(Path(request["correction"]), correction, is_durable=False)
         for _ in range(1 + TRAINER_RESTARTS):
             facts = self._ask(request, workplace, approval, abort_signal)
             if abort_signal.triggered:
