@@ -189,9 +189,8 @@ def blindness(connection: sa.Connection, reader: str) -> tuple[bool, bool]:
 def _blindness() -> PreparedSelect:
     # Every search and every retrieval asks this; putting the statement together costs ten times what running it does.
     reader = sa.bindparam("asked_reader", type_=sa.String)
-    return PreparedSelect(
-        sa.select(blinded_studies(reader).exists(), blinded_studies(reader, to_machines=True).exists())
-    )
+    asked = [blinded_studies(reader, to_machines=machines).exists() for machines in (False, True)]
+    return PreparedSelect(sa.select(*asked))
 
 
 def close(
