@@ -189,7 +189,9 @@ def blindness(connection: sa.Connection, reader: str) -> tuple[bool, bool]:
 def _blindness() -> PreparedSelect:
     # Every search and every retrieval asks this; putting the statement together costs ten times what running it does.
     reader = sa.bindparam("asked_reader", type_=sa.String)
-    asked = [blinded_studies(reader, to_machines=machines).exists() for machines in (False, True)]
+    asked: list[sa.ColumnElement[Any]] = [
+        blinded_studies(reader, to_machines=machines).exists() for machines in (False, True)
+    ]
     return PreparedSelect(sa.select(*asked))
 
 
