@@ -33,8 +33,11 @@ OPEN_ROUTES = {
     "/account/password",
     "/account/second-factor",
     "/account/second-factor/removal",
+    "/public",
+    "/api/public",
 }
-"""Routes that ask for no role: to sign in, to join with a code, to probe, and one's own account."""
+"""Routes that ask for no role: to sign in, to join with a code, to probe, one's own account, and what everybody may
+know."""
 
 
 def test_every_route_names_an_action_of_the_permission_table(network: Network) -> None:
