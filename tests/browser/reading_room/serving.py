@@ -19,7 +19,7 @@ from racoon.node.reading.reports.asking import Answers
 from racoon.node.reading.work.model import Assignment
 from racoon.node.reading.work.service import Work
 from racoon.platform.audit import AuditLog
-from racoon.platform.auth import User, install_accounts
+from racoon.platform.auth import AccountStore, User, install_accounts
 from racoon.platform.database import Database, create_all
 from racoon.platform.http import create_app
 from racoon.web.pages import NavigationItem, Site, install_pages
@@ -60,7 +60,7 @@ def fill(folder: Path) -> None:
     fused = ct_series(chest(), study=3, subject="SUBJ-3", orientation=OBLIQUE)
     others = [*fused, *uptake(), plain_film(), enhanced_mr()]
     archive.store([deidentified(item) for item in [*slices, made, *second, *earlier, *others]])
-    accounts = install_accounts(FastAPI(), "node", database)
+    accounts = AccountStore("node")
     for name in READERS:
         accounts.create(database, name, PASSWORD, [Role.READER])
     accounts.create(database, "informatician", PASSWORD, [Role.SITE_INFORMATICIAN])
