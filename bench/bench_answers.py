@@ -26,7 +26,8 @@ from racoon.domain.identity import Pseudonym
 from racoon.node.consent.model import basis_of
 from racoon.node.consent.service import Consent
 from racoon.node.reading.reports import _answers
-from racoon.node.reading.reports.asking import Answers, coded_answers, subjects_answering
+from racoon.node.reading.reports.answer_columns import coded_answers
+from racoon.node.reading.reports.asking import Answers, subjects_answering
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database, create_all
@@ -119,9 +120,9 @@ def questions(database: Database) -> dict[str, Callable[[], Any]]:
 
     def coded() -> int:
         with database.connect() as connection:
-            return sum(
-                1 for _ in coded_answers(connection, consent.condition, question_codes=[("urn:bench", "3")])
-            )
+            found = coded_answers(connection, consent.condition, question_codes=[("urn:bench", "3")])
+            # What each answer says and of whom, as another room takes it.
+            return len({*zip(found.pseudonyms(), found.imaging_study_uids(), found.codes(), strict=True)})
 
     def subjects() -> int:
         query = subjects_answering(("urn:bench", "3"), answers=[("urn:bench", "v14")])
@@ -172,8 +173,7 @@ def main(argv: list[str] | None = None) -> int:
                 "processor_s": percentile(work, 0.5),
             }
         database.dispose()
-    # Handing out 300 000 rows is no question; it is measured beside them.
-    met = all(row["p50_s"] <= GOAL_S for name, row in rows.items() if "rows of" not in name)
+    met = all(row["p50_s"] <= GOAL_S for row in rows.values())
     if options.json:
         shown = {name: {key: round(value, 3) for key, value in row.items()} for name, row in rows.items()}
         print(

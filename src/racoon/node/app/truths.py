@@ -21,7 +21,8 @@ from racoon.node.app.rooms import open_decisions
 from racoon.node.archive.service import Archive
 from racoon.node.compute.truths import LoadTruths, NoTruths, Truth
 from racoon.node.measuring import service as measuring
-from racoon.node.reading.reports.asking import Answers, Readable, coded_answers
+from racoon.node.reading.reports.answer_columns import Readable, coded_answers
+from racoon.node.reading.reports.asking import Answers
 from racoon.node.settings import load_node_settings
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
@@ -170,10 +171,14 @@ def _answered(
     by_study: dict[str, list[Truth]] = {}
     for subjects in _parts(sorted({entry.pseudonym for entry in manifest.series})):
         answers = coded_answers(
-            connection, readable, templates_named=[template] if template else (), subjects=subjects
+            connection,
+            readable,
+            link_ids=[link],
+            templates_named=[template] if template else (),
+            subjects=subjects,
         )
         for answer in answers:
-            if answer.link_id == link and (answer.answer_code or answer.number is not None):
+            if answer.answer_code or answer.number is not None:
                 value = answer.answer_code or float(answer.number or 0.0)
                 unit = "" if answer.answer_code else answer.unit
                 by_study.setdefault(answer.imaging_study_uid, []).append(Truth(value, unit))

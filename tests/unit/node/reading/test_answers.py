@@ -11,8 +11,9 @@ from starlette.testclient import TestClient
 
 from racoon.domain.identity import Pseudonym
 from racoon.node.reading.reports import service
+from racoon.node.reading.reports.answer_columns import coded_answers
 from racoon.node.reading.reports.answer_files import pieces
-from racoon.node.reading.reports.asking import Answers, coded_answers, subjects_answering
+from racoon.node.reading.reports.asking import Answers, subjects_answering
 from racoon.node.reading.reports.catalogue import templates
 from racoon.node.reading.reports.published import signed_on
 from racoon.node.reading.reports.table import rows_of

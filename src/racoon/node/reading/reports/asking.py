@@ -5,23 +5,19 @@ Everything is of the newest signed version of each report, and of subjects who m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
-from racoon.domain.identity import Pseudonym
 from racoon.errors import Refused
 from racoon.node.reading.reports import _answers
 from racoon.node.reading.reports.answer_cases import AnsweredCase, Behind, cases_behind, in_range
+from racoon.node.reading.reports.answer_columns import Readable
 from racoon.node.reading.reports.catalogue import templates
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database
-
-Readable = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]]
-"""Condition of ``consent`` over a column with subjects."""
 
 CAUGHT_UP = 200
 """Reports of before the table that one transaction takes in."""
@@ -78,90 +74,6 @@ class Spread:
     mean: float | None
     minimum: float | None
     maximum: float | None
-
-
-@dataclass(frozen=True)
-class CodedAnswer:
-    """One answer of a signed report, for other rooms.
-
-    Parameters
-    ----------
-    pseudonym, imaging_study_uid
-        Whose, and on which examination.
-    report_id, reader, signed_at
-        Which report; several readers may have read one examination.
-    template, link_id, question_system, question_code
-        What was asked.
-    answer_system, answer_code
-        The coded answer; ``true`` and ``false`` of no system for yes and no; empty for a number or text.
-    number, unit
-        The number and its UCUM code.
-    """
-
-    pseudonym: Pseudonym
-    imaging_study_uid: str
-    report_id: str
-    reader: str
-    signed_at: datetime
-    template: str
-    link_id: str
-    question_system: str
-    question_code: str
-    answer_system: str
-    answer_code: str
-    number: float | None
-    unit: str
-
-
-def coded_answers(
-    connection: sa.Connection,
-    readable: Readable,
-    *,
-    question_codes: Collection[tuple[str, str]] = (),
-    templates_named: Collection[str] = (),
-    subjects: Collection[Pseudonym] = (),
-) -> Iterator[CodedAnswer]:
-    """Yield the answers of all signed reports by subject, for cohorts and whoever else stands on answers.
-
-    Parameters
-    ----------
-    connection
-        Open connection; :meth:`Answers.catch_up` has taken in what was signed before the table was there.
-    readable
-        Condition of ``consent``: who may not be read is left out.
-    question_codes
-        System and code of the questions; empty for all.
-    templates_named
-        Templates, ``URL|version``; empty for all.
-    subjects
-        Empty for all.
-
-    Yields
-    ------
-    CodedAnswer
-        Sorted by question, then report.
-    """
-    asked, given, report, value = (
-        _answers.question.c,
-        _answers.answer.c,
-        _answers.answered.c,
-        _answers.value.c,
-    )
-    query = _joined(
-        report.pseudonym, report.imaging_study_uid, report.report_id, report.reader, report.signed_at,
-        asked.template, asked.link_id, asked.system, asked.code,
-        sa.func.coalesce(value.system, ""), sa.func.coalesce(value.code, ""), given.number, asked.unit,
-    )  # fmt: skip
-    query = query.where(readable(report.pseudonym)).order_by(given.question_id, given.report, given.place)
-    if question_codes:
-        same = (sa.and_(asked.system == system, asked.code == code) for system, code in question_codes)
-        query = query.where(sa.or_(*same))
-    if templates_named:
-        query = query.where(asked.template.in_(sorted(templates_named)))
-    if subjects:
-        query = query.where(report.pseudonym.in_(sorted(subjects)))
-    for row in connection.execute(query):
-        yield CodedAnswer(Pseudonym(row[0]), *row[1:])
 
 
 def subjects_answering(
