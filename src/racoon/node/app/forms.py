@@ -64,6 +64,7 @@ def list_templates(config: Path) -> list[dict[str, Any]]:
             }
             for draft in Authoring(database, audit).all()
         ]
+        signed = {(row["url"], row["version"]) for row in rows}
         return rows + [
             {
                 "title": form.words.text,
@@ -73,6 +74,7 @@ def list_templates(config: Path) -> list[dict[str, Any]]:
                 "level": LEVELS[0],
             }
             for form in shipped().values()
+            if (form.url, form.version) not in signed
         ]
 
     return _with_node(config, ask)

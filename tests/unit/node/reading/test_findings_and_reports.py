@@ -293,7 +293,7 @@ def test_a_report_from_draft_to_signature(node: Node) -> None:
     assert node.audited("report.sign") == before + 1
     response = client.get(f"{REPORT}/questionnaire-response").json()
     assert response["status"] == "completed"
-    assert response["questionnaire"] == "urn:racoon:questionnaire:thorax-short|1"
+    assert response["questionnaire"] == "urn:racoon:questionnaire:thorax-short|2"
     assert response["subject"]["identifier"]["value"] == "SUBJ-1"
     for again in (
         client.put(f"{REPORT}?based_on=3", json=[]),

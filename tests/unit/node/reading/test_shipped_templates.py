@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import highdicom as hd
 import pytest
+from pydicom.sr._concepts_dict import concepts as STANDARD  # noqa: N812 - a table
 
 from racoon.domain.questionnaire import Coding, Item, items_of
-from racoon.node.reading.reports.catalogue import newest_template, shipped, templates
-from racoon.node.reading.reports.in_sr import items_from
+from racoon.node.reading.reports.catalogue import newest_template, shipped, shipped_document, templates
+from racoon.node.reading.reports.in_sr import SCHEMES, items_from
 from racoon.node.reading.reports.published import signed_on
 from racoon.node.reading.reports.table import items_of_rows, rows_of
 from racoon.standards.dicom.structured_form import read_form
@@ -21,6 +23,7 @@ from tests.unit.node.reading.test_findings_and_reports import REPORT, Node, node
 __all__ = ["node"]
 
 URLS = sorted({template.url for template in shipped().values()})
+OWN = "urn:racoon:codes"
 OPEN_SYSTEMS = {"http://snomed.info/sct", "http://loinc.org", "http://radlex.org"}
 
 FITTING = {"outcome": 0, "pcr": 0}
@@ -70,6 +73,57 @@ def test_a_template_has_codes_that_others_know(url: str) -> None:
     assert all(coding.system and coding.code for coding in options)
     units = [item.unit for item in asked if item.unit]
     assert all(unit == Coding("http://unitsofmeasure.org", unit.code, unit.display) for unit in units)
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_every_question_of_the_newest_version_has_a_code_of_its_own(url: str) -> None:
+    asked = [item for item in newest_template(url).walk() if item.is_question]
+    assert [item.link_id for item in asked if not item.codes] == []
+    first = Counter(item.codes[0].key for item in asked)
+    assert [key for key, number in first.items() if number > 1] == [], "rows take the first code"
+    # As DICOM's Code Value (0008,0100) holds them.
+    assert all(len(code.code) <= 16 for item in asked for code in item.codes)
+
+
+def test_codes_of_questions_are_of_the_standard_or_our_own() -> None:
+    """DICOM PS3.16 lists SNOMED CT, LOINC and its own; what a version added beyond it would be somebody's word."""
+    added, own = [], defaultdict(set)
+    for url in URLS:
+        before = {item.link_id: set(item.codes) for item in shipped()[f"{url}|1"].walk()}
+        for item in newest_template(url).walk():
+            added += [code for code in item.codes if code not in before[item.link_id]]
+    for coding in added:
+        if coding.system == OWN:
+            own[coding.code].add(coding.display)
+            continue
+        listed = STANDARD[SCHEMES[coding.system]]
+        meanings = {
+            meaning
+            for found in listed.values()
+            for code, (meaning, _) in found.items()
+            if code == coding.code
+        }
+        assert coding.display.lower() in {meaning.lower() for meaning in meanings}, coding
+    assert {code: words for code, words in own.items() if len(words) > 1} == {}
+    assert len(added) > 80
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_a_new_version_of_a_template_changes_nothing_but_codes(url: str) -> None:
+    def bare(version: str) -> Any:
+        def without(value: Any) -> Any:
+            if isinstance(value, list):
+                return [without(item) for item in value]
+            if isinstance(value, dict):
+                gone = {"code"} if "linkId" in value else set()
+                return {name: without(inner) for name, inner in value.items() if name not in gone}
+            return value
+
+        return without(shipped_document(url, version) | {"version": ""})
+
+    assert bare("1") == bare("2")
+    document = shipped_document(url, "2")
+    assert (document["status"], document["experimental"]) == ("draft", True)
 
 
 def test_what_the_issue_names_is_shipped() -> None:

@@ -80,7 +80,8 @@ def test_a_signed_report_is_a_measurement_report_in_the_archive(node: Node) -> N
     assert long_axis.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID == uid(1, 1, 2)
     (report,) = sr.content.get_image_measurement_groups(tracking_uid=_report_uid(sr))
     answers = {item.name.meaning: item.value.meaning for item in report.get_qualitative_evaluations()}
-    assert answers["Image quality"] == "diagnostic"
+    # The standard's own word for the question, as its code means it.
+    assert answers["Image Quality"] == "diagnostic"
     assert sr.VerificationFlag == "VERIFIED"
     assert (sr.ContentDate, sr.PatientID) == ("20240131", "SUBJ-1")
 

@@ -79,7 +79,7 @@ def test_paper_and_planners_pages_name_the_level(node: Node) -> None:
     assert ada.post(f"{place}/sign?based_on={filled['revision']}").status_code == 200
     for language, level in (("en", "draft"), ("de", "Entwurf")):
         page = ada.get(f"{place}/document", headers={**HTML, "Accept-Language": language}).text
-        assert f'<span class="mono">{SHORT}|1</span> · {level}' in page
+        assert f'<span class="mono">{SHORT}|2</span> · {level}' in page
     eve = node.as_("eve")
     page = eve.get("/reading/protocols/new", headers=HTML).text
     assert f"<code>{NEURO}</code></td><td>1</td><td>draft</td>" in page

@@ -19,6 +19,7 @@ __all__ = ["node"]
 
 URL = "urn:racoon:questionnaire:hand"
 ROOT = "/api/reading/templates"
+THORAX = "urn:racoon:questionnaire:thorax-short"
 
 
 def choice(link_id: str, *codes: str, **more: Any) -> dict[str, Any]:
@@ -144,6 +145,67 @@ def test_version_2_never_corrupts_answers_of_version_1(node: Node) -> None:
     assert node.as_("ada").post(f"{begun}/sign?template={URL}&based_on=1").status_code == 200
 
 
+def test_a_group_releases_a_shipped_template_and_reports_say_what_it_was_when_they_were_signed(
+    node: Node,
+) -> None:
+    canonical = max(name for name in shipped() if name.startswith(f"{THORAX}|"))
+    key = dict(zip(("url", "version"), canonical.split("|"), strict=True))
+    html = {"Accept": "text/html"}
+
+    def level() -> str:
+        listed = node.as_("eve").get(ROOT).json()["templates"]
+        (found,) = [item for item in listed if (item["url"], item["version"]) == tuple(key.values())]
+        assert found["shipped"]
+        return str(found["level"])
+
+    def paper(study: int) -> str:
+        report = f"/api/reading/imaging-studies/{uid(study)}/report"
+        answer = node.as_("ada").get(f"{report}/document?template={THORAX}", headers=html)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def sign_report(study: int) -> None:
+        ada = node.as_("ada")
+        report = f"/api/reading/imaging-studies/{uid(study)}/report"
+        answer = ada.post(f"{report}/normal?template={THORAX}&based_on=0")
+        assert answer.status_code == 200, answer.text
+        signed = ada.post(f"{report}/sign?template={THORAX}&based_on={answer.json()['revision']}")
+        assert signed.status_code == 200, signed.text
+
+    archive: Any = node.client.app.state.archive  # type: ignore[attr-defined] # a FastAPI application
+    for study in (95, 96):
+        archive.store([deidentified(item) for item in ct_series(np.zeros((1, 4, 4), np.int16), study=study)])
+    assert level() == "draft"
+    before = node.audited("template.release")
+    sign_report(95)
+    assert "draft" in paper(95)
+    text = node.as_("ada").get(f"{ROOT}/text", params=key).json()
+    assert (text["state"], text["authors"], text["signatures"]) == ("draft", [], [])
+    body = key | {"sha256": text["sha256"]}
+    sign = f"{ROOT}/sign"
+    assert (
+        node.as_("ada").post(sign, json=body | {"sha256": "0"}).json()["code"] == "reading.template_changed"
+    )
+    assert node.as_("eve").post(sign, json=body).status_code == 403
+    editor = node.as_("ada").get("/reading/templates/edit", params=key, headers=html).text
+    assert 'id="sign"' in editor
+    assert "readonly" in editor
+    assert 'id="save"' not in editor
+    assert node.as_("ada").post(sign, json=body).json()["level"] == "signed by one expert"
+    assert level() == "signed by one expert"
+    assert node.as_("ada").post(sign, json=body).json()["code"] == "reading.not_an_expert"
+    assert 'id="sign"' not in node.as_("ada").get("/reading/templates/edit", params=key, headers=html).text
+    assert node.as_("ben").post(sign, json=body).json()["level"] == "released by an expert group"
+    assert level() == "released by an expert group"
+    assert node.as_("ben").post(sign, json=body).json()["code"] == "reading.template_is_fixed"
+    assert node.audited("template.release") == before + 1
+    # What is signed from now on says so; what was signed before says what the template was then.
+    sign_report(96)
+    assert "released by an expert group" in paper(96)
+    assert "released by an expert group" not in paper(95)
+    assert node.as_("eve").get(f"{ROOT}/text", params={"url": THORAX, "version": "99"}).status_code == 404
+
+
 def test_preview_import_and_pages(node: Node) -> None:
     eve = node.as_("eve")
     text = questionnaire("1", {"linkId": "n", "type": "integer", "text": "N", "required": True})
@@ -169,6 +231,7 @@ def test_preview_import_and_pages(node: Node) -> None:
     assert "urn:racoon:questionnaire:thorax-short" in listed
     editor = f"/reading/templates/edit?url={found['url']}&version=1"
     assert "x()" not in eve.get(editor, headers={"Accept": "text/html"}).text
-    copied = eve.get("/reading/templates/edit?url=urn:racoon:questionnaire:thorax-short&version=1").text
+    copied = eve.get(f"/reading/templates/edit?url={THORAX}&version=1&copy=true").text
     assert "Chest CT (short)" in copied
+    assert "readonly" not in copied
     assert node.as_("dan").get("/reading/templates").status_code == 403

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import sqlalchemy as sa
 from fastapi import Request
 
 from racoon.domain.questionnaire import Template
@@ -24,22 +25,22 @@ class TemplateChoice:
     level: str
 
 
-def choice_of(request: Request, template: Template) -> TemplateChoice:
+def choice_of(request: Request, template: Template, connection: sa.Connection) -> TemplateChoice:
     """Describe a template for people who choose it."""
     language = language_of(request)
     return TemplateChoice(
         template.url,
         template.words.in_language(language),
         template.version,
-        words_of(language)(level_of(template)),
+        words_of(language)(level_of(template, connection)),
     )
 
 
 def template_choices(request: Request) -> list[TemplateChoice]:
     """List what a new report may be written with."""
     with request.app.state.database.connect() as connection:
-        found = newest_templates(connection)
-    return sorted((choice_of(request, template) for template in found), key=lambda item: item.title)
+        found = [choice_of(request, template, connection) for template in newest_templates(connection)]
+    return sorted(found, key=lambda item: item.title)
 
 
 def chosen_template(

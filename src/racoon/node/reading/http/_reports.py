@@ -83,7 +83,8 @@ def describe_report(request: Request, state: ReportState, *, with_form: bool = F
         "doubts": describe_problems(state.doubts, language),
     }
     if with_form:
-        level = words_of(language)(level_of(report.template))
+        with request.app.state.database.connect() as connection:
+            level = words_of(language)(level_of(report.template, connection, report.signed_at))
         document["form"] = form_of(report.template, language) | {"level": level}
     return document
 
@@ -350,4 +351,12 @@ def _paper(
         if report
         else published.versions(user, study, template)
     )
-    return paper_of(versions, forms_of(request), version, language, decisions_of(request).of_report)
+    with request.app.state.database.connect() as connection:
+        return paper_of(
+            versions,
+            forms_of(request),
+            version,
+            language,
+            lambda form, at: level_of(form, connection, at),
+            decisions_of(request).of_report,
+        )

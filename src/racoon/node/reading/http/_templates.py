@@ -23,8 +23,8 @@ from racoon.errors import Defect
 from racoon.node.reading.http._reports import describe_problems
 from racoon.node.reading.http._rooms import authoring_of
 from racoon.node.reading.reports.authoring import LONGEST_TEXT, read_foreign, read_text
-from racoon.node.reading.reports.catalogue import shipped, shipped_document
-from racoon.node.reading.reports.drafts import LEVELS, Draft, NoSuchDraft
+from racoon.node.reading.reports.catalogue import shipped, shipped_draft
+from racoon.node.reading.reports.drafts import LEVELS, RELEASED, Draft, NoSuchDraft
 from racoon.node.reading.reports.model import form_of
 from racoon.platform.auth import User, require
 from racoon.web.pages import render
@@ -71,7 +71,14 @@ EDITOR_WORDS = (
 
 
 def _summary(draft: Draft, language: str = "en") -> dict[str, Any]:
-    return draft.to_dict() | {"title": title_of(json.loads(draft.text)).in_language(language)}
+    return draft.to_dict() | {
+        "title": title_of(json.loads(draft.text)).in_language(language),
+        "shipped": _is_shipped(draft),
+    }
+
+
+def _is_shipped(draft: Draft) -> bool:
+    return f"{draft.url}|{draft.version}" in shipped()
 
 
 @router.get("/api/reading/templates", dependencies=[Depends(require("template.read"))])
@@ -79,15 +86,18 @@ def list_templates(request: Request) -> dict[str, Any]:
     """List the templates there are: shipped ones, drafts and released versions, with their quality level."""
     language = language_of(request)
     mine = [_summary(draft, language) for draft in authoring_of(request).all()]
+    signed = {(item["url"], item["version"]) for item in mine}
     ours = [
         {
             "url": form.url,
             "version": form.version,
             "title": form.words.in_language(language),
             "state": "shipped",
+            "shipped": True,
             "level": LEVELS[0],
         }
         for form in shipped().values()
+        if (form.url, form.version) not in signed
     ]
     return {"templates": [*mine, *ours]}
 
@@ -95,8 +105,19 @@ def list_templates(request: Request) -> dict[str, Any]:
 @router.get("/api/reading/templates/text", dependencies=[Depends(require("template.read"))])
 def read_template(request: Request, url: Url, version: Version) -> dict[str, Any]:
     """Return one version with its text."""
-    draft = authoring_of(request).get(url, version)
+    draft = _draft_of(request, url, version)
     return _summary(draft) | {"text": draft.text}
+
+
+def _draft_of(request: Request, url: str, version: str) -> Draft:
+    """Return a version written or signed here, or a shipped one that nobody has signed yet."""
+    try:
+        return authoring_of(request).get(url, version)
+    except NoSuchDraft:
+        found = shipped_draft(url, version)
+        if found is None:
+            raise
+        return found
 
 
 @router.post("/api/reading/templates/preview", dependencies=[Depends(require("template.read"))])
@@ -163,7 +184,7 @@ def sign_template(
     version: Annotated[str, Body(max_length=40)],
     sha256: Annotated[str, Body(max_length=64)],
 ) -> dict[str, Any]:
-    """Sign a draft as an expert; the second signature releases it."""
+    """Sign a draft or a shipped template as an expert; the second signature releases it."""
     return _summary(authoring_of(request).sign(user, url, version, sha256))
 
 
@@ -182,19 +203,18 @@ def show_templates(request: Request, user: Reader) -> Response:
 def show_editor(
     request: Request, user: Reader, url: Url = "", version: Version = "", *, copy: bool = False
 ) -> Response:
-    """Show the editor: a new template, a draft, or the next version of one that is there."""
+    """Show the editor: a new template, a draft, the next version of one that is there, or a version that is fixed."""
     authoring = authoring_of(request)
     draft: Draft | None = None
     document = EXAMPLE | {"version": authoring.next_version(EXAMPLE["url"])}
     if url:
-        try:
-            draft = authoring.get(url, version)
-            document = json.loads(draft.text)
-        except NoSuchDraft:
-            document = shipped_document(url, version)
-    if url and (copy or draft is None):
+        draft = _draft_of(request, url, version)
+        document = json.loads(draft.text)
+    if url and copy:
         document |= {"version": authoring.next_version(url)}
         draft = None
+    is_shipped = draft is not None and _is_shipped(draft)
+    is_fixed = is_shipped or (draft is not None and draft.state == RELEASED)
     words = words_of(language_of(request))
     script = {
         "revision": draft.revision if draft else 0,
@@ -210,10 +230,13 @@ def show_editor(
         text=json.dumps(_for_people(document), ensure_ascii=False, indent=1),
         draft=draft,
         notes=[note | {"words": NOTES[note["code"]]} for note in (draft.notes if draft else ())],
+        is_shipped=is_shipped,
+        is_fixed=is_fixed,
         may_write=_may(request, user, "template.write"),
         may_sign=_may(request, user, "template.sign")
         and draft is not None
-        and user.name not in draft.authors,
+        and draft.state != RELEASED
+        and user.name not in {*draft.authors, *(item.person for item in draft.signatures)},
         script=json.dumps(script).replace("<", "\\u003c"),
     )
 

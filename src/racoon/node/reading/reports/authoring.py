@@ -12,7 +12,7 @@ from typing import Any
 from racoon.domain.canonical import canonical_json
 from racoon.domain.questionnaire import BadTemplate, Normalised, Note, Template, normalised, template_of
 from racoon.node.reading.reports import _templates
-from racoon.node.reading.reports.catalogue import number_of, shipped
+from racoon.node.reading.reports.catalogue import number_of, shipped, shipped_draft
 from racoon.node.reading.reports.drafts import (
     DRAFT,
     GROUP,
@@ -95,12 +95,12 @@ class Authoring:
         self._audit = audit
 
     def all(self) -> list[Draft]:
-        """List every version written here."""
+        """List every version written or signed here."""
         with self._database.connect() as connection:
             return _templates.load_all(connection)
 
     def get(self, url: str, version: str) -> Draft:
-        """Return a version.
+        """Return a version that was written or signed here.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class Authoring:
         return draft
 
     def sign(self, user: User, url: str, version: str, sha256: str) -> Draft:
-        """Sign a draft as an expert; the last signature of the group releases it.
+        """Sign a draft or a shipped template as an expert; the last signature of the group releases it.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class Authoring:
             If the person wrote on it, or signed it already.
         """
         with self._database.begin() as connection:
-            draft = _templates.load(connection, url, version)
+            draft = _templates.load(connection, url, version) or shipped_draft(url, version)
             if draft is None:
                 raise NoSuchDraft("There is no such template here.")
             if draft.state == RELEASED:

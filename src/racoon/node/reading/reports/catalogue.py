@@ -6,16 +6,20 @@ Every version stays for as long as reports name it; a released version is never 
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
+from datetime import datetime
 from importlib.resources import files
 from typing import Any
 
 import sqlalchemy as sa
 
+from racoon.domain.canonical import canonical_json
 from racoon.domain.questionnaire import Template, template_of
 from racoon.node.reading.reports import _templates
-from racoon.node.reading.reports.drafts import LEVELS
+from racoon.node.reading.reports.drafts import DRAFT, LEVELS, Draft
 from racoon.node.reading.reports.model import ReportNotFound
+from racoon.platform import clock
 
 
 @functools.cache
@@ -91,9 +95,32 @@ def newest_templates(connection: sa.Connection | None = None) -> list[Template]:
     return [newest[url] for url in sorted(newest)]
 
 
-def level_of(template: Template) -> str:
-    """Return the quality level of a template that reports may be written with; it never changes for a version."""
-    return LEVELS[0] if template.canonical in shipped() else LEVELS[2]
+def shipped_draft(url: str, version: str) -> Draft | None:
+    """Return a shipped template as experts sign it: nobody here wrote on it; None where none is shipped."""
+    if f"{url}|{version}" not in shipped():
+        return None
+    content = canonical_json(shipped_document(url, version))
+    return Draft(
+        url, version, content.decode(), hashlib.sha256(content).hexdigest(), DRAFT, 0, (), clock.now()
+    )
+
+
+def level_of(template: Template, connection: sa.Connection, at: datetime | None = None) -> str:
+    """Return the quality level of a template that reports may be written with.
+
+    Parameters
+    ----------
+    connection
+        To the node's database: what experts signed is there.
+    at
+        When; a shipped template may have been released after a report was signed. Now without it.
+    """
+    if template.canonical not in shipped():
+        return LEVELS[2]
+    draft = _templates.load(connection, template.url, template.version)
+    if draft is None:
+        return LEVELS[0]
+    return draft.level_at(at) if at is not None else draft.level
 
 
 def number_of(version: str) -> tuple[int, ...]:

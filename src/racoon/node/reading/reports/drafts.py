@@ -14,7 +14,7 @@ GROUP = 2
 """How many experts besides the authors sign before a version is released."""
 
 LEVELS = ("draft", "signed by one expert", "released by an expert group")
-"""Quality levels of a template; shipped ones are drafts until a group at the site takes them over."""
+"""Quality levels of a template; shipped ones are drafts until a group at the site has signed them."""
 
 
 class NoSuchDraft(Refused):
@@ -92,6 +92,11 @@ class Draft:
         if self.state == RELEASED:
             return LEVELS[2]
         return LEVELS[1] if self.signatures else LEVELS[0]
+
+    def level_at(self, moment: datetime) -> str:
+        """Return the quality level that the template had at a moment: later signatures say nothing of it."""
+        before = sum(datetime.fromisoformat(item.at) <= moment for item in self.signatures)
+        return LEVELS[min(before, GROUP)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form without the text."""

@@ -16,6 +16,7 @@ SCHEMES: Mapping[str, str] = {
     "http://radlex.org": "RADLEX",
     "http://www.radlex.org": "RADLEX",
     "http://unitsofmeasure.org": "UCUM",
+    "http://dicom.nema.org/resources/ontology/DCM": "DCM",
 }
 """Coding scheme designators of FHIR code systems (PS3.16 table 8-1); others are private."""
 

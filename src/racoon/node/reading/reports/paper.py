@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from racoon.domain.questionnaire import Template
-from racoon.node.reading.reports.catalogue import level_of
 from racoon.node.reading.reports.drafts import LEVELS
 from racoon.node.reading.reports.model import ReportNotFound, ReportVersion
 from racoon.node.reading.reports.reading_aloud import ReportLine, lines_of
@@ -42,7 +42,7 @@ class Paper:
     others
         All other versions, the oldest first.
     template, level
-        Canonical name and quality level of the template it was written with.
+        Canonical name of the template it was written with, and its quality level at the signature.
     decision
         The record of the decision that the report is, or None.
     """
@@ -70,6 +70,7 @@ def paper_of(
     forms: Mapping[str, Template],
     number: int,
     language: str,
+    level_of: Callable[[Template, datetime], str],
     decision_of: Callable[[str, int], Mapping[str, Any] | None] = lambda _report, _version: None,
 ) -> Paper:
     """Put a signed version on paper.
@@ -80,6 +81,8 @@ def paper_of(
         All versions of the report, the oldest first.
     number
         Which one; 0 for the newest.
+    level_of
+        Finds the quality level that a template had when a report was signed.
     decision_of
         Finds the record of a decision by report and version.
 
@@ -110,6 +113,6 @@ def paper_of(
         ),
         others=tuple(item for item in versions if item.version != shown.version),
         template=form.canonical,
-        level=level_of(form),
+        level=level_of(form, shown.signed_at),
         decision=decision_of(shown.report_id, shown.version),
     )
