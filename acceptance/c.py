@@ -145,6 +145,12 @@ STEPS = [
         ),
     ),
     Step(
+        "demo-crawl",
+        "the running demo, every page of a site and of CENTRAL: every number from an image opens its slice, as the "
+        "node's own database knows it; CENTRAL's numbers name the sites where their images are",
+        tests=("tests/network/test_crawl_of_the_demo.py",),
+    ),
+    Step(
         "drawing",
         "a drawn SEG read by highdicom voxel for voxel, oblique and anisotropic too; locks, revisions, pre-labels; "
         "growing, filling, margins against shapes known by hand",
@@ -220,6 +226,7 @@ STEPS = [
             "tests/unit/domain/questionnaire",
             "tests/unit/node/reading/test_shipped_templates.py",
             "tests/unit/node/reading/test_prefilled_reports.py",
+            "tests/unit/node/reading/test_template_choice.py",
         ),
     ),
     Step(
@@ -236,7 +243,8 @@ STEPS = [
     ),
     Step(
         "template-editor",
-        "drafts, signatures of experts, release; whatever version 2 does, reports of version 1 stay as they were",
+        "drafts, signatures of experts, release, also of what is shipped; whatever version 2 does, reports of version 1 "
+        "stay as they were",
         tests=("tests/unit/node/reading/test_templates.py", "tests/unit/cli/test_reading_commands.py"),
     ),
     Step(
@@ -259,9 +267,9 @@ STEPS = [
     ),
     Step(
         "answers",
-        "6.6 million coded answers: counts, cross tables, ranges and files equal the signed reports, and come in two "
-        "seconds",
-        tests=("tests/unit/node/reading/test_answers.py",),
+        "6.6 million coded answers: counts, cross tables, ranges, files and all answers to a question equal the signed "
+        "reports, and come in two seconds",
+        tests=("tests/unit/node/reading/test_answers.py", "tests/contract/test_answer_columns.py"),
         action=answers,
     ),
     Step("words", "German and English complete", tests=("tests/unit/web",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
@@ -40,6 +41,13 @@ def test_a_third_reader_decides_with_both_readings_in_sight(
     assert "Abweichende Antworten: 2" in page.inner_text("#differing")
     # Boxes of 16 columns that share 12: Dice 0.75.
     assert "0,75" in page.inner_text("#mask-agreement")
+    # Each of these numbers opens the slice on which the masks differ most.
+    opening = {link.get_attribute("href") for link in page.locator("#mask-agreement a").all()}
+    assert page.locator("#mask-agreement td.number").count() == page.locator("#mask-agreement a").count() == 3
+    (slice_,) = opening
+    assert slice_ is not None
+    assert re.fullmatch(r"/reading/series/[0-9.]+\?list=decide&instance=[0-9.]+&frame=1", slice_)
+    assert page.request.get(f"{address}{slice_}").ok
     shown = page.locator("#legend li:has(input:checked)").all_inner_texts()
     assert [name.partition("· ")[2].split()[0] for name in shown] == ["reader", "second"]
     page.click("#decision-panel summary")

@@ -97,6 +97,13 @@ def routes(database: Database, analyses: AnalysisRuns) -> APIRouter:
     return routes
 
 
+def _cases_at_sites(row: Mapping[str, Any], addresses: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the page of a site with the cases behind an analysis, and where each site has it."""
+    page = f"/analyses/{row['study_id']}/{row['plan_hash'][:12]}"
+    found = {site: address + page for site, address in sorted(addresses.items()) if site in row["datasets"]}
+    return page, found
+
+
 def pages(database: Database, analyses: AnalysisRuns, monitoring: Monitoring) -> APIRouter:
     """Make the page of an analysis."""
     routes = APIRouter(include_in_schema=False)
@@ -108,8 +115,7 @@ def pages(database: Database, analyses: AnalysisRuns, monitoring: Monitoring) ->
         with database.connect() as connection:
             row = analyses.analysis(connection, run_id)
             addresses = monitoring.people_addresses(connection)
-        page = f"/analyses/{row['study_id']}/{row['plan_hash'][:12]}"
-        links = {site: address + page for site, address in addresses.items() if site in row["datasets"]}
+        page, links = _cases_at_sites(row, addresses)
         return render(
             request,
             "central/analysis.html",
@@ -117,7 +123,7 @@ def pages(database: Database, analyses: AnalysisRuns, monitoring: Monitoring) ->
             reason="; ".join(sentence(part, language) for part in (row["reason"] or "").split("; ")),
             view=view(row["result"], language, links) if row["result"] else None,
             own_page=page,
-            links=sorted(links.items()),
+            opens=links,
             flow=flow_figure(row["result"], language) if row["result"] else "",
             plan=json.dumps(row["plan"], indent=2, ensure_ascii=False),
         )
@@ -129,15 +135,19 @@ def pages(database: Database, analyses: AnalysisRuns, monitoring: Monitoring) ->
         with database.connect() as connection:
             rows = [row for row in analyses.analyses(connection, study_id) if row["plan_hash"] == plan_hash]
             plan = analyses.plan(connection, study_id, plan_hash)
+            addresses = monitoring.people_addresses(connection)
         newest = {mode: next((row for row in rows if row["mode"] == mode), None) for mode in Mode}
         done = {
             mode: found
             for mode in Mode
             if (found := next((row for row in rows if row["mode"] == mode and row["result"]), None))
         }
+        own = [_cases_at_sites(row, addresses) for row in done.values()]
         return render(
             request,
             "central/modes.html",
+            own_page=own[0][0] if own else "",
+            opens=dict(sorted({site: link for _, links in own for site, link in links.items()}.items())),
             study_id=study_id,
             plan_hash=plan_hash,
             plan=plan.to_dict(),

@@ -79,6 +79,7 @@ def study_page(
             if is_permitted("central", user.roles, "result.read")
             else None
         )
+        addresses = rooms.monitoring.people_addresses(connection)
     shown = {run["run_id"]: run for run in runs if run["parent"] is None}
     for run in runs:
         if run["parent"] in shown:
@@ -108,7 +109,7 @@ def study_page(
         waiting_states=WAITING_STATES,
         may_amend=study.state in AMENDABLE_STATES
         and not any(change.state in OPEN_AMENDMENT_STATES for change, _, _ in changes),
-        view=view(result, language_of(request)) if result else None,
+        view=view(result, language_of(request), addresses) if result else None,
     )
 
 

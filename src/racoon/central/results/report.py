@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from racoon.central.results.model import BASELINE_PREFIX, LOCAL_PREFIX
 from racoon.central.results.plots import bars, curves, forest, histogram
@@ -48,16 +49,39 @@ def render_report(result: Mapping[str, Any], definition: Mapping[str, Any], lang
     )
 
 
-def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
-    """Prepare a result for people: figures, names and numbers in their language."""
+def view(
+    result: Mapping[str, Any], language: str, addresses: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Prepare a result for people: figures, names and numbers in their language.
+
+    Parameters
+    ----------
+    result
+        The study's result document.
+    language
+        ``"de"`` or ``"en"``.
+    addresses
+        Where people of a site open its pages: there each number has its images. None in a file that goes elsewhere.
+    """
     translate: Translate = translations(language).gettext
+    study = urlencode({"study": result["study_id"]})
+
+    def opens(path: str) -> dict[str, str]:
+        return {site: f"{address}{path}" for site, address in sorted((addresses or {}).items())}
 
     def figure(value: float | None, digits: int = 4) -> str:
         return number_text(value, language, digits)
 
     return {
         "result": result,
-        "measurements": [_measurement(row, language, translate) for row in result["measuring"]],
+        "own_page": f"/values?{study}",
+        "opens": opens(f"/values?{study}"),
+        "measurements": [
+            _measurement(
+                row, language, translate, opens(f"/values?{study}&{urlencode({'measurement': row['key']})}")
+            )
+            for row in result["measuring"]
+        ],
         "suppressed": [
             {**entry, "measurement": title_of(row, language)}
             for row in result["measuring"]
@@ -68,11 +92,13 @@ def view(result: Mapping[str, Any], language: str) -> dict[str, Any]:
                 **row,
                 "name": title_of(row, language),
                 "unit_text": unit_text(row["unit"]),
+                "opens": opens(f"/values/agreement?{study}"),
                 "difference": partial(fixed_text, language=language, places=_places(row)),
             }
             for row in result.get("agreement", ())
         ],
         "training": _training(result["training"], translate, language) if result["training"] else None,
+        "jobs": opens("/jobs"),
         "figure": figure,
         "score": lambda value, places=3: score_text(value, language, places),
     }
@@ -118,10 +144,13 @@ def model_name(name: str, translate: Translate) -> str:
     return {"federated": translate("Federated"), "pooled": translate("Pooled")}.get(name, name)
 
 
-def _measurement(row: Mapping[str, Any], language: str, translate: Translate) -> dict[str, Any]:
+def _measurement(
+    row: Mapping[str, Any], language: str, translate: Translate, opens: Mapping[str, str]
+) -> dict[str, Any]:
     title = title_of(row, language)
     lines = [
         {"name": entry["site"], "mean": entry["mean"], "sd": entry["sd"], "n": entry["n"],
+         "link": opens.get(entry["site"], "") if entry["n"] else "",
          "note": translate("suppressed") if entry["n"] is None else translate("no values")}
         for entry in row["per_site"]
     ]  # fmt: skip
@@ -134,9 +163,10 @@ def _measurement(row: Mapping[str, Any], language: str, translate: Translate) ->
         **row,
         "title": title,
         "unit_text": unit,
+        "opens": opens,
         "forest": forest(translate("%s, mean ± SD per site") % title, [*lines, pooled], unit, language),
         "violins": violin_figure(
-            translate("%s, distribution per site") % title, _violins(row), unit, language
+            translate("%s, distribution per site") % title, _violins(row, opens), unit, language
         ),
         "histogram": histogram(
             translate("%s, pooled histogram") % title, row["histogram"] if has_shape else None, unit, language
@@ -145,7 +175,7 @@ def _measurement(row: Mapping[str, Any], language: str, translate: Translate) ->
     }
 
 
-def _violins(row: Mapping[str, Any]) -> list[Violin]:
+def _violins(row: Mapping[str, Any], opens: Mapping[str, str]) -> list[Violin]:
     """The released distribution of each site, where it has a shape; of one site the histogram shows as much."""
     shapes = [
         (entry["site"], entry["histogram"])
@@ -155,7 +185,9 @@ def _violins(row: Mapping[str, Any]) -> list[Violin]:
     if len(shapes) < FEWEST_BESIDE:
         return []
     return [
-        Violin(site, shape["bins"]["lower"], shape["bins"]["width"], shape["cells"][1:-1])
+        Violin(
+            site, shape["bins"]["lower"], shape["bins"]["width"], shape["cells"][1:-1], opens.get(site, "")
+        )
         for site, shape in shapes
     ]
 

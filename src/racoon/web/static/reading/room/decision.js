@@ -45,7 +45,7 @@ export class Decision {
     this.#fill("mask-agreement", 1, this.both.masks.map((/** @type {any} */ row) => [
       row.name, this.numbers.format(row.dice), row.hd95_mm === null ? "–" : this.numbers.format(row.hd95_mm),
       row.volumes_ml.map((/** @type {number} */ ml) => this.numbers.format(ml)).join(" / "),
-    ]));
+    ]), this.both.masks.map((/** @type {any} */ row) => this.#widest(row)));
     byId("no-masks").hidden = this.both.masks.length > 0;
     byId("mask-table").hidden = !this.both.masks.length;
     this.#fill("list-agreement", 2, this.both.agreement.map((/** @type {any} */ row) => [
@@ -53,11 +53,29 @@ export class Decision {
     ]));
   }
 
-  /** @param {string} id @param {number} words columns of words before the numbers @param {string[][]} rows */
-  #fill(id, words, rows) {
-    byId(id).replaceChildren(...rows.map((row) => {
+  /** The slice on which two masks differ most, with the case still open to be decided. @param {any} row */
+  #widest(row) {
+    const place = row.instance ? { instance: row.instance, frame: `${row.frame}` } : {};
+    return `/reading/series/${encodeURIComponent(row.series)}?${new URLSearchParams({ list: this.data.list, ...place })}`;
+  }
+
+  /**
+   * @param {string} id @param {number} words columns of words before the numbers @param {string[][]} rows
+   * @param {string[]} [links] what the numbers of each row open
+   */
+  #fill(id, words, rows, links = []) {
+    byId(id).replaceChildren(...rows.map((row, number) => {
       const line = make("tr");
-      line.append(...row.map((text, at) => make(at ? "td" : "th", at >= words ? "number" : "", text)));
+      line.append(...row.map((text, at) => {
+        const isNumber = at >= words;
+        const cell = make(at ? "td" : "th", isNumber ? "number" : "", isNumber && links[number] ? "" : text);
+        if (isNumber && links[number]) {
+          const link = make("a", "", text);
+          link.href = links[number];
+          cell.append(link);
+        }
+        return cell;
+      }));
       line.firstChild.scope = "row";
       return line;
     }));
