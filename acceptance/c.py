@@ -243,8 +243,8 @@ STEPS = [
     ),
     Step(
         "template-editor",
-        "drafts, signatures of experts, release, also of what is shipped; whatever version 2 does, reports of version 1 "
-        "stay as they were",
+        "drafts, signatures of experts, release, also of what is shipped; whatever version 2 does, reports of version "
+        "1 stay as they were",
         tests=("tests/unit/node/reading/test_templates.py", "tests/unit/cli/test_reading_commands.py"),
     ),
     Step(

@@ -91,8 +91,15 @@ def test_sums_that_do_not_belong_together_are_not_used() -> None:
 def test_page_and_report_show_each_site() -> None:
     releases = [release("ALPHA", [1500.0, 1600.0, 1750.0, 1900.0], [1510.0, 1612.0, 1757.0, 1911.0])]
     releases.append(release("BRAVO", [1.0, 2.0, 3.0], [1.0, 2.0, 3.5], held_back=True))
-    result = {"measuring": [], "training": None, "agreement": compare_sites(PLAN, releases)}
-    shown = view(result, "de")
+    result = {
+        "study_id": "study-1",
+        "measuring": [],
+        "training": None,
+        "agreement": compare_sites(PLAN, releases),
+    }
+    shown = view(result, "de", {"ALPHA": "https://alpha.example"})
+    # The name of a site opens the site's own page, where each pair opens its images.
+    assert shown["agreement"][0]["opens"] == {"ALPHA": "https://alpha.example/values/agreement?study=study-1"}
     source = (
         '{% from "central/_result.html" import agreement_section with context %}'
         "{{ agreement_section(agreement, figure) }}"
@@ -100,6 +107,7 @@ def test_page_and_report_show_each_site() -> None:
     page = environment("de").from_string(source).render(language="de", **shown)
     assert "Manuell gegen automatisch, je Standort" in page
     assert "zurückgehalten" in page
+    assert page.count('href="https://alpha.example/values/agreement?study=study-1"') == 1
     assert "Mittlere Abweichung" in page
     # The mean of 10, 12, 7 and 11.
     assert ">10,00 (" in page

@@ -82,4 +82,4 @@ def test_paper_and_planners_pages_name_the_level(node: Node) -> None:
         assert f'<span class="mono">{SHORT}|2</span> · {level}' in page
     eve = node.as_("eve")
     page = eve.get("/reading/protocols/new", headers=HTML).text
-    assert f"<code>{NEURO}</code></td><td>1</td><td>draft</td>" in page
+    assert f"<code>{NEURO}</code></td><td>2</td><td>draft</td>" in page
