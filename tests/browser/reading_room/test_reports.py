@@ -207,7 +207,7 @@ def test_another_template_is_chosen_without_losing_what_was_begun(open_room: Ope
     # The other reader has this case in a list, which leaves no choice.
     page = open_room("second", language=language)
     page.wait_for_selector("#report fieldset")
-    level = {"de-DE": "Vorlage 1 · Entwurf", "en-GB": "Template 1 · draft"}[language]
+    level = {"de-DE": "Vorlage 2 · Entwurf", "en-GB": "Template 2 · draft"}[language]
     assert page.inner_text("#template-level") == level
     page.keyboard.press("Alt+n")
     wait_until(page, "document.activeElement.id === 'sign'")
