@@ -14,6 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,8 +22,8 @@ SITES = (3, 12, 36)
 GOAL = 1.1
 """Largest ratio of the peak with 36 sites to that with 3."""
 
-LARGEST = 3.1
-"""Peak in model sizes: the 64-bit sums are two, the update at hand is one; some megabytes of pieces on top."""
+LARGEST = 2.0
+"""Peak in model sizes: the update at hand is one; the sums, two more, lie in a file and pass through by pieces."""
 
 
 def memory_mb(what: str) -> float:
@@ -31,7 +32,7 @@ def memory_mb(what: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
-def run_round(sites: int, megabytes: float) -> dict[str, float]:
+def run_round(sites: int, megabytes: float, folder: Path) -> dict[str, float]:
     """Aggregate one round in this process."""
     import numpy as np
 
@@ -39,7 +40,7 @@ def run_round(sites: int, megabytes: float) -> dict[str, float]:
 
     rows = round(megabytes * 2**20 / 4 / 1024 / 16)
     shapes = {f"layer{number}": (rows, 1024) for number in range(16)}
-    mean = ExactMean(shapes)
+    mean = ExactMean(shapes, folder)
     before, begun = memory_mb("VmRSS"), time.perf_counter()
     for site in range(sites):
         mean.add(f"S{site}", {name: np.full(shape, site, np.float32) for name, shape in shapes.items()}, 3)
@@ -65,7 +66,8 @@ def main() -> int:
     parser.add_argument("--sites", type=int, default=0, help="measure in this process and print JSON")
     options = parser.parse_args()
     if options.sites:
-        print(json.dumps(run_round(options.sites, options.mb)))
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(run_round(options.sites, options.mb, Path(folder))))
         return 0
     found = measure_all(options.mb)
     for sites, row in found.items():

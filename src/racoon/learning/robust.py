@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ class RobustAggregate:
 
 
 def make_aggregate(
-    plan: TrainingPlan, participants: Sequence[str] = ()
+    plan: TrainingPlan, participants: Sequence[str] = (), folder: Path | None = None
 ) -> ExactMean | RobustAggregate | MaskedSum:
     """Return what collects one round of a plan.
 
@@ -87,10 +88,12 @@ def make_aggregate(
         Its strategy decides.
     participants
         Who must answer, of a secure sum.
+    folder
+        Where the sums of an exact mean lie while the round lasts; ``None`` keeps them in memory.
     """
     kind, shapes = plan.strategy.aggregate, exchanged_shapes(plan)
     if plan.strategy.secure_sum:
         return MaskedSum(shapes, participants)
     if kind == "mean":
-        return ExactMean(shapes)
+        return ExactMean(shapes, folder)
     return RobustAggregate(shapes, 0.5 if kind == "median" else plan.strategy.trim)

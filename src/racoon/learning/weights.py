@@ -120,7 +120,8 @@ def update_norm(
         for start in range(0, old.size, PIECE):
             part = room[: min(PIECE, old.size - start)]
             np.subtract(new[start : start + PIECE], old[start : start + PIECE], out=part, dtype=np.float64)
-            total += float(np.dot(part, part))
+            # Not np.dot: BLAS wakes all its threads for each of these small pieces, at many times the work itself.
+            total += float(np.einsum("i,i->", part, part))
     return float(np.sqrt(total))
 
 

@@ -24,6 +24,7 @@ from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.shareablegenerators.full_model_shareable_generator import FullModelShareableGenerator
 
 from racoon.domain.plan import TrainingPlan
+from racoon.errors import Unavailable
 from racoon.learning.architectures import tensor_shapes
 from racoon.learning.flare.job import FACTS, JOB_HEADER, MORE_FACTS, PARTICIPANTS_HEADER
 from racoon.learning.lifeline import watch_parent
@@ -57,7 +58,7 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]  # the engine has no ty
     plan
         Training plan, JSON form; gives names and shapes of the tensors, the strategy and the limit of an update.
     folder
-        Run folder; keeps the state of a server optimiser.
+        Run folder; keeps the state of a server optimiser and, while a round lasts, its sums.
     participants
         The job's sites.
     """
@@ -67,12 +68,12 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]  # the engine has no ty
         self._plan = TrainingPlan.from_dict(plan)
         self._shapes = tensor_shapes(self._plan)
         self._optimiser = ServerOptimiser(self._plan, Path(folder))
-        self._participants = tuple(participants)
-        self._mean = make_aggregate(self._plan, self._participants)
+        self._participants, self._folder = tuple(participants), Path(folder)
+        self._mean = make_aggregate(self._plan, self._participants, self._folder)
 
     def reset(self, fl_ctx: FLContext) -> None:  # noqa: ARG002 -- the engine's signature
         """Begin a new round."""
-        self._mean = make_aggregate(self._plan, self._participants)
+        self._mean = make_aggregate(self._plan, self._participants, self._folder)
 
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Add a site's weights; a bad contribution is refused and the round goes on without it."""
@@ -95,6 +96,10 @@ class ExactAggregator(Aggregator):  # type: ignore[misc]  # the engine has no ty
         except (BadWeights, ValueError, TypeError, KeyError) as error:
             self.log_error(fl_ctx, f"contribution of {site} refused: {error}")
             fl_ctx.set_prop(REFUSAL, str(error), private=True, sticky=False)
+            return False
+        except Unavailable as error:
+            # Not the site's fault: without room for the sums the job ends, and is resumed from the last round.
+            self.system_panic(error.public_message, fl_ctx)
             return False
         return True
 
