@@ -10,6 +10,7 @@ from pathlib import Path
 
 from racoon.central.app import _listeners
 from racoon.central.orchestration.model import JobOrder
+from racoon.central.relay.engine_door import EngineDoor
 from racoon.node.link.engine_line import EngineLine
 from racoon.node.link.identity import Identity, enrol
 from racoon.platform import clock
@@ -45,7 +46,7 @@ class OnePort:
         self.identities: dict[str, Identity] = {}
 
     @property
-    def door(self):  # noqa: ANN201 - the type is the product's
+    def door(self) -> EngineDoor:
         """The product's door."""
         door = self.network.central.engine_door
         assert door is not None

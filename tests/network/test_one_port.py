@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import pytest
@@ -30,8 +29,8 @@ from tests.network.test_federated_training import (
     SITES,
     Federation,
     _rounds,
-    expected,  # noqa: F401 - a fixture
 )
+from tests.network.test_federated_training import expected as expected  # noqa: PLC0414
 from tests.network.test_line import ForwardProxy
 from tests.one_port import OnePort
 from tests.waiting import eventually
@@ -49,11 +48,12 @@ class CutProxy(ForwardProxy):
     """A proxy that cuts all its connections when asked."""
 
     def cut(self) -> int:
-        cut, self._open = self._open, []
-        for item in cut:
+        count = 0
+        for item in self._open:
             with suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
-        return len(cut)
+                count += 1
+        return count
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -126,7 +126,7 @@ def _run(federation: Federation, run_id: str) -> Any:
     return federation.training.run_federated(run_id, PLAN, SITES, patience=PATIENCE)
 
 
-def test_training_with_one_port_open(federation: Federation, central: OnePort, expected: bytes) -> None:  # noqa: F811
+def test_training_with_one_port_open(federation: Federation, central: OnePort, expected: bytes) -> None:
     with Watch(federation) as watch, _seats(federation, central, "run-one"):
         result = _run(federation, "run-one")
         listening = (
@@ -151,7 +151,7 @@ def test_training_through_a_proxy_whose_lines_are_cut(
     federation: Federation,
     central: OnePort,
     expected: bytes,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     proxy = CutProxy()
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
@@ -161,9 +161,12 @@ def test_training_through_a_proxy_whose_lines_are_cut(
     with _seats(federation, central, "run-cut"), ThreadPoolExecutor(1) as pool:
         running = pool.submit(_run, federation, "run-cut")
         cuts = 0
-        for count in (1, 2, 3):
-            eventually(lambda: _rounds(federation, "run-cut") >= count, timeout_s=90, what=f"round {count}")
-            time.sleep(0.5)
+        for number in (1, 2, 3):
+            eventually(
+                lambda number=number: _rounds(federation, "run-cut") >= number, timeout_s=90, what="a round"
+            )
+            # Into the next round, which takes a few seconds.
+            threading.Event().wait(0.5)
             cuts += proxy.cut()
         result = running.result(timeout=120)
     proxy.close()

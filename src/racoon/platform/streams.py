@@ -117,6 +117,11 @@ class Stream:
             with contextlib.suppress(OSError):
                 await send(_FRAME.pack(_END, 0))
 
+    def finish(self) -> None:
+        """Take nothing more from the program; the other side is told when it has what was taken."""
+        self._tasks[0].cancel()
+        self._end()
+
     async def close(self) -> None:
         """End this side: the program gets what has arrived for it, and then the end."""
         self.is_over = True

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from racoon.platform.streams import PIECE, WINDOW, BadFrames, Stream
+from racoon.platform.streams import PIECE, WINDOW, BadFrames, Receive, Send, Stream
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -39,7 +39,7 @@ async def _join(one: Stream, other: Stream, cut_after: int | None) -> None:
     lines = asyncio.Queue[bytes](maxsize=4), asyncio.Queue[bytes](maxsize=4)
     left = cut_after
 
-    def ends(mine: asyncio.Queue[bytes], theirs: asyncio.Queue[bytes]):  # noqa: ANN202
+    def ends(mine: asyncio.Queue[bytes], theirs: asyncio.Queue[bytes]) -> tuple[Receive, Send]:
         async def send(data: bytes) -> None:
             nonlocal left
             if left is not None:

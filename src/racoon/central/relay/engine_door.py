@@ -205,7 +205,7 @@ class EngineDoor:
             raise NotTakingPart("This site takes part in no federated training now.")
 
     async def _until_out(self, site: str) -> None:
-        while await run_in_threadpool(self._takes_part, site):
+        while await run_in_threadpool(self._takes_part, site):  # noqa: ASYNC110 -- a state in the database
             await asyncio.sleep(LOOK_S)
 
     def _forget(self, key: tuple[str, str], stream: Stream, since: float) -> None:

@@ -27,11 +27,12 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 5.0
 """Pauses before a cut stream is taken up again; well below the time for which both sides keep it."""
 
 CONNECT_S = 15.0
+CLOSE_S = 2.0
 
 _SWITCHED = 101
 
 
-class _Ended(Exception):  # noqa: N818 - no error: CENTRAL says that there is no stream
+class _Ended(Exception):
     """CENTRAL refuses the stream, or knows it no more; the engine's process begins a new one by itself."""
 
 
@@ -51,6 +52,7 @@ class EngineLine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._port = 0
+        self._streams: set[Stream] = set()
         self.bytes_carried = {"in": 0, "out": 0}
         self.cuts = 0
 
@@ -99,6 +101,11 @@ class EngineLine:
             ready.set()
         await self._stop.wait()
         server.close()
+        # CENTRAL would keep for two minutes what was cut; what was ended it forgets at once.
+        for stream in self._streams:
+            stream.finish()
+        if streams:
+            await asyncio.wait(list(streams), timeout=CLOSE_S)
         for task in list(streams):
             task.cancel()
         await asyncio.gather(*streams, return_exceptions=True)
@@ -107,6 +114,7 @@ class EngineLine:
         """Carry one connection of the engine's process until one of its ends closes."""
         loop = asyncio.get_running_loop()
         stream = Stream(reader, writer, self._count)
+        self._streams.add(stream)
         name, jitter = uuid.uuid4().hex, random.Random()
         wait_s, is_known, alive_at = FIRST_WAIT_S, False, loop.time()
         try:
@@ -133,6 +141,7 @@ class EngineLine:
         except BadFrames:
             _log.warning("CENTRAL's answer is no stream of the training engine")
         finally:
+            self._streams.discard(stream)
             await stream.close()
 
     async def _connect(self, stream: Stream, name: str, *, is_known: bool) -> bool:
