@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from racoon.platform.database import Database, DatabaseUnavailable, Json, UtcDateTime
-from racoon.platform.prepared import PreparedSelect, each_text
+from racoon.platform.prepared import PreparedSelect
+from racoon.platform.texts import each_text
 
 _METADATA = sa.MetaData()
 _visit = sa.Table(

@@ -10,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from racoon.platform.database import Database, Json
-from racoon.platform.rows import Written, among, rewrite
+from racoon.platform.rows import Written, rewrite
+from racoon.platform.texts import among
 
 TABLE = sa.Table(
     "thing",
@@ -93,5 +94,5 @@ def test_many_values_are_one_parameter(database: Database) -> None:
     keys = [f"k{number:06d}" for number in range(70_000)]
     with database.begin() as connection:
         rewrite(connection, TABLE, KEY, (), [row(keys[0]), row(keys[-1]), row("other")])
-        found = connection.execute(sa.select(KEY).where(among(connection, KEY, keys)).order_by(KEY))
+        found = connection.execute(sa.select(KEY).where(among(KEY, keys)).order_by(KEY))
         assert list(found.scalars()) == [keys[0], keys[-1]]

@@ -12,43 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from racoon.platform.database import translated_errors
 
 _Convert = Callable[[Any], Any] | None
-
-
-class _Texts(FunctionElement[str]):
-    name = "texts"
-    inherit_cache = True
-
-
-@compiles(_Texts)
-def _texts_of_sqlite(element: _Texts, compiler: SQLCompiler, **options: Any) -> str:
-    return f"json_each({compiler.process(element.clauses, **options)})"
-
-
-@compiles(_Texts, "postgresql")
-def _texts_of_postgresql(element: _Texts, compiler: SQLCompiler, **options: Any) -> str:
-    return f"jsonb_array_elements_text(CAST({compiler.process(element.clauses, **options)} AS JSONB))"
-
-
-def each_text(parameter: str) -> sa.ColumnElement[str]:
-    """Return a column of the texts in one parameter.
-
-    A list of any length is one parameter so, and the statement stays the same.
-
-    Parameters
-    ----------
-    parameter
-        Its name; the value is a JSON array of strings.
-    """
-    texts = _Texts(sa.bindparam(parameter, type_=sa.Text)).table_valued(sa.column("value", sa.Text))
-    found: sa.ColumnElement[str] = texts.c.value
-    return found
 
 
 @dataclass(frozen=True)

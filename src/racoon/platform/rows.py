@@ -7,12 +7,13 @@ write a page of every index for each of them, which over keys without any order 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+
+from racoon.platform.texts import among
 
 Row = Mapping[str, Any]
 Key = tuple[Any, ...]
@@ -24,17 +25,6 @@ class Written(NamedTuple):
     inserted: int
     changed: int
     deleted: int
-
-
-def among(
-    connection: sa.Connection, column: sa.Column[str], values: Collection[str]
-) -> sa.ColumnElement[bool]:
-    """Return the condition that a text column has one of many values; one parameter, however many they are."""
-    wanted = sorted(values)
-    if connection.dialect.name == "postgresql":
-        return column == sa.any_(sa.cast(wanted, postgresql.ARRAY(sa.Text)))
-    each = sa.func.json_each(json.dumps(wanted)).table_valued("value")
-    return column.in_(sa.select(each.c.value))
 
 
 def rewrite(
@@ -70,7 +60,7 @@ def rewrite(
         missing.setdefault(tuple(row[name] for name in names), row)
     changed: dict[tuple[str, ...], dict[Key, Row]] = {}
     deleted: dict[Key, Row] = {}
-    present = connection.execute(sa.select(table).where(among(connection, owner, owners))) if owners else ()
+    present = connection.execute(sa.select(table).where(among(owner, owners))) if owners else ()
     for found in present:
         held = found._mapping
         key = tuple(held[name] for name in names)

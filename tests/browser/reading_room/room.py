@@ -265,17 +265,40 @@ def wait_for_drawn(
     pytest.fail(f"the node has slices {sorted(found)}; {page.inner_text('#status')}")
 
 
+LAID_OUT = """() => {
+    const box = document.querySelector('#viewport').getBoundingClientRect();
+    const canvas = document.querySelector('#viewport canvas').getBoundingClientRect();
+    const ruler = document.querySelector('#ruler').getBoundingClientRect();
+    return {
+        place: [box.x, box.y, box.width, box.height, ruler.width],
+        label: document.querySelector('#ruler-label').textContent,
+        fits: Math.abs(box.width - canvas.width) < 1 && Math.abs(box.height - canvas.height) < 1,
+    };
+}"""
+"""Where stage and ruler lie, in one reading, and whether what is drawn has the stage's size."""
+
+
+def laid_out(page: Page) -> dict[str, Any]:
+    """Stage and ruler when they rest: a line of help that opens or closes moves and rescales both."""
+    before = None
+    for _ in range(100):
+        now: dict[str, Any] = page.evaluate(LAID_OUT)
+        if now == before and now["fits"]:
+            return now
+        before = now
+        page.wait_for_timeout(60)
+    pytest.fail(f"the stage does not come to rest: {before}")
+
+
 def screen_of(page: Page, row: float, column: float) -> tuple[float, float]:
     """Where a pixel lies on the screen, by the length of the ruler alone: the image is centred."""
-    box = page.locator("#viewport").bounding_box()
-    ruler = page.locator("#ruler").bounding_box()
-    assert box is not None
-    assert ruler is not None
-    label = page.inner_text("#ruler-label").split()
-    per_mm = ruler["width"] / (float(label[0]) * (10 if label[1] == "cm" else 1))
+    found = laid_out(page)
+    x, y, width, height, ruler = found["place"]
+    length, unit = found["label"].split()
+    per_mm = ruler / (float(length) * (10 if unit == "cm" else 1))
     return (
-        box["x"] + box["width"] / 2 + (column - 47.5) * 0.7 * per_mm,
-        box["y"] + box["height"] / 2 + (row - 63.5) * 0.8 * per_mm,
+        x + width / 2 + (column - 47.5) * 0.7 * per_mm,
+        y + height / 2 + (row - 63.5) * 0.8 * per_mm,
     )
 
 

@@ -12,6 +12,7 @@ from tests.browser.reading_room.room import (
     OpenRoom,
     findings,
     grey,
+    laid_out,
     pixel_affine,
     screen_of,
     shot,
@@ -173,8 +174,12 @@ YELLOW = """(canvas, row) => {
 def test_diameters_are_measured_across_a_marked_line(open_room: OpenRoom) -> None:
     page = open_room(query=f"?instance={uid(1, 1, 3)}")
     page.wait_for_selector("#stage[data-index='2']")
+    before = laid_out(page)
     page.keyboard.press("L")
     page.wait_for_selector("#stage[data-marking]")
+    assert page.inner_text("#status").startswith("Click at least two places")
+    assert laid_out(page) == before  # the image stays where it is when a sentence comes
+    shot(page, "marking")
     page.mouse.click(*screen_of(page, 60, 28))
     page.keyboard.press("PageDown")
     page.wait_for_selector("#stage[data-index='11']")

@@ -22,7 +22,8 @@ from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.auth import User
 from racoon.platform.database import Database
-from racoon.platform.prepared import PreparedSelect, each_text
+from racoon.platform.prepared import PreparedSelect
+from racoon.platform.texts import each_text
 
 MayView = Callable[[sa.Connection, str], bool]
 """Tells whether the site's decisions allow looking at a research study's images now; ``app`` registers it."""

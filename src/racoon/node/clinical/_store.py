@@ -17,7 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from racoon.domain.identity import Pseudonym
 from racoon.node.clinical.flat import SEVERAL, tables_of
 from racoon.platform.database import Json, UtcDateTime, metadata
-from racoon.platform.rows import among, rewrite
+from racoon.platform.rows import rewrite
+from racoon.platform.texts import among
 
 _METADATA = metadata("node")
 
@@ -191,13 +192,13 @@ FLAT: Mapping[str, sa.Table] = {
 def known_hashes(connection: sa.Connection, keys: Collection[str]) -> dict[str, tuple[str, str]]:
     """Return (hash, pseudonym) of those resources that are there."""
     query = sa.select(resource.c.key, resource.c.content_hash, resource.c.pseudonym)
-    found = connection.execute(query.where(among(connection, resource.c.key, keys))) if keys else ()
+    found = connection.execute(query.where(among(resource.c.key, keys))) if keys else ()
     return {row.key: (row.content_hash, row.pseudonym) for row in found}
 
 
 def load_contents(connection: sa.Connection, keys: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return the content of some resources by key."""
-    query = sa.select(resource.c.key, resource.c.content).where(among(connection, resource.c.key, keys))
+    query = sa.select(resource.c.key, resource.c.content).where(among(resource.c.key, keys))
     return {row.key: row.content for row in connection.execute(query)} if keys else {}
 
 
@@ -270,7 +271,7 @@ def delete_rows(connection: sa.Connection, keys: Mapping[str, str]) -> None:
             owned.setdefault(name, []).append(key)
     for name, found in owned.items():
         owner = FLAT[name].c.resource_key if name in SEVERAL else FLAT[name].c.key
-        connection.execute(sa.delete(FLAT[name]).where(among(connection, owner, found)))
+        connection.execute(sa.delete(FLAT[name]).where(among(owner, found)))
 
 
 CACHE_KIB = 64 << 10

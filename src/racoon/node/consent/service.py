@@ -47,7 +47,8 @@ from racoon.node.consent.real_days import RealDays
 from racoon.platform import clock
 from racoon.platform.audit import AuditLog
 from racoon.platform.database import Database, UtcDateTime
-from racoon.platform.prepared import PreparedSelect, each_text
+from racoon.platform.prepared import PreparedSelect
+from racoon.platform.texts import each_text
 
 LIVE_FOR = timedelta(hours=24)
 """A consent that a server confirmed counts so long without being confirmed again; then it is denied."""
