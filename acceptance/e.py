@@ -181,6 +181,15 @@ STEPS = [
         tests=("tests/network/test_federated_training.py", "tests/network/test_faults_in_training.py"),
     ),
     Step(
+        "one-port",
+        "only CENTRAL's HTTPS port reachable, and through a CONNECT proxy whose lines are cut: a training completes",
+        tests=(
+            "tests/network/test_one_port.py",
+            "tests/contract/central/test_engine_door.py",
+            "tests/unit/platform/test_streams.py",
+        ),
+    ),
+    Step(
         "fire",
         "five sites, two killed in every round, the engine's server once: the run ends and names who was missing when",
         tests=("tests/network/test_five_sites_under_fire.py",),

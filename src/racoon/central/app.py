@@ -32,6 +32,7 @@ from racoon.central.orchestration import http as orchestration_http
 from racoon.central.orchestration import worker as orchestration_worker
 from racoon.central.portal import http as portal_http
 from racoon.central.portal.views import Rooms
+from racoon.central.relay import engine_door
 from racoon.central.relay import http as relay_http
 from racoon.central.relay import worker as relay_worker
 from racoon.central.results import http as results_http
@@ -130,6 +131,8 @@ def people_app(central: Central) -> FastAPI:
     app.include_router(cohorts_pages.pages(central.database, central.cohorts))
     app.include_router(library_http.pages(central.database, central.library))
     _register_health(app, central)
+    if central.engine_door is not None:
+        engine_door.register_metrics(app, central.engine_door)
     return app
 
 
@@ -163,6 +166,7 @@ def nodes_app(central: Central) -> FastAPI:
         analyses_http.node_routes(central.database, central.audit, engine_signer(central.settings)),
         library_http.node_routes(central.database, central.library),
         relay_http.node_routes(central.database, central.relay),
+        engine_door.node_routes(central.engine_door),
     ):
         guarded.include_router(routes)
     app.include_router(guarded)
@@ -195,8 +199,6 @@ def engine_signer(settings: CentralSettings) -> Callable[[str, str], EngineMembe
         return EngineMembership(
             certificate_pem=identity.certificate_pem,
             authority_pem=identity.authority_pem,
-            host=identity.address.host,
-            port=identity.address.port,
             identity=identity.address.identity,
             signer=identity.signer,
         )
@@ -209,13 +211,13 @@ def _training_of(settings: CentralSettings) -> Training:
         raise Refused(
             "This CENTRAL runs no training engine (engine.enabled = false).", code="learning.disabled"
         )
-    return _open_training(settings.data_directory / "engine", settings.engine.host, settings.engine.port)
+    return _open_training(settings.data_directory / "engine", settings.engine.port)
 
 
 @functools.cache
-def _open_training(folder: Path, host: str, port: int) -> Training:
+def _open_training(folder: Path, port: int) -> Training:
     # One engine per process: several trainings share its server.
-    return Training(FlareEngine(folder, host, port), folder / "runs")
+    return Training(FlareEngine(folder, "127.0.0.1", port), folder / "runs")
 
 
 def federated_training(settings: CentralSettings) -> Callable[..., FederatedModel]:

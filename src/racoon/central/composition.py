@@ -16,6 +16,7 @@ from racoon.central.library.service import Library
 from racoon.central.monitoring.service import Monitoring
 from racoon.central.onboarding.service import Onboardings
 from racoon.central.orchestration.service import Artifacts, Mail, Runs
+from racoon.central.relay.engine_door import EngineDoor
 from racoon.central.relay.service import Relay
 from racoon.central.results.service import Results
 from racoon.central.settings import CentralSettings
@@ -54,6 +55,7 @@ class Central:
     withdrawals: Withdrawals
     library: Library
     relay: Relay
+    engine_door: EngineDoor | None
     onboardings: Onboardings
 
     @property
@@ -81,6 +83,11 @@ def build(settings: CentralSettings, database: Database) -> Central:
     artifacts = Artifacts(settings.data_directory / "artifacts", settings.artifact_limit_mb * 2**20)
     cohorts = Cohorts(sites, studies, runs)
     time = timedelta(days=settings.result_days)
+
+    def is_training(site: str) -> bool:
+        with database.connect() as connection:
+            return runs.has_open_job(connection, site, "train.federated")
+
     analyses = Analyses(sites, studies, runs, artifacts, time=time)
     return Central(
         settings=settings,
@@ -103,6 +110,7 @@ def build(settings: CentralSettings, database: Database) -> Central:
         relay=Relay(
             audit, mail, studies, settings.data_directory / "parcels", int(settings.parcels_gb * 10**9)
         ),
+        engine_door=EngineDoor(settings.engine.port, is_training) if settings.engine.enabled else None,
         onboardings=Onboardings(audit, sites, mail),
     )
 

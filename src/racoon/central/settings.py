@@ -108,12 +108,14 @@ class InitialAccount(BaseModel):
 
 
 class TrainingEngine(BaseModel):
-    """Where the federated training engine's server listens for sites (training studies only).
+    """The federated training engine's server (training studies only).
+
+    Sites reach it through the nodes' listener; it listens on this machine's loopback address and nowhere else.
 
     Attributes
     ----------
-    host, port
-        Address that sites dial for training.
+    port
+        Port on 127.0.0.1.
     admin_port
         Port of the engine's own administration; never reachable from outside this machine.
     enabled
@@ -122,7 +124,6 @@ class TrainingEngine(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    host: str = "127.0.0.1"
     port: int = Field(default=8502, ge=1, le=65535)
     admin_port: int = Field(default=8503, ge=1, le=65535)
     enabled: bool = True
@@ -140,7 +141,7 @@ class CentralSettings(BaseSettings):
     people, nodes
         The two listeners.
     engine
-        The training engine's address.
+        The training engine.
     database_url
         ``postgresql://…`` or empty for SQLite in the data directory.
     join_code_hours

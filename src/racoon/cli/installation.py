@@ -98,7 +98,7 @@ def _describe_central(config: Path) -> Installation:
         listeners=(
             ("people.port", settings.people.host, settings.people.port),
             ("nodes.port", settings.nodes.host, settings.nodes.port),
-            ("engine.port", settings.engine.host, settings.engine.port),
+            ("engine.port", "127.0.0.1", settings.engine.port),
         ),
         certificates=(("pages", pages, RENEW_PAGES),) if pages else (),
         extras=_needs(settings.database_url),

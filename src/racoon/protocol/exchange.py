@@ -9,6 +9,7 @@ Routes at CENTRAL (prefix on the node listener ``/node/v1``, client certificate 
 - ``POST /node/v1/parcels``  body :class:`ParcelOffer`, answer :class:`ParcelState`; the same again after a cut
 - ``PUT /node/v1/parcels/{sha256}?offset=N``  raw bytes, answer :class:`ParcelState`; ``GET`` with ``Range``; ``DELETE``
 - ``POST /node/v1/engine/certificate``  body :class:`RenewalRequest`, answer :class:`EngineMembership`
+- ``GET /node/v1/engine/streams/{name}?received=N`` with ``Upgrade: racoon-stream``: the training engine's bytes
 
 On the people listener: ``POST /api/enrolment``  body :class:`EnrolmentRequest`, answer :class:`EnrolmentAnswer`.
 Both enrolment bodies are authenticated with the join code's secret, which itself never travels.
@@ -97,8 +98,6 @@ class EngineMembership(_Form):
     ----------
     certificate_pem, authority_pem
         The site's certificate for the engine, and the engine's own authority.
-    host, port
-        Where the engine's server listens for sites.
     identity
         Common name of the engine server's certificate; a site talks to nobody else.
     signer
@@ -107,8 +106,6 @@ class EngineMembership(_Form):
 
     certificate_pem: str
     authority_pem: str
-    host: str
-    port: int
     identity: str
     signer: str
 

@@ -324,6 +324,21 @@ def overdue_runs(connection: sa.Connection, moment: datetime) -> list[str]:
     return list(connection.execute(statement).scalars())
 
 
+def has_open_job(connection: sa.Connection, site: str, kind: str) -> bool:
+    """Tell whether a site has an open job of a running run of a kind."""
+    statement = (
+        sa.select(job.c.job_id)
+        .join(run, run.c.run_id == job.c.run_id)
+        .where(
+            run.c.state == RunState.RUNNING,
+            run.c.kind == kind,
+            job.c.site == site,
+            job.c.state.in_([JobState.OFFERED, JobState.ACCEPTED, JobState.RUNNING]),
+        )
+    )
+    return connection.execute(statement.limit(1)).first() is not None
+
+
 def open_jobs(connection: sa.Connection) -> dict[str, int]:
     """Count open jobs per site."""
     statement = (

@@ -150,7 +150,7 @@ def _engine_seat(settings: NodeSettings, line: Line) -> EngineSeat:
         return EngineIdentity(
             membership.certificate_pem,
             membership.authority_pem,
-            EngineAddress(settings.engine_host or membership.host, membership.port, membership.identity),
+            EngineAddress("127.0.0.1", line.open_engine_door(), membership.identity),
             membership.signer,
         )
 

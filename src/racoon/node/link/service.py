@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from racoon.errors import RacoonError
 from racoon.node.link import _store
+from racoon.node.link.engine_line import EngineLine
 from racoon.node.link.identity import Identity, renew
 from racoon.node.link.model import CentralUnreachable, next_delay_s
 from racoon.node.link.parcels import Parcels
@@ -153,6 +154,7 @@ class Line:
         self._artifacts = artifacts
         self._after_delivery = after_delivery
         self._parcels = parcels
+        self._engine = EngineLine(identity)
         self._stop = threading.Event()
         self._stumbles: dict[str, int] = {}
         self._threads: list[threading.Thread] = []
@@ -171,6 +173,11 @@ class Line:
         """Stop all loops; a running long poll is abandoned."""
         self._stop.set()
         self._outbox.wake.set()
+        self._engine.close()
+
+    def open_engine_door(self) -> int:
+        """Open the site's way to CENTRAL's training engine; returns its port on 127.0.0.1."""
+        return self._engine.open()
 
     def client(self) -> httpx.Client:
         """Open a client with the node's certificate; ``HTTPS_PROXY`` and ``NO_PROXY`` are honoured."""

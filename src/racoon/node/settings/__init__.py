@@ -96,8 +96,6 @@ class NodeSettings(BaseSettings):
         Whether cohorts are counted in a copy of the facts made for it; needs the extras ``columns`` and ``parquet``.
     measuring_processes
         Processes that measure in parallel; each holds one image, about 0.5 GB for a thin-slice chest CT.
-    engine_host
-        Host of CENTRAL's training engine when it differs from what CENTRAL announces.
     oidc
         Identity providers that sign people in, beside the accounts with passwords; needs the extra ``oidc`` and
         ``http.people_url``.
@@ -112,7 +110,6 @@ class NodeSettings(BaseSettings):
     ingest_processes: Annotated[int, Field(ge=1, le=64)] = 1
     count_in_columns: bool = False
     measuring_processes: Annotated[int, Field(ge=1, le=64)] = 1
-    engine_host: str | None = None
     oidc: tuple[ProviderSettings, ...] = ()
     http: HttpSettings = HttpSettings()
     dicom: DicomSettings = DicomSettings()

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from racoon.platform.http import direct
+from racoon.platform.http import direct, switching
 
 EXTENSION = "racoon.peer_certificate"
 """Key in ``scope["extensions"]``; the value is the certificate in DER."""
@@ -37,6 +37,7 @@ class ConnectionProtocol(HttpToolsProtocol):
         """Remember what this connection offers to all its requests."""
         super().connection_made(transport)  # type: ignore[arg-type]  # asyncio's base is wider than uvicorn's
         self._bytes_besides_bodies = 0
+        self._offer = ""
         self._certificate: bytes | None = None
         tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
         self._is_plain = tls is None
@@ -60,7 +61,8 @@ class ConnectionProtocol(HttpToolsProtocol):
         """Return what is still to be parsed: after an offer of another protocol the request without that offer.
 
         Java's client offers HTTP/2 with its first request, and an offer may be ignored (RFC 9110, 7.8); the parser
-        takes it for accepted, and what follows the head for something else than a body.
+        takes it for accepted, and what follows the head for something else than a body.  A route that knows the
+        offered protocol may still accept it (:mod:`racoon.platform.http.switching`).
         """
         try:
             self.parser.feed_data(data)
@@ -68,6 +70,9 @@ class ConnectionProtocol(HttpToolsProtocol):
             line = self.parser.get_method() + b" " + self.url
             lines = [line + b" HTTP/" + self.parser.get_http_version().encode()]
             lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            self._offer = b",".join(value for name, value in self.headers if name == b"upgrade").decode(
+                "latin-1"
+            )
             self.parser = httptools.HttpRequestParser(self)
             return b"\r\n".join(lines) + b"\r\n\r\n" + data[offer.args[0] :]
         return b""
@@ -113,6 +118,12 @@ class ConnectionProtocol(HttpToolsProtocol):
             extensions[direct.EXTENSION] = functools.partial(direct.send_pieces, cycle)
         elif self._certificate:
             extensions[EXTENSION] = self._certificate
+        if self._offer:
+            extensions[switching.EXTENSION] = (
+                self._offer,
+                functools.partial(switching.switch_protocol, self, cycle),
+            )
+            self._offer = ""
         super()._start_asgi_task(cycle, app)
 
 

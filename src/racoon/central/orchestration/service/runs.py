@@ -281,6 +281,10 @@ class Runs:
         found = _store.load_run_rows(connection, run_id=run_id)
         return found[0] if found else None
 
+    def has_open_job(self, connection: sa.Connection, site: str, kind: str) -> bool:
+        """Tell whether a run of a kind lasts in which a site has not answered, refused or failed yet."""
+        return _store.has_open_job(connection, site, kind)
+
     def open_jobs(self, connection: sa.Connection) -> dict[str, int]:
         """Count open jobs per site."""
         return _store.open_jobs(connection)
