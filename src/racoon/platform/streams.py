@@ -62,8 +62,6 @@ class Stream:
     ----------
     received
         Bytes that came from the other side so far.
-    is_over
-        Whether one of the two programs has closed; the stream then carries nothing any more.
     """
 
     def __init__(
@@ -80,7 +78,7 @@ class Stream:
         self._news, self._room, self._more, self._less = (asyncio.Event() for _ in range(4))
         self._is_ended = False
         self.received = 0
-        self.is_over = False
+        self._is_over = False
         self._tasks = [asyncio.create_task(self._feed()), asyncio.create_task(self._deliver())]
 
     async def carry(self, receive: Receive, send: Send, peer_received: int) -> None:
@@ -113,9 +111,13 @@ class Stream:
             error = way.exception()
             if error is not None and not isinstance(error, OSError | TimeoutError):
                 raise error
-        if self.is_over:
+        if self._is_over:
             with contextlib.suppress(OSError):
                 await send(_FRAME.pack(_END, 0))
+
+    def is_over(self) -> bool:
+        """Tell whether one of the two programs has closed; the stream then carries nothing any more."""
+        return self._is_over
 
     def finish(self) -> None:
         """Take nothing more from the program; the other side is told when it has what was taken."""
@@ -124,7 +126,7 @@ class Stream:
 
     async def close(self) -> None:
         """End this side: the program gets what has arrived for it, and then the end."""
-        self.is_over = True
+        self._is_over = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -202,7 +204,7 @@ class Stream:
                 position += len(piece)
                 self._on_bytes(0, len(piece))
             elif self._is_ended:
-                self.is_over = True
+                self._is_over = True
                 return
             else:
                 try:
@@ -236,7 +238,7 @@ class Stream:
                 if kind == _TAKEN:
                     self._acknowledge(max(number, self._kept_from))
                 elif kind == _END:
-                    self.is_over = True
+                    self._is_over = True
                     return
                 else:
                     self.received += len(body)

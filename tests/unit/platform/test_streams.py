@@ -147,8 +147,8 @@ def test_the_end_of_a_program_is_told_after_its_last_byte() -> None:
         ours.writer.write(b"last words")
         ours.writer.close()
         await asyncio.wait_for(_join(ours.stream, theirs.stream, None), 5)
-        assert ours.stream.is_over
-        assert theirs.stream.is_over
+        assert ours.stream.is_over()
+        assert theirs.stream.is_over()
         await theirs.stream.close()
         assert await theirs.reader.read() == b"last words"
         await ours.close()

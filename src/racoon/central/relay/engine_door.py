@@ -186,7 +186,7 @@ class EngineDoor:
             is_last = self._carriers.get(key) is carrier
             if is_last:
                 del self._carriers[key]
-            if stream.is_over or is_out or stopping.is_set() or isinstance(ended[0], BadFrames):
+            if stream.is_over() or is_out or stopping.is_set() or isinstance(ended[0], BadFrames):
                 await self._drop(key, stream)
             else:
                 self.cuts += 1

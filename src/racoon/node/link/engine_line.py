@@ -118,14 +118,14 @@ class EngineLine:
         name, jitter = uuid.uuid4().hex, random.Random()
         wait_s, is_known, alive_at = FIRST_WAIT_S, False, loop.time()
         try:
-            while not stream.is_over:
+            while not stream.is_over():
                 before = stream.received
                 try:
                     is_connected = await self._connect(stream, name, is_known=is_known)
                 except _Ended as refusal:
                     _log.warning("the training engine is not reached", extra={"reason": str(refusal)})
                     return
-                if stream.is_over:
+                if stream.is_over():
                     return
                 is_known = is_known or is_connected
                 if is_connected:
