@@ -119,7 +119,8 @@ def test_a_mapping_is_made_previewed_and_saved_without_showing_anybody(node: Nod
         assert len(connection.execute(sa.select(_mapping_store.mapping)).all()) == 2
     actions = [row["action"] for row in audit if row["action"].startswith("clinical.")]
     assert actions == ["clinical.mapping.save", "clinical.mapping.save", "clinical.import"]
-    assert not [word for word in SECRETS if word in str(audit)]
+    told = str(audit)  # hashes and fractions of seconds hold any four digits by chance
+    assert not [word for word in SECRETS if re.search(rf"(?<![0-9a-f]){re.escape(word)}(?![0-9a-f])", told)]
 
 
 def test_what_is_wrong_stands_beside_its_field_in_both_languages(node: NodeInProcess) -> None:

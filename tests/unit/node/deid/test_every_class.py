@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import pydicom
@@ -45,12 +47,18 @@ def read(data: bytes) -> Dataset:
     return pydicom.dcmread(io.BytesIO(data))
 
 
+def leaked(markers: Iterable[bytes], output: bytes) -> list[bytes]:
+    """Return the markers in an output; the digits of a hashed UID, which hold any date by chance, are not looked at."""
+    told = re.sub(rb"2\.25\.\d{30,39}", b"2.25", output)
+    return [marker for marker in markers if marker in told]
+
+
 @pytest.mark.parametrize("sop_class", sorted(rules.supported_sop_classes().keys() - DOCUMENTS))
 def test_no_element_of_any_class_lets_an_identifier_through(sop_class: str) -> None:
     planted = make_planted(sop_class)
     assert sum(marker in planted.data for marker in planted.markers) > 900, "markers must be able to leak"
     output = deidentify(planted.data)
-    assert [marker for marker in planted.markers if marker in output] == []
+    assert leaked(planted.markers, output) == []
     assert b"zacharias" not in output.lower()
     assert output[:128] == bytes(128)
 
@@ -58,7 +66,7 @@ def test_no_element_of_any_class_lets_an_identifier_through(sop_class: str) -> N
 def test_a_report_loses_its_people_and_keeps_its_measurements_and_images() -> None:
     planted = make_report()
     output = deidentify(planted.data)
-    assert [marker for marker in planted.markers if marker in output] == []
+    assert leaked(planted.markers, output) == []
     report = read(output)
     slices = {read(deidentify(make_ct(number).data)).SOPInstanceUID for number in (1, 2)}
     group = report.ContentSequence[-1]
@@ -82,7 +90,7 @@ def test_a_report_loses_its_people_and_keeps_its_measurements_and_images() -> No
 def test_a_structure_set_still_lies_on_its_images() -> None:
     planted = make_structure_set()
     output = deidentify(planted.data)
-    assert [marker for marker in planted.markers if marker in output] == []
+    assert leaked(planted.markers, output) == []
     before, after = read(planted.data), read(output)
     slices = {read(deidentify(make_ct(number).data)).SOPInstanceUID for number in (1, 2)}
     contours = after.ROIContourSequence[0].ContourSequence
