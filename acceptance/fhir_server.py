@@ -127,7 +127,7 @@ def load_elsewhere(folder: Path) -> Figures:
         for resource in given:
             issues = [item for item in check(resource, VERSIONS["2027-ballot"]) if item.severity == "error"]
             assert issues == []
-        questions = [question for resource in given for question in _questions(resource)]
+        questions = [question for resource in given for question in questions_for(resource)]
         for address, is_expected in questions:
             assert any(is_expected(found) for found in search(client, address)), address
         assert search(client, "ImagingStudy?modality=ECG") == []
@@ -136,7 +136,7 @@ def load_elsewhere(folder: Path) -> Figures:
         for patient in patients:
             assert send(transaction(pusher.of_subject(patient), SOURCE)).status == 200
         after = {kind: len(search(client, f"{kind}?_count=500")) for kind in before}
-        kinds = {kind for name in VERSIONS for kind in _every_kind(client, name, without)}
+        kinds = {kind for name in VERSIONS for kind in every_kind(client, name, without)}
     assert after == before
     assert sum(before.values()) == len({name_of(resource) for resource in given})
     return {
@@ -147,7 +147,10 @@ def load_elsewhere(folder: Path) -> Figures:
     }
 
 
-def _every_kind(client: httpx.Client, version: str, without: frozenset[str]) -> set[str]:
+Find = Callable[[httpx.Client, str], list[Resource]]
+
+
+def every_kind(client: httpx.Client, version: str, without: frozenset[str], find: Find = search) -> set[str]:
     """Send one resource of every kind that is sent, values and signed reports too, and find each there."""
     given = {name_of(item): item for item in [*written(version), *surroundings(version)]}
     kinds = {*KINDS, "Patient", "Device"} - without
@@ -156,7 +159,7 @@ def _every_kind(client: httpx.Client, version: str, without: frozenset[str]) -> 
     assert response.status_code == 200, response.text
     for resource in sent:
         kind = resource["resourceType"]
-        (found,) = search(client, f"{kind}?identifier={SOURCE}:fhir|{name_of(resource)}")
+        (found,) = find(client, f"{kind}?identifier={SOURCE}:fhir|{name_of(resource)}")
         assert found["meta"].get("profile") == resource["meta"].get("profile")
     return {str(item["resourceType"]) for item in sent}
 
@@ -164,7 +167,7 @@ def _every_kind(client: httpx.Client, version: str, without: frozenset[str]) -> 
 Question = tuple[str, Callable[[Resource], bool]]
 
 
-def _questions(resource: Resource) -> Iterator[Question]:
+def questions_for(resource: Resource) -> Iterator[Question]:
     """Yield the searches that have to find a resource there."""
     kind, name = resource["resourceType"], name_of(resource)
 

