@@ -193,7 +193,9 @@ def _evaluate(plan: TrainingPlan, cases: Path, models: dict[str, list[Path]], fo
         "models": scores,
         "baseline": {"name": name, "mean": mean, "all": every},
     }
-    _draw_worst(plan, loaded, {name: models[name] for name in scores}, scores, folder / "worst")
+    result["worst"] = _draw_worst(
+        plan, loaded, {name: models[name] for name in scores}, scores, folder / "worst"
+    )
     temporary = folder / ".scores.part"
     temporary.write_text(json.dumps(result), encoding="utf-8")
     temporary.replace(folder / "scores.json")
@@ -206,8 +208,11 @@ def _draw_worst(
     models: dict[str, list[Path]],
     scores: dict[str, dict[str, Any]],
     folder: Path,
-) -> None:
-    """Draw where the federated model fails most, or without one the first: for people at this site."""
+) -> list[str]:
+    """Draw where the federated model fails most, or without one the first: for people at this site.
+
+    Returns the names of the cases, in the order of their pictures.
+    """
     from racoon.learning.gallery import draw_case, draw_reading, save_pictures, worst_cases
     from racoon.learning.readings import LOWER_IS_BETTER, METRICS
     from racoon.learning.runtimes.torch_runtime import open_torch
@@ -220,9 +225,10 @@ def _draw_worst(
     if plan.target is not None:
         readings = scores[name]["readings"]
         save_pictures(folder, [draw_reading(plan, case, *readings[case.name]) for case in worst])
-        return
+        return found
     networks = [open_torch(plan, load_weights(path)) for path in models[name]]
     save_pictures(folder, [draw_case(case, segment_case(networks, case, plan)) for case in worst])
+    return found
 
 
 def _serve_rounds(trainer: Trainer) -> None:

@@ -18,7 +18,7 @@ from racoon.learning.gallery import (
     save_pictures,
     worst_cases,
 )
-from racoon.node.compute.service import pictures_of
+from racoon.node.compute.failures import pictures_of
 from tests.unit.learning.making import make_cases
 
 
@@ -60,5 +60,5 @@ def test_pictures_are_kept_by_place_and_older_ones_go(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "job" / "worst"
     save_pictures(folder, [b"a", b"b", b"c"])
     save_pictures(folder, [b"d"])
-    assert [path.read_bytes() for path in pictures_of(tmp_path, "job")] == [b"d"]
+    assert [shown.picture.read_bytes() for shown in pictures_of(tmp_path, "job")] == [b"d"]
     assert pictures_of(tmp_path, "another") == []

@@ -24,8 +24,8 @@ from racoon.node.clinical import matching_pages, outgoing_pages, source_pages, t
 from racoon.node.clinical.hl7 import pages as message_pages
 from racoon.node.clinical.neighbours import pages as neighbour_pages
 from racoon.node.clinical.uploads import LARGEST_BYTES
+from racoon.node.compute.failures import pictures_of
 from racoon.node.compute.limits import TrainingLimits
-from racoon.node.compute.service import pictures_of
 from racoon.node.consent import http as consent_http
 from racoon.node.consent import pages as consent_pages
 from racoon.node.consent.looking import status as consent_status

@@ -25,12 +25,12 @@ from racoon.learning.cases import (
     write_manifest,
 )
 from racoon.learning.extra import require_extra
-from racoon.learning.gallery import picture_name
 from racoon.learning.spending import Purse
 from racoon.learning.subprocesses import purse_arguments, run_training_process
 from racoon.learning.weights import check_weights, decode_weights, save_weights
 from racoon.node.archive.model import SeriesNotFound
 from racoon.node.archive.service import Archive
+from racoon.node.compute.failures import forget_series, note_series
 from racoon.node.compute.limits import Look, Standing
 from racoon.node.compute.model import Preparation, label_index, preparation_key
 from racoon.node.compute.processes import run_within_limits
@@ -202,6 +202,7 @@ class Compute:
         cases: Path,
         models: Mapping[str, bytes],
         report: Report = lambda _d, _t, _n: None,
+        series_uids: Iterable[str] = (),
     ) -> dict[str, Any]:
         """Score models on this site's cases, with trivial models beside.
 
@@ -215,6 +216,8 @@ class Compute:
             Name → safetensors; refused before use if they do not fit the plan's network.
         report
             Called after each model.
+        series_uids
+            Of the dataset the cases were made from: a picture of a failure opens its series.
 
         Returns
         -------
@@ -232,6 +235,7 @@ class Compute:
             save_weights(path, weights)
             arguments += ["--model", f"{name}={path}"]
         done = 0
+        forget_series(folder)
 
         def on_event(event: dict[str, Any]) -> None:
             nonlocal done
@@ -241,6 +245,7 @@ class Compute:
 
         run_training_process(arguments, folder / "evaluate.log", on_event)
         result: dict[str, Any] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        note_series(folder, result["worst"], series_uids)
         return result
 
     def forget(self, run: str) -> None:
@@ -336,24 +341,6 @@ class _Resampled:
     def count(self, names: Iterable[str]) -> int:
         """Count those among some cases."""
         return len(self._names.intersection(names))
-
-
-def pictures_of(folder: Path, job_id: str) -> list[Path]:
-    """Return the pictures of the cases that a job's model failed most on, the worst first.
-
-    They stay at this site; a withdrawal takes away all of a finished job's (:func:`forget_cases`).
-
-    Parameters
-    ----------
-    folder
-        That of :class:`Compute`.
-    job_id
-        An evaluation that has ended.
-    """
-    found: list[Path] = []
-    while (path := folder / "runs" / job_id / "worst" / picture_name(len(found))).is_file():
-        found.append(path)
-    return found
 
 
 def forget_cases(folder: Path, series_uids: Iterable[str], runs: Iterable[str]) -> int:

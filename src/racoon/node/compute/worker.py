@@ -118,7 +118,8 @@ def evaluate_handler(compute: Compute, ports: Ports) -> Handler:
         folder, preparation = _prepare(compute, ports, offer, plan, manifest, report)
         preparation.require(1)
         contents = {name: ports.fetch_artifact(digest) for name, digest in models.items()}
-        scores = compute.evaluate(offer.job_id, plan, folder, contents, report)
+        series_uids = [entry.series_uid for entry in manifest.series]
+        scores = compute.evaluate(offer.job_id, plan, folder, contents, report, series_uids)
         return Outcome({"plan_hash": plan.hash, **summarise_scores(scores)})
 
     return handle

@@ -276,8 +276,8 @@ def show_worst(job_id: str, request: Request, user: ArchiveReader) -> Response:
             target=f"job/{job_id}",
             purpose=job.offer.study_id,
         )
-    count = len(request.app.state.pictures_of(job_id))
-    return render(request, "node/portal/worst.html", job=job, count=count)
+    failures = request.app.state.pictures_of(job_id)
+    return render(request, "node/portal/worst.html", job=job, failures=failures)
 
 
 @router.get("/jobs/{job_id}/worst/{number:int}.png")
@@ -288,7 +288,9 @@ def show_worst_picture(job_id: str, number: int, request: Request, user: Archive
     if not 0 <= number < len(pictures):
         raise NoPictures("There is no such picture of this job.")
     return Response(
-        pictures[number].read_bytes(), media_type="image/png", headers={"Cache-Control": "private, no-store"}
+        pictures[number].picture.read_bytes(),
+        media_type="image/png",
+        headers={"Cache-Control": "private, no-store"},
     )
 
 

@@ -17,6 +17,7 @@ from racoon.learning.weights import BadWeights, decode_weights
 from racoon.node.archive.model import InstanceRow
 from racoon.node.archive.objects import LocalFolder
 from racoon.node.archive.service import Archive
+from racoon.node.compute.failures import pictures_of
 from racoon.node.compute.model import TooFewCases, preparation_key, summarise_scores
 from racoon.node.compute.service import Compute
 from racoon.platform.database import Database, create_all
@@ -150,7 +151,12 @@ def test_training_and_evaluation_run_in_their_own_processes(
     again, _ = compute.train_local("job-1", PLAN, folder)
     other, _ = compute.train_local("job-2", PLAN, folder)
     assert weights == again == other
-    scores = compute.evaluate("job-3", PLAN, folder, {"local": weights})
+    known = [entry.series_uid for entry in manifest.series]
+    scores = compute.evaluate("job-3", PLAN, folder, {"local": weights}, series_uids=known)
+    failures = pictures_of(tmp_path, "job-3")
+    means = {name: np.mean(case) for name, case in scores["models"]["local"]["per_case"].items()}
+    assert case_name(failures[0].series_uid) == min(means, key=lambda name: means[name])
+    assert {shown.series_uid for shown in failures} <= set(known)
     summary = summarise_scores(scores)
     assert summary["cases"] == SUBJECTS
     assert set(summary["models"]) == {"local", f"baseline:{summary['baseline']}"}

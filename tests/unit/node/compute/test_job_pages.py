@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from racoon.learning.gallery import save_pictures
+from racoon.node.compute.failures import SERIES_OF_PICTURES
 from racoon.node.compute.limits import Limits
 from racoon.node.jobs import _store
 from racoon.node.jobs.model import JobState
@@ -71,6 +73,11 @@ def test_pictures_of_failures_are_for_who_sees_all_images_and_looked_at_on_recor
     assert "/jobs/E1/worst" in informatician.get("/jobs").text
     page = informatician.get("/jobs/E1/worst")
     assert page.text.count("/jobs/E1/worst/") == 2
+    assert "Open the images" not in page.text
+    (folder / SERIES_OF_PICTURES).write_text('["2.25.77", ""]', encoding="utf-8")
+    page = informatician.get("/jobs/E1/worst")
+    assert page.text.count("Open the images") == 1
+    assert re.search(r'href="[^"]*/2\.25\.77"', page.text)
     picture = informatician.get("/jobs/E1/worst/1.png")
     assert (picture.content, picture.headers["content-type"]) == (b"second", "image/png")
     assert informatician.get("/jobs/E1/worst/2.png").status_code >= 400
@@ -80,4 +87,4 @@ def test_pictures_of_failures_are_for_who_sees_all_images_and_looked_at_on_recor
         assert officer.get(path).status_code == 403
     with node.rooms.database.connect() as connection:
         looks = node.rooms.audit.entries(connection, action="evaluation.look")
-    assert [(entry.actor, entry.target) for entry in looks] == [("site_informatician", "job/E1")]
+    assert [(entry.actor, entry.target) for entry in looks] == [("site_informatician", "job/E1")] * 2
