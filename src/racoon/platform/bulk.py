@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import sqlalchemy as sa
 
 from racoon.platform.database import Database
+
+SORT_THREADS: Final = 2
+"""Helpers of SQLite's sorter while an index is built; the bulk of the work is sorting, and it has one otherwise."""
 
 
 @contextmanager
@@ -46,10 +50,24 @@ def restore_indexes(database: Database, tables: Sequence[sa.Table]) -> int:
             present = {item["name"] for item in sa.inspect(connection).get_indexes(table.name)}
         for index in sorted(table.indexes, key=_name):
             if _name(index) not in present:
-                with database.begin() as connection:
+                with database.begin() as connection, _sorted_by_helpers(connection):
                     index.create(connection, checkfirst=True)
                 built += 1
     return built
+
+
+@contextmanager
+def _sorted_by_helpers(connection: sa.Connection) -> Iterator[None]:
+    """Let SQLite sort with helper threads; the connection goes back to its pool as it came."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = connection.exec_driver_sql("PRAGMA threads").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA threads={SORT_THREADS}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA threads={before}")
 
 
 def _name(index: sa.Index) -> str:

@@ -14,7 +14,7 @@ from racoon.node.clinical.flat import tables_of
 from racoon.node.clinical.importing import Importer, loaded_tables
 from racoon.node.cohorts import service as cohorts
 from racoon.node.pseudonyms.service import Pseudonymiser
-from racoon.platform.bulk import indexed_afterwards, restore_indexes
+from racoon.platform.bulk import SORT_THREADS, indexed_afterwards, restore_indexes
 from racoon.platform.database import Database, create_all
 from tests.clinic_of_many import CONDITIONS, SERIES, write_clinic
 
@@ -178,6 +178,16 @@ def test_indexes_are_built_at_the_end_whatever_happens(tmp_path: Path, names: Ps
     with database.begin() as connection:
         for index in _store.condition.indexes:
             index.drop(connection)
+    helpers: list[object] = []
+
+    def look(connection: sa.Connection, *_: object) -> None:
+        helpers.append(connection.exec_driver_sql("PRAGMA threads").scalar_one())
+
+    index = next(iter(_store.condition.indexes))
+    sa.event.listen(index, "before_create", lambda _index, connection, **_: look(connection))
     assert restore_indexes(database, tables) == len(_store.condition.indexes)
+    with database.connect() as connection:
+        look(connection)
+    assert helpers == [SORT_THREADS, 0], "helpers sort, and the next one to use the connection has none"
     assert (indexes(database, tables), restore_indexes(database, tables)) == (whole, 0)
     database.dispose()
