@@ -163,7 +163,8 @@ def test_a_subjects_page_shows_its_vector_and_opens_the_values(client: TestClien
     assert "ICD-10-GM I50" in page
     assert page.count('href="/values/') >= 3
     assert "z-score" in page
-    assert "What the age rests on" in page
+    assert '<h2 id="age">What the age rests on' in page
+    assert page.count('href="#age"') == 1
     gone = client.get("/values/comorbidome", params={"study": "study-1", "subject": "SUBJ-3"}).text
     assert "missing" in gone
     assert "a value of the model or the age is missing" in gone
