@@ -183,9 +183,15 @@ def test_indexes_are_built_at_the_end_whatever_happens(tmp_path: Path, names: Ps
     def look(connection: sa.Connection, *_: object) -> None:
         helpers.append(connection.exec_driver_sql("PRAGMA threads").scalar_one())
 
+    def at_an_index(_index: sa.Index, connection: sa.Connection, **_: object) -> None:
+        look(connection)
+
     index = next(iter(_store.condition.indexes))
-    sa.event.listen(index, "before_create", lambda _index, connection, **_: look(connection))
-    assert restore_indexes(database, tables) == len(_store.condition.indexes)
+    sa.event.listen(index, "before_create", at_an_index)
+    try:
+        assert restore_indexes(database, tables) == len(_store.condition.indexes)
+    finally:  # the table is every test's
+        sa.event.remove(index, "before_create", at_an_index)
     with database.connect() as connection:
         look(connection)
     assert helpers == [SORT_THREADS, 0], "helpers sort, and the next one to use the connection has none"

@@ -152,12 +152,12 @@ def test_a_number_that_names_two_people_stops_the_case_until_somebody_looked(nod
 
 
 def test_two_people_with_one_number_and_two_studies_wait(node: NodeInProcess) -> None:
-    images(node, 1, "4711", "A1")
-    ordered(node, "4711", "A1", "R1")
-    ordered(node, "4712", "A1", "R2")
-    images(node, 2, "4713", "A2")
-    images(node, 3, "4713", "A2")
-    ordered(node, "4713", "A2", "R3")
+    images(node, 1, "4711", "ACCESSION-A1")
+    ordered(node, "4711", "ACCESSION-A1", "R1")
+    ordered(node, "4712", "ACCESSION-A1", "R2")
+    images(node, 2, "4713", "ACCESSION-A2")
+    images(node, 3, "4713", "ACCESSION-A2")
+    ordered(node, "4713", "ACCESSION-A2", "R3")
     assert link(node) == {"linked": 0, "doubt": 4}
     with node.rooms.database.connect() as connection:
         assert {row["reason"] for row in ordering.waiting_orders(connection)} == {
@@ -170,8 +170,8 @@ def test_two_people_with_one_number_and_two_studies_wait(node: NodeInProcess) ->
 
 
 def test_a_revoked_order_has_no_images(node: NodeInProcess) -> None:
-    images(node, 1, "4711", "A1")
-    ordered(node, "4711", "A1", "R1")
+    images(node, 1, "4711", "ACCESSION-A1")
+    ordered(node, "4711", "ACCESSION-A1", "R1")
     with node.rooms.database.begin() as connection:
         connection.execute(sa.update(_store.order).values(status="revoked"))
     assert link(node) == {"linked": 0, "doubt": 0}
